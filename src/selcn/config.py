@@ -1,0 +1,237 @@
+"""One frozen, validated model a stage; YAML in, resolved YAML beside every result, unknown keys refused."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from selcn.errors import ConfigError
+from selcn.labels import Fusion, Masking
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Size = Annotated[
+    tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]],
+    Field(description="width and height in pixels"),
+]
+AnyCaseMasking = Annotated[Masking, BeforeValidator(lambda value: str(value).lower())]
+ConvNet = Annotated[
+    str, Field(min_length=1, description="squeezenet1_0, squeezenet1_1, torchvision/NAME or a timm name")
+]
+Weights = Annotated[str | None, Field(description="null, imagenet, or the path of a safetensors file")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PhantomSource(_Section):
+    """A synthetic data set, drawn into the run folder."""
+
+    source: Literal["phantom"]
+    images: int = Field(600, ge=1)
+    seed: int = 7
+
+
+class Ham10000Source(_Section):
+    """HAM10000 as published, symmetry labels joined by image."""
+
+    source: Literal["ham10000"]
+    paths: tuple[Path, ...] = Field(min_length=1)
+    symmetry: Path | None = None
+    lesions: int | None = Field(None, ge=1, description="draw about this many lesions, classes as even as there are")
+    seed: int = 42
+
+
+class CatalogSource(_Section):
+    """A catalog made by `selcn index` or by hand."""
+
+    source: Literal["catalog"]
+    path: Path
+
+
+class SplitSection(_Section):
+    """The one split that serves all three stages."""
+
+    folds: int = Field(3, ge=2)
+    test: Fraction = 0.2
+    seed: int = 42
+    path: Path | None = Field(None, description="a split made by `selcn split`; folds, test and seed are then its own")
+
+
+class PrepareSection(_Section):
+    """How images enter the store, and how a new image is prepared for prediction."""
+
+    size: Size = (256, 192)
+    hair: bool = True
+    store: Path | None = Field(None, description="a store made by `selcn prepare` of this size, to be used where it is")
+
+
+class AugmentSection(_Section):
+    """Ranges that a training image's geometry and colour are drawn from."""
+
+    rotation: float = Field(180, ge=0, le=180, description="degrees to either side")
+    zoom: Fraction = Field(0.15, description="0.15 draws scales from 1/1.15 to 1.15")
+    shift: Fraction = Field(0.05, description="share of the width and height")
+    flip: bool = True
+    colour: Fraction = Field(0.15, description="share by which brightness, contrast, saturation and tint vary")
+
+
+class _Training(_Section):
+    epochs: int = Field(100, ge=1)
+    patience: int = Field(10, ge=1)
+    monitor: Literal["loss", "score"] = "loss"
+    batch: int = Field(16, ge=1)
+    lr: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Literal["constant", "poly", "one-cycle"] = "constant"
+    size: Size | None = Field(None, description="the network's input; null takes the store's size")
+    augment: AugmentSection = AugmentSection()
+
+
+class SegmentationSection(_Training):
+    """Stage 1: image to lesion mask."""
+
+    monitor: Literal["loss", "score"] = "score"
+    lr: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "poly", "one-cycle"] = "poly"
+    architecture: str = "DeepLabV3Plus"
+    encoder: str = "resnet18"
+    weights: Weights = None
+    rank_weight: float = Field(0.05, ge=0)
+
+
+class SymmetrySection(_Training):
+    """Stage 2: masked image to symmetry."""
+
+    backbone: ConvNet = "squeezenet1_0"
+    weights: Weights = None
+    classes: Literal[2, 3] = 2
+    dropout: Fraction = 0.5
+    weighted: bool = False
+
+
+class Variant(_Section):
+    """One lesion classifier: what it sees, and whether and how it reads the symmetry saliency."""
+
+    fusion: Fusion = Fusion.NONE
+    mask: AnyCaseMasking = Masking.NONE
+    cam_mask: AnyCaseMasking | None = Field(None, description="masking of the symmetry network whose saliency is read")
+
+    @model_validator(mode="after")
+    def _saliency_is_read_or_not(self) -> Self:
+        if (self.fusion is Fusion.NONE) != (self.cam_mask is None):
+            raise ValueError("cam_mask goes with fusion concat or attention, and only with them")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The variant's folder and file name, for example `se-lcn-none-lae`."""
+        kind = {Fusion.NONE: "standalone", Fusion.CONCAT: "se-lcn", Fusion.ATTENTION: "attention"}[self.fusion]
+        return "-".join(filter(None, (kind, self.mask, self.cam_mask)))
+
+
+class ClassificationSection(_Training):
+    """Stage 3: masked image and symmetry saliency to diagnosis."""
+
+    backbone: ConvNet = "efficientnet_b4"
+    weights: Weights = None
+    dropout: Fraction = 0.4
+    weighted: bool = True
+    variants: tuple[Variant, ...] = Field(
+        (Variant(), Variant(fusion=Fusion.CONCAT, cam_mask=Masking.NONE)), min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _variants_differ(self) -> Self:
+        names = [variant.name for variant in self.variants]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"variants are listed twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
+            )
+        return self
+
+
+class RunConfig(_Section):
+    """The whole cascade, from data to figures."""
+
+    seed: int = 0
+    data: PhantomSource | Ham10000Source | CatalogSource = Field(discriminator="source")
+    split: SplitSection = SplitSection()
+    prepare: PrepareSection = PrepareSection()
+    segmentation: SegmentationSection = SegmentationSection()
+    symmetry: SymmetrySection = SymmetrySection()
+    classification: ClassificationSection = ClassificationSection()
+    resamples: int = Field(2000, ge=100, description="bootstrap resamples of each interval")
+
+    @property
+    def cam_masks(self) -> list[Masking]:
+        """The maskings for which a symmetry network is wanted: those whose saliency a variant reads, else `none`."""
+        wanted = {variant.cam_mask for variant in self.classification.variants if variant.cam_mask}
+        return [masking for masking in Masking if masking in (wanted or {Masking.NONE})]
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
+    """Read a run's YAML and apply overrides of the form ``a.b=value``.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong; the line names all of them.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give the path of a YAML file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: holds no keys; see configs/ for examples")
+    for override in overrides or []:
+        _override(tree, override)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {'; '.join(map(_one_fault, error.errors()))}") from None
+
+
+def dump_config(config: BaseModel) -> str:
+    """The resolved configuration as YAML, every default written out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: write it as key.subkey=value")
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {override}: {parent} holds a value, not keys")
+    try:
+        tree[leaf] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML") from None
+
+
+def _one_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's own error dictionary
+    key = ".".join(str(part) for part in fault["loc"] if part not in ("phantom", "ham10000", "catalog"))
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {key}{_suggestion(key)}; remove it"
+    if fault["type"] == "missing":
+        return f"key {key} is missing; add it"
+    return f"{key}: {fault['msg'].removeprefix('Value error, ')} (given: {fault['input']!r:.60})"
+
+
+def _suggestion(key: str) -> str:
+    sections = (
+        SplitSection,
+        PrepareSection,
+        SegmentationSection,
+        SymmetrySection,
+        ClassificationSection,
+        AugmentSection,
+    )
+    known = {name for section in (RunConfig, Variant, Ham10000Source, *sections) for name in section.model_fields}
+    close = get_close_matches(key.rpartition(".")[2], known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,73 @@
+"""The only owners of class names and of their order."""
+
+from enum import StrEnum
+from typing import Self
+
+
+class _Named(StrEnum):
+    """A string enum whose members parse in any case and number themselves in written order."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the member called ``text``, in any case.
+
+        Raises:
+            ValueError: no such member; the message lists those there are.
+        """
+        try:
+            return cls(text.strip().lower())
+        except ValueError:
+            raise ValueError(f"unknown {cls.__name__.lower()} {text!r}; known are {', '.join(cls)}") from None
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The members' names in class order."""
+        return [member.value for member in cls]
+
+
+class Diagnosis(_Named):
+    """The seven diagnoses of HAM10000 (Tschandl et al. 2018), in the order networks number them."""
+
+    NV = "nv"
+    MEL = "mel"
+    BKL = "bkl"
+    BCC = "bcc"
+    AKIEC = "akiec"
+    VASC = "vasc"
+    DF = "df"
+
+
+class Symmetry(_Named):
+    """Symmetry of a lesion in SymDerm's direction: about no axis, one axis, two axes."""
+
+    ASYMMETRIC = "asymmetric"
+    ONE_AXIS = "one-axis"
+    TWO_AXES = "two-axes"
+
+
+class BinarySymmetry(_Named):
+    """The two classes the thesis trains on: SymDerm 0 against 1 or 2."""
+
+    ASYMMETRIC = "asymmetric"
+    SYMMETRIC = "symmetric"
+
+    @classmethod
+    def of(cls, symmetry: Symmetry) -> "BinarySymmetry":
+        """Reduce three classes to two."""
+        return cls.ASYMMETRIC if symmetry is Symmetry.ASYMMETRIC else cls.SYMMETRIC
+
+
+class Masking(_Named):
+    """What of an image a network is shown, given the lesion's mask."""
+
+    NONE = "none"
+    SEGMENTATION = "segmentation"
+    LAE = "lae"
+
+
+class Fusion(_Named):
+    """How the symmetry saliency enters the lesion classifier."""
+
+    NONE = "none"
+    CONCAT = "concat"
+    ATTENTION = "attention"
