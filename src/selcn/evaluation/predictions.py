@@ -1,0 +1,224 @@
+"""The two files every figure is computed from: per-image class probabilities and per-image segmentation scores."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from selcn.errors import DataError
+from selcn.labels import BinarySymmetry, Diagnosis, Symmetry
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+TEST = "test"
+SCORES = ["dice", "jaccard", "sensitivity", "specificity", "accuracy"]
+_KEYS = ["image_id", "group", "fold"]
+_CLASS_SETS = [Diagnosis.names(), BinarySymmetry.names(), Symmetry.names()]
+_SUM_TOLERANCE = 1e-3
+_NAMED_ROWS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Checked class probabilities, one row an image; made by :meth:`of` or :func:`read_predictions`.
+
+    Attributes:
+        classes: class names in their labels' own order.
+        table: columns ``image_id, group, fold, truth`` and one of probabilities for each class. ``group`` is the lesion
+            (or patient), ``fold`` is ``test`` or the number of the fold that held the image out.
+    """
+
+    classes: list[str]
+    table: pd.DataFrame
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, source: str = "predictions") -> Self:
+        """Check a table and put its columns in order.
+
+        Args:
+            table: the columns above, in any order.
+            source: what an error calls the table; for a file, its path.
+
+        Raises:
+            DataError: a column is missing or unknown, or rows are bad; all bad rows are reported at once.
+        """
+        classes = _class_set(table, source)
+        table = _typed(table, source, [*_KEYS, "truth"], classes)
+        unknown = ~table["truth"].isin(classes).to_numpy()
+        faults = [
+            *_key_faults(table),
+            _Fault(unknown, "an unknown truth", f"use one of {', '.join(classes)}"),
+            *_number_faults(table, classes),
+            _Fault(_sums_off(table[classes].to_numpy()), "probabilities that do not sum to 1", "write the softmax"),
+        ]
+        _refuse(faults, table, source)
+        return cls(classes, table)
+
+    @property
+    def truth(self) -> IntArray:
+        """Class numbers of the truth, shape (N,)."""
+        return pd.Categorical(self.table["truth"], categories=self.classes).codes.astype(np.int64)
+
+    @property
+    def probabilities(self) -> FloatArray:
+        """Probabilities in class order, shape (N, C)."""
+        return self.table[self.classes].to_numpy(dtype=np.float64)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read and check a classification prediction file.
+
+    Raises:
+        DataError: the file cannot be read, or see :meth:`Predictions.of`.
+    """
+    return Predictions.of(_read_csv(path), str(path))
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write a prediction file that reads back to the same numbers; the file appears whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    _write_csv(predictions.table, path)
+
+
+def check_scores(table: pd.DataFrame, source: str = "scores") -> pd.DataFrame:
+    """Check a table of per-image segmentation scores (``image_id, group, fold`` and :data:`SCORES`).
+
+    Raises:
+        DataError: a column is missing, or rows are bad; all bad rows are reported at once.
+    """
+    table = _typed(table, source, _KEYS, SCORES)
+    _refuse([*_key_faults(table), *_number_faults(table, SCORES)], table, source)
+    return table
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read and check a segmentation score file.
+
+    Raises:
+        DataError: the file cannot be read, or see :func:`check_scores`.
+    """
+    return check_scores(_read_csv(path), str(path))
+
+
+def write_scores(scores: pd.DataFrame, path: Path) -> None:
+    """Check and write segmentation scores; the file appears whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written, or see :func:`check_scores`.
+    """
+    _write_csv(check_scores(scores), path)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fault:
+    """Which rows (N,) have a problem, what it is, and how to mend it."""
+
+    rows: BoolArray
+    problem: str
+    remedy: str
+
+    def describe(self, image_ids: pd.Series) -> str:
+        where = np.flatnonzero(self.rows)
+        # The header is line 1 of the file, so the first row is line 2.
+        named = ", ".join(f"line {row + 2} ({image_ids.iloc[row]})" for row in where[:_NAMED_ROWS])
+        more = f" and {len(where) - _NAMED_ROWS} more" if len(where) > _NAMED_ROWS else ""
+        return f"{len(where)} row{'s' * (len(where) > 1)} with {self.problem}: {named}{more}; {self.remedy}"
+
+
+def _refuse(faults: list[_Fault], table: pd.DataFrame, source: str) -> None:
+    found = [fault.describe(table["image_id"]) for fault in faults if fault.rows.any()]
+    if found:
+        raise DataError(f"{source}: {' | '.join(found)}")
+
+
+def _typed(table: pd.DataFrame, source: str, text: list[str], numbers: list[str]) -> pd.DataFrame:
+    """The named columns in that order, as text and as float64; what is no finite number becomes NaN."""
+    missing = [column for column in [*text, *numbers] if column not in table.columns]
+    if missing:
+        raise DataError(f"{source}: column {', '.join(missing)} is missing; add it to the header and to every row")
+    if table.empty:
+        raise DataError(f"{source}: no rows; write one row for each image")
+    table = table[[*text, *numbers]].reset_index(drop=True).astype(dict.fromkeys(text, str))
+    parsed = {column: pd.to_numeric(table[column], errors="coerce").astype(np.float64) for column in numbers}
+    return table.assign(**parsed).replace([np.inf, -np.inf], np.nan)
+
+
+def _class_set(table: pd.DataFrame, source: str) -> list[str]:
+    named = set(table.columns) - {*_KEYS, "truth"}
+    nearest = min(_CLASS_SETS, key=lambda names: len(named.symmetric_difference(names)))
+    missing, unknown = [name for name in nearest if name not in named], sorted(named.difference(nearest))
+    if missing or unknown:
+        wrong = [f"column {', '.join(missing)} is missing"] * bool(missing)
+        wrong += [f"column {', '.join(unknown)} is unknown"] * bool(unknown)
+        raise DataError(f"{source}: {' and '.join(wrong)}; name the class columns {', '.join(nearest)}")
+    return list(nearest)
+
+
+def _key_faults(table: pd.DataFrame) -> list[_Fault]:
+    no_group = _blank(table["group"])
+    folds_of_group = table.groupby("group")["fold"].transform("nunique").to_numpy()
+    unknown_fold = np.asarray(~table["fold"].str.fullmatch(rf"{TEST}|\d+", na=False), dtype=np.bool_)
+    return [
+        _Fault(_blank(table["image_id"]), "an empty image_id", "fill it in"),
+        _Fault(table["image_id"].duplicated().to_numpy(), "a doubled image_id", "keep one row for each image"),
+        _Fault(no_group, "an empty group", "give the lesion or, where none is known, the image_id"),
+        _Fault(unknown_fold, "an unknown fold", f"use {TEST} or the fold's number"),
+        _Fault(
+            (folds_of_group > 1) & ~no_group,
+            "a divided lesion (its group lies in several folds)",
+            "split by group and predict again",
+        ),
+    ]
+
+
+def _blank(keys: pd.Series) -> BoolArray:
+    return np.asarray(keys.isna() | (keys.str.strip() == ""), dtype=np.bool_)
+
+
+def _number_faults(table: pd.DataFrame, columns: list[str]) -> list[_Fault]:
+    numbers = table[columns].to_numpy()
+    faults = []
+    for cells, problem in ((np.isnan(numbers), "no number"), ((numbers < 0) | (numbers > 1), "a value outside 0 to 1")):
+        at_fault = ", ".join(np.asarray(columns)[cells.any(axis=0)])
+        rows = np.asarray(cells.any(axis=1), dtype=np.bool_)
+        faults.append(_Fault(rows, f"{problem} in column {at_fault}", "write a fraction from 0 to 1"))
+    return faults
+
+
+def _sums_off(probabilities: FloatArray) -> BoolArray:
+    # A missing number is its own fault: NaN compares false here.
+    return np.asarray(np.abs(probabilities.sum(axis=1) - 1) > _SUM_TOLERANCE, dtype=np.bool_)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        # As text: an id of 0012 or NA stays what it is.
+        table = pd.read_csv(path, dtype=str, na_filter=False)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: not readable as CSV ({' '.join(str(error).split())}); check the path, or write it again"
+        ) from error
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{path}: rows have more values than the header has columns; write the file again")
+    return table
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        table.to_csv(partial, index=False)
+        partial.replace(path)
+    except OSError as error:
+        raise DataError(f"{path}: not writable ({error.strerror or error}); check the folder") from error
+    finally:
+        if partial.exists():
+            partial.unlink()

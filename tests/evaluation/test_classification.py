@@ -1,0 +1,186 @@
+"""Every metric against counts made by hand and against scikit-learn, weights and ties included."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from selcn.errors import DataError
+from selcn.evaluation import Predictions, confusion, evaluate_classification, write_predictions
+from selcn.evaluation.classification import classification_metrics, confusion_matrices
+from selcn.labels import BinarySymmetry, Diagnosis, Symmetry
+
+DrawPredictions = Callable[..., Predictions]
+
+
+def oracle(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """Scikit-learn's figures for one weighting, images without weight left out."""
+    truth, probabilities, weights = truth[weights > 0], probabilities[weights > 0], weights[weights > 0]
+    predicted = probabilities.argmax(axis=1)
+    macro: dict[str, Any] = {"average": "macro", "zero_division": 0, "sample_weight": weights}
+    classes = [c for c in range(probabilities.shape[1]) if 0 < (truth == c).sum() < len(truth)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {
+            "balanced_accuracy": sk.balanced_accuracy_score(truth, predicted, sample_weight=weights),
+            "kappa": sk.cohen_kappa_score(truth, predicted, sample_weight=weights),
+            "macro_f1": sk.f1_score(truth, predicted, **macro),
+            "accuracy": sk.accuracy_score(truth, predicted, sample_weight=weights),
+            "macro_precision": sk.precision_score(truth, predicted, **macro),
+            "macro_recall": sk.recall_score(truth, predicted, **macro),
+            "macro_auc": float(
+                np.mean([sk.roc_auc_score(truth == c, probabilities[:, c], sample_weight=weights) for c in classes])
+            ),
+        }
+
+
+def assert_equal_to_oracle(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, names: list[str]) -> None:
+    found = classification_metrics(truth, probabilities, names, weights)
+    for row, of_row in enumerate(weights):
+        expected = oracle(truth, probabilities, of_row)
+        for metric, value in expected.items():
+            np.testing.assert_allclose(found[metric][row], value, rtol=0, atol=1e-12, err_msg=metric)
+
+
+@st.composite
+def weighted_images(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """A few images with probabilities on a coarse grid (so many ties), under integer and fractional weights."""
+    names = draw(st.sampled_from([Diagnosis.names(), BinarySymmetry.names(), Symmetry.names()]))
+    images = draw(st.integers(1, 25))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    truth = generator.integers(draw(st.integers(1, len(names))), size=images)
+    grid = generator.integers(draw(st.integers(1, 5)), size=(images, len(names))) + (np.arange(len(names)) == 0) * 1.0
+    counts = generator.integers(3, size=(3, images))
+    counts[:, 0] += 1
+    weights = np.concatenate([np.ones((1, images)), counts, generator.uniform(0.1, 2, size=(2, images))])
+    return truth, grid / grid.sum(axis=1, keepdims=True), weights, names
+
+
+@settings(deadline=None, max_examples=40)
+@given(weighted_images())
+def test_metrics_equal_scikit_learn(drawn: tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]) -> None:
+    assert_equal_to_oracle(*drawn)
+
+
+def test_metrics_equal_scikit_learn_on_many_images(draw_predictions: DrawPredictions) -> None:
+    predictions = draw_predictions(images=500, lesions=300)
+    weights = np.random.default_rng(1).integers(4, size=(4, 500)).astype(np.float64)
+    assert_equal_to_oracle(predictions.truth, predictions.probabilities, weights, predictions.classes)
+    auc = sk.roc_auc_score(predictions.truth, predictions.probabilities, multi_class="ovr", sample_weight=None)
+    found = classification_metrics(predictions.truth, predictions.probabilities, predictions.classes, np.ones((1, 500)))
+    assert found["macro_auc"][0] == pytest.approx(auc, abs=1e-12)
+
+
+# Ten images; rows are the truth, columns the prediction: asymmetric 3 right and 1 wrong, symmetric 4 right and 2 wrong.
+TRUTH = np.repeat([0, 0, 1, 1], [3, 1, 4, 2])
+SHARE = np.asarray([0.9, 0.8, 0.6, 0.3, 0.1, 0.2, 0.3, 0.4, 0.6, 0.7])
+PROBABILITIES = np.stack([SHARE, 1 - SHARE], axis=1)
+
+
+def ten_images(fold: str = "test") -> Predictions:
+    names = BinarySymmetry.names()
+    ids = [str(number) for number in range(10)]
+    table = {"image_id": ids, "group": ids, "fold": fold, "truth": np.asarray(names)[TRUTH]}
+    return Predictions.of(pd.DataFrame(table | dict(zip(names, PROBABILITIES.T, strict=True))))
+
+
+def test_metrics_equal_those_counted_by_hand() -> None:
+    found = classification_metrics(TRUTH, PROBABILITIES, BinarySymmetry.names(), np.ones((1, 10)))
+    counted = {
+        "balanced_accuracy": (3 / 4 + 4 / 6) / 2,
+        "kappa": (7 / 10 - (4 * 5 + 6 * 5) / 100) / (1 - (4 * 5 + 6 * 5) / 100),
+        "macro_f1": (6 / 9 + 8 / 11) / 2,
+        "accuracy": 7 / 10,
+        "macro_precision": (3 / 5 + 4 / 5) / 2,
+        "macro_recall": (3 / 4 + 4 / 6) / 2,
+        # Of 4 x 6 pairs: 0.9 and 0.8 win 6 each, 0.6 wins 4 and ties one, 0.3 wins 2 and ties one.
+        "macro_auc": (6 + 6 + 4.5 + 2.5) / 24,
+        "sensitivity_asymmetric": 3 / 4,
+    }
+    assert list(found) == list(counted)
+    for metric, value in counted.items():
+        assert found[metric].tolist() == [pytest.approx(value, abs=1e-15)], metric
+
+
+def test_confusion_counts_truth_in_rows_and_prediction_in_columns() -> None:
+    table = confusion(ten_images(), "test")
+    expected = pd.DataFrame(
+        [[3, 1], [2, 4]],
+        index=pd.Index(["asymmetric", "symmetric"], name="truth"),
+        columns=pd.Index(["asymmetric", "symmetric"], name="predicted"),
+    )
+    pd.testing.assert_frame_equal(table, expected)
+
+
+def test_confusion_of_an_absent_part_is_refused() -> None:
+    with pytest.raises(DataError, match="no validation rows in the predictions; ask for test"):
+        confusion(ten_images(), "validation")
+
+
+def test_the_first_of_equally_probable_classes_is_predicted() -> None:
+    matrices = confusion_matrices(np.asarray([1]), np.asarray([[0.25, 0.375, 0.375]]), np.ones((1, 1)))
+    np.testing.assert_array_equal(matrices[0], [[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+
+
+def test_classes_without_weight_leave_the_averages() -> None:
+    # The second weighting leaves out the truth of class 2, the third all truth but that of class 0.
+    truth = np.asarray([0, 0, 1, 2])
+    probabilities = np.asarray([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]])
+    weights = np.asarray([[1.0, 1, 1, 1], [1, 1, 1, 0], [1, 0, 0, 0]])
+    found = classification_metrics(truth, probabilities, Symmetry.names(), weights)
+    np.testing.assert_allclose(found["balanced_accuracy"], [(1 / 2 + 1 + 1) / 3, (1 / 2 + 1) / 2, 1])
+    np.testing.assert_allclose(found["macro_recall"], [(1 / 2 + 1 + 1) / 3, (1 / 2 + 1 + 0) / 3, 1])
+    np.testing.assert_allclose(found["macro_precision"], [(1 + 1 + 1 / 2) / 3, (1 + 1 + 0) / 3, 1])
+    np.testing.assert_allclose(found["macro_f1"], [(2 / 3 + 1 + 2 / 3) / 3, (2 / 3 + 1 + 0) / 3, 1])
+    np.testing.assert_allclose(found["kappa"], [(3 / 4 - 5 / 16) / (11 / 16), (2 / 3 - 3 / 9) / (6 / 9), np.nan])
+    np.testing.assert_allclose(found["macro_auc"], [(2.5 / 4 + 1 + 2.5 / 3) / 3, (1 / 2 + 1) / 2, np.nan])
+    np.testing.assert_allclose(found["sensitivity_asymmetric"], [1 / 2, 1 / 2, 1])
+
+
+def test_the_sensitivity_of_an_absent_class_is_undefined() -> None:
+    probabilities = np.eye(7)[[0, 1, 2]]
+    found = classification_metrics(
+        np.asarray([0, 1, 2]), probabilities, Diagnosis.names(), np.asarray([[1.0, 1, 0], [1, 0, 1]])
+    )
+    np.testing.assert_array_equal(found["sensitivity_mel"], [1, np.nan])
+    assert "sensitivity_asymmetric" not in found
+
+
+def test_undefined_figures_have_no_interval() -> None:
+    names = BinarySymmetry.names()
+    keys = {"image_id": ["a", "b"], "group": ["a", "b"], "fold": "test", "truth": "symmetric"}
+    predictions = Predictions.of(pd.DataFrame(keys | dict(zip(names, ([0.0, 0.0], [1.0, 1.0]), strict=True))))
+    table = evaluate_classification(predictions, resamples=20).set_index("metric")[["value", "low", "high"]].T
+    for metric in ("kappa", "macro_auc", "sensitivity_asymmetric"):
+        assert table[metric].isna().all(), metric
+    assert table["balanced_accuracy"].tolist() == [1, 1, 1]
+
+
+def test_validation_pools_the_folds_and_leaves_the_test_part_out(draw_predictions: DrawPredictions) -> None:
+    predictions = draw_predictions()
+    table = evaluate_classification(predictions, resamples=20)
+    is_test = (predictions.table["fold"] == "test").to_numpy()
+    for part, rows in (("test", is_test), ("validation", ~is_test)):
+        found = table[table["fold_part"] == part].set_index("metric")
+        expected = oracle(predictions.truth[rows], predictions.probabilities[rows], np.ones(rows.sum()))
+        assert found["value"][list(expected)].tolist() == pytest.approx(list(expected.values()), abs=1e-12)
+        assert set(found["images"]) == {rows.sum()}
+        assert set(found["groups"]) == {predictions.table["group"][rows].nunique()}
+
+
+def test_a_file_and_what_was_read_from_it_give_the_same_figures(
+    tmp_path: Path, draw_predictions: DrawPredictions
+) -> None:
+    predictions = draw_predictions()
+    write_predictions(predictions, tmp_path / "predictions.csv")
+    from_file = evaluate_classification(tmp_path / "predictions.csv", resamples=20, seed=5)
+    pd.testing.assert_frame_equal(from_file, evaluate_classification(predictions, resamples=20, seed=5))
+    columns = ["metric", "fold_part", "value", "low", "high", "images", "groups"]
+    assert list(from_file.columns) == columns

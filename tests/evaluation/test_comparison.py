@@ -1,0 +1,121 @@
+"""Paired differences, the refusal of files that do not belong together, and the sentence."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as sk
+
+from selcn.errors import DataError
+from selcn.evaluation import Estimate, Predictions, compare, evaluate_classification, verdict, write_predictions
+from selcn.evaluation.intervals import draw_groups
+from selcn.labels import BinarySymmetry, Symmetry
+
+DrawPredictions = Callable[..., Predictions]
+
+
+def changed(predictions: Predictions, **columns: Any) -> Predictions:
+    return Predictions.of(predictions.table.assign(**columns))
+
+
+def corrected(predictions: Predictions) -> Predictions:
+    """The same predictions with half the probability moved to the true class."""
+    moved = predictions.probabilities / 2 + np.eye(len(predictions.classes))[predictions.truth] / 2
+    return changed(predictions, **dict(zip(predictions.classes, moved.T, strict=True)))
+
+
+def test_a_file_does_not_differ_from_itself(tmp_path: Path, draw_predictions: DrawPredictions) -> None:
+    predictions = draw_predictions()
+    write_predictions(predictions, tmp_path / "a.csv")
+    table = compare(tmp_path / "a.csv", predictions, resamples=100)
+    assert (table[["value", "low", "high"]] == 0).all(axis=None)
+    assert set(table["fold_part"]) == {"test", "validation"}
+
+
+def test_the_value_is_b_minus_a_and_the_order_of_rows_does_not_matter(draw_predictions: DrawPredictions) -> None:
+    a = draw_predictions()
+    b = corrected(a)
+    shuffled = Predictions.of(b.table.sample(frac=1, random_state=0))
+    found = compare(a, shuffled, resamples=50)
+    of_a, of_b = (evaluate_classification(predictions, resamples=50) for predictions in (a, b))
+    assert found["value"].to_numpy() == pytest.approx((of_b["value"] - of_a["value"]).to_numpy(), abs=1e-12)
+    assert (found["value"] >= 0).all()
+    assert found["value"].max() > 0.1
+    pd.testing.assert_frame_equal(found, compare(a, b, resamples=50))
+
+
+def test_both_are_scored_on_the_same_drawn_lesions(draw_predictions: DrawPredictions) -> None:
+    a = draw_predictions(images=120, lesions=80)
+    b = draw_predictions(images=120, lesions=80, seed=1)
+    b = changed(a, **{name: b.table[name] for name in b.classes})
+    test = (a.table["fold"] == "test").to_numpy()
+    codes, names = pd.factorize(a.table["group"][test])
+    differences = []
+    for counts in draw_groups(len(names), 40, np.random.default_rng(3)):
+        accuracy_a, accuracy_b = (
+            sk.accuracy_score(p.truth[test], p.probabilities[test].argmax(axis=1), sample_weight=counts[codes])
+            for p in (a, b)
+        )
+        differences.append(accuracy_b - accuracy_a)
+    found = compare(a, b, resamples=40, seed=3)
+    accuracy = found[(found["fold_part"] == "test") & (found["metric"] == "accuracy")]
+    expected = np.percentile(differences, [2.5, 97.5])
+    np.testing.assert_allclose(accuracy[["low", "high"]].to_numpy()[0], expected, rtol=0, atol=1e-12)
+
+
+def test_other_images_are_refused(draw_predictions: DrawPredictions) -> None:
+    a = draw_predictions()
+    b = Predictions.of(a.table[4:])
+    message = (
+        "image_000, image_001, image_002 (and 1 more) is in only one of A and B; predict the same images with both"
+    )
+    with pytest.raises(DataError, match=re.escape(message)):
+        compare(a, b)
+    with pytest.raises(DataError, match=re.escape(message)):
+        compare(b, a)
+
+
+def test_another_truth_group_or_fold_is_refused(draw_predictions: DrawPredictions) -> None:
+    a = draw_predictions()
+    truth = a.table["truth"].where(a.table["image_id"] != "image_005", "df")
+    folds = a.table["fold"].replace({"1": "2"})
+    for columns, message in (
+        ({"truth": truth}, "image_005 has another truth in A than in B; use one split for both"),
+        ({"group": a.table["image_id"]}, "has another group in A than in B; use one split for both"),
+        ({"fold": folds}, "has another fold in A than in B; use one split for both"),
+    ):
+        with pytest.raises(DataError, match=message):
+            compare(a, changed(a, **columns))
+
+
+def test_other_classes_are_refused(draw_predictions: DrawPredictions) -> None:
+    a = draw_predictions(classes=BinarySymmetry.names())
+    b = draw_predictions(classes=Symmetry.names())
+    with pytest.raises(
+        DataError, match="A has classes asymmetric, symmetric, B asymmetric, one-axis, two-axes; compare"
+    ):
+        compare(a, b)
+
+
+@pytest.mark.parametrize(
+    ("difference", "sentence"),
+    [
+        (Estimate(0.009, -0.01, 0.026), "no difference is shown; the interval allows -1.0 to +2.6 points"),
+        (Estimate(0.031, 0.01, 0.052), "B is better by 3.1 points (95 % interval 1.0 to 5.2)"),
+        (Estimate(-0.031, -0.052, -0.01), "A is better by 3.1 points (95 % interval 1.0 to 5.2)"),
+        (Estimate(0, 0, 0), "no difference is shown; the interval allows +0.0 to +0.0 points"),
+        (Estimate(-0.01, -0.02, -0.0), "no difference is shown; the interval allows -2.0 to +0.0 points"),
+        (Estimate(np.nan, np.nan, np.nan), "no verdict; the difference or its interval is undefined on these images"),
+        (Estimate(0.1, np.nan, np.nan), "no verdict; the difference or its interval is undefined on these images"),
+    ],
+)
+def test_the_sentence_says_what_the_interval_shows(difference: Estimate, sentence: str) -> None:
+    assert verdict(difference, "kappa") == f"kappa: {sentence}"
+
+
+def test_the_sentence_names_the_better_one() -> None:
+    assert verdict(Estimate(-0.031, -0.052, -0.01), "kappa", "this", "that").startswith("kappa: this is better by 3.1")
