@@ -1,0 +1,1 @@
+"""Images, masks and labels: catalog, sources, splits, store, augmentation, datasets."""

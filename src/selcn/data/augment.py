@@ -1,0 +1,73 @@
+"""One drawn geometry for image, mask and saliency; colour for the image only.
+
+What is drawn is apart from how it is applied, and whole batches are drawn and applied at once.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from selcn.config import AugmentSection
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where each image of a batch is sampled: 2x2 matrices (N, 2, 2) and shifts (N, 2) in half widths of the image.
+
+    The matrices act on pixels, so that a turned circle stays a circle in an oblong image.
+    """
+
+    matrix: Tensor
+    shift: Tensor
+
+    @classmethod
+    def draw(cls, images: int, ranges: AugmentSection, generator: torch.Generator) -> "Geometry":
+        """Draw turns, zooms, shifts and mirrorings uniformly from ``ranges``."""
+        uniform = torch.rand(images, 5, generator=generator) * 2 - 1
+        angle = uniform[:, 0] * math.radians(ranges.rotation)
+        zoom = (1 + ranges.zoom) ** uniform[:, 1]
+        mirror = torch.where(uniform[:, 2] < 0, -1.0, 1.0) if ranges.flip else torch.ones(images)
+        cos, sin = zoom * angle.cos(), zoom * angle.sin()
+        matrix = torch.stack([cos * mirror, -sin, sin * mirror, cos], dim=1).view(images, 2, 2)
+        return cls(matrix, uniform[:, 3:] * 2 * ranges.shift)
+
+    def apply(self, maps: Tensor, aspect: float) -> Tensor:
+        """Resample maps (N, C, h, w) of images whose width is ``aspect`` times their height.
+
+        Works at any grid: a saliency map of 12x9 turns exactly as the image it belongs to. What lies outside is
+        mirrored in, for images and masks alike.
+        """
+        scale = torch.tensor([[1.0, 1 / aspect], [aspect, 1.0]])
+        theta = torch.cat([self.matrix * scale, self.shift[:, :, None]], dim=2).to(maps.device)
+        grid = F.affine_grid(theta, list(maps.shape), align_corners=False)
+        return F.grid_sample(maps, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Gains and offsets (N, 3) of tint and brightness, and factors (N,) of contrast and saturation."""
+
+    gain: Tensor
+    contrast: Tensor
+    saturation: Tensor
+
+    @classmethod
+    def draw(cls, images: int, ranges: AugmentSection, generator: torch.Generator) -> "Colour":
+        """Draw from 1 - colour to 1 + colour; a tint varies a third as much as brightness does."""
+        uniform = (torch.rand(images, 6, generator=generator) * 2 - 1) * ranges.colour
+        return cls(1 + uniform[:, :1] + uniform[:, 1:4] / 3, 1 + uniform[:, 4], 1 + uniform[:, 5])
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Change images (N, 3, H, W) in [0, 1], and clip them back to it."""
+        factor = (
+            part.to(images.device).view(len(images), -1, 1, 1) for part in (self.gain, self.contrast, self.saturation)
+        )
+        gain, contrast, saturation = factor
+        images = images * gain
+        grey = images.mean(dim=1, keepdim=True)
+        images = grey + (images - grey) * saturation
+        mean = images.mean(dim=(1, 2, 3), keepdim=True)
+        return (mean + (images - mean) * contrast).clamp(0, 1)

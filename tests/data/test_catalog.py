@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selcn.data.catalog import catalog_hash, complete_catalog, groups, read_catalog, write_catalog
+from selcn.errors import DataError
+
+
+def table(*rows: dict[str, str]) -> pd.DataFrame:
+    return complete_catalog(pd.DataFrame([{"image_path": "a.png", **row} for row in rows]), "catalog")
+
+
+def test_a_catalog_reads_back_with_paths_joined_to_its_folder(tmp_path: Path) -> None:
+    written = table(
+        {"image_id": "1", "image_path": str(tmp_path / "images" / "1.png"), "diagnosis": "mel", "note": "x"}
+    )
+    write_catalog(written, tmp_path / "catalog.csv")
+    assert "images/1.png" in (tmp_path / "catalog.csv").read_text()
+    read = read_catalog(tmp_path / "catalog.csv")
+    assert read.to_dict("records") == written.to_dict("records")
+
+
+def test_spreadsheet_marks_and_numeric_ids_are_no_trouble(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_bytes("\ufeffimage_id,image_path\r\n007,a b/ü.png\r\n".encode())
+    read = read_catalog(tmp_path / "c.csv")
+    assert read["image_id"].tolist() == ["007"]
+    assert read["image_path"].tolist() == [str(tmp_path / "a b" / "ü.png")]
+
+
+def test_a_group_is_the_patient_else_the_lesion_else_the_image() -> None:
+    rows = table(
+        {"image_id": "1", "lesion_id": "L", "patient_id": "P"},
+        {"image_id": "2", "lesion_id": "L2", "patient_id": "P"},
+        {"image_id": "3", "lesion_id": "P"},
+        {"image_id": "P"},
+    )
+    assert groups(rows).tolist() == ["patient:P", "patient:P", "lesion:P", "image:P"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"image_id": "1", "diagnosis": "scc"}], "row 2: unknown diagnosis 'scc'; use one of nv mel"),
+        ([{"image_id": "1", "symmetry": "0"}], "row 2: unknown symmetry '0'; use one of asymmetric"),
+        ([{"image_id": "1"}, {"image_id": "1"}], "row 3: image_id '1' stands twice"),
+        ([{"image_id": ""}], "row 2: image_id is empty"),
+        ([{"image_id": "1", "image_path": ""}], "row 2: image_path is empty"),
+        ([{"image_id": "1", "diagnosis": "x"}, {"image_id": "2", "symmetry": "y"}], r"row 2: .* \| row 3: "),
+        ([{"image_id": str(n), "diagnosis": "x"} for n in range(9)], "and 4 more rows"),
+    ],
+)
+def test_every_bad_row_is_named_in_one_line(rows: list[dict[str, str]], message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        table(*rows)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_columns_files_and_rows_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="column image_path is missing"):
+        complete_catalog(pd.DataFrame({"image_id": ["1"]}), "c.csv")
+    with pytest.raises(DataError, match=r"absent\.csv: cannot be read"):
+        read_catalog(tmp_path / "absent.csv")
+    (tmp_path / "empty.csv").write_text("image_id,image_path\n")
+    with pytest.raises(DataError, match="holds no images"):
+        read_catalog(tmp_path / "empty.csv")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["nv", "mel"]), st.sampled_from(["", "L1"])), min_size=2, max_size=6),
+    st.randoms(),
+)
+def test_the_hash_ignores_row_order_and_paths_but_no_label(rows: list[tuple[str, str]], random: object) -> None:
+    catalog = table(*({"image_id": str(n), "diagnosis": d, "lesion_id": g} for n, (d, g) in enumerate(rows)))
+    order = list(range(len(rows)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    moved = catalog.iloc[order].assign(image_path="elsewhere.png")
+    assert catalog_hash(moved) == catalog_hash(catalog)
+    changed = catalog.copy()
+    changed.loc[0, "diagnosis"] = "bcc"
+    assert catalog_hash(changed) != catalog_hash(catalog)
+
+
+def test_every_path_column_travels_with_its_folder(tmp_path: Path) -> None:
+    written = table({"image_id": "1", "image_path": str(tmp_path / "1.png"), "map_path": str(tmp_path / "m" / "1.png")})
+    write_catalog(written, tmp_path / "catalog.csv")
+    tmp_path.joinpath("catalog.csv").rename(tmp_path.parent / "moved.csv")
+    assert read_catalog(tmp_path.parent / "moved.csv")["map_path"].tolist() == [str(tmp_path.parent / "m" / "1.png")]
