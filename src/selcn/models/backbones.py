@@ -1,0 +1,160 @@
+"""From a network's name to its unpooled features."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+import torchvision.models as tv
+from torch import Tensor, nn
+
+from selcn.errors import ConfigError
+from selcn.models.weights import IMAGENET, load_weights, unknown_name
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+SQUEEZENETS = ("squeezenet1_0", "squeezenet1_1")
+TORCHVISION = "torchvision/"
+
+# Two image sizes tell channels (which stay) from positions (which grow); no network here needs less than 75 pixels.
+_PROBES = ((96, 96), (128, 160))
+
+
+class Normalise(nn.Module):
+    """Subtract a mean and divide by a deviation, a channel each; kept with the weights that were trained on them."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] to the range the network was trained on."""
+        return (images - self.mean) / self.std
+
+
+class Backbone(nn.Module):
+    """Images (N, 3, H, W) in [0, 1] to unpooled features (N, channels, h, w)."""
+
+    def __init__(self, body: nn.Module, normalise: Normalise, channels: int) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.body = body
+        self.channels = channels
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (N, channels, h, w) of images (N, 3, H, W)."""
+        features: Tensor = self.body(self.normalise(images))
+        return features
+
+
+class _TimmFeatures(nn.Module):
+    def __init__(self, network: Any) -> None:  # noqa: ANN401  timm's networks share no typed base
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.network.forward_features(images)
+        return features
+
+
+def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Images (N, C, H, W) bilinearly at ``size`` (width, height), smoothed where they shrink; as they are for None."""
+    if size is None or images.shape[-2:] == size[::-1]:
+        return images
+    return F.interpolate(images, size=size[::-1], mode="bilinear", align_corners=False, antialias=True)
+
+
+def build_backbone(name: str, weights: Path | str | None = None) -> Backbone:
+    """Build the network called ``name`` without its head.
+
+    Args:
+        name: ``squeezenet1_0``, ``squeezenet1_1``, ``torchvision/<name>``, or a timm name.
+        weights: None for random ones, ``"imagenet"`` for the library's download, or a ``.safetensors`` file with the
+            library's own keys.
+
+    Raises:
+        ConfigError: an unknown name, a network without an (N, C, h, w) feature map, or weights that cannot be had.
+    """
+    if name in SQUEEZENETS or name.startswith(TORCHVISION):
+        body, normalise = _from_torchvision(name, weights), Normalise()
+    else:
+        body, normalise = _from_timm(name, weights)
+    return Backbone(body, normalise, _count_channels(name, body))
+
+
+def _from_torchvision(name: str, weights: Path | str | None) -> nn.Module:
+    plain = name.removeprefix(TORCHVISION)
+    known = tv.list_models(module=tv)
+    if plain not in known:
+        raise unknown_name("backbone", name, [TORCHVISION + other for other in known])
+    network = _download_or(weights, name, lambda wanted: tv.get_model(plain, weights="DEFAULT" if wanted else None))
+    body, head = _cut(name, network)
+    if weights not in (None, IMAGENET):
+        load_weights(network, weights, head=head)
+    return body
+
+
+def _cut(name: str, network: nn.Module) -> tuple[nn.Module, list[str]]:
+    """The modules in front of the pooling, in order, and the names of the others."""
+    children = list(network.named_children())
+    names = [child for child, _ in children]
+    if isinstance(network, tv.SqueezeNet):
+        end = names.index("classifier")
+    elif "avgpool" in names:
+        end = names.index("avgpool")
+    else:
+        raise _no_map(name, "it has no average pooling to cut at")
+    return nn.Sequential(OrderedDict(children[:end])), names[end:]
+
+
+def _from_timm(name: str, weights: Path | str | None) -> tuple[nn.Module, Normalise]:
+    if not timm.is_model(name):
+        known = [*SQUEEZENETS, *timm.list_models(), *(TORCHVISION + other for other in tv.list_models(module=tv))]
+        raise unknown_name("backbone", name, known)
+    network = _download_or(weights, name, lambda wanted: timm.create_model(name, pretrained=wanted, num_classes=0))
+    if weights not in (None, IMAGENET):
+        classifier = network.pretrained_cfg.get("classifier") or ()
+        load_weights(network, weights, head=(classifier,) if isinstance(classifier, str) else classifier)
+    mean, std = network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
+    return _TimmFeatures(network), Normalise(mean, std)
+
+
+def _download_or(weights: Path | str | None, name: str, create: Callable[[bool], Any]) -> Any:  # noqa: ANN401
+    if weights != IMAGENET:
+        return create(False)
+    try:
+        return create(True)
+    except Exception as error:  # each library has its own kinds for no network and for no such weights
+        raise ConfigError(
+            f"no ImageNet weights for {name!r} ({type(error).__name__}: {error}); "
+            "check the connection, or give a .safetensors file"
+        ) from error
+
+
+def _count_channels(name: str, body: nn.Module) -> int:
+    body.eval()
+    try:
+        with torch.no_grad():
+            small, large = (body(torch.zeros(1, 3, height, width)).shape for height, width in _PROBES)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise _no_map(name, f"it fails on an image of {_PROBES[0]}") from error
+    finally:
+        body.train()
+    same_channels = len(small) == len(large) == 4 and small[1] == large[1]
+    if not (same_channels and small[2] < large[2] and small[3] < large[3]):
+        raise _no_map(name, f"it makes {tuple(small)} of a {_PROBES[0]} image")
+    return int(small[1])
+
+
+def _no_map(name: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"backbone {name!r} gives no (N, C, h, w) feature map: {why}; "
+        "take a convolutional network such as resnet18 or efficientnet_b4"
+    )

@@ -1,0 +1,53 @@
+"""What the segmenter is trained on: soft Dice and the rank loss of MB-DCNN (Xie et al. 2020)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def soft_dice_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """One minus soft Dice, averaged over samples and over the two classes lesion and background.
+
+    Args:
+        logits: (N, 1, H, W); their sigmoid is the lesion's probability.
+        mask: (N, 1, H, W), 0 or 1.
+    """
+    lesion = _probability(logits)
+    truth = mask.to(lesion)
+    probabilities = torch.cat([lesion, 1 - lesion], dim=1).flatten(2)
+    truths = torch.cat([truth, 1 - truth], dim=1).flatten(2)
+    overlap = (probabilities * truths).sum(2)
+    return (1 - 2 * overlap / (probabilities.sum(2) + truths.sum(2) + 1e-5)).mean()
+
+
+def rank_loss(logits: Tensor, mask: Tensor, k: int = 30, margin: float = 0.3) -> Tensor:
+    """Hinge on the hardest pixels: lesion pixels should score ``margin`` above background pixels.
+
+    Of each sample the ``k`` background pixels of highest and the ``k`` lesion pixels of lowest lesion probability are
+    taken, or as many as there are; the mean of max(0, p_background - p_lesion + margin) over all their pairs is
+    averaged over samples. A sample that lacks either kind contributes 0.
+
+    Args:
+        logits: (N, 1, H, W); their sigmoid is the lesion's probability.
+        mask: (N, 1, H, W), 0 or 1.
+        k: hard pixels of each kind.
+        margin: distance wanted between probabilities.
+    """
+    lesion, truth = _probability(logits).flatten(1), mask.flatten(1) > 0.5
+    k = min(k, lesion.shape[1])
+    # Pixels of the other kind, and the gaps of a sample with too few, stand at infinity, where the hinge is 0.
+    background_scores = lesion.masked_fill(truth, -torch.inf).topk(k, dim=1).values
+    lesion_scores = lesion.masked_fill(~truth, torch.inf).topk(k, dim=1, largest=False).values
+    hinges = F.relu(background_scores[:, :, None] - lesion_scores[:, None, :] + margin).sum((1, 2))
+    pairs = (~truth).sum(1).clamp(max=k) * truth.sum(1).clamp(max=k)
+    return (hinges / pairs.clamp(min=1)).mean()
+
+
+def dice_rank_loss(logits: Tensor, mask: Tensor, rank_weight: float) -> Tensor:
+    """Soft Dice loss plus ``rank_weight`` times the rank loss; shapes as there."""
+    return soft_dice_loss(logits, mask) + rank_weight * rank_loss(logits, mask)
+
+
+def _probability(logits: Tensor) -> Tensor:
+    # In float16 the sum over a 256x256 mask overflows.
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).sigmoid()

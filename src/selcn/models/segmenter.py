@@ -1,0 +1,101 @@
+"""Image to mask logits."""
+
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from selcn.errors import ConfigError
+from selcn.models.backbones import Normalise, resize_images
+from selcn.models.weights import IMAGENET, load_weights, unknown_name
+
+# DPT works at one image size only, PAN not below 128 pixels.
+ARCHITECTURES = tuple(name for name in smp.MODEL_ARCHITECTURES_MAPPING if name not in ("dpt", "pan"))
+
+_STRIDE = 32  # of the deepest features of any encoder
+_TIMM = "tu-"  # segmentation_models_pytorch's prefix for encoders from timm
+_ENCODER_HEADS = ("fc", "classifier", "last_linear", "head")
+
+
+class Segmenter(nn.Module):
+    """A network of segmentation_models_pytorch that takes images of any size and carries its normalisation.
+
+    DeepLabV3+ pools to one value a channel, so its batch norm cannot be trained on a batch of a single image.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        encoder: str,
+        *,
+        weights: Path | str | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Build an architecture on an encoder.
+
+        Args:
+            architecture: a name of ``ARCHITECTURES``, in any case.
+            encoder: an encoder's name in segmentation_models_pytorch, or ``tu-<name>`` for one from timm.
+            weights: the encoder's: None for random ones, ``"imagenet"`` for the library's download, or a
+                ``.safetensors`` file with the encoder's own keys.
+            size: width and height in pixels at which the network works; None for that of the images.
+
+        Raises:
+            ConfigError: an unknown name, an encoder the architecture cannot use, or weights that cannot be had.
+        """
+        super().__init__()
+        _check_names(architecture, encoder)
+        self.size = size
+        self.network = _create(architecture.lower(), encoder, weights)
+        self.normalise = _normalise(encoder, weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Lesion logits (N, 1, H, W) of images (N, 3, H, W), any H and W."""
+        resized = resize_images(images, self.size)
+        height, width = resized.shape[-2:]
+        # Edge pixels are repeated to the right and below: any size can be padded so, and no border is invented.
+        padded = F.pad(self.normalise(resized), (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")
+        logits: Tensor = self.network(padded)[..., :height, :width]
+        return resize_images(logits, (images.shape[-1], images.shape[-2]))
+
+
+def _check_names(architecture: str, encoder: str) -> None:
+    if architecture.lower() not in ARCHITECTURES:
+        raise unknown_name("architecture", architecture, ARCHITECTURES)
+    # The library's own "timm-" names are deprecated in favour of "tu-".
+    known = [name for name in smp.encoders.get_encoder_names() if not name.startswith("timm-")]
+    from_timm = encoder.startswith(_TIMM) and timm.is_model(encoder.removeprefix(_TIMM))
+    if encoder not in known and not from_timm:
+        raise unknown_name("encoder", encoder, [*known, *(_TIMM + name for name in timm.list_models())])
+
+
+def _create(architecture: str, encoder: str, weights: Path | str | None) -> Any:  # noqa: ANN401  untyped library
+    try:
+        network = smp.create_model(architecture, encoder, encoder_weights=_pretrained(encoder, weights), classes=1)
+    except Exception as error:
+        # A failed download may be both, as in some releases of huggingface_hub.
+        if weights == IMAGENET and (isinstance(error, OSError) or not isinstance(error, ValueError)):
+            raise ConfigError(
+                f"no ImageNet weights for encoder {encoder!r} ({type(error).__name__}: {error}); "
+                "check the connection, or give a .safetensors file"
+            ) from error
+        raise ConfigError(f"architecture {architecture!r} cannot use encoder {encoder!r}: {error}") from error
+    if weights not in (None, IMAGENET):
+        load_weights(network.encoder, weights, head=_ENCODER_HEADS)
+    return network
+
+
+def _pretrained(encoder: str, weights: Path | str | None) -> str | bool | None:
+    if weights != IMAGENET:
+        return None
+    return True if encoder.startswith(_TIMM) else IMAGENET
+
+
+def _normalise(encoder: str, weights: Path | str | None) -> Normalise:
+    if weights != IMAGENET:
+        return Normalise()
+    statistics = smp.encoders.get_preprocessing_params(encoder)
+    return Normalise(statistics["mean"], statistics["std"])

@@ -1,0 +1,65 @@
+"""Pretrained weights from a safetensors file into a library's network."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from selcn.errors import ConfigError
+
+IMAGENET = "imagenet"
+
+
+def load_weights(network: nn.Module, path: Path | str, *, head: Iterable[str]) -> None:
+    """Fill ``network`` from a safetensors file that uses the network's own keys; any float type is cast.
+
+    Args:
+        network: filled in place, except for what lies under ``head``.
+        path: the file.
+        head: dotted names of the modules that classify; their keys are neither read nor required.
+
+    Raises:
+        ConfigError: no such file, not a safetensors file, or keys or shapes that are not the network's.
+    """
+    prefixes = tuple(f"{name}." for name in head)
+    found = {key: value for key, value in _read(Path(path)).items() if not key.startswith(prefixes)}
+    wanted = {key: value for key, value in network.state_dict().items() if not key.startswith(prefixes)}
+    wrong = _differences(found, wanted)
+    if wrong:
+        raise ConfigError(f"weights {path} do not fit {type(network).__name__}: {wrong}; take a file with its own keys")
+    network.load_state_dict(found, strict=False)
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
+    """The error that says ``name`` is no known ``kind`` and which known names resemble it."""
+    close = difflib.get_close_matches(name, list(known), n=3)
+    return ConfigError(f"unknown {kind} {name!r}; {'close are ' + ', '.join(close) if close else 'no name is close'}")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ConfigError(f"no weights at {path.resolve()}; give a .safetensors file, {IMAGENET!r} or nothing")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ConfigError(f"weights {path} are not a safetensors file ({error}); convert them first") from error
+
+
+def _differences(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
+    shared = found.keys() & wanted.keys()
+    kinds = {
+        "missing": wanted.keys() - found.keys(),
+        "unexpected": found.keys() - wanted.keys(),
+        "misshapen": {key for key in shared if found[key].shape != wanted[key].shape},
+    }
+    return "; ".join(f"{kind} {_some(keys)}" for kind, keys in kinds.items() if keys)
+
+
+def _some(keys: Iterable[str], at_most: int = 3) -> str:
+    first, *rest = sorted(keys)
+    shown = [first, *rest[: at_most - 1]]
+    more = len(rest) + 1 - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,0 +1,134 @@
+"""Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063): in closed form, and by autograd for any layer.
+
+With Y = exp(S) of the target score S, whose gradient g with respect to the target layer is piecewise constant, the
+derivatives are Y g, Y g^2, Y g^3 and equation 19 becomes, with A summed over positions,
+
+    alpha = g^2 / (2 g^2 + sum(A) g^3),    w_k = sum(alpha relu(g)),    map = relu(sum(w_k A_k))
+
+up to the factor Y, which the scaling to [0, 1] removes. Divided by g^2, the summand is relu(g) / (2 + sum(A) g).
+
+A head of global average pooling and a linear map has g = weight / Z at every one of Z positions. SqueezeNet's head has
+a ReLU in front of its pooling and g = weight / Z where the class map is positive and 0 elsewhere: a gate. So the
+forward pass alone is enough.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CUSTOMARY_EPSILON = 1e-6
+
+
+def grad_cam_pp(
+    activations: Tensor,
+    weight: Tensor,
+    gate: Tensor | None = None,
+    *,
+    epsilon: float = 0.0,
+    sums: Literal["all", "gated"] = "all",
+) -> Tensor:
+    """Grad-CAM++ in closed form, of a score that is pooled and linear in gated activations.
+
+    Args:
+        activations: (N, K, h, w) of the target layer.
+        weight: (N, K), the head's row for each image's target class.
+        gate: (N, 1, h, w) bool, where the target's class map is positive; None where the head has no ReLU.
+        epsilon: added to the denominator of alpha. 0 is exact; 1e-6 is what the grad-cam package does, and dims the
+            channels whose squared gradient is not large against it.
+        sums: the positions over which A is summed in the denominator: ``"all"`` as in the paper, ``"gated"`` as in the
+            original research code.
+
+    Returns:
+        Saliency (N, 1, h, w), scaled to [0, 1] for each image; zeros where the map is flat.
+    """
+    activations, weight = _at_least_float32(activations), _at_least_float32(weight)
+    positions = activations.shape[2] * activations.shape[3]
+    summed = activations if gate is None or sums == "all" else activations * gate
+    summands = _summands(weight / positions, summed.sum((2, 3)), epsilon)
+    opened = positions if gate is None else gate.sum((2, 3))
+    return _combine(activations, summands * opened)
+
+
+def autograd_grad_cam_pp(
+    network: Callable[[Tensor], Tensor],
+    layer: nn.Module,
+    images: Tensor,
+    target: Tensor | None = None,
+    *,
+    epsilon: float = 0.0,
+) -> Tensor:
+    """Grad-CAM++ at any layer, by a forward hook and one backward pass from there for the whole batch.
+
+    The network must treat images independently, as it does in evaluation mode. Its modes, hooks and gradients are left
+    as they were.
+
+    Args:
+        network: images (N, 3, H, W) to logits (N, classes).
+        layer: a module that ``network`` runs once, with output (N, K, h, w).
+        images: (N, 3, H, W).
+        target: (N,) class numbers; None for the predicted classes.
+        epsilon: see ``grad_cam_pp``.
+
+    Returns:
+        Saliency (N, 1, h, w), scaled to [0, 1] for each image; zeros where the map is flat.
+
+    Raises:
+        ValueError: ``layer`` is in training mode, or did not run exactly once.
+    """
+    if layer.training:
+        raise ValueError("the layer is in training mode, where images depend on each other; call eval() first")
+    outputs: list[Tensor] = []
+
+    def cut(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:  # noqa: ANN401
+        # A new leaf, so that the backward pass ends here; its copy goes on, as the next module may write in place.
+        outputs.append(output.detach().requires_grad_())
+        return outputs[-1].clone()
+
+    handle = layer.register_forward_hook(cut)
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        try:
+            logits = network(images.clone())
+        finally:
+            handle.remove()
+        if len(outputs) != 1:
+            raise ValueError(f"the layer ran {len(outputs)} times in one pass; choose one that runs once")
+        chosen = logits.argmax(1) if target is None else target
+        score = logits.gather(1, chosen[:, None]).sum()
+        (gradient,) = torch.autograd.grad(score, outputs)
+    gradient, activations = _at_least_float32(gradient), _at_least_float32(outputs[0].detach())
+    return _combine(activations, _summands(gradient, activations.sum((2, 3), keepdim=True), epsilon).sum((2, 3)))
+
+
+def scale_min_max(maps: Tensor) -> Tensor:
+    """Maps (N, 1, h, w) scaled to [0, 1], each by its own extremes; one that is flat but for rounding becomes zeros."""
+    low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
+    span = high - low
+    precision = torch.finfo(maps.dtype)
+    # A sum over channels that is equal everywhere still differs by a few roundings (1.8 eps measured), which scaling
+    # would blow up to a picture; and devices that flush spans below the smallest normal number would divide 0 by 0.
+    flat = span <= (16 * precision.eps * maps.abs().amax((2, 3), keepdim=True)).clamp(min=precision.tiny)
+    return torch.where(flat, 0.0, (maps - low) / torch.where(flat, 1.0, span))
+
+
+def _summands(gradient: Tensor, sums: Tensor, epsilon: float) -> Tensor:
+    """alpha * relu(g), with numerator and denominator divided by g^2; 0 where alpha has no value."""
+    positive = gradient > 0
+    gradient = torch.where(positive, gradient, 1.0)
+    denominator = 2 + sums * gradient
+    if epsilon:  # 0 over the square of a tiny gradient, which underflows, is not 0 but NaN
+        denominator = denominator + epsilon / gradient**2
+    # Activations of both signs can sum to a denominator of 0, which the paper's ReLU features cannot.
+    defined = positive & (denominator != 0)
+    return torch.where(defined, gradient / torch.where(defined, denominator, 1.0), 0.0)
+
+
+def _combine(activations: Tensor, channel_weights: Tensor) -> Tensor:
+    # Not einsum, which mixed precision would run in float16, where these small weights vanish.
+    return scale_min_max(F.relu((activations * channel_weights[:, :, None, None]).sum(1, keepdim=True)))
+
+
+def _at_least_float32(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -1,0 +1,119 @@
+"""Backbones against the whole networks that they are cut from."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+import torchvision.models as tv
+from safetensors.torch import save_file
+
+from selcn.errors import ConfigError
+from selcn.models.backbones import IMAGENET_MEAN, IMAGENET_STD, Normalise, build_backbone, resize_images
+
+REAL_WEIGHTS = Path(__file__).parents[3] / "shared/weights/squeezenet1_1_imagenet.safetensors"
+
+
+def save_state(network: torch.nn.Module, path: Path) -> Path:
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path)
+    return path
+
+
+def test_normalisation_is_that_of_imagenet_and_kept_with_the_weights() -> None:
+    images = torch.tensor([0.485, 0.5, 1.0]).view(1, 3, 1, 1)
+    expected = [0, (0.5 - 0.456) / 0.224, (1 - 0.406) / 0.225]
+    torch.testing.assert_close(Normalise()(images).flatten(), torch.tensor(expected))
+    state = build_backbone("squeezenet1_1").state_dict()
+    assert state["normalise.mean"].flatten().tolist() == pytest.approx(IMAGENET_MEAN)
+    assert state["normalise.std"].flatten().tolist() == pytest.approx(IMAGENET_STD)
+
+
+def test_a_timm_network_keeps_the_statistics_it_was_trained_with() -> None:
+    means = [build_backbone(name).normalise.mean.flatten().tolist() for name in ("test_resnet", "test_efficientnet")]
+    assert means == [pytest.approx([0.5, 0.5, 0.5]), pytest.approx(list(IMAGENET_MEAN))]
+
+
+@pytest.mark.parametrize(
+    "name", ["squeezenet1_0", "squeezenet1_1", "torchvision/resnet18", "torchvision/mobilenet_v3_small"]
+)
+def test_torchvision_features_feed_the_network_s_own_head(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = tv.get_model(name.removeprefix("torchvision/"), weights=None).eval()
+    backbone = build_backbone(name, save_state(network, tmp_path / "w.safetensors")).eval()
+    images = torch.rand(2, 3, 96, 80)
+    with torch.no_grad():
+        features = backbone(images)
+        if isinstance(network, tv.SqueezeNet):
+            logits = network.classifier(features).flatten(1)
+        else:
+            head = network.fc if isinstance(network, tv.ResNet) else network.classifier
+            logits = head(network.avgpool(features).flatten(1))
+        torch.testing.assert_close(logits, network(Normalise()(images)))
+    assert features.shape[1] == backbone.channels
+
+
+def test_timm_features_feed_the_network_s_own_head(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network: Any = timm.create_model("test_efficientnet", num_classes=9).eval()
+    backbone = build_backbone("test_efficientnet", save_state(network, tmp_path / "w.safetensors")).eval()
+    images = torch.rand(2, 3, 96, 80)
+    with torch.no_grad():
+        features = backbone(images)
+        torch.testing.assert_close(network.forward_head(features), network(backbone.normalise(images)))
+    assert features.shape[1] == backbone.channels
+
+
+def test_building_leaves_batch_norm_and_training_mode_untouched() -> None:
+    backbone = build_backbone("torchvision/resnet18")
+    assert all(module.training for module in backbone.modules())
+    assert int(backbone.state_dict()["body.bn1.num_batches_tracked"]) == 0
+
+
+@pytest.mark.skipif(not REAL_WEIGHTS.is_file(), reason="no ImageNet weights beside the repository")
+def test_imagenet_weights_in_half_precision_are_accepted() -> None:
+    backbone = build_backbone("squeezenet1_1", REAL_WEIGHTS)
+    assert all(parameter.dtype == torch.float32 for parameter in backbone.parameters())
+    edges = torch.zeros(1, 3, 128, 128)
+    edges[..., 64:] = 1
+    activity = backbone(edges).mean((0, 1, 2))
+    assert activity[3:5].mean() > activity[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet18d_", "unknown backbone 'resnet18d_'; close are .*resnet18d"),
+        ("squeezenet", "close are squeezenet1_"),
+        ("torchvision/resnet17", "close are .*torchvision/resnet18"),
+        ("test_vit", r"no \(N, C, h, w\) feature map: .* take a convolutional network such as resnet18"),
+        ("vit_tiny_patch16_224", r"fails on an image of \(96, 96\)"),
+        ("torchvision/shufflenet_v2_x0_5", "no average pooling to cut at"),
+    ],
+)
+def test_networks_that_cannot_serve_are_refused(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_backbone(name)
+
+
+@pytest.mark.parametrize(("name", "library"), [("squeezenet1_1", "torchvision"), ("resnet18", "timm")])
+def test_imagenet_means_the_library_s_download(name: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is asked for its weights; without a connection the line says so."""
+    asked = []
+
+    def refuse(*_: Any, **options: Any) -> None:
+        asked.append(options)
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(*((tv, "get_model", refuse) if library == "torchvision" else (timm, "create_model", refuse)))
+    with pytest.raises(ConfigError, match=f"no ImageNet weights for '{name}' .*no route to host.*check the connection"):
+        build_backbone(name, "imagenet")
+    assert asked[0].get("weights") == "DEFAULT" or asked[0]["pretrained"] is True
+
+
+def test_images_are_resized_to_width_and_height_or_left() -> None:
+    images = torch.rand(1, 3, 8, 12)
+    assert resize_images(images, None) is images
+    assert resize_images(images, (12, 8)) is images
+    halved = resize_images(torch.full((1, 3, 8, 12), 0.25), (6, 4))
+    torch.testing.assert_close(halved, torch.full((1, 3, 4, 6), 0.25))

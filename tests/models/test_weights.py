@@ -1,0 +1,71 @@
+"""Weight files that fit and the ways in which they do not."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from selcn.errors import ConfigError
+from selcn.models.weights import load_weights, unknown_name
+
+
+def make_network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 5))
+
+
+def save(path: Path, **changes: Tensor | None) -> Path:
+    """The state of a new network with some keys replaced (``_`` for ``.``) or, given None, left out."""
+    named = {key.replace("__", "."): value for key, value in changes.items()}
+    state: dict[str, Tensor | None] = {**make_network().state_dict(), **named}
+    save_file({key: value for key, value in state.items() if value is not None}, path)
+    return path
+
+
+def test_weights_arrive_cast_and_the_head_stays(tmp_path: Path) -> None:
+    kernel = torch.randn(4, 3, 3, 3).half()
+    path = save(tmp_path / "w.safetensors", **{"0.weight": kernel, "2.weight": torch.zeros(1000, 4), "2.bias": None})
+    network = make_network()
+    head = network[2].weight.clone()  # type: ignore[index]
+    load_weights(network, path, head=["2"])
+    state = network.state_dict()
+    assert state["0.weight"].dtype == torch.float32
+    assert torch.equal(state["0.weight"], kernel.float())
+    assert torch.equal(state["2.weight"], head)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"0.bias": None}, "missing 0.bias;"),
+        ({"extra": torch.zeros(1)}, "unexpected extra;"),
+        ({"0.bias": torch.zeros(7)}, "misshapen 0.bias;"),
+        (
+            {"1.bias": None, "1.weight": None, "0.bias": None, "0.weight": None},
+            "missing 0.bias, 0.weight, 1.bias and 1 ",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(tmp_path: Path, changes: dict[str, Tensor | None], message: str) -> None:
+    path = save(tmp_path / "other.safetensors", **changes)
+    with pytest.raises(ConfigError, match=rf"other\.safetensors do not fit Sequential: {message}"):
+        load_weights(make_network(), path, head=["2"])
+
+
+def test_a_missing_file_is_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=str(tmp_path / "imagnet")):
+        load_weights(make_network(), "imagnet", head=())
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pickled.pt"
+    torch.save(make_network().state_dict(), path)
+    with pytest.raises(ConfigError, match="not a safetensors file"):
+        load_weights(make_network(), path, head=())
+
+
+def test_unknown_names_come_with_close_ones() -> None:
+    assert str(unknown_name("dish", "sop", ["soup", "stew"])) == "unknown dish 'sop'; close are soup"
+    assert str(unknown_name("dish", "qqqq", ["soup", "stew"])) == "unknown dish 'qqqq'; no name is close"
