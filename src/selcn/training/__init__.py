@@ -1,0 +1,1 @@
+"""Training the three stages, and the whole cascade as resumable steps."""

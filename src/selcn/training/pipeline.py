@@ -1,0 +1,292 @@
+"""The whole cascade, from data to figures, as resumable steps in one run folder.
+
+How the stages are kept from leaking into one another is told in `crossfit`.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from torch import nn
+
+from selcn.bundle import NETWORKS, BundleConfig, assemble, load_weights, symmetry_labels, write_bundle
+from selcn.config import CatalogSource, Ham10000Source, PhantomSource, RunConfig, Variant
+from selcn.data.catalog import read_catalog, write_catalog
+from selcn.data.phantom import write_phantom
+from selcn.data.sources import draw_lesions, index_ham10000
+from selcn.data.splits import Split, grouped_split, read_split, write_split
+from selcn.data.store import Store, build_store, open_store
+from selcn.errors import ConfigError
+from selcn.evaluation.comparison import compare
+from selcn.evaluation.files import evaluate_file
+from selcn.evaluation.predictions import write_predictions, write_scores
+from selcn.labels import Diagnosis, Fusion, Masking
+from selcn.models.build import build_segmenter, build_symmetry
+from selcn.training.crossfit import judge, out_of_fold_masks, out_of_fold_saliency, symmetry_names
+from selcn.training.engine import WEIGHTS, fit
+from selcn.training.stages import (
+    ClassificationStage,
+    SegmentationStage,
+    Stage,
+    SymmetryStage,
+    class_numbers,
+    class_weights,
+)
+from selcn.training.steps import Report, Steps
+
+
+class Pipeline:
+    """One run of the cascade; each method makes sure of one part of it and of all that part needs.
+
+    Args:
+        config: what is run.
+        run: its folder.
+        console: where progress is shown.
+
+    Raises:
+        RunError: the folder belongs to another configuration.
+    """
+
+    def __init__(self, config: RunConfig, run: Path, console: Console | None = None) -> None:
+        self.config, self.folder = config, run
+        self.steps = Steps(run, config, console or Console(stderr=True))
+
+    def run(self) -> None:
+        """Everything, in order; what has finished is not repeated."""
+        self.train_segmentation()
+        self.train_symmetries()
+        self.train_classifications()
+        self.bundle()
+        self.predictions()
+        self.evaluation()
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The catalog."""
+        return read_catalog(self.steps.do("data", self._make_catalog) / "catalog.csv")
+
+    @cached_property
+    def split(self) -> Split:
+        """The split, made once and read ever after."""
+        section = self.config.split
+
+        def action(work: Path, _: Report) -> None:
+            if section.path:
+                split = read_split(section.path, self.table)
+            else:
+                split = grouped_split(self.table, folds=section.folds, test=section.test, seed=section.seed)
+            write_split(split, self.table, work / "split.json")
+
+        return read_split(self.steps.do("split", action) / "split.json", self.table)
+
+    @cached_property
+    def store(self) -> Store:
+        """Prepared images and true masks."""
+        section = self.config.prepare
+        if section.store:
+            return self._foreign_store(section.store)
+
+        def action(work: Path, report: Report) -> None:
+            build_store(self.table, work / "arrays", size=section.size, hair=section.hair, on_progress=report)
+
+        return open_store(self.steps.do("store", action) / "arrays", self.table)
+
+    def train_segmentation(self) -> None:
+        """Stage 1 on every fold."""
+        for fold in range(self.split.folds):
+            self._fit(f"segmentation/fold-{fold}", SegmentationStage(self.config.segmentation, self.store), fold)
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        """Out-of-fold masks, uint8 (N, H, W)."""
+        self.train_segmentation()
+
+        def action(work: Path, report: Report) -> None:
+            networks = [build_segmenter(self.config.segmentation, pretrained=False) for _ in self._folds]
+            self._load(networks, "segmentation")
+            out_of_fold_masks(self.store, self._fold_rows, networks, work / "masks.npy", report)
+
+        masks: np.ndarray = np.load(self.steps.do("masks", action) / "masks.npy", mmap_mode="r")
+        return masks
+
+    def train_symmetries(self, only: Masking | None = None) -> None:
+        """Stage 2 for every masking that is wanted, or only for one.
+
+        Raises:
+            ConfigError: ``only`` is not among those that the variants read.
+        """
+        chosen = [masking for masking in self.config.cam_masks if only in (None, masking)]
+        if not chosen:
+            raise ConfigError(f"no variant reads the saliency of masking {only}; add one to classification.variants")
+        for masking in chosen:
+            self.train_symmetry(masking)
+
+    def train_classifications(self, mask: Masking | None = None, cam_mask: Masking | None = None) -> None:
+        """Stage 3 for every variant, or only for those of one masking.
+
+        Raises:
+            ConfigError: there is no such variant.
+        """
+        variants = self.config.classification.variants
+        chosen = [v for v in variants if mask in (None, v.mask) and cam_mask in (None, v.cam_mask)]
+        if not chosen:
+            raise ConfigError(f"no variant has mask {mask} and cam_mask {cam_mask}; add one to classification.variants")
+        for variant in chosen:
+            self.train_classification(variant)
+
+    def train_symmetry(self, masking: Masking) -> None:
+        """Stage 2 on every fold, for one masking."""
+        section = self.config.symmetry
+        names = symmetry_labels(section.classes)
+        labels = class_numbers(list(symmetry_names(self.table["symmetry"], names)), names)
+        for fold in self._folds:
+            weight = class_weights(labels[self._training_rows(fold)], names) if section.weighted else None
+            stage = SymmetryStage(section, self.store, self.masks, labels, masking, weight)
+            self._fit(f"symmetry/{masking}/fold-{fold}", stage, fold)
+
+    def saliency(self, masking: Masking) -> np.ndarray:
+        """Out-of-fold symmetry saliency for one masking, float32 (N, h, w)."""
+        self.train_symmetry(masking)
+
+        def action(work: Path, report: Report) -> None:
+            networks = [build_symmetry(self.config.symmetry, pretrained=False) for _ in self._folds]
+            self._load(networks, f"symmetry/{masking}")
+            out_of_fold_saliency(
+                self.store, self.masks, masking, self._fold_rows, networks, work / "saliency.npy", report
+            )
+
+        path = self.steps.do(f"saliency/{masking}", action) / "saliency.npy"
+        saliency: np.ndarray = np.load(path, mmap_mode="r")
+        return saliency
+
+    def train_classification(self, variant: Variant) -> None:
+        """Stage 3 on every fold, for one variant."""
+        section = self.config.classification
+        labels = class_numbers(list(self.table["diagnosis"]), Diagnosis.names())
+        saliency = self.saliency(variant.cam_mask) if variant.cam_mask else None
+        for fold in self._folds:
+            weight = class_weights(labels[self._training_rows(fold)], Diagnosis.names()) if section.weighted else None
+            stage = ClassificationStage(section, self.store, self.masks, saliency, labels, variant, weight)
+            self._fit(f"classification/{variant.name}/fold-{fold}", stage, fold)
+
+    def bundle(self) -> Path:
+        """The deployable cascade: the first variant that reads saliency, else the first."""
+        variants = self.config.classification.variants
+        variant = next((v for v in variants if v.fusion is not Fusion.NONE), variants[0])
+
+        def action(work: Path, _: Report) -> None:
+            write_bundle(work, self._bundle_config(variant), self._members(variant))
+
+        return self.steps.do("bundle", action)
+
+    def predictions(self) -> Path:
+        """Prediction files of every variant, of symmetry and of segmentation: out of fold, and of the test part."""
+        variants = self.config.classification.variants
+
+        def action(work: Path, report: Report) -> None:
+            for variant in variants:
+                config = self._bundle_config(variant)
+                ensemble = assemble(config, self._members(variant))
+                said = judge(self.table, self.store, self.split, config, ensemble, report)
+                write_predictions(said.diagnosis, work / f"{variant.name}.csv")
+                # Variants share segmenters, and symmetry networks of one masking: these files come out the same.
+                write_predictions(said.symmetry, work / f"symmetry-{config.cam_mask}.csv")
+                write_scores(said.segmentation, work / "segmentation.csv")
+
+        return self.steps.do("predictions", action)
+
+    def evaluation(self) -> Path:
+        """Figures with intervals, computed from the prediction files alone, and each variant against the standalone."""
+        predictions, resamples = self.predictions(), self.config.resamples
+
+        def action(work: Path, _: Report) -> None:
+            for path in sorted(predictions.glob("*.csv")):
+                evaluate_file(path, resamples=resamples).to_csv(work / path.name, index=False)
+            comparisons = [
+                compare(predictions / f"{a}.csv", predictions / f"{b}.csv", resamples=resamples).assign(a=a, b=b)
+                for a, b in self._pairs()
+            ]
+            if comparisons:
+                pd.concat(comparisons).to_csv(work / "comparison.csv", index=False)
+
+        return self.steps.do("evaluation", action)
+
+    def _foreign_store(self, path: Path) -> Store:
+        store, section = open_store(path, self.table), self.config.prepare
+        if (store.size, store.hair) != (section.size, section.hair):
+            raise ConfigError(
+                f"{path}: holds {store.size[0]}x{store.size[1]} pictures with hair {store.hair}; set prepare.size and "
+                "prepare.hair to the same, since new pictures are prepared by them"
+            )
+        return store
+
+    def _make_catalog(self, work: Path, report: Report) -> None:
+        match self.config.data:
+            case PhantomSource() as source:
+                size = self.config.prepare.size
+                path = write_phantom(
+                    work / "phantom", images=source.images, seed=source.seed, size=size, on_progress=report
+                )
+                table = read_catalog(path)
+            case Ham10000Source() as source:
+                table = index_ham10000(source.paths, symmetry=source.symmetry)
+                if source.lesions:
+                    table = draw_lesions(table, source.lesions, source.seed)
+            case CatalogSource() as source:
+                table = read_catalog(source.path)
+        write_catalog(table, work / "catalog.csv")
+
+    @property
+    def _folds(self) -> range:
+        return range(self.split.folds)
+
+    @property
+    def _fold_rows(self) -> list[np.ndarray]:
+        return [self.split.rows(self.table, str(fold)) for fold in self._folds]
+
+    def _training_rows(self, fold: int) -> np.ndarray:
+        return self.split.rows(self.table, *(str(other) for other in self._folds if other != fold))
+
+    def _fit(self, name: str, stage: Stage, fold: int) -> None:
+        train, validation = self._training_rows(fold), self._fold_rows[fold]
+
+        def action(work: Path, report: Report) -> dict[str, float]:
+            def on_epoch(epoch: int, values: Mapping[str, float]) -> None:
+                note = " ".join(f"{key} {value:.3f}" for key, value in values.items())
+                report(epoch, stage.section.epochs, note)
+
+            return fit(stage, train, validation, work, seed=self.config.seed + fold, on_epoch=on_epoch)
+
+        self.steps.do(name, action, resumable=True)
+
+    def _load(self, networks: Sequence[nn.Module], stage: str) -> None:
+        for fold, network in enumerate(networks):
+            load_weights(network, self.folder / stage / f"fold-{fold}" / WEIGHTS)
+
+    def _members(self, variant: Variant) -> list[dict[str, Path]]:
+        cam_mask = variant.cam_mask or self.config.cam_masks[0]
+        stages = ("segmentation", f"symmetry/{cam_mask}", f"classification/{variant.name}")
+        files = [[self.folder / stage / f"fold-{fold}" / WEIGHTS for stage in stages] for fold in self._folds]
+        return [dict(zip(NETWORKS, paths, strict=True)) for paths in files]
+
+    def _bundle_config(self, variant: Variant) -> BundleConfig:
+        config = self.config
+        return BundleConfig(
+            prepare=config.prepare,
+            segmentation=config.segmentation,
+            symmetry=config.symmetry,
+            classification=config.classification,
+            variant=variant,
+            cam_mask=variant.cam_mask or config.cam_masks[0],
+            members=self.split.folds,
+            split=self.split.catalog,
+            symmetry_labels=tuple(symmetry_labels(config.symmetry.classes)),
+        )
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        variants = self.config.classification.variants
+        standalone = {variant.mask: variant.name for variant in variants if variant.fusion is Fusion.NONE}
+        return [(standalone[v.mask], v.name) for v in variants if v.fusion is not Fusion.NONE and v.mask in standalone]

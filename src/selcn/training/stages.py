@@ -1,0 +1,213 @@
+"""What is particular to each stage: its network, its data, its loss and its score."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+from torchmetrics import MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from selcn.config import ClassificationSection, SegmentationSection, SymmetrySection, Variant
+from selcn.data.datasets import Batch, DiagnosisDataset, SegmentationDataset, SymmetryDataset
+from selcn.data.store import Store
+from selcn.errors import DataError
+from selcn.labels import Diagnosis, Fusion, Masking
+from selcn.masking import apply_masking
+from selcn.models.build import build_classifier, build_segmenter, build_symmetry
+from selcn.models.losses import dice_rank_loss
+
+Section = SegmentationSection | SymmetrySection | ClassificationSection
+
+
+class Stage(ABC):
+    """A stage of the cascade as the training engine sees it.
+
+    Attributes:
+        section: its configuration.
+        score: the name of the metric that is logged and may be monitored, larger being better.
+    """
+
+    section: Section
+    score: str
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """A new network with its starting weights."""
+
+    @abstractmethod
+    def dataset(self, rows: np.ndarray) -> "Dataset[Batch]":
+        """The stage's data for some rows of the store."""
+
+    @abstractmethod
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss, and the logits it was computed from, of a batch whose images are floats in [0, 1]."""
+
+    @abstractmethod
+    def metric(self) -> Metric:
+        """A fresh metric for the stage's score."""
+
+    @abstractmethod
+    def update(self, metric: Metric, logits: Tensor, batch: Batch) -> None:
+        """Count one batch into the metric."""
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationStage(Stage):
+    """Image to lesion mask, trained on Dice and rank loss, scored by the mean Jaccard index an image."""
+
+    section: SegmentationSection
+    store: Store
+    score: str = "jaccard"
+
+    def network(self) -> nn.Module:
+        """The segmenter."""
+        return build_segmenter(self.section, pretrained=True)
+
+    def dataset(self, rows: np.ndarray) -> Dataset[Batch]:
+        """Those of the rows that have a true mask."""
+        return SegmentationDataset(self.store, rows[self.store.has_mask[rows]])
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Dice + rank loss."""
+        logits = network(batch.image)
+        return dice_rank_loss(logits, batch.mask, self.section.rank_weight), logits
+
+    def metric(self) -> Metric:
+        """Mean over images."""
+        return MeanMetric()
+
+    def update(self, metric: Metric, logits: Tensor, batch: Batch) -> None:
+        """Jaccard index of each image; 1 where truth and prediction are both empty."""
+        predicted, true = logits > 0, batch.mask > 0
+        union = (predicted | true).sum(dim=(1, 2, 3))
+        shared = (predicted & true).sum(dim=(1, 2, 3))
+        metric.update(torch.where(union > 0, shared / union.clamp(min=1), 1.0))
+
+
+class _LabelledStage(Stage):
+    """Cross-entropy on class labels, weighted or not, scored by balanced accuracy."""
+
+    classes: int
+    weight: Tensor | None
+
+    @abstractmethod
+    def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Class logits (N, classes)."""
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy."""
+        logits = self.logits(network, batch)
+        weight = None if self.weight is None else self.weight.to(logits.device)
+        return F.cross_entropy(logits, batch.label, weight=weight), logits
+
+    def metric(self) -> Metric:
+        """Balanced accuracy."""
+        return MulticlassAccuracy(num_classes=self.classes, average="macro", validate_args=False)
+
+    def update(self, metric: Metric, logits: Tensor, batch: Batch) -> None:
+        """Count the likeliest class of each image."""
+        metric.update(logits.argmax(dim=1), batch.label)
+
+
+@dataclass(frozen=True, eq=False)
+class SymmetryStage(_LabelledStage):
+    """Masked image to symmetry.
+
+    Attributes:
+        masks: out-of-fold masks, uint8 (N, H, W), for all rows of the store.
+        labels: class numbers (N,), -1 where unknown.
+        masking: what of the image the network sees.
+        weight: loss weight of each class, or None.
+    """
+
+    section: SymmetrySection
+    store: Store
+    masks: np.ndarray
+    labels: np.ndarray
+    masking: Masking
+    weight: Tensor | None = None
+    score: str = "balanced_accuracy"
+
+    @property
+    def classes(self) -> int:  # type: ignore[override]
+        """Two or three."""
+        return self.section.classes
+
+    def network(self) -> nn.Module:
+        """The symmetry network."""
+        return build_symmetry(self.section, pretrained=True)
+
+    def dataset(self, rows: np.ndarray) -> Dataset[Batch]:
+        """Those of the rows that have a symmetry label."""
+        return SymmetryDataset(self.store, rows[self.labels[rows] >= 0], self.masks, self.labels)
+
+    def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Of the masked image."""
+        logits: Tensor = network(apply_masking(batch.image, batch.mask, self.masking))
+        return logits
+
+
+@dataclass(frozen=True, eq=False)
+class ClassificationStage(_LabelledStage):
+    """Masked image and symmetry saliency to diagnosis.
+
+    Attributes:
+        masks: out-of-fold masks, uint8 (N, H, W), for all rows of the store.
+        saliency: out-of-fold symmetry saliency, float32 (N, h, w), or None where the variant reads none.
+        labels: class numbers (N,), -1 where unknown.
+        variant: which lesion classifier.
+        weight: loss weight of each class, or None.
+    """
+
+    section: ClassificationSection
+    store: Store
+    masks: np.ndarray
+    saliency: np.ndarray | None
+    labels: np.ndarray
+    variant: Variant
+    weight: Tensor | None = None
+    score: str = "balanced_accuracy"
+    classes: int = len(Diagnosis)
+
+    def network(self) -> nn.Module:
+        """The lesion classifier."""
+        return build_classifier(self.section, self.variant, pretrained=True)
+
+    def dataset(self, rows: np.ndarray) -> Dataset[Batch]:
+        """Those of the rows that have a diagnosis."""
+        return DiagnosisDataset(self.store, rows[self.labels[rows] >= 0], self.masks, self.labels, self.saliency)
+
+    def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Of the masked image and its saliency."""
+        saliency = None if self.variant.fusion is Fusion.NONE else batch.saliency
+        logits: Tensor = network(apply_masking(batch.image, batch.mask, self.variant.mask), saliency)
+        return logits
+
+
+def class_numbers(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Class numbers int64 (N,) in the labels' own order, -1 where the name is empty."""
+    number = {name: index for index, name in enumerate(classes)}
+    return np.array([number.get(name, -1) for name in names], dtype=np.int64)
+
+
+def class_weights(labels: np.ndarray, classes: Sequence[str]) -> Tensor:
+    """Loss weights inverse to class frequency, n / (classes x count), in the labels' own order.
+
+    Args:
+        labels: class numbers of the training part of one fold, -1 where unknown.
+        classes: class names by number.
+
+    Raises:
+        DataError: a class has no image in this training part.
+    """
+    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
+    if (counts == 0).any():
+        raise DataError(
+            f"class {classes[int(counts.argmin())]} has no training image in this fold; use fewer folds or add images"
+        )
+    return torch.tensor(counts.sum() / (len(classes) * counts), dtype=torch.float32)

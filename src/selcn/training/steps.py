@@ -1,0 +1,135 @@
+"""A run as named steps, each a folder: one that finished is not repeated, one that did not is.
+
+A step works in `RUN/.work/STEP` and is renamed to `RUN/STEP` when its manifest has been written, so that a folder under
+its final name is always whole. What a killed training left in its work folder is found there again and gone on with.
+"""
+
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from selcn.config import RunConfig, dump_config, load_config
+from selcn.errors import RunError
+
+MANIFEST = "step.json"
+ENVIRONMENT = "environment.json"
+
+
+class Report(Protocol):
+    """How a step tells how far it is."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Say that ``done`` of ``total`` units are done, with a note such as a score."""
+
+
+class Steps:
+    """The steps of one run folder.
+
+    Args:
+        run: the folder; made where it does not exist.
+        config: what is run; a folder that holds another configuration is refused.
+        console: where progress is shown.
+
+    Raises:
+        RunError: the folder belongs to another configuration.
+    """
+
+    def __init__(self, run: Path, config: RunConfig, console: Console) -> None:
+        self.run, self.console = run, console
+        self.said: set[str] = set()
+        recorded = run / "config.yaml"
+        if recorded.exists():
+            self._refuse_other(config, recorded)
+        else:
+            run.mkdir(parents=True, exist_ok=True)
+            partial = run / ".config.yaml.partial"
+            partial.write_text(dump_config(config), encoding="utf-8")
+            partial.rename(recorded)
+        if not (run / ENVIRONMENT).exists():
+            (run / ENVIRONMENT).write_text(json.dumps(_environment(), indent=1), encoding="utf-8")
+
+    def do(
+        self, name: str, action: Callable[[Path, Report], dict[str, Any] | None], *, resumable: bool = False
+    ) -> Path:
+        """Run a step unless it has finished, and return its folder.
+
+        Args:
+            name: of the step and of its folder; may hold slashes.
+            action: fills the folder it is given; what it returns enters the manifest.
+            resumable: whether the action can go on with what a killed one left in its folder.
+        """
+        final = self.run / name
+        if (final / MANIFEST).exists():
+            if name not in self.said:
+                self.console.print(f"[dim]✓ {name} finished earlier[/dim]")
+            self.said.add(name)
+            return final
+        work = self.run / ".work" / name
+        if not resumable:
+            shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        result = self._shown(name, action, work) or {}
+        seconds = round(time.perf_counter() - start, 2)
+        (work / MANIFEST).write_text(json.dumps({**result, "seconds": seconds}, indent=1), encoding="utf-8")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(final, ignore_errors=True)
+        work.rename(final)
+        self.said.add(name)
+        note = "".join(
+            f", {key} {value:.3g}" if isinstance(value, float) else f", {key} {value}" for key, value in result.items()
+        )
+        self.console.print(f"[green]✓[/green] {name} [dim]({seconds:.1f} s{note})[/dim]")
+        return final
+
+    def _shown(
+        self, name: str, action: Callable[[Path, Report], dict[str, Any] | None], work: Path
+    ) -> dict[str, Any] | None:
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} {task.fields[note]}"),
+        )
+        quiet = not self.console.is_terminal
+        with Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True, disable=quiet) as progress:
+            task = progress.add_task(name, total=None, note="")
+
+            def report(done: int, total: int, note: str = "") -> None:
+                progress.update(task, completed=done, total=total, note=note)
+
+            return action(work, report)
+
+    def _refuse_other(self, config: RunConfig, recorded: Path) -> None:
+        old, new = load_config(recorded).model_dump(mode="json"), config.model_dump(mode="json")
+        changed = sorted(_changed_keys(old, new))
+        if changed:
+            keys = ", ".join(changed[:4])
+            raise RunError(
+                f"{self.run}: holds a run of another configuration ({keys} differ); choose another --out or remove it"
+            )
+
+
+def read_manifest(step: Path) -> dict[str, Any]:
+    """What a finished step returned, and the seconds it took."""
+    manifest: dict[str, Any] = json.loads((step / MANIFEST).read_text(encoding="utf-8"))
+    return manifest
+
+
+def _environment() -> dict[str, str]:
+    libraries = {name: version(name) for name in ("selcn", "torch", "torchvision", "timm", "lightning")}
+    return {**libraries, "python": platform.python_version(), "system": platform.platform()}
+
+
+def _changed_keys(old: Any, new: Any, key: str = "") -> list[str]:  # noqa: ANN401 - any JSON value
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = old.keys() | new.keys()
+        return [name for k in keys for name in _changed_keys(old.get(k), new.get(k), f"{key}.{k}".lstrip("."))]
+    return [] if old == new else [key]

@@ -1,0 +1,62 @@
+"""What several test folders need: a small phantom, tiny networks, a tiny run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from rich.console import Console
+
+from selcn.config import RunConfig, load_config
+from selcn.data.catalog import read_catalog
+from selcn.data.phantom import write_phantom
+from selcn.training.pipeline import Pipeline
+
+TINY_RUN = """
+data: {source: phantom, images: 96, seed: 1}
+split: {folds: 2, test: 0.25}
+prepare: {size: [64, 48]}
+segmentation: {architecture: Unet, encoder: tu-mobilenetv3_small_050, size: [32, 32], epochs: 1, batch: 8}
+symmetry: {backbone: squeezenet1_1, epochs: 2, batch: 8, lr: 1.0e-3}
+classification: {backbone: resnet10t, size: [32, 32], epochs: 1, batch: 8, lr: 1.0e-3}
+resamples: 100
+"""
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    # Tests run in several processes; more threads than cores wait for one another.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The catalog of a small phantom."""
+    return read_catalog(
+        write_phantom(tmp_path_factory.mktemp("phantom") / "p", images=40, seed=3, size=(64, 48), jobs=1)
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    """The whole cascade, as small as it goes."""
+    path = tmp_path_factory.mktemp("config") / "tiny.yaml"
+    path.write_text(TINY_RUN)
+    return load_config(path)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of it; tests only read it."""
+    folder = tmp_path_factory.mktemp("run") / "tiny"
+    Pipeline(tiny_config, folder, Console(quiet=True)).run()
+    return folder

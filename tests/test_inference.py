@@ -1,0 +1,83 @@
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import selcn
+from selcn.data.catalog import read_catalog
+from selcn.data.images import read_image
+from selcn.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_run: Path) -> "selcn.Predictor":
+    return selcn.load(tiny_run / "bundle")
+
+
+@pytest.fixture(scope="module")
+def catalog(tiny_run: Path) -> pd.DataFrame:
+    return read_catalog(tiny_run / "data" / "catalog.csv")
+
+
+def test_prediction_of_a_file_is_that_of_the_pipeline(
+    predictor: "selcn.Predictor", catalog: pd.DataFrame, tiny_run: Path
+) -> None:
+    """One prediction path: the file on disk gives the row of the test predictions, through store and batch alike."""
+    predictions = pd.read_csv(tiny_run / "predictions" / "se-lcn-none-none.csv")
+    test = predictions[predictions["fold"] == "test"].set_index("image_id")
+    for image_id, path in catalog.set_index("image_id").loc[test.index[:3], "image_path"].items():
+        prediction = predictor.predict(path)
+        expected = test.loc[image_id, list(prediction.diagnosis)].astype(float)
+        assert list(prediction.diagnosis.values()) == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (301, 97), (40, 200)])
+def test_mask_outline_and_box_are_in_the_pictures_own_pixels(
+    predictor: "selcn.Predictor", catalog: pd.DataFrame, size: tuple[int, int]
+) -> None:
+    picture = cv2.resize(read_image(Path(catalog["image_path"][0])), size)
+    prediction = predictor.predict(picture)
+    assert prediction.mask.shape == (size[1], size[0])
+    x, y, width, height = prediction.box
+    assert 0 <= x < x + width <= size[0]
+    assert 0 <= y < y + height <= size[1]
+    if prediction.mask.any():
+        assert prediction.mask[prediction.outline[:, 1], prediction.outline[:, 0]].all()
+    assert sum(prediction.diagnosis.values()) == pytest.approx(1, abs=1e-5)
+    assert sum(prediction.symmetry.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_pictures_of_different_sizes_share_a_batch(predictor: "selcn.Predictor", catalog: pd.DataFrame) -> None:
+    pictures = [read_image(Path(path)) for path in catalog["image_path"][:2]]
+    pictures[1] = cv2.resize(pictures[1], (90, 70))
+    together = predictor.predict_batch(pictures)
+    for one, picture in zip(together, pictures, strict=True):
+        alone = predictor.predict(picture)
+        assert one.diagnosis == pytest.approx(alone.diagnosis, abs=1e-5)
+        assert (one.mask == alone.mask).mean() > 0.999
+
+
+def test_no_lesion_means_the_whole_picture_and_no_outline(predictor: "selcn.Predictor") -> None:
+    output = predictor.forward(torch.zeros(1, 3, 48, 64, dtype=torch.uint8))
+    prediction = predictor._one(output._replace(lesion=torch.zeros(1, 1, 48, 64)), 0, (30, 40))
+    assert prediction.box == (0, 0, 40, 30)
+    assert len(prediction.outline) == 0
+    assert prediction.to_json()["lesion"]["found"] is False
+
+
+def test_a_prediction_pickles_and_becomes_json(predictor: "selcn.Predictor", catalog: pd.DataFrame) -> None:
+    prediction = predictor.predict(catalog["image_path"][0])
+    again = pickle.loads(pickle.dumps(prediction))
+    assert np.array_equal(again.mask, prediction.mask)
+    tree = prediction.to_json()
+    assert tree["diagnosis"]["prediction"] == max(prediction.diagnosis, key=lambda name: prediction.diagnosis[name])
+    assert np.allclose(tree["symmetry_saliency"], prediction.symmetry_saliency, atol=1e-4)
+
+
+def test_a_file_that_is_no_picture_is_named(predictor: "selcn.Predictor", tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent\.png: cannot be read"):
+        predictor.predict(tmp_path / "absent.png")

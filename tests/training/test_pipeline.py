@@ -1,0 +1,163 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from rich.console import Console
+
+from selcn.bundle import load_weights
+from selcn.cascade import explain
+from selcn.config import CatalogSource, RunConfig, SplitSection
+from selcn.data.catalog import read_catalog
+from selcn.data.datasets import gather_images
+from selcn.data.splits import read_split
+from selcn.data.store import open_store
+from selcn.errors import ConfigError, RunError
+from selcn.evaluation import compare, evaluate_file
+from selcn.inference import as_floats
+from selcn.labels import Masking
+from selcn.models.build import build_segmenter, build_symmetry
+from selcn.training import pipeline as pipeline_module
+from selcn.training.pipeline import Pipeline
+from selcn.training.stages import Stage
+
+QUIET = Console(quiet=True)
+
+
+def test_no_network_is_trained_or_validated_on_its_own_fold_or_the_test_part(
+    tiny_run: Path, tiny_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cascade's three leaks of the original: of lesions, of folds, and between stages."""
+    table = read_catalog(tiny_run / "data" / "catalog.csv")
+    split = read_split(tiny_run / "split" / "split.json", table)
+    lesion_parts = table.assign(part=table["image_id"].map(split.part)).groupby("lesion_id")["part"].agg(set)
+    assert lesion_parts.map(len).max() == 1
+    fits: list[tuple[str, Stage, set[str], set[str]]] = []
+
+    def spy(stage: Stage, train: np.ndarray, validation: np.ndarray, out: Path, **_: object) -> dict[str, float]:
+        parts = table["image_id"].map(split.part).to_numpy()
+        fits.append((str(out), stage, set(parts[train]), set(parts[validation])))
+        shutil.copyfile(
+            tiny_run / out.relative_to(tmp_path / "run" / ".work") / "network.safetensors", out / "network.safetensors"
+        )
+        return {}
+
+    monkeypatch.setattr(pipeline_module, "fit", spy)
+    shutil.copytree(tiny_run / "data", tmp_path / "run" / "data")
+    shutil.copytree(tiny_run / "split", tmp_path / "run" / "split")
+    Pipeline(tiny_config, tmp_path / "run", QUIET).run()
+    assert len(fits) == 2 * 4
+    for out, _, train, validation in fits:
+        fold = out[-1]
+        assert validation == {fold}
+        assert train == {"0", "1"} - {fold}
+
+
+def test_masks_and_saliency_come_from_the_member_that_did_not_see_the_fold(
+    tiny_run: Path, tiny_config: RunConfig
+) -> None:
+    table = read_catalog(tiny_run / "data" / "catalog.csv")
+    split = read_split(tiny_run / "split" / "split.json", table)
+    store = open_store(tiny_run / "store" / "arrays", table)
+    masks, saliency = (
+        np.load(tiny_run / "masks" / "masks.npy"),
+        np.load(tiny_run / "saliency" / "none" / "saliency.npy"),
+    )
+    assert not masks[split.rows(table, "test")].any()
+    assert not saliency[split.rows(table, "test")].any()
+    for fold in ("0", "1"):
+        rows = split.rows(table, fold)[:4]
+        images = as_floats(gather_images(store, rows))
+        segmenter = build_segmenter(tiny_config.segmentation, pretrained=False).eval()
+        load_weights(segmenter, tiny_run / "segmentation" / f"fold-{fold}" / "network.safetensors")
+        network = build_symmetry(tiny_config.symmetry, pretrained=False).eval()
+        load_weights(network, tiny_run / "symmetry" / "none" / f"fold-{fold}" / "network.safetensors")
+        with torch.no_grad():
+            assert (segmenter(images)[:, 0].numpy() > 0).astype(np.uint8) == pytest.approx(masks[rows])
+            assert explain(network.trace(images))[:, 0].numpy() == pytest.approx(saliency[rows], abs=1e-4)
+
+
+def test_predictions_speak_once_of_every_labelled_image(tiny_run: Path) -> None:
+    table = read_catalog(tiny_run / "data" / "catalog.csv")
+    parts = json.loads((tiny_run / "split" / "split.json").read_text())["images"]
+    for name in ("standalone-none", "se-lcn-none-none", "segmentation", "symmetry-none"):
+        predictions = pd.read_csv(tiny_run / "predictions" / f"{name}.csv", dtype={"fold": str})
+        assert sorted(predictions["image_id"]) == sorted(table["image_id"])
+        assert predictions["fold"].tolist() == [parts[image]["part"] for image in predictions["image_id"]]
+
+
+def test_every_figure_comes_from_the_prediction_files(tiny_run: Path) -> None:
+    for path in (tiny_run / "predictions").glob("*.csv"):
+        figures = pd.read_csv(tiny_run / "evaluation" / path.name)
+        pd.testing.assert_frame_equal(figures, evaluate_file(path, resamples=100))
+    a, b = (tiny_run / "predictions" / f"{name}.csv" for name in ("standalone-none", "se-lcn-none-none"))
+    difference = compare(a, b, resamples=100)
+    recorded = pd.read_csv(tiny_run / "evaluation" / "comparison.csv")
+    pd.testing.assert_frame_equal(recorded[difference.columns], difference)
+
+
+def test_a_finished_run_is_not_repeated_and_another_config_is_refused(
+    tiny_run: Path, tiny_config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")}
+    monkeypatch.setattr(pipeline_module, "fit", None)
+    Pipeline(tiny_config, tiny_run, QUIET).run()
+    assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")} == before
+    with pytest.raises(RunError, match=r"another configuration \(seed, symmetry.classes differ\)"):
+        Pipeline(
+            tiny_config.model_copy(
+                update={"seed": 9, "symmetry": tiny_config.symmetry.model_copy(update={"classes": 3})}
+            ),
+            tiny_run,
+            QUIET,
+        )
+
+
+def test_a_stage_that_no_variant_wants_is_refused(tiny_run: Path, tiny_config: RunConfig) -> None:
+    pipeline = Pipeline(tiny_config, tiny_run, QUIET)
+    with pytest.raises(ConfigError, match="no variant reads the saliency of masking lae"):
+        pipeline.train_symmetries(Masking.LAE)
+    with pytest.raises(ConfigError, match="no variant has mask lae and cam_mask None"):
+        pipeline.train_classifications(Masking.LAE)
+
+
+def test_a_step_that_failed_leaves_nothing_under_its_final_name(tiny_config: RunConfig, tmp_path: Path) -> None:
+    pipeline = Pipeline(tiny_config, tmp_path / "run", QUIET)
+
+    def half(work: Path, _: object) -> None:
+        (work / "half").write_text("written")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        pipeline.steps.do("step", half)
+    assert not (tmp_path / "run" / "step").exists()
+
+    def whole(work: Path, _: object) -> None:
+        (work / "whole").write_text("written")
+
+    done = pipeline.steps.do("step", whole)
+    assert sorted(path.name for path in done.iterdir()) == ["step.json", "whole"]
+
+
+def test_a_split_and_a_store_made_by_hand_are_used_as_they_are(
+    tiny_run: Path, tiny_config: RunConfig, tmp_path: Path
+) -> None:
+    table = read_catalog(tiny_run / "data" / "catalog.csv")
+    path, store = tiny_run / "split" / "split.json", tiny_run / "store" / "arrays"
+    config = tiny_config.model_copy(
+        update={
+            "data": CatalogSource(source="catalog", path=tiny_run / "data" / "catalog.csv"),
+            "split": SplitSection(folds=9, path=path),
+            "prepare": tiny_config.prepare.model_copy(update={"store": store}),
+        }
+    )
+    pipeline = Pipeline(config, tmp_path / "run", QUIET)
+    assert pipeline.split == read_split(path, table)
+    assert (pipeline.store.images == open_store(store, table).images).all()
+    assert not (tmp_path / "run" / "store").exists()
+    other = config.model_copy(update={"prepare": config.prepare.model_copy(update={"size": (96, 96)})})
+    with pytest.raises(ConfigError, match=r"holds 64x48 pictures with hair True; set prepare.size"):
+        _ = Pipeline(other, tmp_path / "other", QUIET).store
