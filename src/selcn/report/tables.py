@@ -1,0 +1,99 @@
+"""Figures of a run as tables for its page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from selcn.evaluation import Predictions, confusion, verdict
+from selcn.evaluation.intervals import Part, fold_parts
+from selcn.report.run import Measurement, Measurements
+from selcn.report.wording import spoken
+
+PARTS: tuple[Part, ...] = ("test", "validation")
+BALANCED_ACCURACY = "balanced_accuracy"
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """A row a network or a difference, a column a metric.
+
+    Attributes:
+        title: what it is of.
+        part: which images it was measured on.
+        metrics: the columns.
+        rows: measurements by metric, by the row's name.
+        signed: whether they are differences.
+    """
+
+    title: str
+    part: Part
+    metrics: list[str]
+    rows: dict[str, dict[str, Measurement]]
+    signed: bool
+
+    @property
+    def sample(self) -> Measurement:
+        """Any measurement; all of a part are of the same images."""
+        return next(iter(next(iter(self.rows.values())).values()))
+
+
+@dataclass(frozen=True)
+class ConfusionTable:
+    """Counts of images by truth (row) and prediction (column), each with its share of the row.
+
+    Attributes:
+        title: which network's.
+        part: which images were counted.
+        classes: the columns.
+        rows: count and share by truth; a class without images has shares of 0.
+    """
+
+    title: str
+    part: Part
+    classes: list[str]
+    rows: dict[str, list[tuple[int, float]]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Whether a variant B is better than the standalone A, on the foremost part."""
+
+    a: str
+    b: str
+    part: Part
+    difference: Measurement
+    verdict: str
+
+
+def foremost(measured: Measurements) -> Part:
+    """The test part where there is one, else validation."""
+    return next(part for part in PARTS if part in measured)
+
+
+def tabulate(title: str, measured: Mapping[str, Measurements], *, signed: bool = False) -> list[FigureTable]:
+    """A table for each part that was measured."""
+    tables = []
+    for part in PARTS:
+        rows = {name: parts[part] for name, parts in measured.items() if part in parts}
+        if rows:
+            metrics = list(dict.fromkeys(metric for figures in rows.values() for metric in figures))
+            tables.append(FigureTable(title, part, metrics, rows, signed))
+    return tables
+
+
+def tabulate_confusion(title: str, predictions: Predictions) -> ConfusionTable:
+    """The confusion matrix of the test part where there is one, else of validation."""
+    part = next(part for part in PARTS if part in fold_parts(predictions.table))
+    counts = confusion(predictions, part)
+    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    rows = {
+        truth: [(int(count), float(share)) for count, share in zip(counts.loc[truth], shares.loc[truth], strict=True)]
+        for truth in predictions.classes
+    }
+    return ConfusionTable(title, part, predictions.classes, rows)
+
+
+def judge_difference(a: str, b: str, measured: Measurements) -> Comparison:
+    """The difference B - A of balanced accuracy, in words too."""
+    part = foremost(measured)
+    difference = measured[part][BALANCED_ACCURACY]
+    return Comparison(a, b, part, difference, verdict(difference.estimate, spoken(BALANCED_ACCURACY), a, b))
