@@ -1,0 +1,37 @@
+# What a newcomer types. Each target does its own set-up.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo demo-short clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## install selcn and its pinned dependencies into .venv
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("selcn needs Python 3.11 or newer; try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev]'
+	touch $@
+
+check: $(READY) ## lint, formatting, strict typing, layer contract
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: $(READY) ## all tests, warnings as errors
+	$(BIN)/pytest --numprocesses 2
+
+demo: $(READY) ## the whole cascade on synthetic data, to runs/demo/report.html
+	$(BIN)/selcn run configs/demo.yaml --out runs/demo
+
+demo-short: $(READY) ## the same steps in a minute, for continuous integration
+	$(BIN)/selcn run configs/demo.yaml --out runs/demo-short --set data.images=160 --set segmentation.epochs=1 --set symmetry.epochs=1 --set classification.epochs=1 --set resamples=200
+
+clean: ## remove the environment and all runs
+	rm -rf .venv runs

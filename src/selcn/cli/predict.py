@@ -1,0 +1,40 @@
+"""`predict`: a bundle on pictures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selcn.cli.options import Out, progress
+from selcn.errors import DataError
+
+MOST_ERRORS = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(predict)
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="A bundle, such as runs/demo/bundle.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(help="Pictures and folders of them.", show_default=False)],
+    out: Out = Path("predictions"),
+    device: Annotated[str, typer.Option("--device", help="Where the networks run: cpu, cuda, cuda:1 ...")] = "cpu",
+) -> None:
+    """Outline, symmetry, saliency and diagnosis of pictures: a JSON line and an overlay picture an image.
+
+    Example: `selcn predict runs/demo/bundle lesion.jpg more-pictures/ --out predictions`
+    """
+    from selcn.data.sources import find_pictures
+    from selcn.inference import load
+    from selcn.report.predictions import write_predictions
+
+    pictures = find_pictures(images)
+    predictor = load(bundle, device)
+    with progress("predicting") as move:
+        failed = write_predictions(predictor, pictures, out, on_progress=move)
+    typer.echo(f"{out / 'predictions.jsonl'}: {len(pictures) - len(failed)} of {len(pictures)} pictures")
+    if failed:
+        more = f" | and {len(failed) - MOST_ERRORS} more" if len(failed) > MOST_ERRORS else ""
+        raise DataError(f"{len(failed)} pictures were left out: {' | '.join(failed[:MOST_ERRORS])}{more}")

@@ -1,0 +1,134 @@
+"""Every command as a user types it, in a process of its own where it matters."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from selcn.cli import main
+from selcn.data.images import write_image
+
+
+def selcn(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["selcn", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for name in ("mel/a.png", "mel/b.png", "nv/c.png"):
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, np.full((48, 64, 3), 90, np.uint8))
+    return tmp_path / "pictures"
+
+
+def test_phantom_index_split_and_prepare_follow_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        selcn(monkeypatch, "phantom", tmp_path / "p", "--images", 90, "--seed", 1, "--size", "64x48", "--jobs", 1) == 0
+    )
+    catalog = Path(capsys.readouterr().out.strip())
+    assert selcn(monkeypatch, "split", catalog, "--folds", 2, "--out", tmp_path / "split.json", "--json") == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert sum(part["images"] for part in counts.values()) == 90
+    assert selcn(monkeypatch, "prepare", catalog, "--size", "32x32", "--out", tmp_path / "store") == 0
+    assert "90 images at 32x32, 90 with a mask" in capsys.readouterr().out
+
+
+def test_index_of_a_folder(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert selcn(monkeypatch, "index", "folder", pictures, "--out", tmp_path / "c.csv") == 0
+    assert "3 images, 0 with a mask" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "c.csv")["diagnosis"].tolist() == ["mel", "mel", "nv"]
+
+
+def test_predict_evaluate_and_report_on_a_run(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tiny_run / "data" / "phantom" / "images"
+    some = sorted(images.iterdir())[:2]
+    assert selcn(monkeypatch, "predict", tiny_run / "bundle", *some, "--out", tmp_path / "out") == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    assert [Path(line["image"]).name for line in lines] == [path.name for path in some]
+    assert len(list((tmp_path / "out" / "overlays").iterdir())) == 2
+    capsys.readouterr()
+    assert selcn(monkeypatch, "evaluate", *(tiny_run / "predictions").glob("*.csv"), "--resamples", 100, "--json") == 0
+    figures = pd.DataFrame(json.loads(capsys.readouterr().out))
+    recorded = pd.read_csv(tiny_run / "evaluation" / "segmentation.csv")
+    assert figures[figures["file"] == "segmentation.csv"]["value"].tolist() == pytest.approx(recorded["value"].tolist())
+    assert selcn(monkeypatch, "report", tiny_run, "--out", tmp_path / "page.html") == 0
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_broken_picture_does_not_keep_the_others_from_being_predicted(
+    tiny_run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "nv" / "c.png").write_bytes(b"broken")
+    assert selcn(monkeypatch, "predict", tiny_run / "bundle", pictures, "--out", tmp_path / "out") == 2
+    assert "c.png: not a readable picture" in " ".join(capsys.readouterr().err.split())
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    assert ["error" in line for line in lines] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["index", "folder", "absent"], "absent: no such file or folder"),
+        (["split", "absent.csv"], "absent.csv: cannot be read"),
+        (["prepare", "absent.csv", "--size", "9"], "absent.csv: cannot be read"),
+        (["run", "absent.yaml"], "absent.yaml: cannot be read"),
+        (["predict", "absent", "."], "not a bundle"),
+        (["evaluate", "absent.csv"], "absent.csv: not readable"),
+        (["report", "absent"], "absent"),
+        (["phantom", "x", "--size", "9"], "--size 9: write width x height"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.png").write_bytes(b"x")
+    assert selcn(monkeypatch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["p.png"], "nothing half-written is left"
+
+
+COMMANDS = ["phantom", "index", "split", "prepare", "train", "run", "evaluate", "predict", "report"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert selcn(monkeypatch, command, "--help") == 0
+    assert f"selcn {command}" in capsys.readouterr().out.split("Usage", 1)[1].split("Example", 1)[1]
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = """
+import sys, selcn.cli
+sys.argv = ["selcn", "--help"]
+try:
+    selcn.cli.main()
+except SystemExit:
+    print([name for name in ("torch", "pandas", "cv2", "lightning") if name in sys.modules])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
