@@ -157,11 +157,7 @@ def _make_stage(run: Path, stage: str, score: str) -> None:
     for fold, losses in enumerate(([0.9, 0.5, 0.7], [0.4, 0.6])):
         folder = run / stage / f"fold-{fold}"
         folder.mkdir(parents=True)
-        lines = [
-            line
-            for epoch, loss in enumerate(losses)
-            for line in (f"{epoch},{epoch},,{1 - loss},{loss}", f"{epoch},{epoch},{loss + 0.1},,")
-        ]
+        lines = [f"{epoch},{epoch},{loss + 0.1},{1 - loss},{loss}" for epoch, loss in enumerate(losses)]
         (folder / "metrics.csv").write_text(
             "\n".join([f"epoch,step,train_loss,val_{score},val_loss", *lines]), encoding="utf-8"
         )

@@ -169,8 +169,7 @@ def _measurements(table: pd.DataFrame) -> Measurements:
 
 
 def _curve(folder: Path, fold: int) -> Curve:
-    # Training and validation values of an epoch stand in rows of their own.
-    epochs = pd.read_csv(folder / "metrics.csv").groupby("epoch").last()
+    epochs = pd.read_csv(folder / "metrics.csv", index_col="epoch")
     epochs.index += 1
     monitor = str(read_manifest(folder)["monitor"])
     score = next(name for name in epochs.columns if re.fullmatch(r"val_(?!loss$)\w+", name))

@@ -28,13 +28,15 @@ from selcn.training.stages import Stage
 POLY_POWER = 0.9
 WEIGHTS = "network.safetensors"
 LOGS = "logs"
+SEEDS_APART = 1_000_003  # more steps than a training has
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 
 
 class StageModule(L.LightningModule):
     """Trains one stage's network: augmentation, loss, score and optimiser.
 
-    All randomness of an epoch is drawn from the seed and the epoch's number: a resumed run sees the same batches.
+    All randomness of a step is drawn from the seed and the step's number, so that a resumed run goes on as an unbroken
+    one would.
     """
 
     def __init__(self, stage: Stage, seed: int) -> None:
@@ -44,14 +46,11 @@ class StageModule(L.LightningModule):
         self.score = stage.metric()
         self.generator = torch.Generator()
 
-    def on_train_epoch_start(self) -> None:
-        """Seed the epoch's augmentation and dropout."""
-        epoch_seed = self.seed * 100_003 + self.current_epoch
-        self.generator.manual_seed(epoch_seed)
-        torch.manual_seed(epoch_seed)
-
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Loss of an augmented batch."""
+        """Loss of an augmented batch; augmentation and dropout are seeded by the step."""
+        step_seed = self.seed * SEEDS_APART + self.global_step
+        self.generator.manual_seed(step_seed)
+        torch.manual_seed(step_seed)
         loss, _logits = self.stage.loss(self.network, augment(batch, self.stage, self.generator))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.image))
         return loss
@@ -122,14 +121,12 @@ def fit(
     loaders = _loader(stage, train, seed, shuffle=True), _loader(stage, validation, seed, shuffle=False)
     monitor = f"val_{stage.score if section.monitor == 'score' else 'loss'}"
     mode = "max" if section.monitor == "score" else "min"
-    best = ModelCheckpoint(
-        out / "checkpoints", "best", monitor=monitor, mode=mode, save_last=True, enable_version_counter=False
-    )
-    callbacks: list[Callback] = [
-        EarlyStopping(monitor, patience=section.patience, mode=mode),
-        best,
-        _Reporter(on_epoch),
-    ]
+    folder = out / "checkpoints"
+    kept: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    best = ModelCheckpoint(folder, "best", monitor=monitor, mode=mode, **kept)
+    # After `best`, whose state it holds.
+    last = ModelCheckpoint(folder, "last", **kept)
+    callbacks = [EarlyStopping(monitor, patience=section.patience, mode=mode), best, last, _Reporter(on_epoch)]
     with _quiet():
         trainer = L.Trainer(
             max_epochs=section.epochs,
@@ -141,13 +138,13 @@ def fit(
             log_every_n_steps=len(loaders[0]),
             default_root_dir=out,
         )
-        last = out / "checkpoints" / "last.ckpt"
-        trainer.fit(module, *loaders, ckpt_path=last if last.exists() else None, weights_only=True)
+        resumed = folder / "last.ckpt"
+        trainer.fit(module, *loaders, ckpt_path=resumed if resumed.exists() else None, weights_only=True)
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     weights = {name: tensor.contiguous() for name, tensor in module.network.state_dict().items()}
     save_file(weights, out / WEIGHTS)
     _join_logs(out)
-    shutil.rmtree(out / "checkpoints")
+    shutil.rmtree(folder)
     return {"monitor": monitor, "best": float(best.best_model_score or float("nan")), "epochs": trainer.current_epoch}
 
 
@@ -158,7 +155,8 @@ def _csv_logger(out: Path) -> CSVLogger:
 
 def _join_logs(out: Path) -> None:
     attempts = [pd.read_csv(path) for path in sorted((out / LOGS).glob("*/metrics.csv"))]
-    pd.concat(attempts).to_csv(out / "metrics.csv", index=False)
+    # One row an epoch: Lightning writes training and validation apart, and a killed attempt's last epoch is repeated.
+    pd.concat(attempts).groupby("epoch", as_index=False).last().to_csv(out / "metrics.csv", index=False)
     shutil.rmtree(out / LOGS)
 
 
