@@ -1,0 +1,33 @@
+"""Runs every benchmark once, in a process of its own, and keeps the figures for docs/results.md.
+
+python benchmarks/record.py
+"""
+
+import importlib
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+NAMES = ("saliency", "bootstrap", "phantom")
+OUT = Path(__file__).parent.parent / "docs" / "results" / "benchmarks.json"
+
+
+def measured(name: str) -> list[dict[str, str]]:
+    """Rows of one benchmark."""
+    module = importlib.import_module(name)
+    what = (module.__doc__ or name).splitlines()[0]
+    figures: dict[str, float] = module.measure()
+    return [{"benchmark": what, "figure": figure, "value": f"{value:.3g}"} for figure, value in figures.items()]
+
+
+def main() -> None:
+    """Run them one after the other."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        rows = [row for name in NAMES for row in pool.apply(measured, (name,))]
+    OUT.write_text(json.dumps(rows, indent=1) + "\n")
+    print(f"{OUT}: {len(rows)} figures, {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()

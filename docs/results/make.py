@@ -1,0 +1,154 @@
+"""Writes docs/results.md from the files beside this script, so that no figure is typed by hand.
+
+python docs/results/make.py            # write
+python docs/results/make.py RUN NAME   # first copy a finished run's figures to docs/results/NAME
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from selcn.config import load_config
+from selcn.evaluation import Estimate, verdict
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "results.md"
+METRICS = [
+    "balanced_accuracy",
+    "kappa",
+    "macro_f1",
+    "accuracy",
+    "macro_auc",
+    "sensitivity_mel",
+    "sensitivity_asymmetric",
+]
+
+
+def copy_run(run: Path, name: str) -> None:
+    """Keep of a finished run what its figures are written from: no picture and no label of a single image."""
+    out = HERE / name
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    for path in [run / "config.yaml", run / "environment.json", *sorted((run / "evaluation").glob("*.csv"))]:
+        shutil.copyfile(path, out / path.name)
+    counts = json.loads((run / "split" / "split.json").read_text())["counts"]
+    pd.DataFrame(counts).T.fillna(0).astype(int).rename_axis("part").to_csv(out / "split.csv")
+    steps = {
+        str(path.parent.relative_to(run)): json.loads(path.read_text())["seconds"]
+        for path in run.rglob("step.json")
+        if ".work" not in path.parts
+    }
+    pd.Series(steps, name="seconds").rename_axis("step").sort_index().to_csv(out / "seconds.csv")
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n\n".join([INTRODUCTION, *_run("ham10000-small", REAL), *_run("demo", DEMO), *_benchmarks(), LOG]) + "\n"
+
+
+def _run(name: str, text: str) -> list[str]:
+    folder = HERE / name
+    config = load_config(folder / "config.yaml")
+    seconds = pd.read_csv(folder / "seconds.csv")["seconds"].sum()
+    split = pd.read_csv(folder / "split.csv").fillna(0)
+    variants = [variant.name for variant in config.classification.variants]
+    symmetries = [f"symmetry-{masking}" for masking in config.cam_masks]
+    return [
+        text.format(
+            images=split["images"].sum(), lesions=split["groups"].sum(), minutes=seconds / 60, folds=config.split.folds
+        ),
+        _markdown(split),
+        "**Lesion classifiers**\n\n" + _figures(folder, variants),
+        "**Symmetry**\n\n" + _figures(folder, symmetries),
+        "**Segmentation**, scored at the store's size\n\n" + _figures(folder, ["segmentation"]),
+        "**SE-LCN against standalone**, paired, the same resampled lesions for both\n\n" + _differences(folder),
+    ]
+
+
+def _figures(folder: Path, names: list[str]) -> str:
+    rows = []
+    for name in names:
+        table = pd.read_csv(folder / f"{name}.csv")
+        for part, figures in table.groupby("fold_part"):
+            known = {str(row["metric"]): row for row in figures.to_dict("records")}
+            metrics = [metric for metric in METRICS if metric in known] or list(known)
+            cells = {metric.replace("_", " "): _interval(known[metric]) for metric in metrics}
+            rows.append({"": name, "part": part, "images": int(figures["images"].iloc[0]), **cells})
+    return _markdown(pd.DataFrame(rows))
+
+
+def _differences(folder: Path) -> str:
+    table = pd.read_csv(folder / "comparison.csv")
+    shown = table[table["metric"].isin(METRICS)]
+    rows = shown.assign(difference=[_interval(row, signed=True) for row in shown.to_dict("records")])
+    rows["metric"] = rows["metric"].str.replace("_", " ")
+    wide = rows.pivot_table(index=["b", "a", "fold_part"], columns="metric", values="difference", aggfunc="first")
+    wide = wide[[m.replace("_", " ") for m in METRICS if m.replace("_", " ") in wide.columns]].reset_index()
+    test = table[(table["metric"] == "balanced_accuracy") & (table["fold_part"] == "test")]
+    words = [_in_words(row) for row in test.to_dict("records")]
+    return _markdown(wide.rename(columns={"b": "", "a": "minus", "fold_part": "part"})) + "\n\n" + " ".join(words)
+
+
+def _in_words(row: Mapping[Any, Any]) -> str:
+    estimate = Estimate(row["value"], row["low"], row["high"])
+    return f"On the test part, {verdict(estimate, 'balanced accuracy', str(row['a']), str(row['b']))}."
+
+
+def _benchmarks() -> list[str]:
+    path = HERE / "benchmarks.json"
+    figures = json.loads(path.read_text())
+    return [BENCHMARKS, _markdown(pd.DataFrame(figures))]
+
+
+def _interval(row: Mapping[Any, Any], *, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    return f"{row['value']:{sign}.3f} ({row['low']:{sign}.3f} to {row['high']:{sign}.3f})"
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    rows = [list(map(str, table.columns)), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+INTRODUCTION = """# Results
+
+Every figure on this page is written by `python docs/results/make.py` from the files in `docs/results/`, which are the
+configuration, the split's counts, the evaluation tables and the seconds of finished runs. Intervals are 95 %, from a
+bootstrap that resamples lesions; they hold the networks fixed and so do not contain the variance of training anew.
+*Test* is the held-out part, predicted by all members together; *validation* is each fold by the member that did not
+train on it, slightly optimistic since early stopping looked at it."""
+
+REAL = """## HAM10000, about 1,000 lesions
+
+    selcn run configs/ham10000-small.yaml
+
+{images} images of {lesions} lesions at 200x150 pixels, drawn evenly over the diagnoses (rare ones whole, lesions with a
+SymDerm v2 symmetry label first), {folds} folds and a test part. SqueezeNet 1.1 with ImageNet weights for symmetry and
+diagnosis, a small U-Net from scratch for segmentation. {minutes:.0f} minutes of work on two CPU cores.
+
+These are figures of a small study with a light network, to find faults with; they are not comparable with published
+ones on all of HAM10000, whose class mix differs."""
+
+DEMO = """## The demo (synthetic)
+
+    make demo
+
+{images} **synthetic** images of {lesions} lesions, {folds} folds, everything from scratch: {minutes:.1f} minutes on two
+CPU cores. It shows that every part works, and says nothing about real skin."""
+
+BENCHMARKS = """## Benchmarks
+
+`python benchmarks/record.py`, on two CPU cores; times are those of a shared machine, ratios hold better."""
+
+LOG = ""
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        copy_run(Path(sys.argv[1]), sys.argv[2])
+    PAGE.write_text(page(), encoding="utf-8")
+    print(PAGE)

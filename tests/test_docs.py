@@ -1,0 +1,38 @@
+"""What the documents say is what the repository holds."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_results_page_is_made_from_its_files() -> None:
+    spec = importlib.util.spec_from_file_location("make_results", ROOT / "docs" / "results" / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == make.page()
+
+
+def test_the_architecture_names_every_module() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = text[text.index("src/selcn/") : text.index("## How nothing leaks")]
+    package = ROOT / "src" / "selcn"
+    whole = {"phantom", "report", "cli"}
+    for path in sorted(package.rglob("*.py")):
+        inside = path.relative_to(package)
+        named = next((part for part in inside.parts if part in whole), None) or inside.name
+        assert path.name == "__init__.py" or named in tree, f"{inside} is missing from docs/architecture.md"
+
+
+def test_every_document_that_is_linked_exists() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_nothing_names_a_path_of_one_machine() -> None:
+    for path in [*ROOT.glob("*.toml"), ROOT / "constraints.txt", *(ROOT / "configs").glob("*.yaml")]:
+        assert not re.search(r"(?<![\w.])/(home|work|root|tmp)/", path.read_text(encoding="utf-8")), path
