@@ -10,7 +10,7 @@ import torch
 import selcn
 from selcn.data.catalog import read_catalog
 from selcn.data.images import read_image
-from selcn.errors import DataError
+from selcn.errors import ConfigError, DataError
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,12 @@ def test_a_prediction_pickles_and_becomes_json(predictor: "selcn.Predictor", cat
     tree = prediction.to_json()
     assert tree["diagnosis"]["prediction"] == max(prediction.diagnosis, key=lambda name: prediction.diagnosis[name])
     assert np.allclose(tree["symmetry_saliency"], prediction.symmetry_saliency, atol=1e-4)
+
+
+def test_a_device_that_is_not_there_is_named(tiny_run: Path) -> None:
+    for device in ("gpu", "cuda:63"):
+        with pytest.raises(ConfigError, match=f"device {device}: cannot be used"):
+            selcn.load(tiny_run / "bundle", device)
 
 
 def test_a_file_that_is_no_picture_is_named(predictor: "selcn.Predictor", tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ BUNDLE/
 ```
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from torch import nn
 from selcn.cascade import Cascade, Ensemble
 from selcn.config import ClassificationSection, PrepareSection, SegmentationSection, SymmetrySection, Variant
 from selcn.errors import RunError
+from selcn.files import sha256
 from selcn.labels import BinarySymmetry, Diagnosis, Masking, Symmetry
 from selcn.models.build import build_classifier, build_segmenter, build_symmetry
 
@@ -68,7 +68,7 @@ def write_bundle(folder: Path, config: BundleConfig, members: Sequence[Mapping[s
         for name in NETWORKS:
             shutil.copyfile(weights[name], folder / f"member-{number}" / f"{name}.safetensors")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    checksums = {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    checksums = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
     (folder / "manifest.json").write_text(json.dumps({"sha256": checksums}, indent=1), encoding="utf-8")
 
 
@@ -128,10 +128,5 @@ def _verify(path: Path) -> None:
     for name, checksum in checksums.items():
         if not (path / name).is_file():
             raise RunError(f"{path / name}: is missing; copy the whole bundle again")
-        if _sha256(path / name) != checksum:
+        if sha256(path / name) != checksum:
             raise RunError(f"{path / name}: was changed after the bundle was made; copy the bundle again")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

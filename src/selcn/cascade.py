@@ -58,15 +58,15 @@ class Cascade(nn.Module):
         self.segmenter, self.symmetry, self.classifier = segmenter, symmetry, classifier
         self.cam_mask, self.mask = cam_mask, mask
 
-    def trace(self, images: Tensor) -> tuple[Tensor, Trace, Tensor, Trace]:
-        """Images (N, 3, H, W) in [0, 1] to lesion probability, symmetry, its saliency, and diagnosis."""
+    def trace(self, images: Tensor) -> tuple[Tensor, Trace, Trace]:
+        """Images (N, 3, H, W) in [0, 1] to lesion probability, symmetry and diagnosis."""
         lesion = self.segmenter(images).sigmoid()
         mask = lesion > LESION_THRESHOLD
         symmetry = self.symmetry.trace(apply_masking(images, mask, self.cam_mask))
         saliency = explain(symmetry)
         reads = self.classifier.fusion is not Fusion.NONE
         diagnosis = self.classifier.trace(apply_masking(images, mask, self.mask), saliency if reads else None)
-        return lesion, symmetry, saliency, diagnosis
+        return lesion, symmetry, diagnosis
 
     def forward(self, images: Tensor) -> CascadeOutput:
         """Images (N, 3, H, W) in [0, 1] to masks, symmetry, diagnosis, and where both come from."""
@@ -82,17 +82,21 @@ class Ensemble(nn.Module):
         self.members: Iterable[Cascade] = nn.ModuleList(members)  # type: ignore[assignment]
 
     def forward(self, images: Tensor) -> CascadeOutput:
-        """Average the members; the diagnosis saliency is that of the diagnosis they make together."""
+        """Average the members; saliency is that of the classes they predict together.
+
+        What a member's classifier reads is the saliency of that member's own prediction, as in training.
+        """
         traces = [member.trace(images) for member in self.members]
-        lesions, symmetries, saliencies, diagnoses = zip(*traces, strict=True)
-        diagnosis = _mean([trace.logits.softmax(dim=1) for trace in diagnoses])
-        target = diagnosis.argmax(dim=1)
+        lesions, symmetries, diagnoses = zip(*traces, strict=True)
+        symmetry, diagnosis = (
+            _mean([trace.logits.softmax(dim=1) for trace in members]) for members in (symmetries, diagnoses)
+        )
         return CascadeOutput(
             lesion=_mean(lesions),
-            symmetry=_mean([trace.logits.softmax(dim=1) for trace in symmetries]),
-            symmetry_saliency=_mean(saliencies),
+            symmetry=symmetry,
+            symmetry_saliency=_mean([explain(trace, symmetry.argmax(dim=1)) for trace in symmetries]),
             diagnosis=diagnosis,
-            diagnosis_saliency=_mean([explain(trace, target) for trace in diagnoses]),
+            diagnosis_saliency=_mean([explain(trace, diagnosis.argmax(dim=1)) for trace in diagnoses]),
         )
 
 

@@ -15,7 +15,7 @@ Size = Annotated[
     tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]],
     Field(description="width and height in pixels"),
 ]
-AnyCaseMasking = Annotated[Masking, BeforeValidator(lambda value: str(value).lower())]
+AnyCaseMasking = Annotated[Masking, BeforeValidator(lambda value: Masking.parse(str(value)))]
 ConvNet = Annotated[
     str, Field(min_length=1, description="squeezenet1_0, squeezenet1_1, torchvision/NAME or a timm name")
 ]

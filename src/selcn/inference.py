@@ -13,6 +13,7 @@ from torch import Tensor
 from selcn.bundle import BundleConfig, read_bundle
 from selcn.cascade import LESION_THRESHOLD, CascadeOutput, Ensemble
 from selcn.data.images import prepare_image, read_image, resize
+from selcn.errors import ConfigError
 from selcn.masking import largest_region, lesion_boxes
 
 
@@ -63,12 +64,18 @@ class Predictor:
         config: of the bundle.
         ensemble: its networks.
         device: where they run.
+
+    Raises:
+        ConfigError: there is no such device.
     """
 
     def __init__(self, config: BundleConfig, ensemble: Ensemble, device: str | torch.device = "cpu") -> None:
         self.config = config
-        self.device = torch.device(device)
-        self.ensemble = ensemble.to(self.device).eval()
+        try:
+            self.device = torch.device(device)
+            self.ensemble = ensemble.to(self.device).eval()
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(f"device {device}: cannot be used ({str(error).splitlines()[0]}); use cpu") from None
         self.ensemble.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
@@ -96,12 +103,12 @@ class Predictor:
     def _one(self, output: CascadeOutput, row: int, shape: tuple[int, int]) -> Prediction:
         probability = resize(output.lesion[row, 0].numpy(), (shape[1], shape[0]))
         mask = probability > LESION_THRESHOLD
-        tensor = torch.from_numpy(mask)[None, None]
-        x, y, width, height = lesion_boxes(tensor)[0].tolist()
+        region = largest_region(torch.from_numpy(mask)[None, None])
+        x, y, width, height = lesion_boxes(region)[0].tolist()
         names = self.config
         return Prediction(
             mask=mask,
-            outline=_outline(largest_region(tensor)[0, 0].numpy()),
+            outline=_outline(region[0, 0].numpy()),
             box=(x, y, width, height),
             symmetry=dict(zip(names.symmetry_labels, output.symmetry[row].tolist(), strict=True)),
             symmetry_saliency=output.symmetry_saliency[row, 0].numpy(),

@@ -92,6 +92,8 @@ def test_a_broken_picture_does_not_keep_the_others_from_being_predicted(
         (["evaluate", "absent.csv"], "absent.csv: not readable"),
         (["report", "absent"], "absent"),
         (["phantom", "x", "--size", "9"], "--size 9: write width x height"),
+        (["train", "segmentation", "--config", "x.yaml", "--mask", "lae"], "--mask: the segmentation network"),
+        (["train", "symmetry", "--config", "x.yaml", "--cam-mask", "lae"], "--cam-mask: only the lesion classifier"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -108,6 +110,23 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert message in error
     assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["p.png"], "nothing half-written is left"
+
+
+def test_the_installed_command_answers_a_mistake_without_a_traceback(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("selcn")
+    result = subprocess.run([script, "split", "absent.csv"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: absent.csv: cannot be read")
+
+
+def test_a_path_that_cannot_be_written_is_one_line(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert selcn(monkeypatch, "index", "folder", pictures, "--out", tmp_path / "file" / "c.csv") == 2
+    assert "file: " in capsys.readouterr().err
+    assert selcn(monkeypatch, "index", "folder", pictures, "--out", pictures) == 2
+    assert not list(tmp_path.glob(".partial*"))
 
 
 COMMANDS = ["phantom", "index", "split", "prepare", "train", "run", "evaluate", "predict", "report"]

@@ -88,3 +88,18 @@ def test_every_path_column_travels_with_its_folder(tmp_path: Path) -> None:
     write_catalog(written, tmp_path / "catalog.csv")
     tmp_path.joinpath("catalog.csv").rename(tmp_path.parent / "moved.csv")
     assert read_catalog(tmp_path.parent / "moved.csv")["map_path"].tolist() == [str(tmp_path.parent / "m" / "1.png")]
+
+
+@given(st.lists(st.tuples(*[st.sampled_from(["", "a", "b", "c", "d"])] * 2), min_size=1, max_size=12))
+def test_images_that_share_a_patient_or_lesion_through_others_are_one_group(ids: list[tuple[str, str]]) -> None:
+    rows = table(*({"image_id": f"i{n}", "patient_id": p, "lesion_id": q} for n, (p, q) in enumerate(ids)))
+    names = groups(rows).tolist()
+    # An independent oracle: relabel until nothing changes.
+    label = list(range(len(ids)))
+    pairs = [(one, other) for one in range(len(ids)) for other in range(one)]
+    for _ in ids:
+        for one, other in pairs:
+            if any(x and x == y for x, y in zip(ids[one], ids[other], strict=True)):
+                label[one] = label[other] = min(label[one], label[other])
+    for one, other in pairs:
+        assert (names[one] == names[other]) == (label[one] == label[other])

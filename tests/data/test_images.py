@@ -66,3 +66,15 @@ def test_hair_goes_and_lesions_stay_at_any_resolution(scale: int) -> None:
     before, after = (np.abs(image.astype(int) - clean).mean() for image in (hairy, remove_hair(hairy)))
     assert after < 0.25 * before
     assert np.abs(remove_hair(clean).astype(int) - clean).mean() < 0.5
+
+
+def test_a_mask_of_zeros_and_ones_counts_and_a_grey_one_is_refused(tmp_path: Path) -> None:
+    mask = np.zeros((4, 4), np.uint8)
+    mask[:2] = 1
+    write_image(tmp_path / "ones.png", mask)
+    assert read_mask(tmp_path / "ones.png").mean() == 0.5
+    write_image(tmp_path / "grey.png", mask * 90)
+    with pytest.raises(DataError, match=r"grey\.png: the mask's brightest pixel is 90; write lesion as 255"):
+        read_mask(tmp_path / "grey.png")
+    write_image(tmp_path / "empty.png", mask * 0)
+    assert not read_mask(tmp_path / "empty.png").any()

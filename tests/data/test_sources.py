@@ -107,3 +107,12 @@ def test_drawn_lesions_keep_all_images_even_classes_and_labelled_symmetry_first(
     assert lesions["diagnosis"].value_counts().to_dict() == {"nv": 8, "mel": 8, "df": 3}
     assert len(drawn) == 2 * len(lesions)
     assert (drawn["symmetry"] != "").sum() == 19
+
+
+def test_hidden_files_are_no_images_and_masks_must_match(tmp_path: Path) -> None:
+    picture(tmp_path / "data" / "a.jpg")
+    picture(tmp_path / "data" / "._a.jpg")
+    picture(tmp_path / "masks" / "b_mask.png")
+    assert index_folder(tmp_path / "data")["image_id"].tolist() == ["a"]
+    with pytest.raises(DataError, match="no mask is named after an image"):
+        index_folder(tmp_path / "data", masks=tmp_path / "masks")

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selcn.data.catalog import complete_catalog
-from selcn.data.splits import TEST, count_table, grouped_split, read_split, write_split
+from selcn.data.splits import count_table, grouped_split, read_split, write_split
 from selcn.errors import DataError
+from selcn.evaluation.predictions import TEST
 
 
 def catalog(lesions: int = 60, photographs: int = 2, classes: tuple[str, ...] = ("nv", "mel", "df")) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pytest
 
 from selcn.data.catalog import complete_catalog
 from selcn.data.images import prepare_image, read_image, write_image
-from selcn.data.store import build_store, open_store
+from selcn.data.store import build_store, open_store, verify_store
 from selcn.errors import DataError
 
 
@@ -50,5 +50,24 @@ def test_a_store_is_never_overwritten_nor_used_for_another_catalog(catalog: pd.D
     with pytest.raises(DataError, match="prepared from another catalog"):
         open_store(tmp_path / "store", catalog.iloc[:3])
     (tmp_path / "store" / "index.csv").unlink()
+    with pytest.raises(DataError, match="not a whole store"):
+        open_store(tmp_path / "store", catalog)
+
+
+def test_a_store_without_the_masks_the_catalog_now_has_is_refused(catalog: pd.DataFrame, tmp_path: Path) -> None:
+    build_store(catalog.assign(mask_path=""), tmp_path / "store", size=(32, 32))
+    with pytest.raises(DataError, match="prepared from another catalog"):
+        open_store(tmp_path / "store", catalog)
+
+
+def test_a_changed_byte_of_a_store_is_named(catalog: pd.DataFrame, tmp_path: Path) -> None:
+    build_store(catalog, tmp_path / "store", size=(32, 32))
+    verify_store(tmp_path / "store")
+    data = bytearray((tmp_path / "store" / "masks.npy").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "store" / "masks.npy").write_bytes(data)
+    with pytest.raises(DataError, match=r"masks\.npy: was changed"):
+        verify_store(tmp_path / "store")
+    (tmp_path / "store" / "manifest.json").write_text("{}")
     with pytest.raises(DataError, match="not a whole store"):
         open_store(tmp_path / "store", catalog)

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from selcn.errors import ConfigError
-from selcn.models.weights import load_weights, unknown_name
+from selcn.models.weights import load_pretrained, unknown_name
 
 
 def make_network() -> nn.Module:
@@ -28,7 +28,7 @@ def test_weights_arrive_cast_and_the_head_stays(tmp_path: Path) -> None:
     path = save(tmp_path / "w.safetensors", **{"0.weight": kernel, "2.weight": torch.zeros(1000, 4), "2.bias": None})
     network = make_network()
     head = network[2].weight.clone()  # type: ignore[index]
-    load_weights(network, path, head=["2"])
+    load_pretrained(network, path, head=["2"])
     state = network.state_dict()
     assert state["0.weight"].dtype == torch.float32
     assert torch.equal(state["0.weight"], kernel.float())
@@ -50,20 +50,20 @@ def test_weights_arrive_cast_and_the_head_stays(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_are_named(tmp_path: Path, changes: dict[str, Tensor | None], message: str) -> None:
     path = save(tmp_path / "other.safetensors", **changes)
     with pytest.raises(ConfigError, match=rf"other\.safetensors do not fit Sequential: {message}"):
-        load_weights(make_network(), path, head=["2"])
+        load_pretrained(make_network(), path, head=["2"])
 
 
 def test_a_missing_file_is_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=str(tmp_path / "imagnet")):
-        load_weights(make_network(), "imagnet", head=())
+        load_pretrained(make_network(), "imagnet", head=())
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pickled.pt"
     torch.save(make_network().state_dict(), path)
     with pytest.raises(ConfigError, match="not a safetensors file"):
-        load_weights(make_network(), path, head=())
+        load_pretrained(make_network(), path, head=())
 
 
 def test_unknown_names_come_with_close_ones() -> None:

@@ -10,7 +10,7 @@ import pytest
 from selcn.data.images import read_image, write_image
 from selcn.inference import Predictor
 from selcn.report.overlay import draw_overlay
-from selcn.report.predictions import BATCH, write_predictions
+from selcn.report.predictions import BATCH, predict_files
 
 
 def read_lines(out: Path) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 
 def test_each_line_is_its_picture_s_prediction(predictor: Predictor, pictures: list[Path], tmp_path: Path) -> None:
-    write_predictions(predictor, pictures, tmp_path / "out")
+    predict_files(predictor, pictures, tmp_path / "out")
     lines = read_lines(tmp_path / "out")
     assert [line["image"] for line in lines] == [str(path) for path in pictures]
     for path, line in zip(pictures, lines, strict=True):
@@ -45,7 +45,7 @@ def test_each_line_is_its_picture_s_prediction(predictor: Predictor, pictures: l
 def test_pictures_of_one_name_keep_their_own_overlays(
     predictor: Predictor, pictures: list[Path], tmp_path: Path
 ) -> None:
-    write_predictions(predictor, pictures, tmp_path / "out")
+    predict_files(predictor, pictures, tmp_path / "out")
     overlays = {line["image"]: line["overlay"] for line in read_lines(tmp_path / "out") if "error" not in line}
     assert list(overlays.values()) == [
         "overlays/lesion.jpg",
@@ -63,14 +63,14 @@ def test_pictures_of_one_name_keep_their_own_overlays(
 def test_unreadable_picture_becomes_a_line_and_the_rest_goes_on(
     predictor: Predictor, pictures: list[Path], tmp_path: Path
 ) -> None:
-    errors = write_predictions(predictor, pictures, tmp_path / "out")
+    errors = predict_files(predictor, pictures, tmp_path / "out")
     assert errors == [f"{pictures[4]}: not a readable picture; replace the file or remove the row"]
     assert read_lines(tmp_path / "out")[4] == {"image": str(pictures[4]), "error": errors[0]}
     assert len(list((tmp_path / "out" / "overlays").iterdir())) == len(pictures) - 1
 
 
 def test_nothing_readable_is_no_failure(predictor: Predictor, pictures: list[Path], tmp_path: Path) -> None:
-    assert len(write_predictions(predictor, [pictures[4], tmp_path / "missing.png"], tmp_path / "out")) == 2
+    assert len(predict_files(predictor, [pictures[4], tmp_path / "missing.png"], tmp_path / "out")) == 2
     assert all("error" in line for line in read_lines(tmp_path / "out"))
 
 
@@ -83,7 +83,7 @@ def test_progress_counts_pictures_and_the_file_is_renamed_last(
         calls.append((done, total))
         assert not (tmp_path / "out" / "predictions.jsonl").exists()
 
-    write_predictions(predictor, many, tmp_path / "out", on_progress=on_progress)
+    predict_files(predictor, many, tmp_path / "out", on_progress=on_progress)
     assert calls == [(BATCH, BATCH + 3), (BATCH + 3, BATCH + 3)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["overlays", "predictions.jsonl"]
     assert len(read_lines(tmp_path / "out")) == BATCH + 3

@@ -8,16 +8,16 @@ import pytest
 import torch
 from rich.console import Console
 
-from selcn.bundle import load_weights
-from selcn.cascade import explain
+from selcn.bundle import load_weights, read_bundle
+from selcn.cascade import Ensemble, explain
 from selcn.config import CatalogSource, RunConfig, SplitSection
 from selcn.data.catalog import read_catalog
 from selcn.data.datasets import gather_images
 from selcn.data.splits import read_split
 from selcn.data.store import open_store
-from selcn.errors import ConfigError, RunError
+from selcn.errors import ConfigError, DataError, RunError
 from selcn.evaluation import compare, evaluate_file
-from selcn.inference import as_floats
+from selcn.inference import Predictor, as_floats
 from selcn.labels import Masking
 from selcn.models.build import build_segmenter, build_symmetry
 from selcn.training import pipeline as pipeline_module
@@ -78,6 +78,20 @@ def test_masks_and_saliency_come_from_the_member_that_did_not_see_the_fold(
         with torch.no_grad():
             assert (segmenter(images)[:, 0].numpy() > 0).astype(np.uint8) == pytest.approx(masks[rows])
             assert explain(network.trace(images))[:, 0].numpy() == pytest.approx(saliency[rows], abs=1e-4)
+
+
+def test_member_k_speaks_of_fold_k_and_all_together_of_the_test_part(tiny_run: Path) -> None:
+    table = read_catalog(tiny_run / "data" / "catalog.csv")
+    split = read_split(tiny_run / "split" / "split.json", table)
+    store = open_store(tiny_run / "store" / "arrays", table)
+    config, ensemble = read_bundle(tiny_run / "bundle")
+    predictions = pd.read_csv(tiny_run / "predictions" / "se-lcn-none-none.csv").set_index("image_id")
+    first, second = ensemble.members
+    for part, members in (("0", [first]), ("1", [second]), ("test", [first, second])):
+        rows = split.rows(table, part)[:3]
+        output = Predictor(config, Ensemble(members)).forward(gather_images(store, rows))
+        recorded = predictions.loc[table["image_id"].iloc[rows], list(config.diagnosis_labels)]
+        assert output.diagnosis.numpy() == pytest.approx(recorded.to_numpy(), abs=1e-5)
 
 
 def test_predictions_speak_once_of_every_labelled_image(tiny_run: Path) -> None:
@@ -161,3 +175,18 @@ def test_a_split_and_a_store_made_by_hand_are_used_as_they_are(
     other = config.model_copy(update={"prepare": config.prepare.model_copy(update={"size": (96, 96)})})
     with pytest.raises(ConfigError, match=r"holds 64x48 pictures with hair True; set prepare.size"):
         _ = Pipeline(other, tmp_path / "other", QUIET).store
+
+
+def test_wrong_names_end_a_run_before_its_first_step_and_can_be_corrected(
+    tiny_config: RunConfig, tmp_path: Path
+) -> None:
+    wrong = tiny_config.classification.model_copy(update={"backbone": "resnet10x"})
+    with pytest.raises(ConfigError, match="resnet10x"):
+        Pipeline(tiny_config.model_copy(update={"classification": wrong}), tmp_path / "run", QUIET).run()
+    missing = tiny_config.symmetry.model_copy(update={"weights": str(tmp_path / "absent.safetensors")})
+    with pytest.raises(ConfigError, match=r"absent\.safetensors"):
+        Pipeline(tiny_config.model_copy(update={"symmetry": missing}), tmp_path / "run", QUIET).run()
+    nowhere = CatalogSource(source="catalog", path=tmp_path / "absent.csv")
+    with pytest.raises(DataError, match=r"absent\.csv: cannot be read"):
+        Pipeline(tiny_config.model_copy(update={"data": nowhere}), tmp_path / "run", QUIET).run()
+    Pipeline(tiny_config, tmp_path / "run", QUIET)  # nothing has finished, so the corrected one is welcome

@@ -1,9 +1,11 @@
 """The commands: one file a group; each parses, calls one function, prints."""
 
 import sys
+from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from selcn.cli import data, evidence, predict, train
 from selcn.errors import SelcnError
@@ -24,13 +26,12 @@ def main() -> None:
     try:
         app()
     except SelcnError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/bold red] {_literal(error)}", highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; the same command goes on from here")
-        sys.exit(130)
+        _leave(str(error))
+    except OSError as error:
+        _leave(f"{error.filename or 'a file'}: {error.strerror or error}; check the path, its permissions and the disk")
 
 
-def _literal(error: SelcnError) -> str:
-    # Square brackets of a path or a value are no markup.
-    return str(error).replace("[", "\\[")
+def _leave(message: str) -> NoReturn:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(f"[bold red]error:[/bold red] {escape(message)}")
+    sys.exit(2)

@@ -44,3 +44,13 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(task, completed=done, total=total)
 
         yield move
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Answer Ctrl-C with what to do next, and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None

@@ -28,12 +28,12 @@ def predict(
     """
     from selcn.data.sources import find_pictures
     from selcn.inference import load
-    from selcn.report.predictions import write_predictions
+    from selcn.report.predictions import predict_files
 
     pictures = find_pictures(images)
     predictor = load(bundle, device)
     with progress("predicting") as move:
-        failed = write_predictions(predictor, pictures, out, on_progress=move)
+        failed = predict_files(predictor, pictures, out, on_progress=move)
     typer.echo(f"{out / 'predictions.jsonl'}: {len(pictures) - len(failed)} of {len(pictures)} pictures")
     if failed:
         more = f" | and {len(failed) - MOST_ERRORS} more" if len(failed) > MOST_ERRORS else ""

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from selcn.cli.options import Config, Overrides
+from selcn.cli.options import Config, Overrides, resumable
+from selcn.errors import ConfigError
 from selcn.labels import Masking
 
 
@@ -43,8 +44,8 @@ def run(config: Config, out: RunFolder = None, overrides: Overrides = None) -> N
     from selcn.training.pipeline import Pipeline
 
     folder = out or Path("runs") / config.stem
-    pipeline = Pipeline(load_config(config, overrides), folder)
-    pipeline.run()
+    with resumable():
+        Pipeline(load_config(config, overrides), folder).run()
     page = folder / "report.html"
     if not page.exists():
         write_report(folder, page)
@@ -59,18 +60,28 @@ def train(
     cam_mask: CamMask = None,
     overrides: Overrides = None,
 ) -> None:
-    """Train one stage on every fold of the split, and first what it needs; resumes by itself.
+    """Train one stage on every fold of the split, and first what it needs.
+
+    Stop it and start it again: what has finished is not repeated. `selcn run` goes on from here.
 
     Example: `selcn train symmetry --config configs/demo.yaml --out runs/demo`
     """
     from selcn.config import load_config
     from selcn.training.pipeline import Pipeline
 
-    pipeline = Pipeline(load_config(config, overrides), out or Path("runs") / config.stem)
-    match stage:
-        case StageName.SEGMENTATION:
-            pipeline.train_segmentation()
-        case StageName.SYMMETRY:
-            pipeline.train_symmetries(mask)
-        case StageName.CLASSIFICATION:
-            pipeline.train_classifications(mask, cam_mask)
+    if mask and stage is StageName.SEGMENTATION:
+        raise ConfigError("--mask: the segmentation network sees whole images; leave it out")
+    if cam_mask and stage is not StageName.CLASSIFICATION:
+        raise ConfigError("--cam-mask: only the lesion classifier reads saliency; leave it out")
+    folder = out or Path("runs") / config.stem
+    pipeline = Pipeline(load_config(config, overrides), folder)
+    with resumable():
+        pipeline.check()
+        match stage:
+            case StageName.SEGMENTATION:
+                pipeline.train_segmentation()
+            case StageName.SYMMETRY:
+                pipeline.train_symmetries(mask)
+            case StageName.CLASSIFICATION:
+                pipeline.train_classifications(mask, cam_mask)
+    typer.echo(folder)

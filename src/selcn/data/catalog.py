@@ -5,9 +5,13 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from selcn.errors import DataError
+from selcn.files import written_whole
 from selcn.labels import Diagnosis, Symmetry
 
 COLUMNS = ["image_id", "image_path", "mask_path", "lesion_id", "patient_id", "diagnosis", "symmetry", "source"]
@@ -54,20 +58,31 @@ def write_catalog(table: pd.DataFrame, path: Path) -> None:
     table = table.copy()
     for column in _path_columns(table):
         table[column] = [_portable(name, path.parent) if name else "" for name in table[column]]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    table.to_csv(partial, index=False)
-    partial.replace(path)
+    with written_whole(path) as partial:
+        table.to_csv(partial, index=False)
 
 
 def groups(table: pd.DataFrame) -> pd.Series:
     """The unit that is never divided, of each image: patient, else lesion, else the image itself.
 
-    Lesions and patients that share a name with another kind of unit stay apart: the kind is part of the key.
+    Images that share a patient or a lesion, directly or through other images, are one group; so a lesion whose patient
+    is known for some images only stays whole. The group's name carries its kind: a lesion and a patient that are called
+    alike stay apart.
     """
-    key = "image:" + table["image_id"]
-    key = key.mask(table["lesion_id"] != "", "lesion:" + table["lesion_id"])
-    return key.mask(table["patient_id"] != "", "patient:" + table["patient_id"])
+    images = np.arange(len(table))
+    links = [
+        (images[(table[unit] != "").to_numpy()], len(table) + pd.factorize(table.loc[table[unit] != "", unit])[0])
+        for unit in ("patient_id", "lesion_id")
+    ]
+    links[1] = (links[1][0], links[1][1] + len(table))
+    ends = [np.concatenate(side) for side in zip(*links, strict=True)]
+    graph = coo_array((np.ones(len(ends[0])), tuple(ends)), shape=(3 * len(table), 3 * len(table)))
+    component = pd.Series(connected_components(graph, directed=False)[1][: len(table)], index=table.index)
+    name = "image:" + table["image_id"]
+    for kind in ("lesion", "patient"):
+        known = (kind + ":" + table[f"{kind}_id"]).where(table[f"{kind}_id"] != "")
+        name = known.groupby(component).transform("min").fillna(name)
+    return name
 
 
 def catalog_hash(table: pd.DataFrame) -> str:

@@ -7,6 +7,9 @@ import numpy as np
 
 from selcn.data.hair import remove_hair
 from selcn.errors import DataError
+from selcn.files import written_whole
+
+HALF = 127
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -19,16 +22,21 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path, image_size: tuple[int, int] | None = None) -> np.ndarray:
-    """Decode a lesion mask as bool (H, W); lesion is where the picture is brighter than half.
+    """Decode a lesion mask as bool (H, W); lesion is where the picture is brighter than half, or 1 where all is 0 or 1.
 
     Args:
         path: the mask's file.
         image_size: width and height of its image; a mask of another shape (aspect off by over 2 %) is refused.
 
     Raises:
-        DataError: missing, unreadable, or of another shape than its image.
+        DataError: missing, unreadable, neither black and white nor 0 and 1, or of another shape than its image.
     """
-    mask = _decode(path, cv2.IMREAD_GRAYSCALE) > 127
+    grey = _decode(path, cv2.IMREAD_GRAYSCALE)
+    if 1 < grey.max() <= HALF:
+        raise DataError(
+            f"{path}: the mask's brightest pixel is {grey.max()}; write lesion as 255, or as 1 with 0 around"
+        )
+    mask = grey > (HALF if grey.max() > 1 else 0)
     if image_size is not None:
         height, width = mask.shape
         aspect = (width / height) / (image_size[0] / image_size[1])
@@ -46,9 +54,8 @@ def write_image(path: Path, image: np.ndarray) -> None:
     done, data = cv2.imencode(path.suffix, stored)
     if not done:
         raise DataError(f"{path}: cannot be written as {path.suffix}; use .png or .jpg")
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data.tobytes())
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_bytes(data.tobytes())
 
 
 def prepare_image(image: np.ndarray, size: tuple[int, int], *, hair: bool) -> np.ndarray:

@@ -21,7 +21,9 @@ def find_images(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such file or folder; check the path")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    # Names with a leading dot are what systems and editors leave beside pictures.
+    named = (path for path in folder.rglob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = sorted(path for path in named if path.is_file())
     if not found:
         raise DataError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}); check the path")
     return found
@@ -46,6 +48,8 @@ def index_folder(path: Path, *, masks: Path | None = None) -> pd.DataFrame:
     """
     images = find_images(path)
     mask_of = _masks_by_stem(find_images(masks)) if masks else {}
+    if masks and not any(image.stem in mask_of for image in images):
+        raise DataError(f"{masks}: no mask is named after an image of {path}; name them IMAGE_mask.png or IMAGE.png")
     rows = [
         {
             "image_id": image.stem,
@@ -70,7 +74,8 @@ def index_ham10000(paths: Iterable[Path], *, symmetry: Path | None = None) -> pd
         DataError: no or several metadata tables, a column is missing, or images are missing.
     """
     folders = list(paths)
-    tables = sorted(table for folder in folders for table in folder.rglob("*metadata*") if table.suffix in ("", ".csv"))
+    named = (path for folder in folders for path in folder.rglob("*metadata*") if path.suffix in ("", ".csv"))
+    tables = sorted(path for path in named if path.is_file())
     if len(tables) != 1:
         raise DataError(
             f"{', '.join(map(str, folders))}: {len(tables)} metadata tables found; one *metadata*.csv is needed"

@@ -9,8 +9,8 @@ import pandas as pd
 
 from selcn.data.catalog import catalog_hash, groups
 from selcn.errors import DataError
-
-TEST = "test"
+from selcn.evaluation.predictions import TEST
+from selcn.files import write_text
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,9 @@ def check_split(split: Split, table: pd.DataFrame, where: str) -> None:
         raise DataError(
             f"{where}: image {parts.loc[strange, 'image_id'].iloc[0]} has no part; make it anew with `selcn split`"
         )
+    empty = set(split.parts) - set(parts["part"])
+    if empty:
+        raise DataError(f"{where}: part {min(empty)} holds no image; use fewer folds")
     spread = parts.groupby("group")["part"].nunique()
     if (spread > 1).any():
         raise DataError(
@@ -152,10 +155,7 @@ def write_split(split: Split, table: pd.DataFrame, path: Path) -> None:
     head = {"protocol": "grouped", "folds": split.folds, "seed": split.seed, "catalog": split.catalog}
     counts = count_table(split, table).to_dict(orient="index")
     images = {image: {"part": part, "group": split.group[image]} for image, part in split.part.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps({**head, "counts": counts, "images": images}, indent=1), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps({**head, "counts": counts, "images": images}, indent=1))
 
 
 def read_split(path: Path, table: pd.DataFrame) -> Split:

@@ -1,8 +1,6 @@
 """Prepared images and masks as memory-mapped arrays, with an index and a manifest."""
 
-import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from numpy.lib.format import open_memmap
 from selcn.data.catalog import catalog_hash
 from selcn.data.images import prepare_image, prepare_mask, read_image, read_mask
 from selcn.errors import DataError, SelcnError
+from selcn.files import sha256, written_whole
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,24 @@ def build_store(
     """
     if out.exists():
         raise DataError(f"{out}: exists already; remove it or choose another --out")
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    with written_whole(out) as partial:
+        partial.mkdir()
+        _fill(table, partial, size, hair, jobs, on_progress)
+        _write_manifest(table, partial, size, hair)
+    return open_store(out, table)
+
+
+def _fill(
+    table: pd.DataFrame,
+    folder: Path,
+    size: tuple[int, int],
+    hair: bool,
+    jobs: int | None,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
     width, height = size
-    images = open_memmap(partial / "images.npy", "w+", np.uint8, (len(table), height, width, 3))
-    masks = open_memmap(partial / "masks.npy", "w+", np.uint8, (len(table), height, width))
+    images = open_memmap(folder / "images.npy", "w+", np.uint8, (len(table), height, width, 3))
+    masks = open_memmap(folder / "masks.npy", "w+", np.uint8, (len(table), height, width))
 
     def fill(row: int) -> str | None:
         try:
@@ -85,43 +96,51 @@ def build_store(
             if on_progress:
                 on_progress(done, len(table))
     if faults:
-        shutil.rmtree(partial)
         more = f" | and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise DataError(f"{len(faults)} files cannot be prepared: {' | '.join(faults[:5])}{more}")
     images.flush()
     masks.flush()
-    _write_manifest(table, partial, size, hair)
-    partial.rename(out)
-    return open_store(out, table)
 
 
 def open_store(path: Path, table: pd.DataFrame) -> Store:
     """Open a store of this very catalog.
 
     Raises:
-        DataError: no store, not whole, or prepared from another catalog.
+        DataError: no store, not whole, or prepared from another catalog or from other files.
     """
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         index = pd.read_csv(path / "index.csv", dtype={"image_id": str})
         images = np.load(path / "images.npy", mmap_mode="r")
         masks = np.load(path / "masks.npy", mmap_mode="r")
-    except (OSError, ValueError) as error:
+        hair, catalog = bool(manifest["hair"]), str(manifest["catalog"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a whole store ({error}); make it anew with `selcn prepare`") from None
-    if manifest["catalog"] != catalog_hash(table) or list(index["image_id"]) != list(table["image_id"]):
-        raise DataError(f"{path}: was prepared from another catalog; make it anew with `selcn prepare`")
     has_mask = index["has_mask"].to_numpy(dtype=bool)
-    return Store(images, masks, has_mask, list(index["image_id"]), manifest["hair"], manifest["catalog"])
+    same_images = catalog == catalog_hash(table) and list(index["image_id"]) == list(table["image_id"])
+    if not same_images or (has_mask != (table["mask_path"] != "")).any():
+        raise DataError(f"{path}: was prepared from another catalog; make it anew with `selcn prepare`")
+    return Store(images, masks, has_mask, list(index["image_id"]), hair, catalog)
+
+
+def verify_store(path: Path) -> None:
+    """Compare every file of a store with its checksum.
+
+    Raises:
+        DataError: a file was changed after the store was made, or there is no manifest.
+    """
+    try:
+        checksums = json.loads((path / "manifest.json").read_text(encoding="utf-8"))["sha256"]
+        changed = [name for name, checksum in checksums.items() if sha256(path / name) != checksum]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a whole store ({error}); make it anew with `selcn prepare`") from None
+    if changed:
+        raise DataError(f"{path / changed[0]}: was changed after the store was made; make it anew with `selcn prepare`")
 
 
 def _write_manifest(table: pd.DataFrame, folder: Path, size: tuple[int, int], hair: bool) -> None:
     index = pd.DataFrame({"image_id": table["image_id"], "has_mask": (table["mask_path"] != "").astype(int)})
     index.to_csv(folder / "index.csv", index=False)
-    checksums = {name: _sha256(folder / name) for name in ("images.npy", "masks.npy", "index.csv")}
+    checksums = {name: sha256(folder / name) for name in ("images.npy", "masks.npy", "index.csv")}
     manifest = {"size": size, "hair": hair, "catalog": catalog_hash(table), "images": len(table), "sha256": checksums}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

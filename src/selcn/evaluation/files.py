@@ -18,9 +18,8 @@ def evaluate_file(path: Path, *, resamples: int = RESAMPLES, seed: int = 0) -> p
         ConfigError: ``resamples`` is below 1.
     """
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline().strip().split(",")
-    except (OSError, UnicodeDecodeError) as error:
+        header = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: not readable as CSV ({error}); check the path") from None
     kind = evaluate_segmentation if "dice" in header else evaluate_classification
     return kind(path, resamples=resamples, seed=seed)

@@ -1,6 +1,5 @@
 """The two files every figure is computed from: per-image class probabilities and per-image segmentation scores."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from selcn.errors import DataError
+from selcn.files import written_whole
 from selcn.labels import BinarySymmetry, Diagnosis, Symmetry
 
 FloatArray = npt.NDArray[np.float64]
@@ -213,12 +213,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        table.to_csv(partial, index=False)
-        partial.replace(path)
+        with written_whole(path) as partial:
+            table.to_csv(partial, index=False)
     except OSError as error:
         raise DataError(f"{path}: not writable ({error.strerror or error}); check the folder") from error
-    finally:
-        if partial.exists():
-            partial.unlink()

@@ -12,7 +12,7 @@ import torchvision.models as tv
 from torch import Tensor, nn
 
 from selcn.errors import ConfigError
-from selcn.models.weights import IMAGENET, load_weights, unknown_name
+from selcn.models.weights import IMAGENET, load_pretrained, unknown_name
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -97,7 +97,7 @@ def _from_torchvision(name: str, weights: Path | str | None) -> nn.Module:
     network = _download_or(weights, name, lambda wanted: tv.get_model(plain, weights="DEFAULT" if wanted else None))
     body, head = _cut(name, network)
     if weights not in (None, IMAGENET):
-        load_weights(network, weights, head=head)
+        load_pretrained(network, weights, head=head)
     return body
 
 
@@ -121,7 +121,7 @@ def _from_timm(name: str, weights: Path | str | None) -> tuple[nn.Module, Normal
     network = _download_or(weights, name, lambda wanted: timm.create_model(name, pretrained=wanted, num_classes=0))
     if weights not in (None, IMAGENET):
         classifier = network.pretrained_cfg.get("classifier") or ()
-        load_weights(network, weights, head=(classifier,) if isinstance(classifier, str) else classifier)
+        load_pretrained(network, weights, head=(classifier,) if isinstance(classifier, str) else classifier)
     mean, std = network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
     return _TimmFeatures(network), Normalise(mean, std)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from selcn.errors import ConfigError
 from selcn.models.backbones import Normalise, resize_images
-from selcn.models.weights import IMAGENET, load_weights, unknown_name
+from selcn.models.weights import IMAGENET, load_pretrained, unknown_name
 
 # DPT works at one image size only, PAN not below 128 pixels.
 ARCHITECTURES = tuple(name for name in smp.MODEL_ARCHITECTURES_MAPPING if name not in ("dpt", "pan"))
@@ -84,7 +84,7 @@ def _create(architecture: str, encoder: str, weights: Path | str | None) -> Any:
             ) from error
         raise ConfigError(f"architecture {architecture!r} cannot use encoder {encoder!r}: {error}") from error
     if weights not in (None, IMAGENET):
-        load_weights(network.encoder, weights, head=_ENCODER_HEADS)
+        load_pretrained(network.encoder, weights, head=_ENCODER_HEADS)
     return network
 
 

@@ -13,7 +13,7 @@ from selcn.errors import ConfigError
 IMAGENET = "imagenet"
 
 
-def load_weights(network: nn.Module, path: Path | str, *, head: Iterable[str]) -> None:
+def load_pretrained(network: nn.Module, path: Path | str, *, head: Iterable[str]) -> None:
     """Fill ``network`` from a safetensors file that uses the network's own keys; any float type is cast.
 
     Args:

@@ -11,6 +11,7 @@ import pandas as pd
 from selcn.config import dump_config
 from selcn.data.splits import count_table
 from selcn.evaluation.intervals import Part
+from selcn.files import write_text
 from selcn.labels import Diagnosis, Symmetry
 from selcn.report.figures import draw_curves, draw_intervals, draw_jaccard_histogram
 from selcn.report.gallery import CASES, CERTAIN_CASES, SEED, choose_cases, choose_extremes, view_images
@@ -45,10 +46,7 @@ def write_report(run: Path, out: Path) -> None:
         DataError: a picture, mask or table of the run cannot be read.
     """
     html = _template().render(_context(open_run(run)))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    partial.write_text(html, encoding="utf-8")
-    partial.replace(out)
+    write_text(out, html)
 
 
 def _template() -> jinja2.Template:

@@ -9,13 +9,14 @@ import numpy as np
 
 from selcn.data.images import read_image, write_image
 from selcn.errors import DataError
+from selcn.files import written_whole
 from selcn.inference import Predictor
 from selcn.report.overlay import draw_overlay
 
 BATCH = 8  # pictures held at once; they may be of twenty megapixels each
 
 
-def write_predictions(
+def predict_files(
     predictor: Predictor,
     pictures: Sequence[Path],
     out: Path,
@@ -38,9 +39,8 @@ def write_predictions(
     """
     (out / "overlays").mkdir(parents=True, exist_ok=True)
     overlays = [f"overlays/{name}.jpg" for name in _distinct([path.stem for path in pictures])]
-    target, partial = out / "predictions.jsonl", out / ".predictions.jsonl.partial"
     errors = []
-    with partial.open("w", encoding="utf-8") as file:
+    with written_whole(out / "predictions.jsonl") as partial, partial.open("w", encoding="utf-8") as file:
         for start in range(0, len(pictures), BATCH):
             batch = slice(start, start + BATCH)
             for line in _predict_batch(predictor, pictures[batch], overlays[batch], out):
@@ -48,7 +48,6 @@ def write_predictions(
                 errors += [line["error"]] if "error" in line else []
             if on_progress:
                 on_progress(min(start + BATCH, len(pictures)), len(pictures))
-    partial.replace(target)
     return errors
 
 

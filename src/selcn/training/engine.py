@@ -4,7 +4,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,8 @@ def fit(
         Best epoch, its monitored value, and epochs trained.
 
     Raises:
-        RunError: too few images for one batch.
+        RunError: too few images for one batch, or a loss that is no number.
+        KeyboardInterrupt: Ctrl-C; the checkpoint stays.
     """
     section = stage.section
     L.seed_everything(seed, verbose=False)
@@ -139,13 +140,21 @@ def fit(
             default_root_dir=out,
         )
         resumed = folder / "last.ckpt"
-        trainer.fit(module, *loaders, ckpt_path=resumed if resumed.exists() else None, weights_only=True)
+        # Lightning answers Ctrl-C by leaving the process; the caller shall hear of it instead.
+        with suppress(SystemExit):
+            trainer.fit(module, *loaders, ckpt_path=resumed if resumed.exists() else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if best.best_model_score is None or not torch.isfinite(best.best_model_score):
+        raise RunError(
+            f"{out}: training diverged ({monitor} is {best.best_model_score}); lower lr and choose another --out"
+        )
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     weights = {name: tensor.contiguous() for name, tensor in module.network.state_dict().items()}
     save_file(weights, out / WEIGHTS)
     _join_logs(out)
     shutil.rmtree(folder)
-    return {"monitor": monitor, "best": float(best.best_model_score or float("nan")), "epochs": trainer.current_epoch}
+    return {"monitor": monitor, "best": float(best.best_model_score), "epochs": trainer.current_epoch}
 
 
 def _csv_logger(out: Path) -> CSVLogger:
@@ -155,6 +164,8 @@ def _csv_logger(out: Path) -> CSVLogger:
 
 def _join_logs(out: Path) -> None:
     attempts = [pd.read_csv(path) for path in sorted((out / LOGS).glob("*/metrics.csv"))]
+    if not attempts:  # killed right after an earlier attempt had joined them
+        return
     # One row an epoch: Lightning writes training and validation apart, and a killed attempt's last epoch is repeated.
     pd.concat(attempts).groupby("epoch", as_index=False).last().to_csv(out / "metrics.csv", index=False)
     shutil.rmtree(out / LOGS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
 from selcn.bundle import NETWORKS, BundleConfig, assemble, load_weights, symmetry_labels, write_bundle
 from selcn.config import CatalogSource, Ham10000Source, PhantomSource, RunConfig, Variant
@@ -18,13 +18,13 @@ from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.phantom import write_phantom
 from selcn.data.sources import draw_lesions, index_ham10000
 from selcn.data.splits import Split, grouped_split, read_split, write_split
-from selcn.data.store import Store, build_store, open_store
+from selcn.data.store import Store, build_store, open_store, verify_store
 from selcn.errors import ConfigError
 from selcn.evaluation.comparison import compare
 from selcn.evaluation.files import evaluate_file
 from selcn.evaluation.predictions import write_predictions, write_scores
 from selcn.labels import Diagnosis, Fusion, Masking
-from selcn.models.build import build_segmenter, build_symmetry
+from selcn.models.build import build_classifier, build_segmenter, build_symmetry
 from selcn.training.crossfit import judge, out_of_fold_masks, out_of_fold_saliency, symmetry_names
 from selcn.training.engine import WEIGHTS, fit
 from selcn.training.stages import (
@@ -56,12 +56,27 @@ class Pipeline:
 
     def run(self) -> None:
         """Everything, in order; what has finished is not repeated."""
+        self.check()
         self.train_segmentation()
         self.train_symmetries()
         self.train_classifications()
         self.bundle()
         self.predictions()
         self.evaluation()
+
+    def check(self) -> None:
+        """Find in seconds what would else end a run after hours: names, weight files, classes without images.
+
+        Raises:
+            ConfigError: a network or its weights cannot be had.
+            DataError: a training part lacks a class that is weighted.
+        """
+        build_segmenter(self.config.segmentation, pretrained=True)
+        build_symmetry(self.config.symmetry, pretrained=True)
+        build_classifier(self.config.classification, self.config.classification.variants[0], pretrained=True)
+        for fold in self._folds:
+            self._symmetry_labels(fold)
+            self._diagnosis_labels(fold)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -139,12 +154,9 @@ class Pipeline:
 
     def train_symmetry(self, masking: Masking) -> None:
         """Stage 2 on every fold, for one masking."""
-        section = self.config.symmetry
-        names = symmetry_labels(section.classes)
-        labels = class_numbers(list(symmetry_names(self.table["symmetry"], names)), names)
         for fold in self._folds:
-            weight = class_weights(labels[self._training_rows(fold)], names) if section.weighted else None
-            stage = SymmetryStage(section, self.store, self.masks, labels, masking, weight)
+            labels, weight = self._symmetry_labels(fold)
+            stage = SymmetryStage(self.config.symmetry, self.store, self.masks, labels, masking, weight)
             self._fit(f"symmetry/{masking}/fold-{fold}", stage, fold)
 
     def saliency(self, masking: Masking) -> np.ndarray:
@@ -165,10 +177,9 @@ class Pipeline:
     def train_classification(self, variant: Variant) -> None:
         """Stage 3 on every fold, for one variant."""
         section = self.config.classification
-        labels = class_numbers(list(self.table["diagnosis"]), Diagnosis.names())
         saliency = self.saliency(variant.cam_mask) if variant.cam_mask else None
         for fold in self._folds:
-            weight = class_weights(labels[self._training_rows(fold)], Diagnosis.names()) if section.weighted else None
+            labels, weight = self._diagnosis_labels(fold)
             stage = ClassificationStage(section, self.store, self.masks, saliency, labels, variant, weight)
             self._fit(f"classification/{variant.name}/fold-{fold}", stage, fold)
 
@@ -215,6 +226,7 @@ class Pipeline:
         return self.steps.do("evaluation", action)
 
     def _foreign_store(self, path: Path) -> Store:
+        verify_store(path)
         store, section = open_store(path, self.table), self.config.prepare
         if (store.size, store.hair) != (section.size, section.hair):
             raise ConfigError(
@@ -250,6 +262,19 @@ class Pipeline:
     def _training_rows(self, fold: int) -> np.ndarray:
         return self.split.rows(self.table, *(str(other) for other in self._folds if other != fold))
 
+    def _symmetry_labels(self, fold: int) -> tuple[np.ndarray, Tensor | None]:
+        names = symmetry_labels(self.config.symmetry.classes)
+        return self._labels(fold, symmetry_names(self.table["symmetry"], names), names, self.config.symmetry.weighted)
+
+    def _diagnosis_labels(self, fold: int) -> tuple[np.ndarray, Tensor | None]:
+        return self._labels(fold, self.table["diagnosis"], Diagnosis.names(), self.config.classification.weighted)
+
+    def _labels(
+        self, fold: int, known: pd.Series, names: list[str], weighted: bool
+    ) -> tuple[np.ndarray, Tensor | None]:
+        labels = class_numbers(list(known), names)
+        return labels, class_weights(labels[self._training_rows(fold)], names) if weighted else None
+
     def _fit(self, name: str, stage: Stage, fold: int) -> None:
         train, validation = self._training_rows(fold), self._fold_rows[fold]
 
@@ -275,10 +300,11 @@ class Pipeline:
     def _bundle_config(self, variant: Variant) -> BundleConfig:
         config = self.config
         return BundleConfig(
-            prepare=config.prepare,
-            segmentation=config.segmentation,
-            symmetry=config.symmetry,
-            classification=config.classification,
+            # Weights come with the bundle; paths of the machine that trained it stay behind.
+            prepare=config.prepare.model_copy(update={"store": None}),
+            segmentation=config.segmentation.model_copy(update={"weights": None}),
+            symmetry=config.symmetry.model_copy(update={"weights": None}),
+            classification=config.classification.model_copy(update={"weights": None}),
             variant=variant,
             cam_mask=variant.cam_mask or config.cam_masks[0],
             members=self.split.folds,

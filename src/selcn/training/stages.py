@@ -208,6 +208,7 @@ def class_weights(labels: np.ndarray, classes: Sequence[str]) -> Tensor:
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     if (counts == 0).any():
         raise DataError(
-            f"class {classes[int(counts.argmin())]} has no training image in this fold; use fewer folds or add images"
+            f"class {classes[int(counts.argmin())]} has no training image in this fold; "
+            "add images, use fewer folds, or set weighted: false"
         )
     return torch.tensor(counts.sum() / (len(classes) * counts), dtype=torch.float32)

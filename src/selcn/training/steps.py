@@ -18,9 +18,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from selcn.config import RunConfig, dump_config, load_config
 from selcn.errors import RunError
+from selcn.files import write_text
 
 MANIFEST = "step.json"
 ENVIRONMENT = "environment.json"
+WORK = ".work"
 
 
 class Report(Protocol):
@@ -35,7 +37,7 @@ class Steps:
 
     Args:
         run: the folder; made where it does not exist.
-        config: what is run; a folder that holds another configuration is refused.
+        config: what is run; a folder in which a step of another configuration has finished is refused.
         console: where progress is shown.
 
     Raises:
@@ -46,15 +48,13 @@ class Steps:
         self.run, self.console = run, console
         self.said: set[str] = set()
         recorded = run / "config.yaml"
-        if recorded.exists():
+        if recorded.exists() and any(run.rglob(MANIFEST)):
             self._refuse_other(config, recorded)
         else:
-            run.mkdir(parents=True, exist_ok=True)
-            partial = run / ".config.yaml.partial"
-            partial.write_text(dump_config(config), encoding="utf-8")
-            partial.rename(recorded)
+            shutil.rmtree(run / WORK, ignore_errors=True)
+            write_text(recorded, dump_config(config))
         if not (run / ENVIRONMENT).exists():
-            (run / ENVIRONMENT).write_text(json.dumps(_environment(), indent=1), encoding="utf-8")
+            write_text(run / ENVIRONMENT, json.dumps(_environment(), indent=1))
 
     def do(
         self, name: str, action: Callable[[Path, Report], dict[str, Any] | None], *, resumable: bool = False
@@ -72,7 +72,7 @@ class Steps:
                 self.console.print(f"[dim]✓ {name} finished earlier[/dim]")
             self.said.add(name)
             return final
-        work = self.run / ".work" / name
+        work = self.run / WORK / name
         if not resumable:
             shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)
