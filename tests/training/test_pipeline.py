@@ -169,12 +169,12 @@ def test_a_split_and_a_store_made_by_hand_are_used_as_they_are(
         }
     )
     pipeline = Pipeline(config, tmp_path / "run", QUIET)
-    assert pipeline.split == read_split(path, table)
-    assert (pipeline.store.images == open_store(store, table).images).all()
+    assert pipeline.data.split == read_split(path, table)
+    assert (pipeline.data.store.images == open_store(store, table).images).all()
     assert not (tmp_path / "run" / "store").exists()
     other = config.model_copy(update={"prepare": config.prepare.model_copy(update={"size": (96, 96)})})
     with pytest.raises(ConfigError, match=r"holds 64x48 pictures with hair True; set prepare.size"):
-        _ = Pipeline(other, tmp_path / "other", QUIET).store
+        _ = Pipeline(other, tmp_path / "other", QUIET).data.store
 
 
 def test_wrong_names_end_a_run_before_its_first_step_and_can_be_corrected(

@@ -13,12 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from selcn.bundle import NETWORKS, BundleConfig, assemble, load_weights, symmetry_labels, write_bundle
-from selcn.config import CatalogSource, Ham10000Source, PhantomSource, RunConfig, Variant
-from selcn.data.catalog import read_catalog, write_catalog
-from selcn.data.phantom import write_phantom
-from selcn.data.sources import draw_lesions, index_ham10000
-from selcn.data.splits import Split, grouped_split, read_split, write_split
-from selcn.data.store import Store, build_store, open_store, verify_store
+from selcn.config import RunConfig, Variant
 from selcn.errors import ConfigError
 from selcn.evaluation.comparison import compare
 from selcn.evaluation.files import evaluate_file
@@ -27,6 +22,7 @@ from selcn.labels import Diagnosis, Fusion, Masking
 from selcn.models.build import build_classifier, build_segmenter, build_symmetry
 from selcn.training.crossfit import judge, out_of_fold_masks, out_of_fold_saliency, symmetry_names
 from selcn.training.engine import WEIGHTS, fit
+from selcn.training.preparation import Preparation
 from selcn.training.stages import (
     ClassificationStage,
     SegmentationStage,
@@ -53,6 +49,7 @@ class Pipeline:
     def __init__(self, config: RunConfig, run: Path, console: Console | None = None) -> None:
         self.config, self.folder = config, run
         self.steps = Steps(run, config, console or Console(stderr=True))
+        self.data = Preparation(config, self.steps)
 
     def run(self) -> None:
         """Everything, in order; what has finished is not repeated."""
@@ -78,41 +75,10 @@ class Pipeline:
             self._symmetry_labels(fold)
             self._diagnosis_labels(fold)
 
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        """The catalog."""
-        return read_catalog(self.steps.do("data", self._make_catalog) / "catalog.csv")
-
-    @cached_property
-    def split(self) -> Split:
-        """The split, made once and read ever after."""
-        section = self.config.split
-
-        def action(work: Path, _: Report) -> None:
-            if section.path:
-                split = read_split(section.path, self.table)
-            else:
-                split = grouped_split(self.table, folds=section.folds, test=section.test, seed=section.seed)
-            write_split(split, self.table, work / "split.json")
-
-        return read_split(self.steps.do("split", action) / "split.json", self.table)
-
-    @cached_property
-    def store(self) -> Store:
-        """Prepared images and true masks."""
-        section = self.config.prepare
-        if section.store:
-            return self._foreign_store(section.store)
-
-        def action(work: Path, report: Report) -> None:
-            build_store(self.table, work / "arrays", size=section.size, hair=section.hair, on_progress=report)
-
-        return open_store(self.steps.do("store", action) / "arrays", self.table)
-
     def train_segmentation(self) -> None:
         """Stage 1 on every fold."""
-        for fold in range(self.split.folds):
-            self._fit(f"segmentation/fold-{fold}", SegmentationStage(self.config.segmentation, self.store), fold)
+        for fold in range(self.data.split.folds):
+            self._fit(f"segmentation/fold-{fold}", SegmentationStage(self.config.segmentation, self.data.store), fold)
 
     @cached_property
     def masks(self) -> np.ndarray:
@@ -122,7 +88,7 @@ class Pipeline:
         def action(work: Path, report: Report) -> None:
             networks = [build_segmenter(self.config.segmentation, pretrained=False) for _ in self._folds]
             self._load(networks, "segmentation")
-            out_of_fold_masks(self.store, self._fold_rows, networks, work / "masks.npy", report)
+            out_of_fold_masks(self.data.store, self._fold_rows, networks, work / "masks.npy", report)
 
         masks: np.ndarray = np.load(self.steps.do("masks", action) / "masks.npy", mmap_mode="r")
         return masks
@@ -156,7 +122,7 @@ class Pipeline:
         """Stage 2 on every fold, for one masking."""
         for fold in self._folds:
             labels, weight = self._symmetry_labels(fold)
-            stage = SymmetryStage(self.config.symmetry, self.store, self.masks, labels, masking, weight)
+            stage = SymmetryStage(self.config.symmetry, self.data.store, self.masks, labels, masking, weight)
             self._fit(f"symmetry/{masking}/fold-{fold}", stage, fold)
 
     def saliency(self, masking: Masking) -> np.ndarray:
@@ -167,7 +133,7 @@ class Pipeline:
             networks = [build_symmetry(self.config.symmetry, pretrained=False) for _ in self._folds]
             self._load(networks, f"symmetry/{masking}")
             out_of_fold_saliency(
-                self.store, self.masks, masking, self._fold_rows, networks, work / "saliency.npy", report
+                self.data.store, self.masks, masking, self._fold_rows, networks, work / "saliency.npy", report
             )
 
         path = self.steps.do(f"saliency/{masking}", action) / "saliency.npy"
@@ -180,7 +146,7 @@ class Pipeline:
         saliency = self.saliency(variant.cam_mask) if variant.cam_mask else None
         for fold in self._folds:
             labels, weight = self._diagnosis_labels(fold)
-            stage = ClassificationStage(section, self.store, self.masks, saliency, labels, variant, weight)
+            stage = ClassificationStage(section, self.data.store, self.masks, saliency, labels, variant, weight)
             self._fit(f"classification/{variant.name}/fold-{fold}", stage, fold)
 
     def bundle(self) -> Path:
@@ -201,7 +167,7 @@ class Pipeline:
             for variant in variants:
                 config = self._bundle_config(variant)
                 ensemble = assemble(config, self._members(variant))
-                said = judge(self.table, self.store, self.split, config, ensemble, report)
+                said = judge(self.data.table, self.data.store, self.data.split, config, ensemble, report)
                 write_predictions(said.diagnosis, work / f"{variant.name}.csv")
                 # Variants share segmenters, and symmetry networks of one masking: these files come out the same.
                 write_predictions(said.symmetry, work / f"symmetry-{config.cam_mask}.csv")
@@ -225,49 +191,25 @@ class Pipeline:
 
         return self.steps.do("evaluation", action)
 
-    def _foreign_store(self, path: Path) -> Store:
-        verify_store(path)
-        store, section = open_store(path, self.table), self.config.prepare
-        if (store.size, store.hair) != (section.size, section.hair):
-            raise ConfigError(
-                f"{path}: holds {store.size[0]}x{store.size[1]} pictures with hair {store.hair}; set prepare.size and "
-                "prepare.hair to the same, since new pictures are prepared by them"
-            )
-        return store
-
-    def _make_catalog(self, work: Path, report: Report) -> None:
-        match self.config.data:
-            case PhantomSource() as source:
-                size = self.config.prepare.size
-                path = write_phantom(
-                    work / "phantom", images=source.images, seed=source.seed, size=size, on_progress=report
-                )
-                table = read_catalog(path)
-            case Ham10000Source() as source:
-                table = index_ham10000(source.paths, symmetry=source.symmetry)
-                if source.lesions:
-                    table = draw_lesions(table, source.lesions, source.seed)
-            case CatalogSource() as source:
-                table = read_catalog(source.path)
-        write_catalog(table, work / "catalog.csv")
-
     @property
     def _folds(self) -> range:
-        return range(self.split.folds)
+        return range(self.data.split.folds)
 
     @property
     def _fold_rows(self) -> list[np.ndarray]:
-        return [self.split.rows(self.table, str(fold)) for fold in self._folds]
+        return [self.data.split.rows(self.data.table, str(fold)) for fold in self._folds]
 
     def _training_rows(self, fold: int) -> np.ndarray:
-        return self.split.rows(self.table, *(str(other) for other in self._folds if other != fold))
+        return self.data.split.rows(self.data.table, *(str(other) for other in self._folds if other != fold))
 
     def _symmetry_labels(self, fold: int) -> tuple[np.ndarray, Tensor | None]:
         names = symmetry_labels(self.config.symmetry.classes)
-        return self._labels(fold, symmetry_names(self.table["symmetry"], names), names, self.config.symmetry.weighted)
+        return self._labels(
+            fold, symmetry_names(self.data.table["symmetry"], names), names, self.config.symmetry.weighted
+        )
 
     def _diagnosis_labels(self, fold: int) -> tuple[np.ndarray, Tensor | None]:
-        return self._labels(fold, self.table["diagnosis"], Diagnosis.names(), self.config.classification.weighted)
+        return self._labels(fold, self.data.table["diagnosis"], Diagnosis.names(), self.config.classification.weighted)
 
     def _labels(
         self, fold: int, known: pd.Series, names: list[str], weighted: bool
@@ -307,8 +249,8 @@ class Pipeline:
             classification=config.classification.model_copy(update={"weights": None}),
             variant=variant,
             cam_mask=variant.cam_mask or config.cam_masks[0],
-            members=self.split.folds,
-            split=self.split.catalog,
+            members=self.data.split.folds,
+            split=self.data.split.catalog,
             symmetry_labels=tuple(symmetry_labels(config.symmetry.classes)),
         )
 
