@@ -131,6 +131,10 @@ REAL = """## HAM10000, about 1,000 lesions
 SymDerm v2 symmetry label first), {folds} folds and a test part. SqueezeNet 1.1 with ImageNet weights for symmetry and
 diagnosis, a small U-Net from scratch for segmentation. {minutes:.0f} minutes of work on two CPU cores.
 
+**What the difference does not show.** SE-LCN differs from its standalone twin by the saliency *and* by the E-layer,
+whose batch norm a SqueezeNet otherwise lacks. Without controls that feed the same layer zero or shuffled saliency, no
+part of the gain can be credited to symmetry.
+
 These are figures of a small study with a light network, to find faults with; they are not comparable with published
 ones on all of HAM10000, whose class mix differs."""
 

@@ -34,28 +34,28 @@ class Preparation:
     @cached_property
     def split(self) -> Split:
         """The split, made once and read ever after."""
-        section = self.config.split
+        section, table = self.config.split, self.table
 
         def action(work: Path, _: Report) -> None:
             if section.path:
-                split = read_split(section.path, self.table)
+                split = read_split(section.path, table)
             else:
-                split = grouped_split(self.table, folds=section.folds, test=section.test, seed=section.seed)
-            write_split(split, self.table, work / "split.json")
+                split = grouped_split(table, folds=section.folds, test=section.test, seed=section.seed)
+            write_split(split, table, work / "split.json")
 
-        return read_split(self.steps.do("split", action) / "split.json", self.table)
+        return read_split(self.steps.do("split", action) / "split.json", table)
 
     @cached_property
     def store(self) -> Store:
         """Prepared images and true masks."""
-        section = self.config.prepare
+        section, table = self.config.prepare, self.table
         if section.store:
             return self._foreign_store(section.store)
 
         def action(work: Path, report: Report) -> None:
-            build_store(self.table, work / "arrays", size=section.size, hair=section.hair, on_progress=report)
+            build_store(table, work / "arrays", size=section.size, hair=section.hair, on_progress=report)
 
-        return open_store(self.steps.do("store", action) / "arrays", self.table)
+        return open_store(self.steps.do("store", action) / "arrays", table)
 
     def _foreign_store(self, path: Path) -> Store:
         verify_store(path)
