@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("selcn needs Python 3.11 or newer; try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev]'
+	$(BIN)/uv pip install --python $(BIN)/python --constraints constraints.txt --compile-bytecode --editable '.[dev]'
 	touch $@
 
 check: $(READY) ## lint, formatting, strict typing, layer contract

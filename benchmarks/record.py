@@ -7,6 +7,7 @@ import importlib
 import json
 import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 NAMES = ("saliency", "bootstrap", "phantom")
@@ -23,8 +24,9 @@ def measured(name: str) -> list[dict[str, str]]:
 
 def main() -> None:
     """Run them one after the other."""
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        rows = [row for name in NAMES for row in pool.apply(measured, (name,))]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
+        rows = [row for rows in pool.map(measured, NAMES) for row in rows]
     OUT.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"{OUT}: {len(rows)} figures, {os.cpu_count()} cores")
 
