@@ -151,12 +151,13 @@ BENCHMARKS = """## Benchmarks
 `python benchmarks/record.py`, on two CPU cores; times are those of a shared machine, ratios hold better."""
 
 LOG = """## What did not work
-- **Choosing the symmetry epoch by validation loss** on some 400 training images: the loss was lowest at an early epoch whose
-  balanced accuracy lay below that of the later ones. `configs/ham10000-small.yaml` monitors the score and weights the loss.
-- **Dealing lesions only by what each stratum lacks** left a small test part without rare diagnoses. A part that has none of a
-  class now comes first.
-- **Seeding dropout by epoch**: a resumed training drew other numbers than an unbroken one, since making a data loader draws
-  from the same generator. Each step is seeded now, and a test compares the weights.
+- **Choosing the symmetry epoch by validation loss** on some 400 training images: the loss was lowest at an early epoch
+  whose balanced accuracy lay below that of later ones. `configs/ham10000-small.yaml` monitors the score and weights the
+  loss.
+- **Dealing lesions only by what each stratum lacks** left a small test part without rare diagnoses. A part that has
+  none of a class now comes first.
+- **Seeding dropout by epoch**: a resumed training drew other numbers than an unbroken one, since making a data loader
+  draws from the same generator. Each step is seeded now, and a test compares the weights.
 - **Sensitivity for melanoma** did not rise with the E-layer on HAM10000, though balanced accuracy did (table above)."""
 
 if __name__ == "__main__":
