@@ -60,6 +60,7 @@ class Pipeline:
         self.bundle()
         self.predictions()
         self.evaluation()
+        self.steps.tidy()
 
     def check(self) -> None:
         """Find in seconds what would else end a run after hours: names, weight files, classes without images.

@@ -90,6 +90,10 @@ class Steps:
         self.console.print(f"[green]✓[/green] {name} [dim]({seconds:.1f} s{note})[/dim]")
         return final
 
+    def tidy(self) -> None:
+        """Remove what is left of work folders, when every step has finished."""
+        shutil.rmtree(self.run / WORK, ignore_errors=True)
+
     def _shown(
         self, name: str, action: Callable[[Path, Report], dict[str, Any] | None], work: Path
     ) -> dict[str, Any] | None:
