@@ -158,8 +158,9 @@ LOG = """## What did not work
   none of a class now comes first.
 - **Seeding dropout by epoch**: a resumed training drew other numbers than an unbroken one, since making a data loader
   draws from the same generator. Each step is seeded now, and a test compares the weights.
-- **SqueezeNet 1.1 and LCNet from scratch** stayed at chance for symmetry in the demo's few minutes on some 300 synthetic
-  images. The demo uses a ResNet-10-T; its saliency is a grid of 3x3, coarse beside the 11x8 of SqueezeNet on HAM10000.
+- **SqueezeNet 1.1 and LCNet from scratch** stayed at chance for symmetry in the demo's few minutes on some 300
+  synthetic images. The demo uses a ResNet-10-T; its saliency is a grid of 3x3, coarse beside the 11x8 of SqueezeNet on
+  HAM10000.
 - **Sensitivity for melanoma** did not rise with the E-layer on HAM10000, though balanced accuracy did (table above)."""
 
 if __name__ == "__main__":

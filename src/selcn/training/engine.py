@@ -28,6 +28,8 @@ from selcn.training.stages import Stage
 POLY_POWER = 0.9
 WEIGHTS = "network.safetensors"
 LOGS = "logs"
+CHECKPOINTS = "checkpoints"
+KEPT: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
 SEEDS_APART = 1_000_003  # more steps than a training has
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 
@@ -115,46 +117,49 @@ def fit(
         RunError: too few images for one batch, or a loss that is no number.
         KeyboardInterrupt: Ctrl-C; the checkpoint stays.
     """
-    section = stage.section
     L.seed_everything(seed, verbose=False)
     module = StageModule(stage, seed)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loaders = _loader(stage, train, seed, shuffle=True), _loader(stage, validation, seed, shuffle=False)
-    monitor = f"val_{stage.score if section.monitor == 'score' else 'loss'}"
-    mode = "max" if section.monitor == "score" else "min"
-    folder = out / "checkpoints"
-    kept: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
-    best = ModelCheckpoint(folder, "best", monitor=monitor, mode=mode, **kept)
-    # After `best`, whose state it holds.
-    last = ModelCheckpoint(folder, "last", **kept)
-    callbacks = [EarlyStopping(monitor, patience=section.patience, mode=mode), best, last, _Reporter(on_epoch)]
+    best = _best_checkpoint(stage, out)
     with _quiet():
-        trainer = L.Trainer(
-            max_epochs=section.epochs,
-            callbacks=callbacks,
-            logger=[_csv_logger(out), TensorBoardLogger(out, "", "tensorboard")],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=len(loaders[0]),
-            default_root_dir=out,
-        )
-        resumed = folder / "last.ckpt"
+        trainer = _trainer(stage, best, out, on_epoch)
+        last = out / CHECKPOINTS / "last.ckpt"
         # Lightning answers Ctrl-C by leaving the process; the caller shall hear of it instead.
         with suppress(SystemExit):
-            trainer.fit(module, *loaders, ckpt_path=resumed if resumed.exists() else None, weights_only=True)
+            trainer.fit(module, *loaders, ckpt_path=last if last.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if best.best_model_score is None or not torch.isfinite(best.best_model_score):
-        raise RunError(
-            f"{out}: training diverged ({monitor} is {best.best_model_score}); lower lr and choose another --out"
-        )
+        raise RunError(f"{out}: training diverged ({best.monitor} is no number); lower lr and choose another --out")
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     weights = {name: tensor.contiguous() for name, tensor in module.network.state_dict().items()}
     save_file(weights, out / WEIGHTS)
     _join_logs(out)
-    shutil.rmtree(folder)
-    return {"monitor": monitor, "best": float(best.best_model_score), "epochs": trainer.current_epoch}
+    shutil.rmtree(out / CHECKPOINTS)
+    return {"monitor": best.monitor, "best": float(best.best_model_score), "epochs": trainer.current_epoch}
+
+
+def _best_checkpoint(stage: Stage, out: Path) -> ModelCheckpoint:
+    by_score = stage.section.monitor == "score"
+    monitor, mode = (f"val_{stage.score}", "max") if by_score else ("val_loss", "min")
+    return ModelCheckpoint(out / CHECKPOINTS, "best", monitor=monitor, mode=mode, **KEPT)
+
+
+def _trainer(stage: Stage, best: ModelCheckpoint, out: Path, on_epoch: OnEpoch | None) -> L.Trainer:
+    stopping = EarlyStopping(str(best.monitor), patience=stage.section.patience, mode=best.mode)
+    # After `best`, whose state it holds.
+    last = ModelCheckpoint(out / CHECKPOINTS, "last", **KEPT)
+    return L.Trainer(
+        max_epochs=stage.section.epochs,
+        callbacks=[stopping, best, last, _Reporter(on_epoch)],
+        logger=[_csv_logger(out), TensorBoardLogger(out, "", "tensorboard")],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        default_root_dir=out,
+    )
 
 
 def _csv_logger(out: Path) -> CSVLogger:
