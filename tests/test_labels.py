@@ -9,6 +9,7 @@ def test_diagnoses_are_numbered_in_the_order_of_the_contract() -> None:
 
 def test_two_classes_join_one_axis_and_two_axes() -> None:
     assert [BinarySymmetry.of(symmetry).value for symmetry in Symmetry] == ["asymmetric", "symmetric", "symmetric"]
+    assert [BinarySymmetry.of(symmetry) for symmetry in BinarySymmetry] == list(BinarySymmetry)
 
 
 def test_names_parse_in_any_case() -> None:

@@ -1,5 +1,7 @@
 """A user's mistake, said in one line: what is wrong, where, and what to do."""
 
+from collections.abc import Sequence
+
 
 class SelcnError(Exception):
     """Base of all mistakes a user can mend; the command line prints it and exits with 2."""
@@ -15,3 +17,9 @@ class DataError(SelcnError):
 
 class RunError(SelcnError):
     """A run folder or a bundle is missing something, or belongs to something else."""
+
+
+def listed(faults: Sequence[str], most: int = 5) -> str:
+    """Several faults in one line: the first few, and how many more there are."""
+    more = f" | and {len(faults) - most} more" if len(faults) > most else ""
+    return " | ".join(faults[:most]) + more

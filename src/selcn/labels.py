@@ -52,9 +52,13 @@ class BinarySymmetry(_Named):
     SYMMETRIC = "symmetric"
 
     @classmethod
-    def of(cls, symmetry: Symmetry) -> "BinarySymmetry":
-        """Reduce three classes to two."""
-        return cls.ASYMMETRIC if symmetry is Symmetry.ASYMMETRIC else cls.SYMMETRIC
+    def of(cls, symmetry: str) -> "BinarySymmetry":
+        """Reduce three classes to two; what is one of the two already stays."""
+        return cls.ASYMMETRIC if symmetry == cls.ASYMMETRIC else cls.SYMMETRIC
+
+
+SYMMETRIES = [*Symmetry.names(), BinarySymmetry.SYMMETRIC.value]
+"""What a catalog may hold: a label of two classes only says that a lesion is symmetric, not about how many axes."""
 
 
 class Masking(_Named):

@@ -89,7 +89,7 @@ def test_a_broken_picture_does_not_keep_the_others_from_being_predicted(
         (["prepare", "absent.csv", "--size", "9"], "absent.csv: cannot be read"),
         (["run", "absent.yaml"], "absent.yaml: cannot be read"),
         (["predict", "absent", "."], "not a bundle"),
-        (["evaluate", "absent.csv"], "absent.csv: not readable"),
+        (["evaluate", "absent.csv"], "absent.csv: cannot be read"),
         (["report", "absent"], "absent"),
         (["phantom", "x", "--size", "9"], "--size 9: write width x height"),
         (["train", "segmentation", "--config", "x.yaml", "--mask", "lae"], "--mask: the segmentation network"),

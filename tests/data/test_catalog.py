@@ -43,13 +43,13 @@ def test_a_group_is_the_patient_else_the_lesion_else_the_image() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"image_id": "1", "diagnosis": "scc"}], "row 2: unknown diagnosis 'scc'; use one of nv mel"),
-        ([{"image_id": "1", "symmetry": "0"}], "row 2: unknown symmetry '0'; use one of asymmetric"),
-        ([{"image_id": "1"}, {"image_id": "1"}], "row 3: image_id '1' stands twice"),
-        ([{"image_id": ""}], "row 2: image_id is empty"),
-        ([{"image_id": "1", "image_path": ""}], "row 2: image_path is empty"),
-        ([{"image_id": "1", "diagnosis": "x"}, {"image_id": "2", "symmetry": "y"}], r"row 2: .* \| row 3: "),
-        ([{"image_id": str(n), "diagnosis": "x"} for n in range(9)], "and 4 more rows"),
+        ([{"image_id": "1", "diagnosis": "scc"}], "line 2: unknown diagnosis 'scc'; use one of nv mel"),
+        ([{"image_id": "1", "symmetry": "0"}], "line 2: unknown symmetry '0'; use one of asymmetric"),
+        ([{"image_id": "1"}, {"image_id": "1"}], "line 3: image_id '1' stands twice"),
+        ([{"image_id": ""}], "line 2: image_id is empty"),
+        ([{"image_id": "1", "image_path": ""}], "line 2: image_path is empty"),
+        ([{"image_id": "1", "diagnosis": "x"}, {"image_id": "2", "symmetry": "y"}], r"line 2: .* \| line 3: "),
+        ([{"image_id": str(n), "diagnosis": "x"} for n in range(9)], "and 4 more"),
     ],
 )
 def test_every_bad_row_is_named_in_one_line(rows: list[dict[str, str]], message: str) -> None:
@@ -103,3 +103,22 @@ def test_images_that_share_a_patient_or_lesion_through_others_are_one_group(ids:
                 label[one] = label[other] = min(label[one], label[other])
     for one, other in pairs:
         assert (names[one] == names[other]) == (label[one] == label[other])
+
+
+def test_unknown_ids_join_nothing_and_whole_numbers_stay_whole() -> None:
+    rows = table({"image_id": "1.0", "lesion_id": "NaN"}, {"image_id": "2.0", "lesion_id": "nan", "age": "NaN"})
+    assert rows["image_id"].tolist() == ["1", "2"]
+    assert groups(rows).tolist() == ["image:1", "image:2"]
+    assert rows["age"].tolist() == ["", "NaN"], "a column of the user's own stays as it is"
+
+
+def test_pairs_that_belong_together_join_whole_groups() -> None:
+    rows = table({"image_id": "1", "lesion_id": "A"}, {"image_id": "2", "lesion_id": "A"}, {"image_id": "3"})
+    assert groups(rows, [("3", "1")]).tolist() == ["lesion:A"] * 3
+    assert groups(rows.assign(lesion_id=""), [("3", "1")]).tolist() == ["image:1", "image:2", "image:1"]
+
+
+def test_faults_name_the_line_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("image_id,image_path,diagnosis\n\n1,1.png,nv\n\n2,2.png,naevus\n")
+    with pytest.raises(DataError, match="line 5: unknown diagnosis 'naevus'"):
+        read_catalog(tmp_path / "c.csv")

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,10 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from selcn.errors import DataError
+from selcn.errors import DataError, listed
 from selcn.files import written_whole
-from selcn.labels import Diagnosis, Symmetry
+from selcn.labels import SYMMETRIES, Diagnosis
+from selcn.tables import lines, read_table, whole_numbers, without_placeholders
 
 COLUMNS = ["image_id", "image_path", "mask_path", "lesion_id", "patient_id", "diagnosis", "symmetry", "source"]
 
@@ -25,11 +26,7 @@ def read_catalog(path: Path) -> pd.DataFrame:
     Raises:
         DataError: unreadable, a column is missing, or rows are wrong; all faulty rows are named at once.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: cannot be read as a catalog ({error}); make one with `selcn index`") from None
-    table = complete_catalog(table, str(path))
+    table = complete_catalog(read_table(path), str(path))
     for column in _path_columns(table):
         table[column] = [str(path.parent / name) if name else "" for name in table[column]]
     return table
@@ -49,6 +46,10 @@ def complete_catalog(table: pd.DataFrame, where: str) -> pd.DataFrame:
     table = table.fillna("").astype(str).apply(lambda column: column.str.strip())
     extra = [column for column in table.columns if column not in COLUMNS]
     table = table.reindex(columns=[*COLUMNS, *extra], fill_value="")
+    for column in ("mask_path", "lesion_id", "patient_id", "diagnosis", "symmetry", "source"):
+        table[column] = without_placeholders(table[column])
+    for column in ("image_id", "lesion_id", "patient_id"):
+        table[column] = whole_numbers(table[column])
     _validate(table, where)
     return table.reset_index(drop=True)
 
@@ -62,26 +63,30 @@ def write_catalog(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(partial, index=False)
 
 
-def groups(table: pd.DataFrame) -> pd.Series:
+def groups(table: pd.DataFrame, together: Iterable[tuple[str, str]] = ()) -> pd.Series:
     """The unit that is never divided, of each image: patient, else lesion, else the image itself.
 
     Images that share a patient or a lesion, directly or through other images, are one group; so a lesion whose patient
     is known for some images only stays whole. The group's name carries its kind: a lesion and a patient that are called
     alike stay apart.
+
+    Args:
+        table: a validated catalog.
+        together: pairs of image_id that are one group too, such as duplicates.
     """
-    images = np.arange(len(table))
-    links = [
-        (images[(table[unit] != "").to_numpy()], len(table) + pd.factorize(table.loc[table[unit] != "", unit])[0])
-        for unit in ("patient_id", "lesion_id")
-    ]
-    links[1] = (links[1][0], links[1][1] + len(table))
-    ends = [np.concatenate(side) for side in zip(*links, strict=True)]
-    graph = coo_array((np.ones(len(ends[0])), tuple(ends)), shape=(3 * len(table), 3 * len(table)))
-    component = pd.Series(connected_components(graph, directed=False)[1][: len(table)], index=table.index)
-    name = "image:" + table["image_id"]
+    row_of = pd.Series(np.arange(len(table)), index=table["image_id"])
+    pairs = [(row_of[one], row_of[other]) for one, other in together]
+    for unit in ("patient_id", "lesion_id"):
+        known = table[table[unit] != ""]
+        firsts = known.groupby(unit)["image_id"].transform("first")
+        pairs += zip(row_of[known["image_id"]], row_of[firsts], strict=True)
+    one, other = np.array(pairs, dtype=int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(len(table), len(table)))
+    component = pd.Series(connected_components(graph, directed=False)[1], index=table.index)
+    name = "image:" + table["image_id"].groupby(component).transform("min")
     for kind in ("lesion", "patient"):
-        known = (kind + ":" + table[f"{kind}_id"]).where(table[f"{kind}_id"] != "")
-        name = known.groupby(component).transform("min").fillna(name)
+        named = (kind + ":" + table[f"{kind}_id"]).where(table[f"{kind}_id"] != "")
+        name = named.groupby(component).transform("min").fillna(name)
     return name
 
 
@@ -103,32 +108,19 @@ def _portable(name: str, folder: Path) -> str:
 
 
 def _validate(table: pd.DataFrame, where: str) -> None:
-    faults = [
-        *_faulty(table["image_id"], lambda name: not name, "image_id is empty"),
-        *_faulty(table["image_path"], lambda name: not name, "image_path is empty"),
-        *_unknown(table["diagnosis"], Diagnosis.names()),
-        *_unknown(table["symmetry"], Symmetry.names()),
+    line = pd.Series(lines(table), index=table.index)
+    empty = [(name, table[name] == "") for name in ("image_id", "image_path")]
+    faults = [(row, f"{name} is empty; fill it in or remove the row") for name, rows in empty for row in line[rows]]
+    for name, known in (("diagnosis", Diagnosis.names()), ("symmetry", SYMMETRIES)):
+        rows = ~table[name].isin([*known, ""])
+        hint = f"use one of {' '.join(known)} or leave it empty"
+        faults += [
+            (row, f"unknown {name} {value!r}; {hint}") for row, value in zip(line[rows], table[name][rows], strict=True)
+        ]
+    doubled = table["image_id"].duplicated() & (table["image_id"] != "")
+    faults += [
+        (row, f"image_id {value!r} stands twice; keep one row an image")
+        for row, value in zip(line[doubled], table["image_id"][doubled], strict=True)
     ]
-    doubled = table.index[table["image_id"].duplicated() & (table["image_id"] != "")]
-    faults += [(row, f"image_id {table['image_id'][row]!r} stands twice; keep one row an image") for row in doubled]
     if faults:
-        raise DataError(f"{where}: {_listed(sorted(faults))}")
-
-
-def _unknown(column: "pd.Series[str]", known: list[str]) -> list[tuple[int, str]]:
-    allowed = {*known, ""}
-    hint = f"use one of {' '.join(known)} or leave it empty"
-    return [
-        (row, f"unknown {column.name} {value!r}; {hint}") for row, value in enumerate(column) if value not in allowed
-    ]
-
-
-def _faulty(column: "pd.Series[str]", wrong: Callable[[str], bool], fault: str) -> list[tuple[int, str]]:
-    return [(row, f"{fault}; fill it in or remove the row") for row, value in enumerate(column) if wrong(value)]
-
-
-def _listed(faults: Iterable[tuple[int, str]], most: int = 5) -> str:
-    # Row numbers are those a person sees in a spreadsheet: the header is row 1.
-    lines = [f"row {row + 2}: {fault}" for row, fault in faults]
-    more = f" | and {len(lines) - most} more rows" if len(lines) > most else ""
-    return " | ".join(lines[:most]) + more
+        raise DataError(f"{where}: {listed([f'line {row}: {fault}' for row, fault in sorted(faults)])}")

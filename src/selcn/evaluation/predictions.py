@@ -11,6 +11,7 @@ import pandas as pd
 from selcn.errors import DataError
 from selcn.files import written_whole
 from selcn.labels import BinarySymmetry, Diagnosis, Symmetry
+from selcn.tables import lines, read_table
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -58,7 +59,7 @@ class Predictions:
             _Fault(_sums_off(table[classes].to_numpy()), "probabilities that do not sum to 1", "write the softmax"),
         ]
         _refuse(faults, table, source)
-        return cls(classes, table)
+        return cls(classes, table.reset_index(drop=True))
 
     @property
     def truth(self) -> IntArray:
@@ -77,7 +78,7 @@ def read_predictions(path: Path) -> Predictions:
     Raises:
         DataError: the file cannot be read, or see :meth:`Predictions.of`.
     """
-    return Predictions.of(_read_csv(path), str(path))
+    return Predictions.of(read_table(path), str(path))
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
@@ -97,7 +98,7 @@ def check_scores(table: pd.DataFrame, source: str = "scores") -> pd.DataFrame:
     """
     table = _typed(table, source, _KEYS, SCORES)
     _refuse([*_key_faults(table), *_number_faults(table, SCORES)], table, source)
-    return table
+    return table.reset_index(drop=True)
 
 
 def read_scores(path: Path) -> pd.DataFrame:
@@ -106,7 +107,7 @@ def read_scores(path: Path) -> pd.DataFrame:
     Raises:
         DataError: the file cannot be read, or see :func:`check_scores`.
     """
-    return check_scores(_read_csv(path), str(path))
+    return check_scores(read_table(path), str(path))
 
 
 def write_scores(scores: pd.DataFrame, path: Path) -> None:
@@ -126,16 +127,16 @@ class _Fault:
     problem: str
     remedy: str
 
-    def describe(self, image_ids: pd.Series) -> str:
+    def describe(self, table: pd.DataFrame) -> str:
         where = np.flatnonzero(self.rows)
-        # The header is line 1 of the file, so the first row is line 2.
-        named = ", ".join(f"line {row + 2} ({image_ids.iloc[row]})" for row in where[:_NAMED_ROWS])
+        line = lines(table)
+        named = ", ".join(f"line {line[row]} ({table['image_id'].iloc[row]})" for row in where[:_NAMED_ROWS])
         more = f" and {len(where) - _NAMED_ROWS} more" if len(where) > _NAMED_ROWS else ""
         return f"{len(where)} row{'s' * (len(where) > 1)} with {self.problem}: {named}{more}; {self.remedy}"
 
 
 def _refuse(faults: list[_Fault], table: pd.DataFrame, source: str) -> None:
-    found = [fault.describe(table["image_id"]) for fault in faults if fault.rows.any()]
+    found = [fault.describe(table) for fault in faults if fault.rows.any()]
     if found:
         raise DataError(f"{source}: {' | '.join(found)}")
 
@@ -147,7 +148,7 @@ def _typed(table: pd.DataFrame, source: str, text: list[str], numbers: list[str]
         raise DataError(f"{source}: column {', '.join(missing)} is missing; add it to the header and to every row")
     if table.empty:
         raise DataError(f"{source}: no rows; write one row for each image")
-    table = table[[*text, *numbers]].reset_index(drop=True).astype(dict.fromkeys(text, str))
+    table = table[[*text, *numbers]].astype(dict.fromkeys(text, str))
     parsed = {column: pd.to_numeric(table[column], errors="coerce").astype(np.float64) for column in numbers}
     return table.assign(**parsed).replace([np.inf, -np.inf], np.nan)
 
@@ -197,19 +198,6 @@ def _number_faults(table: pd.DataFrame, columns: list[str]) -> list[_Fault]:
 def _sums_off(probabilities: FloatArray) -> BoolArray:
     # A missing number is its own fault: NaN compares false here.
     return np.asarray(np.abs(probabilities.sum(axis=1) - 1) > _SUM_TOLERANCE, dtype=np.bool_)
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    try:
-        # As text: an id of 0012 or NA stays what it is.
-        table = pd.read_csv(path, dtype=str, na_filter=False)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: not readable as CSV ({' '.join(str(error).split())}); check the path, or write it again"
-        ) from error
-    if not isinstance(table.index, pd.RangeIndex):
-        raise DataError(f"{path}: rows have more values than the header has columns; write the file again")
-    return table
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:

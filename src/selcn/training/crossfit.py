@@ -22,7 +22,7 @@ from selcn.data.store import Store
 from selcn.evaluation.predictions import Predictions
 from selcn.evaluation.segmentation import segmentation_scores
 from selcn.inference import Predictor, as_floats
-from selcn.labels import BinarySymmetry, Masking, Symmetry
+from selcn.labels import SYMMETRIES, BinarySymmetry, Masking, Symmetry
 from selcn.masking import apply_masking
 from selcn.models.segmenter import Segmenter
 from selcn.models.symmetry import SymmetryNetwork
@@ -155,10 +155,13 @@ def judge(
 
 
 def symmetry_names(names: pd.Series, classes: Sequence[str]) -> pd.Series:
-    """Symmetry names as a network of these classes knows them: reduced to two where it has two."""
+    """Symmetry names as a network of these classes knows them: reduced to two where it has two.
+
+    A lesion known only as symmetric has no name among three.
+    """
     if len(classes) == len(Symmetry):
-        return names
-    return names.map({"": "", **{name.value: BinarySymmetry.of(name).value for name in Symmetry}})
+        return names.where(names.isin(classes), "")
+    return names.map({"": "", **{name: BinarySymmetry.of(name).value for name in SYMMETRIES}})
 
 
 def _keys(table: pd.DataFrame, split: Split) -> pd.DataFrame:
