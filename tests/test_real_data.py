@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import selcn
+from selcn.data.protocols import grouped_split, thesis_split
 from selcn.data.sources import draw_lesions, find_pictures, index_ham10000
-from selcn.data.splits import count_table, grouped_split
+from selcn.data.splits import count_table, leaking_images
+from selcn.evaluation.predictions import TEST
 from selcn.labels import Diagnosis
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
@@ -35,6 +37,16 @@ def test_ham10000_is_indexed_and_split_with_every_lesion_whole() -> None:
     counts = count_table(split, table)[Diagnosis.names()]
     shares = counts.div(counts.sum(axis=1), axis=0)
     assert (shares.max() / shares.min() < 1.1).all()
+
+
+@needs_ham10000
+def test_the_thesis_protocol_gives_its_parts_and_its_leak() -> None:
+    table = index_ham10000([HAM10000])
+    split = thesis_split(table)
+    counts = count_table(split, table)["images"]
+    assert (counts.drop(TEST).sum(), counts[TEST]) == (8_012, 2_003)
+    # The original's author removed four of the test images; 788 of the other 1,999 leak.
+    assert 788 <= leaking_images(split, table)[TEST] <= 788 + 4
 
 
 @needs_ham10000

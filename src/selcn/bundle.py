@@ -37,7 +37,7 @@ class BundleConfig(BaseModel):
         variant: which lesion classifier.
         cam_mask: masking of what the symmetry network sees.
         members: number of cascades that are averaged.
-        split: hash of the catalog whose split kept the members' folds apart.
+        split: fingerprint of the split that kept the members' folds apart.
         symmetry_labels, diagnosis_labels: class names in the networks' order.
     """
 

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from selcn.errors import ConfigError
-from selcn.labels import Fusion, Masking
+from selcn.labels import Fusion, Masking, Protocol
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[
@@ -54,10 +54,19 @@ class CatalogSource(_Section):
 class SplitSection(_Section):
     """The one split that serves all three stages."""
 
+    protocol: Annotated[Protocol, BeforeValidator(lambda value: Protocol.parse(str(value)))] = Protocol.GROUPED
     folds: int = Field(3, ge=2)
-    test: Fraction = 0.2
+    test: Fraction = Field(0.2, description="share of the images; not read by the external protocol")
+    test_sources: tuple[str, ...] = Field((), description="external: the sources that are the test part")
     seed: int = 42
-    path: Path | None = Field(None, description="a split made by `selcn split`; folds, test and seed are then its own")
+    duplicates: bool = Field(True, description="keep pictures that look alike in one part; not read by the thesis")
+    path: Path | None = Field(None, description="a split made by `selcn split`; all other keys are then its own")
+
+    @model_validator(mode="after")
+    def _sources_are_named_or_not(self) -> Self:
+        if (self.protocol is Protocol.EXTERNAL) != bool(self.test_sources):
+            raise ValueError("test_sources goes with protocol external, and only with it")
+        return self
 
 
 class PrepareSection(_Section):
@@ -102,14 +111,18 @@ class SegmentationSection(_Training):
     rank_weight: float = Field(0.05, ge=0)
 
 
-class SymmetrySection(_Training):
+class _Labelled(_Training):
+    weighted: bool = Field(False, description="weight the loss by inverse class frequency")
+    balance: int | None = Field(None, ge=1, description="images of each class in an epoch, as far as copies reach")
+
+
+class SymmetrySection(_Labelled):
     """Stage 2: masked image to symmetry."""
 
     backbone: ConvNet = "squeezenet1_0"
     weights: Weights = None
     classes: Literal[2, 3] = 2
     dropout: Fraction = 0.5
-    weighted: bool = False
 
 
 class Variant(_Section):
@@ -132,7 +145,7 @@ class Variant(_Section):
         return "-".join(filter(None, (kind, self.mask, self.cam_mask)))
 
 
-class ClassificationSection(_Training):
+class ClassificationSection(_Labelled):
     """Stage 3: masked image and symmetry saliency to diagnosis."""
 
     backbone: ConvNet = "efficientnet_b4"

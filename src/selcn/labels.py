@@ -75,3 +75,11 @@ class Fusion(_Named):
     NONE = "none"
     CONCAT = "concat"
     ATTENTION = "attention"
+
+
+class Protocol(_Named):
+    """How images are dealt to a test part and folds."""
+
+    GROUPED = "grouped"
+    THESIS = "thesis"
+    EXTERNAL = "external"

@@ -1,37 +1,210 @@
+import io
+import struct
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
 
 from selcn.data.hair import remove_hair
-from selcn.data.images import prepare_image, prepare_mask, read_image, read_mask, write_image
+from selcn.data.images import (
+    PictureError,
+    decode_image,
+    decode_mask,
+    prepare_image,
+    prepare_mask,
+    read_image,
+    read_mask,
+    same_shape,
+    write_image,
+)
 from selcn.errors import DataError
 
-
-def test_colours_come_as_red_green_blue_and_survive_a_round_trip(tmp_path: Path) -> None:
-    image = np.zeros((4, 6, 3), np.uint8)
-    image[..., 0] = 200
-    write_image(tmp_path / "red.png", image)
-    assert (read_image(tmp_path / "red.png") == image).all()
+HERE = Path("picture")
+GREY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
 
 
-def test_grey_palette_alpha_and_16_bit_pictures_become_rgb(tmp_path: Path) -> None:
-    grey = np.arange(24, dtype=np.uint8).reshape(4, 6)
-    cv2.imwrite(str(tmp_path / "grey.png"), grey)
-    cv2.imwrite(str(tmp_path / "deep.png"), grey.astype(np.uint16) * 256)
-    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([grey] * 4))
-    for name in ("grey", "deep", "alpha"):
-        assert (read_image(tmp_path / f"{name}.png") == grey[..., None]).all()
+def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
-def test_an_unreadable_picture_is_named(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "x.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"x\.png: not a readable picture; replace"):
-        read_image(tmp_path / "x.png")
-    with pytest.raises(DataError, match=r"y\.png: cannot be read \(No such file"):
-        read_image(tmp_path / "y.png")
+def noise(height: int = 20, width: int = 30) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_pictures_come_back_as_they_were_written(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", noise())
+    assert (read_image(tmp_path / "a.png") == noise()).all()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tiff", ".webp"])
+def test_plain_files_decode_as_opencv_decodes_them(tmp_path: Path, suffix: str) -> None:
+    picture = cv2.GaussianBlur(noise(60, 80), (0, 0), 3)
+    path = tmp_path / f"ä b{suffix}"
+    path.write_bytes(cv2.imencode(suffix, picture)[1].tobytes())
+    oracle = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    assert oracle is not None
+    assert np.abs(read_image(path).astype(int) - oracle[..., ::-1]).max() <= 1
+
+
+def test_grey_palette_and_16_bit_pictures_become_rgb() -> None:
+    deep = GREY.astype(np.uint16) * 256 + 255
+    colours = np.dstack([deep, deep[::-1], deep])
+    for data, expected in (
+        (encoded(Image.fromarray(GREY)), GREY[..., None]),
+        (encoded(Image.fromarray(GREY).convert("P")), GREY[..., None]),
+        (encoded(Image.fromarray(deep)), GREY[..., None]),
+        (encoded(Image.fromarray(deep), "TIFF"), GREY[..., None]),
+        (cv2.imencode(".png", colours)[1].tobytes(), np.dstack([GREY, GREY[::-1], GREY])),
+        (cv2.imencode(".tiff", colours)[1].tobytes(), np.dstack([GREY, GREY[::-1], GREY])),
+        (encoded(Image.fromarray(GREY > 100)), (GREY > 100)[..., None] * 255),
+    ):
+        image = decode_image(data, HERE)[1]
+        assert image.dtype == np.uint8
+        assert image.shape == (4, 6, 3)
+        assert (image == expected).all()
+
+
+def test_what_is_transparent_is_black() -> None:
+    half = np.dstack(
+        [np.full((4, 6, 3), 200, np.uint8), np.repeat(np.array([[0, 0, 0, 128, 255, 255]], np.uint8), 4, axis=0)]
+    )
+    image = decode_image(encoded(Image.fromarray(half)), HERE)[1]
+    assert image[0, :, 0].tolist() == [0, 0, 0, 100, 200, 200]
+    palette = Image.fromarray(GREY).convert("P")
+    image = decode_image(encoded(palette, transparency=int(np.asarray(palette)[0, 5])), HERE)[1]
+    assert (image[0, 5] == 0).all()
+
+
+def test_cmyk_pictures_are_shown_in_their_colours() -> None:
+    colour = Image.new("RGB", (16, 16), (200, 30, 90))
+    data = encoded(colour.convert("CMYK"), "JPEG", quality=100)
+    assert b"Adobe" in data, "stored inverted, as Photoshop does"
+    header, image = decode_image(data, HERE)
+    assert header.mode == "CMYK"
+    assert np.abs(image.astype(int) - (200, 30, 90)).max() <= 4
+
+
+def test_another_colour_profile_is_converted_and_a_broken_one_ignored() -> None:
+    picture = Image.new("RGB", (8, 8), (200, 100, 50))
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile in (srgb, b"no profile at all" * 10):
+        assert (decode_image(encoded(picture, icc_profile=profile), HERE)[1] == (200, 100, 50)).all()
+    # A profile whose red and blue primaries are exchanged: the picture's numbers mean exchanged colours.
+    tags = {srgb[132 + 12 * n : 136 + 12 * n]: 136 + 12 * n for n in range(int.from_bytes(srgb[128:132], "big"))}
+    swapped = bytearray(srgb)
+    red, blue = (slice(tags[name], tags[name] + 8) for name in (b"rXYZ", b"bXYZ"))
+    swapped[red], swapped[blue] = srgb[blue], srgb[red]
+    renamed = bytes(swapped).replace("sRGB".encode("utf-16-be"), "BRGs".encode("utf-16-be")).replace(b"sRGB", b"BRGs")
+    image = decode_image(encoded(picture, icc_profile=renamed), HERE)[1]
+    assert np.abs(image.astype(int) - (50, 100, 200)).max() <= 3
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_their_exif_says(kind: str, orientation: int) -> None:
+    upright = np.zeros((24, 32, 3), np.uint8)
+    upright[:12, :16], upright[:12, 16:], upright[12:, :16] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    # EXIF 2.3, tag 0x0112: where row 0 and column 0 of what is stored lie in what is seen.
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: upright.transpose(1, 0, 2)[::-1],
+        7: upright.transpose(1, 0, 2)[::-1, ::-1],
+        8: upright.transpose(1, 0, 2)[:, ::-1],
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(
+        Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif, **({"quality": 95} if kind != "PNG" else {})
+    )
+    header, image = decode_image(data, HERE)
+    assert (header.format, header.orientation) == (kind, orientation)
+    assert image.shape == upright.shape
+    assert np.abs(image.astype(int) - upright)[4:8, 4:8].max() < 40
+    assert np.abs(image.astype(int) - upright)[16:20, 4:8].max() < 40
+
+
+def png(width: int, height: int, extra: bytes = b"", pixels: bytes = b"") -> bytes:
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+BOMB = zlib.compress(bytes(100_000_000))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "message"),
+    [
+        (b"", "unreadable", "not a readable picture"),
+        (b"broken", "unreadable", "not a readable picture"),
+        (png(100_000, 100_000), "too-large", "its header claims more pixels than can be decoded"),
+        (png(12_000, 12_000), "too-large", "its header claims more pixels than can be decoded"),
+        (png(8, 8, chunk(b"zTXt", b"k\0\0" + BOMB), bytes(200)), "unreadable", "not a readable picture"),
+        (png(8, 8, chunk(b"iCCP", b"k\0\0" + BOMB), bytes(200)), "unreadable", "not a readable picture"),
+        (encoded(Image.fromarray(noise()), "JPEG")[:-200], "truncated", "truncated"),
+        (encoded(Image.fromarray(noise()))[:-200], "truncated", "truncated"),
+        (encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"), "unreadable", "has 32 bits a pixel"),
+    ],
+)
+def test_hostile_and_broken_files_are_one_line(data: bytes, kind: str, message: str) -> None:
+    with pytest.raises(PictureError, match=rf"^picture: {message}.*; ") as caught:
+        decode_image(data, HERE)
+    assert caught.value.kind == kind
+    assert "\n" not in str(caught.value)
+
+
+def test_more_pixel_data_than_the_header_claims_is_not_unpacked() -> None:
+    image = decode_image(png(8, 8, pixels=bytes(50_000_000)), HERE)[1]
+    assert image.shape == (8, 8, 3)
+
+
+WHOLE = [
+    encoded(Image.fromarray(noise()), kind) for kind in ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(WHOLE),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
+    st.floats(0, 1),
+    st.sampled_from([decode_image, decode_mask]),
+)
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_any_damage_gives_a_picture_or_one_line(
+    data: bytes, changes: list[tuple[float, int]], kept: float, decode: Callable[..., object]
+) -> None:
+    damaged = bytearray(data)
+    for place, value in changes:
+        damaged[int(place * len(damaged))] = value
+    said = ""
+    try:
+        decode(bytes(damaged[: max(1, round(kept * len(damaged)))]), HERE)
+    except DataError as error:
+        said = str(error)
+    assert not said or said.startswith("picture: ")
+    assert "\n" not in said
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"absent\.png: cannot be read \(No such file or directory\)") as caught:
+        read_image(tmp_path / "absent.png")
+    assert caught.value.kind == "missing"
 
 
 def test_a_mask_may_differ_in_resolution_but_not_in_shape(tmp_path: Path) -> None:
@@ -78,3 +251,43 @@ def test_a_mask_of_zeros_and_ones_counts_and_a_grey_one_is_refused(tmp_path: Pat
         read_mask(tmp_path / "grey.png")
     write_image(tmp_path / "empty.png", mask * 0)
     assert not read_mask(tmp_path / "empty.png").any()
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        Image.fromarray(np.array([[0, 0], [1, 0]], np.uint8)),
+        Image.fromarray(np.array([[0, 90], [255, 127]], np.uint8)),
+        Image.fromarray(np.array([[False, False], [True, False]])),
+        Image.fromarray(np.array([[0, 300], [65535, 32639]], np.uint16)),
+        Image.fromarray(np.array([[0, 0], [1, 0]], np.uint16)),
+        Image.fromarray(np.array([[0, 0], [255, 1]], np.uint16)),
+        Image.fromarray(np.array([[[0] * 3, [9] * 3], [[255] * 3, [0] * 3]], np.uint8)),
+        Image.fromarray(np.array([[0, 0], [255, 0]], np.uint8)).convert("P"),
+        Image.fromarray(np.array([[[255] * 3 + [0], [0] * 3 + [255]], [[255] * 4, [0] * 4]], np.uint8)),
+    ],
+)
+def test_masks_are_lesion_in_the_lower_left_however_they_are_stored(stored: Image.Image) -> None:
+    assert decode_mask(encoded(stored), HERE)[1].tolist() == [[False, False], [True, False]]
+
+
+def test_shapes_are_compared_whatever_the_resolution() -> None:
+    assert same_shape((600, 450), (200, 150))
+    assert same_shape((1022, 767), (600, 450))
+    assert not same_shape((600, 450), (450, 600))
+    assert not same_shape((600, 450), (450, 450))
+
+
+@pytest.mark.parametrize(("width", "kernel"), [(600, 17), (200, 7), (1200, 35), (60, 3)])
+def test_hair_removal_is_the_methods_with_a_kernel_that_scales(width: int, kernel: int) -> None:
+    picture = cv2.GaussianBlur(noise(width * 3 // 4, width), (0, 0), width / 100)
+    for n in range(5):
+        cv2.line(picture, (n * width // 5, 0), (width - n * width // 7, width), (20, 15, 10), max(1, width // 200))
+    # Black-hat is closing minus picture: dilation then erosion, here by hand with the cross.
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    cross = np.zeros((kernel, kernel), np.uint8)
+    cross[kernel // 2], cross[:, kernel // 2] = 1, 1
+    closed = cv2.erode(cv2.dilate(grey, cross), cross)
+    hair = ((closed.astype(int) - grey) > 10).astype(np.uint8)
+    assert 0 < hair.mean() < 0.5
+    assert (remove_hair(picture) == cv2.inpaint(picture, hair, 1, cv2.INPAINT_TELEA)).all()

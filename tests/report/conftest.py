@@ -20,7 +20,7 @@ from selcn.data.splits import Split, read_split, write_split
 from selcn.evaluation import Predictions, compare, evaluate_classification, evaluate_segmentation, segmentation_scores
 from selcn.evaluation.predictions import write_predictions, write_scores
 from selcn.inference import Predictor, load
-from selcn.labels import BinarySymmetry, Diagnosis, Symmetry
+from selcn.labels import BinarySymmetry, Diagnosis, Protocol, Symmetry
 from selcn.models.build import build_classifier, build_segmenter, build_symmetry
 from selcn.report.run import open_run
 from selcn.training.steps import MANIFEST
@@ -80,7 +80,7 @@ def make_run(weights: dict[str, Path]) -> MakeRun:
             ("classification/se-lcn-none-none", "balanced_accuracy"),
         ):
             _make_stage(folder, stage, score)
-        _make_bundle(folder / "bundle", weights, split.catalog)
+        _make_bundle(folder / "bundle", weights, split.fingerprint)
         _make_results(folder, table, split)
         _finish(folder, "bundle", "predictions", "evaluation", seconds=7260)
         return folder
@@ -142,7 +142,7 @@ def _make_data(folder: Path, parts: list[str]) -> tuple[pd.DataFrame, Split]:
     write_catalog(table, folder / "catalog.csv")
     group = dict(zip(table["image_id"], "lesion:" + table["lesion_id"], strict=True))
     part_of = {image: lesion.removeprefix("lesion:").rpartition("-")[0] for image, lesion in group.items()}
-    return table, Split(part_of, group, FOLDS, CONFIG.split.seed, catalog_hash(table))
+    return table, Split(Protocol.GROUPED, part_of, group, FOLDS, CONFIG.split.seed, catalog_hash(table))
 
 
 def _disc(radius: int) -> tuple[np.ndarray, np.ndarray]:

@@ -56,3 +56,20 @@ def test_symmetry_is_scored_by_balanced_accuracy_over_all_batches() -> None:
     for part in (slice(0, 7), slice(7, 40)):
         stage.update(metric, logits[part], Batch(NOTHING, NOTHING, NOTHING, label[part]))
     assert float(metric.compute()) == pytest.approx(balanced_accuracy_score(label, logits.argmax(1)))
+
+
+def test_weights_of_a_balanced_epoch_count_what_it_shows() -> None:
+    labels = np.array([0] * 30 + [1] * 4 + [2] * 2)
+    # Balanced to 10, an epoch shows 10, 10 and 8.
+    assert class_weights(labels, "abc", balance=10).tolist() == pytest.approx([28 / 30, 28 / 30, 28 / 24])
+
+
+def test_a_balanced_stage_draws_from_the_labels_of_its_own_rows() -> None:
+    labels = np.array([0, 1, 1, 1, -1, 0, 0, 1])
+    section = SymmetrySection(balance=4)
+    stage = SymmetryStage(section, None, np.empty(0), labels, Masking.NONE)  # type: ignore[arg-type]
+    dataset = stage.dataset(np.array([7, 6, 4, 3, 2, 1]))
+    balanced, sampler = stage.training_order(dataset, seed=0)
+    images = [divmod(number, 4)[0] for number in sampler]
+    assert len(balanced) == 20  # type: ignore[arg-type]
+    assert sorted(images) == [0, 1, 1, 1, 1, 2, 3, 4], "row 6 alone is of class 0: four copies of it"

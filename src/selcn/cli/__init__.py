@@ -1,6 +1,7 @@
 """The commands: one file a group; each parses, calls one function, prints."""
 
 import sys
+import warnings
 from typing import NoReturn
 
 import typer
@@ -23,6 +24,8 @@ for group in (data, train, predict, evidence):
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    # What Pillow says of damaged metadata: the picture is read, or the command says itself why not.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         app()
     except SelcnError as error:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from selcn.cli.options import Jobs, Json, Out, parse_size, progress
+from selcn.cli.options import Jobs, Json, Out, parse_size, progress, resumable
 from selcn.errors import ConfigError
+from selcn.labels import Protocol
 
 
 class Source(StrEnum):
@@ -73,23 +74,59 @@ def index(
 def split(
     catalog: CatalogPath,
     out: Out = Path("split.json"),
+    protocol: Annotated[
+        Protocol, typer.Option("--protocol", case_sensitive=False, help="How images are dealt.")
+    ] = Protocol.GROUPED,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Number of folds.")] = 3,
     test: Annotated[float, typer.Option("--test", min=0, max=0.9, help="Share held out for testing.")] = 0.2,
+    test_source: Annotated[
+        list[str] | None, typer.Option("--test-source", help="external: a source that is held out. May be repeated.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same split.")] = 42,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates/--no-duplicates", help="Read the pictures and keep copies in one part.")
+    ] = True,
+    jobs: Jobs = None,
     json: Json = False,
 ) -> None:
-    """Deal whole lesions to a test part and folds, stratified by diagnosis and symmetry; one split for all stages.
+    """Deal images to a test part and folds; one split for all stages.
+
+    `grouped` deals whole patients or lesions, stratified by diagnosis and symmetry. `external` holds out whole sources.
+    `thesis` divides by image as the original did, which leaks: for comparison only.
 
     Example: `selcn split catalog.csv --folds 3 --test 0.2 --out split.json`
     """
+    from selcn.config import SplitSection
     from selcn.data.catalog import read_catalog
-    from selcn.data.splits import count_table, grouped_split, write_split
+    from selcn.data.protocols import make_split
+    from selcn.data.splits import count_table, leaking_images, write_split
+    from selcn.evaluation.predictions import TEST
 
+    if (protocol is Protocol.EXTERNAL) != bool(test_source):
+        raise ConfigError("--test-source: goes with --protocol external, and only with it")
+    section = SplitSection(
+        protocol=protocol,
+        folds=folds,
+        test=test,
+        test_sources=tuple(test_source or ()),
+        seed=seed,
+        duplicates=duplicates,
+    )
     table = read_catalog(catalog)
-    dealt = grouped_split(table, folds=folds, test=test, seed=seed)
+    with progress("looking for duplicates") as move:
+        dealt = make_split(table, section, jobs=jobs, on_progress=move)
     write_split(dealt, table, out)
-    counts = count_table(dealt, table)
+    counts, leaking = count_table(dealt, table), leaking_images(dealt, table).get(TEST, 0)
+    tested = sum(part == TEST for part in dealt.part.values())
     typer.echo(counts.to_json(orient="index") if json else counts.to_string())
+    if dealt.duplicates:
+        typer.echo(f"{len(dealt.duplicates)} pairs of duplicates are kept in one part", err=True)
+    if leaking:
+        typer.echo(
+            f"warning: {leaking} of {tested} test images show a lesion that is also trained on; "
+            "use this split for comparison only",
+            err=True,
+        )
 
 
 def prepare(
@@ -101,12 +138,14 @@ def prepare(
 ) -> None:
     """Decode, clean and resize every image and mask once, into memory-mapped arrays.
 
+    Stop it and start it again: what has been prepared is not repeated.
+
     Example: `selcn prepare catalog.csv --size 256x192 --out store`
     """
     from selcn.data.catalog import read_catalog
     from selcn.data.store import build_store
 
     table = read_catalog(catalog)
-    with progress("preparing") as move:
+    with resumable(), progress("preparing") as move:
         store = build_store(table, out, size=parse_size(size), hair=hair, jobs=jobs, on_progress=move)
     typer.echo(f"{out}: {len(store.image_ids)} images at {size}, {store.has_mask.sum()} with a mask")

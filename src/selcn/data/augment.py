@@ -34,6 +34,13 @@ class Geometry:
         matrix = torch.stack([cos * mirror, -sin, sin * mirror, cos], dim=1).view(images, 2, 2)
         return cls(matrix, uniform[:, 3:] * 2 * ranges.shift)
 
+    def of_copies(self, copy: Tensor) -> "Geometry":
+        """This geometry, applied to copies of the images: 0 as it is, 1 mirrored, 2 flipped, 3 turned by a quarter.
+
+        A quarter of an oblong image keeps its shape: what lies beyond the edges is mirrored in.
+        """
+        return Geometry(_COPIES[copy] @ self.matrix, self.shift)
+
     def apply(self, maps: Tensor, aspect: float) -> Tensor:
         """Resample maps (N, C, h, w) of images whose width is ``aspect`` times their height.
 
@@ -44,6 +51,9 @@ class Geometry:
         theta = torch.cat([self.matrix * scale, self.shift[:, :, None]], dim=2).to(maps.device)
         grid = F.affine_grid(theta, list(maps.shape), align_corners=False)
         return F.grid_sample(maps, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+_COPIES = torch.tensor([[[1, 0], [0, 1]], [[-1, 0], [0, 1]], [[1, 0], [0, -1]], [[0, -1], [1, 0]]]).float()
 
 
 @dataclass(frozen=True)

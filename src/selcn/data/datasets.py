@@ -22,12 +22,14 @@ class Batch(NamedTuple):
         mask: uint8 0 or 1 (N, 1, H, W).
         saliency: float32 (N, 1, h, w), empty where the stage reads none.
         label: int64 (N,) class numbers, empty where the stage has none.
+        copy: int64 (N,) which copy of the image a balanced epoch wants (see `balance`), empty where each is as it is.
     """
 
     image: Tensor
     mask: Tensor
     saliency: Tensor
     label: Tensor
+    copy: Tensor = torch.empty(0, dtype=torch.int64)
 
 
 class SegmentationDataset(Dataset[Batch]):

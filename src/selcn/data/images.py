@@ -1,51 +1,127 @@
-"""Picture files <-> arrays: one decoder for the store, for prediction and for the report."""
+"""Picture files <-> arrays: one decoder for the store, the audit, prediction and the report."""
 
+import io
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
+from PIL import Image, ImageCms, ImageOps
 
 from selcn.data.hair import remove_hair
 from selcn.errors import DataError
 from selcn.files import written_whole
 
 HALF = 127
+ASPECT_TOLERANCE = 1.02
+_ORIENTATION = 0x0112  # EXIF's tag
+
+Kind = Literal["missing", "unreadable", "truncated", "too-large"]
+
+
+class PictureError(DataError):
+    """A picture file that cannot be had; ``kind`` says in which way."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says of itself.
+
+    Attributes:
+        format: Pillow's name of the format, told from the content: `JPEG`, `PNG`, `BMP`, ...
+        mode: Pillow's name of the pixels as stored: `RGB`, `L`, `P`, `RGBA`, `CMYK`, `I;16`, `1`, ...
+        size: width and height, of most formats as stored, before EXIF turns them.
+        orientation: EXIF's, 1 to 8; 1 is upright.
+    """
+
+    format: str
+    mode: str
+    size: tuple[int, int]
+    orientation: int
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        PictureError: missing, or not to be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError(
+            "missing", f"{path}: cannot be read ({error.strerror}); correct the path or remove the row"
+        ) from None
+
+
+def decode_image(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
+    """Decode a picture as uint8 RGB (H, W, 3) in sRGB, turned as its EXIF says.
+
+    16-bit levels lose their lower half, transparency is laid over black, an embedded colour profile other than sRGB is
+    converted.
+
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+
+    Raises:
+        PictureError: no picture, truncated, or over Pillow's limit of pixels, which is told before decoding.
+    """
+    header, picture = _open(data, path)
+    return header, np.array(_in_srgb(picture))
+
+
+def decode_mask(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
+    """Decode a lesion mask as bool (H, W); lesion is where it is brighter than half, or 1 where all is 0 or 1.
+
+    Raises:
+        DataError: neither black and white nor 0 and 1.
+        PictureError: as for `decode_image`.
+    """
+    header, picture = _open(data, path)
+    levels = np.asarray(picture if picture.mode.startswith("I;16") else _over_black(picture).convert("L"))
+    brightest = int(levels.max())
+    half = HALF if brightest <= 255 else HALF * 257
+    if 1 < brightest <= half:
+        raise DataError(
+            f"{path}: the mask's brightest pixel is {brightest}; write lesion as 255, or as 1 with 0 around"
+        )
+    return header, levels > (half if brightest > 1 else 0)
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Decode a picture as uint8 RGB (H, W, 3), turned as its EXIF says.
-
-    Raises:
-        DataError: missing, or not a readable picture.
-    """
-    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    """Decode a picture file; see `decode_image`."""
+    return decode_image(read_bytes(path), path)[1]
 
 
 def read_mask(path: Path, image_size: tuple[int, int] | None = None) -> np.ndarray:
-    """Decode a lesion mask as bool (H, W); lesion is where the picture is brighter than half, or 1 where all is 0 or 1.
+    """Decode a mask file; see `decode_mask`.
 
     Args:
         path: the mask's file.
-        image_size: width and height of its image; a mask of another shape (aspect off by over 2 %) is refused.
+        image_size: width and height of its image; a mask of another shape is refused.
 
     Raises:
-        DataError: missing, unreadable, neither black and white nor 0 and 1, or of another shape than its image.
+        DataError: unreadable, no mask, or of another shape than its image.
     """
-    grey = _decode(path, cv2.IMREAD_GRAYSCALE)
-    if 1 < grey.max() <= HALF:
+    mask = decode_mask(read_bytes(path), path)[1]
+    if image_size is not None and not same_shape(mask.shape[::-1], image_size):
         raise DataError(
-            f"{path}: the mask's brightest pixel is {grey.max()}; write lesion as 255, or as 1 with 0 around"
+            f"{path}: mask is {mask.shape[1]}x{mask.shape[0]} but its image is {image_size[0]}x{image_size[1]}; "
+            "give a mask of the same shape"
         )
-    mask = grey > (HALF if grey.max() > 1 else 0)
-    if image_size is not None:
-        height, width = mask.shape
-        aspect = (width / height) / (image_size[0] / image_size[1])
-        if not 1 / 1.02 < aspect < 1.02:
-            raise DataError(
-                f"{path}: mask is {width}x{height} but its image is {image_size[0]}x{image_size[1]}; "
-                "give a mask of the same shape"
-            )
     return mask
+
+
+def same_shape(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two (width, height) have the same aspect, to within 2 %: at whatever resolution."""
+    aspect = (size[0] / size[1]) / (other[0] / other[1])
+    return 1 / ASPECT_TOLERANCE < aspect < ASPECT_TOLERANCE
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -75,15 +151,52 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _decode(path: Path, mode: int) -> np.ndarray:
+def _open(data: bytes, path: Path) -> tuple[Header, Image.Image]:
+    """The header as stored, and the decoded picture, upright."""
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); correct the path or remove the row") from None
+        with Image.open(io.BytesIO(data)) as picture:
+            header = Header(picture.format or "", picture.mode, picture.size, _orientation(picture))
+            picture.load()
+            upright = picture if header.orientation == 1 else ImageOps.exif_transpose(picture)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PictureError(
+            "too-large", f"{path}: its header claims more pixels than can be decoded; shrink it or remove the row"
+        ) from None
+    # Hostile and broken files make decoders raise nearly everything there is.
+    except Exception as error:
+        kind: Kind = "truncated" if "truncated" in str(error).lower() else "unreadable"
+        what = "truncated" if kind == "truncated" else "not a readable picture"
+        raise PictureError(kind, f"{path}: {what}; replace the file or remove the row") from None
+    if upright.mode in ("I", "F"):
+        raise PictureError("unreadable", f"{path}: has 32 bits a pixel; save it with 8 or 16")
+    return header, upright
+
+
+def _orientation(picture: Image.Image) -> int:
     try:
-        picture = cv2.imdecode(data, mode) if data.size else None
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise DataError(f"{path}: not a readable picture; replace the file or remove the row")
-    return picture
+        value = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # broken metadata of a picture that may be whole
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+    profile = picture.info.get("icc_profile")
+    if profile and picture.mode in ("RGB", "CMYK"):
+        try:
+            embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if "srgb" not in ImageCms.getProfileDescription(embedded).lower():
+                srgb = ImageCms.createProfile("sRGB")
+                return ImageCms.profileToProfile(picture, embedded, srgb, outputMode="RGB") or picture
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile: take the colours as they are, as viewers do
+    return _over_black(picture).convert("RGB")
+
+
+def _over_black(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture
+    black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+    return Image.alpha_composite(black, picture.convert("RGBA")).convert("RGB")

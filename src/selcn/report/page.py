@@ -9,10 +9,12 @@ import jinja2
 import pandas as pd
 
 from selcn.config import dump_config
-from selcn.data.splits import count_table
+from selcn.data.catalog import groups
+from selcn.data.splits import count_table, leaking_images
 from selcn.evaluation.intervals import Part
+from selcn.evaluation.predictions import TEST
 from selcn.files import write_text
-from selcn.labels import Diagnosis, Symmetry
+from selcn.labels import SYMMETRIES, Diagnosis
 from selcn.report.figures import draw_curves, draw_intervals, draw_jaccard_histogram
 from selcn.report.gallery import CASES, CERTAIN_CASES, SEED, choose_cases, choose_extremes, view_images
 from selcn.report.overlay import PREDICTED_COLOUR, TRUE_COLOUR
@@ -68,19 +70,22 @@ def _template() -> jinja2.Template:
 
 
 def _context(run: FinishedRun) -> dict[str, Any]:
+    units = groups(run.table, run.split.duplicates)
     return {
         "name": run.folder.resolve().name,
         "config": run.config,
         "config_yaml": dump_config(run.config),
         "deployed": run.deployed,
         "images": len(run.table),
-        "groups": len(set(run.split.group.values())),
-        "group_word": _group_word(run.split.group.values()),
+        "groups": units.nunique(),
+        "group_word": _group_word(units),
         "synthetic": int((run.table["source"] == "phantom").sum()),
         "predicted_colour": PREDICTED_COLOUR,
         "true_colour": TRUE_COLOUR,
         "environment": run.environment,
+        "split": run.split,
         "split_counts": _split_counts(run),
+        "leaking": leaking_images(run.split, run.table).get(TEST, 0),
         "steps": run.manifests(),
         "curves": {stage: draw_curves(stage, run.curves(stage)) for stage in stages(run.config)},
         **_results(run),
@@ -145,17 +150,17 @@ def _examples(run: FinishedRun) -> dict[str, Any]:
 
 
 def _split_counts(run: FinishedRun) -> pd.DataFrame:
-    counts = count_table(run.split, run.table).fillna(0).astype(int)
-    return counts[[name for name in (*_COUNTED, *Diagnosis, *Symmetry) if name in counts]]
+    counts = count_table(run.split, run.table)
+    return counts[[name for name in (*_COUNTED, *Diagnosis, *SYMMETRIES) if name in counts]]
 
 
 def _by_image(table: pd.DataFrame, column: str) -> dict[str, Any]:
     return dict(zip(table["image_id"], table[column], strict=True))
 
 
-def _group_word(groups: Iterable[str]) -> str:
+def _group_word(units: Iterable[str]) -> str:
     """What the units that are never divided are; see `selcn.data.catalog.groups`."""
-    kinds = {group.partition(":")[0] for group in groups}
+    kinds = {unit.partition(":")[0] for unit in units}
     return f"{kinds.pop()}s" if len(kinds) == 1 else "groups"
 
 

@@ -78,8 +78,15 @@ class FinishedRun:
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The run's bundle."""
-        return Predictor(*read_bundle(self.folder / "bundle"))
+        """The run's bundle.
+
+        Raises:
+            RunError: it is not whole, or was trained on another split.
+        """
+        config, ensemble = read_bundle(self.folder / "bundle")
+        if config.split != self.split.fingerprint:
+            raise RunError(f"{self.folder / 'bundle'}: was trained on another split; remove it and run again")
+        return Predictor(config, ensemble)
 
     @property
     def deployed(self) -> BundleConfig:

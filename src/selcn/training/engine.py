@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, PolynomialLR
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
 from selcn.data.augment import Colour, Geometry
 from selcn.data.datasets import Batch
@@ -85,6 +85,8 @@ def augment(batch: Batch, stage: Stage, generator: torch.Generator) -> Batch:
     """Draw one geometry for image, mask and saliency, and one colour for the image; apply them."""
     images, ranges = as_floats(batch.image), stage.section.augment
     geometry = Geometry.draw(len(images), ranges, generator)
+    if batch.copy.numel():
+        geometry = geometry.of_copies(batch.copy)
     colour = Colour.draw(len(images), ranges, generator)
     aspect = images.shape[3] / images.shape[2]
     saliency = geometry.apply(batch.saliency, aspect) if batch.saliency.numel() else batch.saliency
@@ -177,16 +179,17 @@ def _join_logs(out: Path) -> None:
 
 
 def _loader(stage: Stage, rows: np.ndarray, seed: int, *, shuffle: bool) -> "DataLoader[Batch]":
-    dataset = stage.dataset(rows)
-    count = len(dataset)  # type: ignore[arg-type]
+    dataset: Dataset[Batch] = stage.dataset(rows)
+    sampler: Sampler[int] = SequentialSampler(dataset)  # type: ignore[arg-type]
+    if shuffle and len(dataset):  # type: ignore[arg-type]
+        dataset, sampler = stage.training_order(dataset, seed)
+    count = len(sampler)  # type: ignore[arg-type]
     if count < (stage.section.batch if shuffle else 1):
         part = "training" if shuffle else "validation"
         raise RunError(
             f"{type(stage).__name__}: {count} {part} images for batches of {stage.section.batch}; "
             "lower batch or add labelled images"
         )
-    # One replica: the sampler serves for its order, which depends on seed and epoch alone.
-    sampler: DistributedSampler[Batch] = DistributedSampler(dataset, num_replicas=1, rank=0, shuffle=shuffle, seed=seed)
     return DataLoader(dataset, stage.section.batch, sampler=sampler, drop_last=shuffle, collate_fn=_whole)  # type: ignore[arg-type]
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from selcn.bundle import NETWORKS, BundleConfig, assemble, load_weights, symmetry_labels, write_bundle
-from selcn.config import RunConfig, Variant
+from selcn.config import ClassificationSection, RunConfig, SymmetrySection, Variant
 from selcn.errors import ConfigError
 from selcn.evaluation.comparison import compare
 from selcn.evaluation.files import evaluate_file
@@ -205,18 +205,18 @@ class Pipeline:
 
     def _symmetry_labels(self, fold: int) -> tuple[np.ndarray, Tensor | None]:
         names = symmetry_labels(self.config.symmetry.classes)
-        return self._labels(
-            fold, symmetry_names(self.data.table["symmetry"], names), names, self.config.symmetry.weighted
-        )
+        known = symmetry_names(self.data.table["symmetry"], names)
+        return self._labels(fold, known, names, self.config.symmetry)
 
     def _diagnosis_labels(self, fold: int) -> tuple[np.ndarray, Tensor | None]:
-        return self._labels(fold, self.data.table["diagnosis"], Diagnosis.names(), self.config.classification.weighted)
+        return self._labels(fold, self.data.table["diagnosis"], Diagnosis.names(), self.config.classification)
 
     def _labels(
-        self, fold: int, known: pd.Series, names: list[str], weighted: bool
+        self, fold: int, known: pd.Series, names: list[str], section: SymmetrySection | ClassificationSection
     ) -> tuple[np.ndarray, Tensor | None]:
         labels = class_numbers(list(known), names)
-        return labels, class_weights(labels[self._training_rows(fold)], names) if weighted else None
+        rows = self._training_rows(fold)
+        return labels, class_weights(labels[rows], names, section.balance) if section.weighted else None
 
     def _fit(self, name: str, stage: Stage, fold: int) -> None:
         train, validation = self._training_rows(fold), self._fold_rows[fold]
@@ -251,7 +251,7 @@ class Pipeline:
             variant=variant,
             cam_mask=variant.cam_mask or config.cam_masks[0],
             members=self.data.split.folds,
-            split=self.data.split.catalog,
+            split=self.data.split.fingerprint,
             symmetry_labels=tuple(symmetry_labels(config.symmetry.classes)),
         )
 

@@ -2,16 +2,19 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from selcn.config import CatalogSource, Ham10000Source, PhantomSource, RunConfig
-from selcn.data.catalog import read_catalog, write_catalog
+from selcn.data.catalog import catalog_hash, read_catalog, write_catalog
 from selcn.data.phantom import write_phantom
+from selcn.data.protocols import make_split
 from selcn.data.sources import draw_lesions, index_ham10000
-from selcn.data.splits import Split, grouped_split, read_split, write_split
+from selcn.data.splits import Split, leaking_images, read_split, write_split
 from selcn.data.store import Store, build_store, open_store, verify_store
-from selcn.errors import ConfigError
+from selcn.errors import ConfigError, RunError
+from selcn.evaluation.predictions import TEST
 from selcn.training.steps import Report, Steps
 
 
@@ -29,21 +32,27 @@ class Preparation:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The catalog."""
-        return read_catalog(self.steps.do("data", self._make_catalog) / "catalog.csv")
+        table = read_catalog(self.steps.do("data", self._make_catalog) / "catalog.csv")
+        source = self.config.data
+        if isinstance(source, CatalogSource) and source.path.exists():
+            self._refuse_other(catalog_hash(read_catalog(source.path)), catalog_hash(table), source.path)
+        return table
 
     @cached_property
     def split(self) -> Split:
         """The split, made once and read ever after."""
         section, table = self.config.split, self.table
 
-        def action(work: Path, _: Report) -> None:
-            if section.path:
-                split = read_split(section.path, table)
-            else:
-                split = grouped_split(table, folds=section.folds, test=section.test, seed=section.seed)
+        def action(work: Path, report: Report) -> dict[str, Any]:
+            split = read_split(section.path, table) if section.path else make_split(table, section, on_progress=report)
             write_split(split, table, work / "split.json")
+            leaking = leaking_images(split, table).get(TEST, 0)
+            return {"duplicates kept together": len(split.duplicates), "test images that leak": leaking}
 
-        return read_split(self.steps.do("split", action) / "split.json", table)
+        split = read_split(self.steps.do("split", action) / "split.json", table)
+        if section.path and section.path.exists():
+            self._refuse_other(read_split(section.path, table).fingerprint, split.fingerprint, section.path)
+        return split
 
     @cached_property
     def store(self) -> Store:
@@ -55,7 +64,13 @@ class Preparation:
         def action(work: Path, report: Report) -> None:
             build_store(table, work / "arrays", size=section.size, hair=section.hair, on_progress=report)
 
-        return open_store(self.steps.do("store", action) / "arrays", table)
+        return open_store(self.steps.do("store", action, resumable=True) / "arrays", table)
+
+    def _refuse_other(self, given: str, recorded: str, path: Path) -> None:
+        if given != recorded:
+            raise RunError(
+                f"{path}: was changed since {self.steps.run} began with it; put it back or choose another --out"
+            )
 
     def _foreign_store(self, path: Path) -> Store:
         verify_store(path)
@@ -67,7 +82,7 @@ class Preparation:
             )
         return store
 
-    def _make_catalog(self, work: Path, report: Report) -> None:
+    def _make_catalog(self, work: Path, report: Report) -> dict[str, Any]:
         match self.config.data:
             case PhantomSource() as source:
                 size = self.config.prepare.size
@@ -82,3 +97,5 @@ class Preparation:
             case CatalogSource() as source:
                 table = read_catalog(source.path)
         write_catalog(table, work / "catalog.csv")
+        unknown = {f"without {name}": int((table[name] == "").sum()) for name in ("diagnosis", "symmetry")}
+        return {"images": len(table), **unknown, "without mask": int((table["mask_path"] == "").sum())}

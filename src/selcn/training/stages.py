@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, DistributedSampler, Sampler
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from selcn.config import ClassificationSection, SegmentationSection, SymmetrySection, Variant
+from selcn.data.balance import BalancedDataset, BalancedSampler, balanced_counts
 from selcn.data.datasets import Batch, DiagnosisDataset, SegmentationDataset, SymmetryDataset
 from selcn.data.store import Store
 from selcn.errors import DataError
@@ -42,6 +43,11 @@ class Stage(ABC):
     @abstractmethod
     def dataset(self, rows: np.ndarray) -> "Dataset[Batch]":
         """The stage's data for some rows of the store."""
+
+    def training_order(self, dataset: Dataset[Batch], seed: int) -> "tuple[Dataset[Batch], Sampler[int]]":
+        """What an epoch draws from, and the sampler that draws it: each image once, the order new each epoch."""
+        # One replica: the sampler serves for its order, which depends on seed and epoch alone.
+        return dataset, DistributedSampler(dataset, num_replicas=1, rank=0, shuffle=True, seed=seed)
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -90,10 +96,18 @@ class SegmentationStage(Stage):
 
 
 class _LabelledStage(Stage):
-    """Cross-entropy on class labels, weighted or not, scored by balanced accuracy."""
+    """Cross-entropy on class labels, weighted or not, balanced or not, scored by balanced accuracy."""
 
+    section: SymmetrySection | ClassificationSection
     classes: int
     weight: Tensor | None
+
+    def training_order(self, dataset: Dataset[Batch], seed: int) -> "tuple[Dataset[Batch], Sampler[int]]":
+        """Each image once or, where the section says so, classes balanced to a target."""
+        if self.section.balance is None:
+            return super().training_order(dataset, seed)
+        assert isinstance(dataset, SymmetryDataset)
+        return BalancedDataset(dataset), BalancedSampler(dataset.labels[dataset.rows], self.section.balance, seed)
 
     @abstractmethod
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -195,12 +209,13 @@ def class_numbers(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
     return np.array([number.get(name, -1) for name in names], dtype=np.int64)
 
 
-def class_weights(labels: np.ndarray, classes: Sequence[str]) -> Tensor:
+def class_weights(labels: np.ndarray, classes: Sequence[str], balance: int | None = None) -> Tensor:
     """Loss weights inverse to class frequency, n / (classes x count), in the labels' own order.
 
     Args:
         labels: class numbers of the training part of one fold, -1 where unknown.
         classes: class names by number.
+        balance: images of each class that an epoch is balanced to; the weights are then those of such an epoch.
 
     Raises:
         DataError: a class has no image in this training part.
@@ -211,4 +226,6 @@ def class_weights(labels: np.ndarray, classes: Sequence[str]) -> Tensor:
             f"class {classes[int(counts.argmin())]} has no training image in this fold; "
             "add images, use fewer folds, or set weighted: false"
         )
+    if balance is not None:
+        counts = balanced_counts(counts, balance)
     return torch.tensor(counts.sum() / (len(classes) * counts), dtype=torch.float32)
