@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 import selcn
+from selcn.data.merge import merge_catalogs
 from selcn.data.protocols import grouped_split, thesis_split
-from selcn.data.sources import draw_lesions, find_pictures, index_ham10000
+from selcn.data.sources import find_pictures, index_ham10000, index_ph2, join_symmetry
 from selcn.data.splits import count_table, leaking_images
+from selcn.data.subset import draw_lesions
 from selcn.evaluation.predictions import TEST
 from selcn.labels import Diagnosis
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
-HAM10000, ORIGINALS = SHARED / "data" / "ham10000", SHARED / "data" / "originals"
+HAM10000, PH2, ORIGINALS = (SHARED / "data" / name for name in ("ham10000", "ph2", "originals"))
 SYMDERM = SHARED / "data" / "symderm_v2" / "SymDerm_v2_labels.csv"
 
 needs_ham10000 = pytest.mark.skipif(not HAM10000.is_dir(), reason=f"HAM10000 is not at {HAM10000}")
@@ -23,7 +25,7 @@ needs_originals = pytest.mark.skipif(not ORIGINALS.is_dir(), reason=f"no origina
 
 @needs_ham10000
 def test_ham10000_is_indexed_and_split_with_every_lesion_whole() -> None:
-    table = index_ham10000([HAM10000], symmetry=SYMDERM)
+    table = index_ham10000([HAM10000], symmetry=SYMDERM).table
     assert (len(table), table["lesion_id"].nunique(), (table["mask_path"] != "").sum()) == (10_015, 7_470, 10_015)
     assert table["symmetry"].value_counts().to_dict() == {
         "": 8_015,
@@ -40,8 +42,20 @@ def test_ham10000_is_indexed_and_split_with_every_lesion_whole() -> None:
 
 
 @needs_ham10000
+def test_symderm_joins_ham10000_and_ph2_without_a_contradiction() -> None:
+    ham10000, ph2 = index_ham10000([HAM10000]), index_ph2([PH2])
+    assert (len(ph2.table), (ph2.table["mask_path"] != "").sum()) == (200, 200)
+    assert ph2.table["diagnosis"].value_counts().to_dict() == {"nv": 160, "mel": 40}
+    merged = merge_catalogs([("ham10000", ham10000.table), ("ph2", ph2.table)])
+    # PH2's own asymmetry, turned into SymDerm's direction, agrees with SymDerm's labels of all its images.
+    joined = join_symmetry(merged.table, [SYMDERM])
+    assert (len(joined.table), (joined.table["symmetry"] != "").sum()) == (10_215, 2_200)
+    assert sum(joined.notes.values()) == 2_655 - 2_200
+
+
+@needs_ham10000
 def test_the_thesis_protocol_gives_its_parts_and_its_leak() -> None:
-    table = index_ham10000([HAM10000])
+    table = index_ham10000([HAM10000]).table
     split = thesis_split(table)
     counts = count_table(split, table)["images"]
     assert (counts.drop(TEST).sum(), counts[TEST]) == (8_012, 2_003)
@@ -51,7 +65,7 @@ def test_the_thesis_protocol_gives_its_parts_and_its_leak() -> None:
 
 @needs_ham10000
 def test_a_small_study_keeps_rare_lesions_and_their_photographs() -> None:
-    table = index_ham10000([HAM10000], symmetry=SYMDERM)
+    table = index_ham10000([HAM10000], symmetry=SYMDERM).table
     drawn = draw_lesions(table, 1000, seed=42)
     assert drawn["lesion_id"].nunique() == 1000
     rare = table["diagnosis"].isin(["df", "vasc"])

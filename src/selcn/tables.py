@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +15,7 @@ DELIMITERS = ",;\t|"
 PLACEHOLDERS = frozenset({"nan", "na", "n/a", "none", "null", "nat", "-"})
 
 
-def read_table(path: Path, needed: Iterable[str] = ()) -> pd.DataFrame:
+def read_table(path: Path, needed: Iterable[str] = (), names: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a table whose first line names its columns; every cell is a stripped string.
 
     Commas, semicolons, tabs or bars part the cells, whichever the header has most of. A byte order mark, CRLF, blank
@@ -25,12 +25,13 @@ def read_table(path: Path, needed: Iterable[str] = ()) -> pd.DataFrame:
     Args:
         path: the file, in UTF-8 (or UTF-16 with its mark).
         needed: columns that must be there.
+        names: the columns of a file that has no header.
 
     Raises:
         DataError: unreadable, a column is missing or doubled, or rows are longer or shorter than the header; all faulty
             lines are named at once.
     """
-    header, rows = _cells(path)
+    header, rows = _cells(path, names)
     named = [name for name in header if name]
     doubled = sorted({name for name in named if named.count(name) > 1})
     if doubled:
@@ -59,7 +60,7 @@ def whole_numbers(column: "pd.Series[str]") -> "pd.Series[str]":
     return column.str.removesuffix(".0") if len(known) and known.str.fullmatch(r"\d+\.0").all() else column
 
 
-def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def _cells(path: Path, names: Sequence[str] | None) -> tuple[list[str], list[tuple[int, list[str]]]]:
     text = _text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(DELIMITERS, key=first.count)
@@ -71,7 +72,7 @@ def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     filled = [(line, cells) for line, cells in rows if any(cells)]
     if not filled:
         raise DataError(f"{path}: is empty; write a header and rows")
-    (_, header), *body = filled
+    (_, header), *body = [(0, list(names)), *filled] if names else filled
     width = len(header)
     wrong = [(line, len(cells)) for line, cells in body if len(cells) < width or any(cells[width:])]
     if wrong:

@@ -3,23 +3,16 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from selcn.cli import main
 from selcn.data.images import write_image
 
-
-def selcn(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["selcn", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+Selcn = Callable[..., int]
 
 
 @pytest.fixture
@@ -32,50 +25,40 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_phantom_index_split_and_prepare_follow_one_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert (
-        selcn(monkeypatch, "phantom", tmp_path / "p", "--images", 90, "--seed", 1, "--size", "64x48", "--jobs", 1) == 0
-    )
+    assert selcn("phantom", tmp_path / "p", "--images", 90, "--seed", 1, "--size", "64x48", "--jobs", 1) == 0
     catalog = Path(capsys.readouterr().out.strip())
-    assert selcn(monkeypatch, "split", catalog, "--folds", 2, "--out", tmp_path / "split.json", "--json") == 0
+    assert selcn("split", catalog, "--folds", 2, "--out", tmp_path / "split.json", "--json") == 0
     counts = json.loads(capsys.readouterr().out)
     assert sum(part["images"] for part in counts.values()) == 90
-    assert selcn(monkeypatch, "prepare", catalog, "--size", "32x32", "--out", tmp_path / "store") == 0
+    assert selcn("prepare", catalog, "--size", "32x32", "--out", tmp_path / "store") == 0
     assert "90 images at 32x32, 90 with a mask" in capsys.readouterr().out
 
 
-def test_index_of_a_folder(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert selcn(monkeypatch, "index", "folder", pictures, "--out", tmp_path / "c.csv") == 0
-    assert "3 images, 0 with a mask" in capsys.readouterr().out
-    assert pd.read_csv(tmp_path / "c.csv")["diagnosis"].tolist() == ["mel", "mel", "nv"]
-
-
 def test_predict_evaluate_and_report_on_a_run(
-    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = tiny_run / "data" / "phantom" / "images"
     some = sorted(images.iterdir())[:2]
-    assert selcn(monkeypatch, "predict", tiny_run / "bundle", *some, "--out", tmp_path / "out") == 0
+    assert selcn("predict", tiny_run / "bundle", *some, "--out", tmp_path / "out") == 0
     lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
     assert [Path(line["image"]).name for line in lines] == [path.name for path in some]
     assert len(list((tmp_path / "out" / "overlays").iterdir())) == 2
     capsys.readouterr()
-    assert selcn(monkeypatch, "evaluate", *(tiny_run / "predictions").glob("*.csv"), "--resamples", 100, "--json") == 0
+    assert selcn("evaluate", *(tiny_run / "predictions").glob("*.csv"), "--resamples", 100, "--json") == 0
     figures = pd.DataFrame(json.loads(capsys.readouterr().out))
     recorded = pd.read_csv(tiny_run / "evaluation" / "segmentation.csv")
     assert figures[figures["file"] == "segmentation.csv"]["value"].tolist() == pytest.approx(recorded["value"].tolist())
-    assert selcn(monkeypatch, "report", tiny_run, "--out", tmp_path / "page.html") == 0
+    assert selcn("report", tiny_run, "--out", tmp_path / "page.html") == 0
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def test_a_broken_picture_does_not_keep_the_others_from_being_predicted(
-    tiny_run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, pictures: Path, tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (pictures / "nv" / "c.png").write_bytes(b"broken")
-    assert selcn(monkeypatch, "predict", tiny_run / "bundle", pictures, "--out", tmp_path / "out") == 2
+    assert selcn("predict", tiny_run / "bundle", pictures, "--out", tmp_path / "out") == 2
     assert "c.png: not a readable picture" in " ".join(capsys.readouterr().err.split())
     lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
     assert ["error" in line for line in lines] == [False, False, True]
@@ -100,12 +83,13 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     arguments: list[str],
     message: str,
     tmp_path: Path,
+    selcn: Selcn,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "p.png").write_bytes(b"x")
-    assert selcn(monkeypatch, *arguments) == 2
+    assert selcn(*arguments) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -120,12 +104,12 @@ def test_the_installed_command_answers_a_mistake_without_a_traceback(tmp_path: P
 
 
 def test_a_path_that_cannot_be_written_is_one_line(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pictures: Path, tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    assert selcn(monkeypatch, "index", "folder", pictures, "--out", tmp_path / "file" / "c.csv") == 2
+    assert selcn("index", "folder", pictures, "--out", tmp_path / "file" / "c.csv") == 2
     assert "file: " in capsys.readouterr().err
-    assert selcn(monkeypatch, "index", "folder", pictures, "--out", pictures) == 2
+    assert selcn("index", "folder", pictures, "--out", pictures) == 2
     assert not list(tmp_path.glob(".partial*"))
 
 
@@ -133,10 +117,8 @@ COMMANDS = ["phantom", "index", "split", "prepare", "train", "run", "evaluate", 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert selcn(monkeypatch, command, "--help") == 0
+def test_every_command_has_help_with_an_example(command: str, selcn: Selcn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert selcn(command, "--help") == 0
     assert f"selcn {command}" in capsys.readouterr().out.split("Usage", 1)[1].split("Example", 1)[1]
 
 

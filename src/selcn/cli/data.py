@@ -1,6 +1,5 @@
-"""`phantom`, `index`, `split`, `prepare`: from pictures to a prepared data set."""
+"""`phantom`, `split`, `prepare`: a synthetic data set, and from a catalog to a prepared one."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +9,12 @@ from selcn.cli.options import Jobs, Json, Out, parse_size, progress, resumable
 from selcn.errors import ConfigError
 from selcn.labels import Protocol
 
-
-class Source(StrEnum):
-    """Data sets whose layout is known."""
-
-    HAM10000 = "ham10000"
-    FOLDER = "folder"
-
-
 CatalogPath = Annotated[Path, typer.Argument(help="A catalog made by `selcn index`.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    for command in (phantom, index, split, prepare):
+    for command in (phantom, split, prepare):
         app.command()(command)
 
 
@@ -43,32 +34,6 @@ def phantom(
     with progress("drawing") as move:
         catalog = write_phantom(out, images=images, seed=seed, size=parse_size(size), jobs=jobs, on_progress=move)
     typer.echo(catalog)
-
-
-def index(
-    source: Annotated[Source, typer.Argument(help="The data set's layout.", show_default=False)],
-    paths: Annotated[list[Path], typer.Argument(help="Its folder or folders.", show_default=False)],
-    out: Out = Path("catalog.csv"),
-    masks: Annotated[Path | None, typer.Option("--masks", help="folder: where the masks lie.")] = None,
-    symmetry: Annotated[Path | None, typer.Option("--symmetry", help="ham10000: SymDerm's label CSV.")] = None,
-) -> None:
-    """Make a catalog, one row an image, of a data set as published or of a folder (a sub-folder a diagnosis).
-
-    Example: `selcn index ham10000 HAM10000/ --symmetry SymDerm_v2_labels.csv --out catalog.csv`
-    """
-    from selcn.data.catalog import write_catalog
-    from selcn.data.sources import index_folder, index_ham10000
-
-    if source is Source.FOLDER:
-        if len(paths) != 1 or symmetry:
-            raise ConfigError("index folder: give one folder and no --symmetry; several catalogs can be joined by hand")
-        table = index_folder(paths[0], masks=masks)
-    else:
-        if masks:
-            raise ConfigError("index ham10000: give the masks' folder among the folders, not as --masks")
-        table = index_ham10000(paths, symmetry=symmetry)
-    write_catalog(table, out)
-    typer.echo(f"{out}: {len(table)} images, {(table['mask_path'] != '').sum()} with a mask")
 
 
 def split(

@@ -10,9 +10,10 @@ from selcn.config import CatalogSource, Ham10000Source, PhantomSource, RunConfig
 from selcn.data.catalog import catalog_hash, read_catalog, write_catalog
 from selcn.data.phantom import write_phantom
 from selcn.data.protocols import make_split
-from selcn.data.sources import draw_lesions, index_ham10000
+from selcn.data.sources import index_ham10000
 from selcn.data.splits import Split, leaking_images, read_split, write_split
 from selcn.data.store import Store, build_store, open_store, verify_store
+from selcn.data.subset import draw_lesions
 from selcn.errors import ConfigError, RunError
 from selcn.evaluation.predictions import TEST
 from selcn.training.steps import Report, Steps
@@ -91,7 +92,7 @@ class Preparation:
                 )
                 table = read_catalog(path)
             case Ham10000Source() as source:
-                table = index_ham10000(source.paths, symmetry=source.symmetry)
+                table = index_ham10000(source.paths, symmetry=source.symmetry).table
                 if source.lesions:
                     table = draw_lesions(table, source.lesions, source.seed)
             case CatalogSource() as source:

@@ -1,0 +1,119 @@
+"""Several catalogs -> one; an image that stands in several of them is one row."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from selcn.data.catalog import complete_catalog
+from selcn.data.duplicates import fingerprint
+from selcn.data.images import decode_image, read_bytes
+from selcn.data.sources.indexed import Indexed
+from selcn.errors import DataError, listed
+from selcn.files import sha256
+from selcn.labels import BinarySymmetry
+
+FACTS = ("lesion_id", "patient_id", "diagnosis", "symmetry")
+LEAST_LIKENESS = 0.9
+"""Correlation of two thumbnails above which files of one image_id may show the same picture."""
+_FROM = "merged from"
+
+
+def merge_catalogs(catalogs: Sequence[tuple[str, pd.DataFrame]]) -> Indexed:
+    """Concatenate catalogs; images of one image_id, or of byte-identical files, become one row.
+
+    What the first catalog leaves empty is filled from the next that knows it; so is `symmetric` by a label that names
+    the axes.
+
+    Args:
+        catalogs: name and table of each.
+
+    Raises:
+        DataError: rows of one image contradict each other, or files of one image_id show two pictures; all are named.
+    """
+    table = pd.concat([rows.assign(**{_FROM: name}) for name, rows in catalogs], ignore_index=True).fillna("")
+    _refuse(_two_pictures(table))
+    image = _same_content(table)
+    table["symmetry"] = _finest(table["symmetry"], image)
+    _refuse([fault for fact in FACTS for fault in _contradictions(table, image, fact)])
+    merged = table.drop(columns=_FROM).replace("", pd.NA).groupby(image, sort=False).first()
+    merged["image_id"] = merged.index
+    ids = table["image_id"].nunique()
+    notes = {
+        "rows joined by image_id": len(table) - ids,
+        "image_ids joined by content": ids - len(merged),
+    }
+    where = " and ".join(name for name, _ in catalogs)
+    return Indexed(complete_catalog(merged.fillna(""), where), {what: count for what, count in notes.items() if count})
+
+
+def _same_content(table: pd.DataFrame) -> pd.Series:
+    """The image_id that each row goes by: its own, or that of the first row whose file is the same, byte for byte.
+
+    Same files within one catalog stay two rows: which of them is right is for the audit to say.
+    """
+    firsts = table.drop_duplicates("image_id")
+    sizes = firsts["image_path"].map(_size)
+    suspect = firsts[sizes.duplicated(keep=False) & (sizes >= 0)]
+    with ThreadPoolExecutor() as pool:
+        digests = pd.Series(list(pool.map(sha256, map(Path, suspect["image_path"]))), index=suspect.index, dtype=str)
+    first = suspect.groupby(digests)[["image_id", _FROM]].transform("first")
+    joined = first[_FROM] != suspect[_FROM]
+    return table["image_id"].replace(dict(zip(suspect["image_id"][joined], first["image_id"][joined], strict=True)))
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:  # the audit's matter
+        return -1
+
+
+def _two_pictures(table: pd.DataFrame) -> list[str]:
+    """Faults of images whose files are neither the same nor look alike."""
+    paths = table.drop_duplicates(["image_id", "image_path"]).groupby("image_id")["image_path"].agg(list)
+    several = paths[paths.map(len) > 1]
+
+    def look(path: str) -> np.ndarray | None:
+        try:
+            data = read_bytes(Path(path))
+            grey = fingerprint(data, decode_image(data, Path(path))[1]).thumbnail.astype(float)
+        except DataError:  # the audit's matter
+            return None
+        return grey.ravel()
+
+    def differ(files: list[str]) -> bool:
+        first, *others = [grey for grey in map(look, files) if grey is not None] or [np.empty(0)]
+        return any(not _alike(first, other) for other in others)
+
+    with ThreadPoolExecutor() as pool:
+        different = list(pool.map(differ, several))
+    wrong = several[np.array(different, dtype=bool)]
+    return [f"image_id {name} is two pictures, {' and '.join(files)}" for name, files in wrong.items()]
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    one, other = one - one.mean(), other - other.mean()
+    norm = np.linalg.norm(one) * np.linalg.norm(other)
+    return bool(norm == 0 or one @ other / norm > LEAST_LIKENESS)
+
+
+def _finest(symmetry: "pd.Series[str]", image: pd.Series) -> "pd.Series[str]":
+    """Symmetries without those `symmetric` of which another row of the image names the axes."""
+    coarse = symmetry == BinarySymmetry.SYMMETRIC
+    finer = symmetry.where(symmetry.str.contains("-"), "").groupby(image).transform("max") != ""
+    return symmetry.mask(coarse & finer, "")
+
+
+def _contradictions(table: pd.DataFrame, image: pd.Series, fact: str) -> list[str]:
+    known = table[table[fact] != ""]
+    several = known.groupby(image)[fact].transform("nunique") > 1
+    said = known[fact] + " (" + known[_FROM] + ")"
+    return [f"{name} has {fact} {' and '.join(rows)}" for name, rows in said[several].groupby(image)]
+
+
+def _refuse(faults: list[str]) -> None:
+    if faults:
+        raise DataError(f"{listed(faults)}; correct the catalogs or leave one out")

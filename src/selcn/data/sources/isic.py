@@ -1,0 +1,172 @@
+"""The ISIC challenges of 2016 to 2020 and exports of the ISIC archive, told apart by what their tables hold."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from selcn.data.sources.diagnoses import map_diagnosis
+from selcn.data.sources.files import by_name, images, walk
+from selcn.data.sources.indexed import Indexed, make_catalog
+from selcn.errors import DataError, listed
+from selcn.tables import lines, read_table
+
+IMAGE = re.compile(r"ISIC_\d{7}(_downsampled)?")
+MASK = re.compile(r"ISIC_\d{7}_segmentation", re.IGNORECASE)
+KEYS = ("isic_id", "image_name", "image_id", "image")
+ONE_HOT = {
+    "MEL": "melanoma",
+    "NV": "nevus",
+    "BCC": "basal cell carcinoma",
+    "AKIEC": "akiec",
+    "AK": "actinic keratosis",
+    "BKL": "benign keratosis",
+    "DF": "dermatofibroma",
+    "VASC": "vascular lesion",
+    "SCC": "squamous cell carcinoma",
+    "UNK": "unknown",
+}
+ONE_HOT_2017 = {"melanoma": "melanoma", "seborrheic_keratosis": "seborrheic keratosis"}
+NEITHER_2017 = "nevus"
+# Of 2016: benign or malignant, which is no class of the seven.
+BINARY_2016 = {
+    "benign": "benign",
+    "malignant": "malignant",
+    "0.0": "benign",
+    "1.0": "malignant",
+    "0": "benign",
+    "1": "malignant",
+}
+COMMON = {
+    "age_approx": "age",
+    "age_approximate": "age",
+    "anatom_site_general": "site",
+    "anatom_site_general_challenge": "site",
+}
+
+
+def index_isic(paths: Iterable[Path]) -> Indexed:
+    """Any of the ISIC layouts as a catalog; every picture is a row, with what the tables know of it.
+
+    Read are one-hot tables (2017 part 3, 2018 task 3, 2019), the table without header of 2016, tables that carry a
+    column of diagnoses (2020, archive exports), and tables that only add columns (lesion groupings, metadata).
+    A picture `ISIC_0000002_downsampled` is image ISIC_0000002. Lesion masks are `ISIC_0000002_segmentation.png`.
+
+    Args:
+        paths: folders that together hold images, masks and tables.
+
+    Raises:
+        DataError: no ISIC images, rows that are not one-hot or name no ISIC image, or tables that contradict another.
+    """
+    folders = list(paths)
+    files = [file for folder in folders for file in walk(folder)]
+    pictures = images(files)
+    found = by_name(file for file in pictures if IMAGE.fullmatch(file.stem))
+    image_of = {_image_id(name): file for name, file in found.items()}
+    where = ", ".join(map(str, folders))
+    if not image_of:
+        raise DataError(f"{where}: holds no images named ISIC_0000000; give the folders that hold them")
+    mask_of = by_name((file for file in pictures if MASK.fullmatch(file.stem)), masks=True)
+    known, source = _known(file for file in files if file.suffix.lower() == ".csv")
+    rows = known.reindex(sorted(image_of)).fillna("").rename_axis("image_id").reset_index()
+    rows = rows.assign(
+        image_path=[str(image_of[name]) for name in rows["image_id"]],
+        mask_path=[str(mask_of.get(name, "")) for name in rows["image_id"]],
+        source=source,
+    )
+    notes = {"labels without an image": len(set(known.index) - set(image_of))}
+    return Indexed(make_catalog(rows, where), notes)
+
+
+def _known(tables: Iterable[Path]) -> tuple[pd.DataFrame, str]:
+    """What all tables together know, by image_id, and the name of the source."""
+    known, source, faults = pd.DataFrame(), "isic", []
+    for path in tables:
+        rows, said = _read(path)
+        if rows is None:
+            continue
+        source = said or source
+        both = known.index.intersection(rows.index)
+        for column in known.columns.intersection(rows.columns):
+            one, other = known.loc[both, column].fillna(""), rows.loc[both, column]
+            clash = both[(one != other) & (one != "") & (other != "")]
+            faults += [
+                f"{path}: {name} has {column} {rows.loc[name, column]}, but {known.loc[name, column]} elsewhere"
+                for name in clash
+            ]
+        known = known.replace("", pd.NA).combine_first(rows.replace("", pd.NA))
+    if faults:
+        raise DataError(f"{listed(faults)}; give the tables of one data set")
+    return known, source
+
+
+def _read(path: Path) -> tuple[pd.DataFrame | None, str]:
+    """A table by image_id with its diagnosis as published, and what it is of; None where it is of no images."""
+    rows = read_table(path)
+    if len(rows.columns) == 2 and IMAGE.fullmatch(rows.columns[0]):
+        rows = read_table(path, names=["image_id", "diagnosis"])
+        return _keyed(rows.assign(diagnosis=_binary(rows, path)), "image_id", path), "isic-2016"
+    key = next((name for name in KEYS if name in rows.columns), None)
+    if key is None:
+        return None, ""
+    rows = rows.rename(columns={theirs: ours for theirs, ours in COMMON.items() if ours not in rows.columns})
+    hot, hot_2017 = ([name for name in names if name in rows.columns] for names in (ONE_HOT, ONE_HOT_2017))
+    if len(hot) > 2:
+        diagnosis = _one_hot(rows, hot, path)
+        source = "isic-2019" if "SCC" in hot else "isic-2018"
+        return _keyed(rows.drop(columns=hot).assign(diagnosis=diagnosis), key, path), source
+    if len(hot_2017) == len(ONE_HOT_2017):
+        diagnosis = _one_hot(rows, hot_2017, path)
+        return _keyed(rows.drop(columns=hot_2017).assign(diagnosis=diagnosis), key, path), "isic-2017"
+    levels = sorted((name for name in rows.columns if re.fullmatch(r"diagnosis(_[1-5])?", name)), reverse=True)
+    if levels:
+        diagnosis = [_most_specific(cells) for cells in rows[levels].itertuples(index=False)]
+        return _keyed(rows.assign(diagnosis=diagnosis), key, path), "isic-archive" if key == "isic_id" else "isic-2020"
+    return _keyed(rows, key, path), ""
+
+
+def _keyed(rows: pd.DataFrame, key: str, path: Path) -> pd.DataFrame:
+    strange = ~rows[key].map(lambda name: bool(IMAGE.fullmatch(Path(name).stem)))
+    image_id = rows[key].map(lambda name: _image_id(Path(name).stem))
+    doubled = image_id.duplicated()
+    faults = [
+        f"line {line}: {name!r} {'is no ISIC image' if wrong else 'stands twice'}"
+        for line, name, wrong, twice in zip(lines(rows), rows[key], strange, doubled, strict=True)
+        if wrong or twice
+    ]
+    if faults:
+        raise DataError(f"{path}: {listed(faults)}; correct the rows or remove the table")
+    return rows.drop(columns=key).set_index(pd.Index(image_id, name="image_id"))
+
+
+def _binary(rows: pd.DataFrame, path: Path) -> list[str]:
+    wrong = ~rows["diagnosis"].isin(BINARY_2016)
+    _refuse(rows[wrong], path, "is neither benign nor malignant")
+    return list(rows["diagnosis"].map(BINARY_2016))
+
+
+def _one_hot(rows: pd.DataFrame, columns: list[str], path: Path) -> list[str]:
+    numbers = rows[columns].apply(pd.to_numeric, errors="coerce")
+    ones = (numbers == 1).sum(axis=1)
+    neither = NEITHER_2017 if columns == list(ONE_HOT_2017) else None
+    wrong = ~numbers.isin([0, 1]).all(axis=1) | (ones > 1) | ((ones == 0) & (neither is None))
+    _refuse(rows[wrong], path, f"is not one-hot over {', '.join(columns)}")
+    names = {**ONE_HOT, **ONE_HOT_2017}
+    return [names[best] if one else str(neither) for best, one in zip(numbers.idxmax(axis=1), ones, strict=True)]
+
+
+def _refuse(wrong: pd.DataFrame, path: Path, fault: str) -> None:
+    if len(wrong):
+        faults = [f"line {line} ({name})" for line, name in zip(lines(wrong), wrong.iloc[:, 0], strict=True)]
+        raise DataError(f"{path}: {listed(faults)} {fault}; correct the rows")
+
+
+def _most_specific(levels: tuple[str, ...]) -> str:
+    """Of the levels, the deepest first, the first that maps to a class; else the deepest that is known."""
+    known = [text for text in levels if text]
+    return next((text for text in known if map_diagnosis(text)), known[0] if known else "")
+
+
+def _image_id(stem: str) -> str:
+    return stem.removesuffix("_downsampled")

@@ -1,0 +1,72 @@
+"""SymDerm v2's symmetry labels, joined to catalogs that hold the images."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from selcn.data.sources.indexed import Indexed
+from selcn.errors import DataError, listed
+from selcn.labels import BinarySymmetry, Symmetry
+from selcn.tables import lines, read_table
+
+THREE = dict(zip("012", Symmetry.names(), strict=True))
+TWO = dict(zip("01", BinarySymmetry.names(), strict=True))
+
+
+def join_symmetry(table: pd.DataFrame, labels: Sequence[Path]) -> Indexed:
+    """Add symmetry labels to the images they name: 0 asymmetric, 1 about one axis, 2 about two.
+
+    A file without any 2 is one of two classes, in which 1 is symmetric about whatever axes; such a label gives way to
+    one that names them.
+
+    Args:
+        table: a catalog, of all sources together.
+        labels: CSV files with columns ``File, labels_symmetry`` and, for the notes, ``Dataset``.
+
+    Raises:
+        DataError: a file lacks a column, holds another label, contradicts another or the catalog (all rows are named),
+            or none of them names an image of the catalog.
+    """
+    known: dict[str, str] = {}
+    faults: list[str] = []
+    absent: Counter[str] = Counter()
+    held = dict(zip(table["image_id"], table["symmetry"], strict=True))
+    for path in labels:
+        for line, name, label, source in _labels(path):
+            if name not in held:
+                absent[source] += 1
+                continue
+            first = known.get(name, held[name])
+            if first and not _agree(first, label):
+                faults.append(f"{path}: line {line}: {name} is {label}, but {first} elsewhere")
+            known[name] = first if first in Symmetry.names() else label
+    if faults:
+        raise DataError(f"{listed(faults)}; correct one of each")
+    if not known:
+        files = ", ".join(map(str, labels))
+        raise DataError(f"{files}: names none of the catalog's images; give the labels of these images")
+    joined = table.assign(symmetry=table["image_id"].map(held | known))
+    notes = {f"labels of {source or 'no source'} without an image": count for source, count in absent.items()}
+    return Indexed(joined, notes)
+
+
+def _labels(path: Path) -> list[tuple[int, str, str, str]]:
+    """Line, image_id, label and source of each row."""
+    rows = read_table(path, ["File", "labels_symmetry"])
+    names = THREE if (rows["labels_symmetry"] == "2").any() else TWO
+    wrong = rows[~rows["labels_symmetry"].isin(names)]
+    if len(wrong):
+        faults = [
+            f"line {line}: label {label!r}" for line, label in zip(lines(wrong), wrong["labels_symmetry"], strict=True)
+        ]
+        raise DataError(f"{path}: {listed(faults)} is none of {', '.join(THREE)}; correct it")
+    image_ids = [PurePosixPath(file.replace("\\", "/")).stem for file in rows["File"]]
+    sources = list(rows["Dataset"]) if "Dataset" in rows else [""] * len(rows)
+    return list(zip(lines(rows), image_ids, rows["labels_symmetry"].map(names), sources, strict=True))
+
+
+def _agree(one: str, other: str) -> bool:
+    symmetric = BinarySymmetry.SYMMETRIC
+    return one == other or (symmetric in (one, other) and Symmetry.ASYMMETRIC not in (one, other))

@@ -1,0 +1,89 @@
+"""`selcn index` as a user types it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from selcn.data.catalog import read_catalog
+from selcn.data.images import write_image
+
+Selcn = Callable[..., int]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    generator = np.random.default_rng(0)
+    for name in ("mel/a.png", "mel/b.png", "nv/c.png", "scc/d.png"):
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, generator.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    return tmp_path / "pictures"
+
+
+def test_a_folder_symmetry_labels_and_a_merge(
+    pictures: Path, tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, labelled, both = (tmp_path / f"{name}.csv" for name in ("one", "labelled", "both"))
+    assert selcn("index", "folder", pictures, "--out", one) == 0
+    said = capsys.readouterr().out
+    assert "4 images, 0 with a mask, 3 with a diagnosis, 0 with a symmetry" in said
+    assert "left out of training of the diagnosis, being none of the seven: 1 scc" in said
+    labels = tmp_path / "labels.csv"
+    labels.write_text("File,Mask,Dataset,labels_symmetry\na.png,,S,2\nb.png,,S,0\nz.png,,edra,1\n")
+    assert selcn("index", "symderm", labels, one, "--out", labelled, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "catalog": str(labelled),
+        "images": 4,
+        "mask": 0,
+        "diagnosis": 3,
+        "symmetry": 2,
+        "unmapped": {"scc": 1},
+        "notes": {"labels of edra without an image": 1},
+    }
+    assert selcn("index", "merge", one, labelled, "--out", both) == 0
+    assert "rows joined by image_id: 4" in capsys.readouterr().out
+    assert read_catalog(both)["symmetry"].tolist() == ["two-axes", "asymmetric", "", ""]
+
+
+def test_a_table_with_columns_of_its_own(
+    pictures: Path, tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("pic;dx\na.png;nevus\nd.png;melanoma\n")
+    command = ["index", "folder", pictures, "--labels", tmp_path / "t.csv", "--out", tmp_path / "c.csv"]
+    assert selcn(*command, "--column", "image_id=pic", "--column", "diagnosis=dx") == 0
+    assert "2 images, 0 with a mask, 2 with a diagnosis" in capsys.readouterr().out
+    assert read_catalog(tmp_path / "c.csv")["diagnosis"].tolist() == ["nv", "mel"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["folder", "absent"], "absent: no such file or folder"),
+        (["folder", ".", "."], "give one folder"),
+        (["folder", ".", "--column", "diagnosis=dx"], "give it as --labels"),
+        (["folder", ".", "--labels", "t.csv", "--column", "dx"], "--column dx: write the catalog's name"),
+        (["ph2", ".", "--masks", "m"], "--masks: goes with `selcn index folder` only"),
+        (["isic", ".", "--symmetry", "s.csv"], "--symmetry: goes with `selcn index ham10000` only"),
+        (["isic", "."], "holds no images named ISIC_0000000"),
+        (["merge", "absent.csv"], "absent.csv: cannot be read"),
+        (["symderm", "t.csv"], "give a label CSV and the catalogs"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    selcn: Selcn,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("image_id,image_path\na,a.png\n")
+    assert selcn("index", *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]

@@ -1,0 +1,87 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from selcn.data.sources import Indexed, index_folder
+from selcn.errors import ConfigError, DataError
+
+Picture = Callable[..., Path]
+
+
+def test_a_folder_a_class_and_its_masks(tmp_path: Path, picture: Picture) -> None:
+    picture(tmp_path / "data" / "MEL" / "a.jpg")
+    picture(tmp_path / "data" / "nv" / "b.PNG")
+    picture(tmp_path / "masks" / "a_mask.png")
+    table = index_folder(tmp_path / "data", masks=tmp_path / "masks").table
+    assert table["diagnosis"].tolist() == ["mel", "nv"]
+    assert table["mask_path"].tolist() == [str(tmp_path / "masks" / "a_mask.png"), ""]
+
+
+def test_an_unmapped_class_is_kept_by_its_name_and_a_doubled_picture_refused(tmp_path: Path, picture: Picture) -> None:
+    picture(tmp_path / "Seborrheic_Keratosis" / "a.jpg")
+    picture(tmp_path / "Squamous cell carcinoma" / "b.jpg")
+    indexed = index_folder(tmp_path)
+    assert indexed.table["diagnosis"].tolist() == ["bkl", ""]
+    assert indexed.table["published_diagnosis"].tolist() == ["Seborrheic_Keratosis", "Squamous cell carcinoma"]
+    assert indexed.unmapped() == {"Squamous cell carcinoma": 1}
+    picture(tmp_path / "nv" / "a.jpg")
+    with pytest.raises(DataError, match=r"Keratosis/a\.jpg and .*nv/a\.jpg have one name"):
+        index_folder(tmp_path)
+
+
+def test_hidden_files_are_no_images_and_masks_must_match(tmp_path: Path, picture: Picture) -> None:
+    picture(tmp_path / "data" / "a.jpg")
+    picture(tmp_path / "data" / "._a.jpg")
+    picture(tmp_path / "masks" / "b_mask.png")
+    assert index_folder(tmp_path / "data").table["image_id"].tolist() == ["a"]
+    with pytest.raises(DataError, match="no mask is named after an image"):
+        index_folder(tmp_path / "data", masks=tmp_path / "masks")
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, picture: Picture) -> Path:
+    """Pictures whose names are numbers, paths and words, and a table that calls its columns otherwise."""
+    for name in ("7.png", "ä b/8.jpg", "deep/er/x.png", "spare.png"):
+        picture(tmp_path / "data" / name)
+    picture(tmp_path / "masks" / "8_mask.png")
+    return tmp_path
+
+
+def index_labelled(folder: Path, text: str, **columns: str) -> Indexed:
+    (folder / "labels.csv").write_text(text)
+    return index_folder(folder / "data", masks=folder / "masks", labels=folder / "labels.csv", columns=columns)
+
+
+def test_a_table_names_pictures_by_number_name_or_path(labelled: Path) -> None:
+    text = "pic;dx;case;age\n7.0;Nevus;1.0;NaN\n8.0;melanoma;1.0;40\n"
+    indexed = index_labelled(labelled, text, image_id="pic", diagnosis="dx", lesion_id="case")
+    assert indexed.table["image_id"].tolist() == ["7", "8"]
+    assert indexed.table["diagnosis"].tolist() == ["nv", "mel"]
+    assert indexed.table["lesion_id"].tolist() == ["1", "1"]
+    assert indexed.table["age"].tolist() == ["NaN", "40"]
+    assert [Path(mask).name for mask in indexed.table["mask_path"]] == ["", "8_mask.png"]
+    assert indexed.notes == {"images that the table does not name": 2}
+    by_path = index_labelled(labelled, "file,symmetry\nä b\\8.jpg,one-axis\n./deep/er/x.png,\n", image_path="file")
+    assert by_path.table["image_id"].tolist() == ["8", "x"]
+    assert by_path.table["symmetry"].tolist() == ["one-axis", ""]
+
+
+def test_rows_without_a_picture_are_all_named(labelled: Path, picture: Picture) -> None:
+    picture(labelled / "data" / "other" / "x.png")
+    with pytest.raises(DataError) as caught:
+        index_labelled(labelled, "image_id,diagnosis\n7,nv\n9,nv\nx,mel\n10,df\n")
+    for fault in ("line 3: no image is named '9'", "line 4: 2 images are named x", "line 5: no image is named '10'"):
+        assert fault in str(caught.value)
+
+
+def test_columns_that_are_not_there_are_named(labelled: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--column: .*labels\.csv has no column dx; it holds image_id, diagnosis"):
+        index_labelled(labelled, "image_id,diagnosis\n7,nv\n", diagnosis="dx")
+    with pytest.raises(DataError, match="no column image_id or image_path; name one with --column image_id=THEIRS"):
+        index_labelled(labelled, "name,diagnosis\n7,nv\n")
+
+
+def test_a_masks_own_column_wins(labelled: Path) -> None:
+    table = index_labelled(labelled, "image_id,mask_path\n8,masks/other.png\n7,\n").table
+    assert table["mask_path"].tolist() == [str(labelled / "data" / "masks" / "other.png"), ""]
