@@ -113,7 +113,7 @@ def test_a_path_that_cannot_be_written_is_one_line(
     assert not list(tmp_path.glob(".partial*"))
 
 
-COMMANDS = ["phantom", "index", "split", "prepare", "train", "run", "evaluate", "predict", "report"]
+COMMANDS = ["phantom", "index", "audit", "split", "prepare", "train", "run", "evaluate", "predict", "report"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

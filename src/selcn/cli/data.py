@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-from selcn.cli.options import Jobs, Json, Out, parse_size, progress, resumable
+from selcn.cli.options import CatalogPath, Jobs, Json, Out, parse_size, progress, resumable
 from selcn.errors import ConfigError
 from selcn.labels import Protocol
-
-CatalogPath = Annotated[Path, typer.Argument(help="A catalog made by `selcn index`.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:

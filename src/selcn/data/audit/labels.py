@@ -1,0 +1,47 @@
+"""What the catalog's labels say against each other, and duplicates against labels."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from selcn.data.audit.findings import Finding
+from selcn.data.duplicates import Duplicate
+from selcn.data.sources.indexed import PUBLISHED
+
+CONFLICTS = {"diagnosis": "label-conflict", "patient_id": "patient-conflict", "symmetry": "symmetry-conflict"}
+
+
+def label_findings(table: pd.DataFrame) -> list[Finding]:
+    """Lesions whose images contradict each other, and images without a diagnosis."""
+    found = []
+    lesions = table[table["lesion_id"] != ""]
+    for column, kind in CONFLICTS.items():
+        known = lesions[lesions[column] != ""]
+        several = known.groupby("lesion_id")[column].transform("nunique") > 1
+        for lesion, rows in known[several].groupby("lesion_id", sort=False):
+            # Of a lesion with a conflict no label can be trusted, so all of its images are named.
+            images = tuple(lesions.loc[lesions["lesion_id"] == lesion, "image_id"])
+            found.append(Finding(kind, images, f"lesion {lesion}: {' and '.join(sorted(rows[column].unique()))}"))
+    unknown = table[table["diagnosis"] == ""]
+    published = unknown[PUBLISHED] if PUBLISHED in table.columns else unknown["diagnosis"]
+    return found + [
+        Finding("no-diagnosis", (image,), name) for image, name in zip(unknown["image_id"], published, strict=True)
+    ]
+
+
+def duplicate_findings(table: pd.DataFrame, duplicates: Iterable[Duplicate]) -> list[Finding]:
+    """Duplicates by what their labels say: of other diagnoses, of other lesions, or of one lesion."""
+    rows = table.set_index("image_id")[["lesion_id", "diagnosis"]]
+    found = []
+    for pair in duplicates:
+        one, other = rows.loc[pair.first], rows.loc[pair.second]
+        how = "same file" if pair.exact else f"similarity {pair.similarity:.3f}, {pair.turn}"
+        if one["diagnosis"] and other["diagnosis"] and one["diagnosis"] != other["diagnosis"]:
+            kind, detail = "duplicate-conflict", f"{one['diagnosis']} and {other['diagnosis']}; {how}"
+        elif one["lesion_id"] and one["lesion_id"] == other["lesion_id"]:
+            kind, detail = "duplicate-inside", f"lesion {one['lesion_id']}; {how}"
+        else:
+            kind = "duplicate-exact" if pair.exact else "duplicate-near"
+            detail = f"lesions {one['lesion_id'] or 'unknown'} and {other['lesion_id'] or 'unknown'}; {how}"
+        found.append(Finding(kind, (pair.first, pair.second), detail))
+    return found
