@@ -69,6 +69,13 @@ def test_one_name_of_two_pictures_is_refused(tmp_path: Path) -> None:
         merge_catalogs(catalogs)
 
 
+def test_files_that_differ_are_compared_and_the_comparison_is_told(tmp_path: Path) -> None:
+    rows = [catalog({"image_id": "a", "image_path": picture(tmp_path / name, 1)}) for name in ("1.png", "2.png")]
+    told: list[tuple[int, int]] = []
+    merged = merge_catalogs([("x", rows[0]), ("y", rows[1])], on_progress=lambda *now: told.append(now))
+    assert (len(merged.table), told) == (1, [(1, 1)])
+
+
 def test_missing_files_are_left_to_the_audit(tmp_path: Path) -> None:
     rows = [catalog({"image_id": "a", "image_path": str(tmp_path / f"{n}.png")}) for n in range(2)]
     assert len(merge_catalogs([("x", rows[0]), ("y", rows[1])]).table) == 1

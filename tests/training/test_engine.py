@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from selcn.config import AugmentSection, SymmetrySection
+from selcn.data.building import build_store
 from selcn.data.datasets import Batch
-from selcn.data.store import build_store
 from selcn.errors import RunError
 from selcn.labels import Masking, Symmetry
 from selcn.training.engine import WEIGHTS, augment, fit

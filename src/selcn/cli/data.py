@@ -105,8 +105,8 @@ def prepare(
 
     Example: `selcn prepare catalog.csv --size 256x192 --out store`
     """
+    from selcn.data.building import build_store
     from selcn.data.catalog import read_catalog
-    from selcn.data.store import build_store
 
     table = read_catalog(catalog)
     with resumable(), progress("preparing") as move:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Json, Out
+from selcn.cli.options import Json, Out, progress
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from selcn.data.sources import Indexed
 
 
@@ -34,7 +36,9 @@ def index(
     source: Annotated[Source, typer.Argument(help="The data set's layout.", show_default=False)],
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Its folders; symderm: label CSVs, then catalogs; merge: catalogs.", show_default=False),
+        typer.Argument(
+            help="Its folders or files; symderm: label CSVs, catalogs; merge: catalogs.", show_default=False
+        ),
     ],
     out: Out = Path("catalog.csv"),
     masks: Annotated[Path | None, typer.Option("--masks", help="folder: where the masks lie.")] = None,
@@ -77,7 +81,6 @@ def _index(
 ) -> "Indexed":
     from selcn.data import sources
     from selcn.data.catalog import read_catalog
-    from selcn.data.merge import merge_catalogs
 
     match source:
         case Source.HAM10000:
@@ -97,11 +100,18 @@ def _index(
             catalogs = [(str(path), read_catalog(path)) for path in paths if path not in tables]
             if not tables or not catalogs:
                 raise ConfigError("index symderm: give a label CSV and the catalogs that hold its images")
-            merged = merge_catalogs(catalogs)
+            merged = _merged(catalogs)
             joined = sources.join_symmetry(merged.table, tables)
             return sources.Indexed(joined.table, merged.notes | joined.notes)
         case Source.MERGE:
-            return merge_catalogs([(str(path), read_catalog(path)) for path in paths])
+            return _merged([(str(path), read_catalog(path)) for path in paths])
+
+
+def _merged(catalogs: "list[tuple[str, pd.DataFrame]]") -> "Indexed":
+    from selcn.data.merge import merge_catalogs
+
+    with progress("comparing pictures") as move:
+        return merge_catalogs(catalogs, on_progress=move)
 
 
 def _is_labels(path: Path) -> bool:

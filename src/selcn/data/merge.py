@@ -1,6 +1,7 @@
 """Several catalogs -> one; an image that stands in several of them is one row."""
 
-from collections.abc import Sequence
+import filecmp
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +22,9 @@ LEAST_LIKENESS = 0.9
 _FROM = "merged from"
 
 
-def merge_catalogs(catalogs: Sequence[tuple[str, pd.DataFrame]]) -> Indexed:
+def merge_catalogs(
+    catalogs: Sequence[tuple[str, pd.DataFrame]], *, on_progress: Callable[[int, int], None] | None = None
+) -> Indexed:
     """Concatenate catalogs; images of one image_id, or of byte-identical files, become one row.
 
     What the first catalog leaves empty is filled from the next that knows it; so is `symmetric` by a label that names
@@ -29,12 +32,13 @@ def merge_catalogs(catalogs: Sequence[tuple[str, pd.DataFrame]]) -> Indexed:
 
     Args:
         catalogs: name and table of each.
+        on_progress: called with images compared, and images that stand in several catalogs with different files.
 
     Raises:
         DataError: rows of one image contradict each other, or files of one image_id show two pictures; all are named.
     """
     table = pd.concat([rows.assign(**{_FROM: name}) for name, rows in catalogs], ignore_index=True).fillna("")
-    _refuse(_two_pictures(table))
+    _refuse(_two_pictures(table, on_progress or (lambda _done, _total: None)))
     image = _same_content(table)
     table["symmetry"] = _finest(table["symmetry"], image)
     _refuse([fault for fact in FACTS for fault in _contradictions(table, image, fact)])
@@ -71,27 +75,37 @@ def _size(path: str) -> int:
         return -1
 
 
-def _two_pictures(table: pd.DataFrame) -> list[str]:
+def _two_pictures(table: pd.DataFrame, on_progress: Callable[[int, int], None]) -> list[str]:
     """Faults of images whose files are neither the same nor look alike."""
     paths = table.drop_duplicates(["image_id", "image_path"]).groupby("image_id")["image_path"].agg(list)
     several = paths[paths.map(len) > 1]
 
-    def look(path: str) -> np.ndarray | None:
-        try:
-            data = read_bytes(Path(path))
-            grey = fingerprint(data, decode_image(data, Path(path))[1]).thumbnail.astype(float)
-        except DataError:  # the audit's matter
-            return None
-        return grey.ravel()
-
-    def differ(files: list[str]) -> bool:
-        first, *others = [grey for grey in map(look, files) if grey is not None] or [np.empty(0)]
-        return any(not _alike(first, other) for other in others)
-
+    different = []
     with ThreadPoolExecutor() as pool:
-        different = list(pool.map(differ, several))
+        for done, differs in enumerate(pool.map(_differ, several), start=1):
+            different.append(differs)
+            on_progress(done, len(several))
     wrong = several[np.array(different, dtype=bool)]
     return [f"image_id {name} is two pictures, {' and '.join(files)}" for name, files in wrong.items()]
+
+
+def _differ(files: list[str]) -> bool:
+    """Whether any of the files shows another picture than the first; one that cannot be read is the audit's matter."""
+    try:
+        if all(filecmp.cmp(files[0], file, shallow=False) for file in files[1:]):
+            return False
+    except OSError:
+        pass
+    first, *others = [grey for grey in map(_look, files) if grey is not None] or [np.empty(0)]
+    return any(not _alike(first, other) for other in others)
+
+
+def _look(path: str) -> np.ndarray | None:
+    try:
+        data = read_bytes(Path(path))
+        return fingerprint(data, decode_image(data, Path(path))[1]).thumbnail.astype(float).ravel()
+    except DataError:
+        return None
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:

@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 
 from selcn.config import CatalogSource, Ham10000Source, PhantomSource, RunConfig
+from selcn.data.building import build_store
 from selcn.data.catalog import catalog_hash, read_catalog, write_catalog
 from selcn.data.phantom import write_phantom
 from selcn.data.protocols import make_split
 from selcn.data.sources import index_ham10000
 from selcn.data.splits import Split, leaking_images, read_split, write_split
-from selcn.data.store import Store, build_store, open_store, verify_store
+from selcn.data.store import Store, open_store, verify_store
 from selcn.data.subset import draw_lesions
 from selcn.errors import ConfigError, RunError
 from selcn.evaluation.predictions import TEST

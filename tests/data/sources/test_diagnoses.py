@@ -28,6 +28,8 @@ from selcn.labels import Diagnosis
         ("squamous cell carcinoma", ""),
         ("Squamous cell carcinoma, Invasive", ""),
         ("Melanoma metastasis", ""),
+        ("Melanoma, metastatic", ""),
+        ("Nevus, sebaceous", ""),
         ("lentigo NOS", ""),
         ("Atypical melanocytic neoplasm", ""),
         ("malignant", ""),

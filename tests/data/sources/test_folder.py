@@ -25,9 +25,30 @@ def test_an_unmapped_class_is_kept_by_its_name_and_a_doubled_picture_refused(tmp
     assert indexed.table["diagnosis"].tolist() == ["bkl", ""]
     assert indexed.table["published_diagnosis"].tolist() == ["Seborrheic_Keratosis", "Squamous cell carcinoma"]
     assert indexed.unmapped() == {"Squamous cell carcinoma": 1}
-    picture(tmp_path / "nv" / "a.jpg")
+    picture(tmp_path / "nv" / "a.jpg", 7)
     with pytest.raises(DataError, match=r"Keratosis/a\.jpg and .*nv/a\.jpg have one name"):
         index_folder(tmp_path)
+
+
+def test_one_picture_in_two_classes_is_refused_and_twice_in_one_class_counted_once(
+    tmp_path: Path, picture: Picture
+) -> None:
+    picture(tmp_path / "nv" / "a.jpg")
+    picture(tmp_path / "nv" / "again" / "a.jpg")
+    assert index_folder(tmp_path).table["image_id"].tolist() == ["a"]
+    picture(tmp_path / "mel" / "a.jpg")
+    with pytest.raises(DataError, match=r"mel/a\.jpg and .*nv/a\.jpg are one picture in two folders"):
+        index_folder(tmp_path)
+
+
+@pytest.mark.parametrize(("folder", "name"), [("masks", "a.png"), ("masks", "a_mask.png"), (".", "a_mask.png")])
+def test_masks_below_or_among_the_images_are_no_images(
+    tmp_path: Path, picture: Picture, folder: str, name: str
+) -> None:
+    picture(tmp_path / "a.png")
+    mask = picture(tmp_path / folder / name, 255)
+    table = index_folder(tmp_path, masks=tmp_path / folder).table
+    assert table[["image_id", "mask_path"]].to_numpy().tolist() == [["a", str(mask)]]
 
 
 def test_hidden_files_are_no_images_and_masks_must_match(tmp_path: Path, picture: Picture) -> None:
@@ -85,3 +106,22 @@ def test_columns_that_are_not_there_are_named(labelled: Path) -> None:
 def test_a_masks_own_column_wins(labelled: Path) -> None:
     table = index_labelled(labelled, "image_id,mask_path\n8,masks/other.png\n7,\n").table
     assert table["mask_path"].tolist() == [str(labelled / "data" / "masks" / "other.png"), ""]
+
+
+def test_an_exact_path_wins_and_an_id_loses_its_suffix(labelled: Path, picture: Picture) -> None:
+    picture(labelled / "data" / "x.png")
+    table = index_labelled(labelled, "image_id,diagnosis\nx.png,nv\ndeep/er/x.png,mel\n7,df\n").table
+    assert table["image_id"].tolist() == ["x", "deep/er/x", "7"]
+    names = [Path(file).relative_to(labelled / "data").as_posix() for file in table["image_path"]]
+    assert names == ["x.png", "deep/er/x.png", "7.png"]
+
+
+def test_rows_of_one_picture_are_named(labelled: Path) -> None:
+    with pytest.raises(DataError, match=r"line 3: 8\.jpg is the image of another row too"):
+        index_labelled(labelled, "image_id,image_path\na,ä b/8.jpg\nb,8.jpg\n")
+
+
+def test_what_tools_write_for_an_unknown_diagnosis_is_none(labelled: Path) -> None:
+    indexed = index_labelled(labelled, "image_id,diagnosis\n7,NaN\n8,none\n")
+    assert indexed.table["diagnosis"].tolist() == ["", ""]
+    assert indexed.unmapped() == {}

@@ -56,6 +56,21 @@ def test_wrong_symmetry_labels_are_refused(ham10000: Path, text: str, message: s
         index_ham10000([ham10000], symmetry=ham10000 / "symderm.csv")
 
 
+@pytest.mark.parametrize(("name", "tab"), [("HAM10000_metadata", ","), ("HAM10000_metadata.tab", "\t")])
+def test_the_metadata_table_is_known_under_the_names_it_is_handed_out_with(ham10000: Path, name: str, tab: str) -> None:
+    text = (ham10000 / "HAM10000_metadata.csv").read_text()
+    (ham10000 / "HAM10000_metadata.csv").unlink()
+    (ham10000 / name).write_text(text.replace(",", tab))
+    pictures = [folder for folder in ham10000.iterdir() if folder.is_dir()]
+    assert index_ham10000([*pictures, ham10000 / name]).table["diagnosis"].tolist() == ["mel", "nv"]
+
+
+def test_rows_without_an_image_id_are_named(ham10000: Path) -> None:
+    (ham10000 / "HAM10000_metadata.csv").write_text("lesion_id,image_id,dx\nL,ISIC_1,nv\nL,,mel\n")
+    with pytest.raises(DataError, match="line 3: image_id is empty"):
+        index_ham10000([ham10000])
+
+
 def test_what_the_table_does_not_name_is_counted(ham10000: Path, picture: Picture) -> None:
     picture(ham10000 / "HAM10000_images_part_1" / "ISIC_3.jpg")
     assert index_ham10000([ham10000]).notes == {"images that the table does not name": 1}

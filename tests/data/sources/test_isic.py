@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from selcn.data.catalog import write_catalog
 from selcn.data.sources import Indexed, index_isic
 from selcn.errors import DataError
 from selcn.labels import Diagnosis
@@ -165,6 +166,26 @@ def test_tables_that_contradict_each_other_are_refused(tmp_path: Path, picture: 
             a="isic_id,diagnosis\nISIC_0000001,melanoma\n",
             b="isic_id,diagnosis\nISIC_0000001,nevus\n",
         )
+
+
+def test_a_catalog_written_into_the_folder_is_no_table_of_it(tmp_path: Path, picture: Picture) -> None:
+    first = tree(tmp_path, picture, ["ISIC_0000001.jpg"], truth="isic_id,diagnosis\nISIC_0000001,nevus\n")
+    write_catalog(first.table, tmp_path / "catalog.csv")
+    assert index_isic([tmp_path]).table.equals(first.table)
+
+
+def test_tables_may_be_given_beside_folders_and_copied_folders_count_once(tmp_path: Path, picture: Picture) -> None:
+    picture(tmp_path / "Part1" / "ISIC_0000001.jpg")
+    picture(tmp_path / "Part3" / "ISIC_0000001.jpg")
+    (tmp_path / "t.csv").write_text("ISIC_0000001,malignant\n")
+    table = index_isic([tmp_path / "Part1", tmp_path / "Part3", tmp_path / "t.csv"]).table
+    assert table["published_diagnosis"].tolist() == ["malignant"]
+
+
+def test_a_smaller_copy_beside_its_original_is_refused(tmp_path: Path, picture: Picture) -> None:
+    picture(tmp_path / "ISIC_0000002.jpg", 7)
+    with pytest.raises(DataError, match=r"ISIC_0000002\.jpg and .*ISIC_0000002_downsampled\.jpg have one name"):
+        tree(tmp_path, picture, ["ISIC_0000002_downsampled.jpg"])
 
 
 def test_a_folder_without_isic_images_is_refused(tmp_path: Path, picture: Picture) -> None:

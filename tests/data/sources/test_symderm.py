@@ -57,6 +57,15 @@ def test_labels_without_an_image_are_counted_by_their_source(tmp_path: Path) -> 
     assert notes == {"labels of edra without an image": 2, "labels of no source without an image": 1}
 
 
+def test_several_files_count_a_missing_image_once_and_may_not_contradict_each_other_on_it(tmp_path: Path) -> None:
+    whole = labels(tmp_path, "a.jpg,,edra,2\nx.jpg,,edra,1\n", "whole.csv")
+    part = labels(tmp_path, "x.jpg,,edra,1\n", "part.csv")
+    assert join_symmetry(catalog(a=""), [whole, part]).notes == {"labels of edra without an image": 1}
+    wrong = labels(tmp_path, "x.jpg,,edra,0\n", "wrong.csv")
+    with pytest.raises(DataError, match=r"wrong\.csv: line 2: x is asymmetric, but one-axis elsewhere"):
+        join_symmetry(catalog(a=""), [whole, wrong])
+
+
 def test_all_wrong_labels_are_named(tmp_path: Path) -> None:
     path = labels(tmp_path, "a.jpg,,S,3\nb.jpg,,S,2\nc.jpg,,S,\n")
     with pytest.raises(DataError, match=r"line 2: label '3' \| line 4: label '' is none of 0, 1, 2; correct it"):

@@ -87,6 +87,7 @@ _NAMES = {
     ),
     Diagnosis.DF: ("dermatofibroma",),
 }
+_OTHER = re.compile(r"\b(metasta|sebace|epidermal|comedo|anemic|lipomat|connective)")
 _CLASS_OF = {name: diagnosis.value for diagnosis, names in _NAMES.items() for name in (diagnosis.value, *names)}
 
 
@@ -94,10 +95,11 @@ def map_diagnosis(published: str) -> str:
     """Name of the class that a published diagnosis belongs to, or "" where it belongs to none.
 
     Case, blanks, underscores, hyphens and apostrophes do not matter; a specification behind a comma, as in
-    `Nevus, NOS, Compound`, is left out where the whole is not known.
+    `Nevus, NOS, Compound`, is left out where the whole is not known, unless it makes another thing of it, as in
+    `Melanoma, metastatic` and `Nevus, sebaceous`.
     """
     whole, head = (_normal(text) for text in (published, published.partition(",")[0]))
-    return _CLASS_OF.get(whole) or _CLASS_OF.get(head, "")
+    return _CLASS_OF.get(whole) or ("" if _OTHER.search(whole) else _CLASS_OF.get(head, ""))
 
 
 def map_diagnoses(published: "pd.Series[str]") -> "pd.Series[str]":

@@ -1,8 +1,10 @@
 """Finding pictures, masks and tables below folders."""
 
+import filecmp
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from selcn.errors import DataError, listed
 
@@ -14,11 +16,21 @@ def walk(folder: Path) -> list[Path]:
     """All files below a folder, sorted, through symbolic links too but never in a circle; hidden ones left out.
 
     Raises:
-        DataError: no such folder.
+        DataError: no such folder, or one that cannot be read.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such file or folder; check the path")
+        remedy = "is a file; give its folder" if folder.exists() else "no such file or folder; check the path"
+        raise DataError(f"{folder}: {remedy}")
     return sorted(_walked(folder))
+
+
+def walk_all(paths: Iterable[Path]) -> list[Path]:
+    """The files among ``paths`` and those below its folders, each once, in order.
+
+    Raises:
+        DataError: a path does not exist, or a folder cannot be read.
+    """
+    return list(dict.fromkeys(file for path in paths for file in ([path] if path.is_file() else walk(path))))
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -52,18 +64,31 @@ def is_mask(path: Path) -> bool:
     return path.stem.lower().endswith(MASK_ENDINGS)
 
 
-def by_name(files: Iterable[Path], *, masks: bool = False) -> dict[str, Path]:
-    """Files by the name of their image: their stem, without its ending where they are masks.
+def by_name(files: Iterable[Path], *, ending: str = "") -> dict[str, Path]:
+    """Files by the name of their image: their stem, without ``ending``.
 
     Raises:
-        DataError: files in several folders have one name; all are listed. Links to one file count once.
+        DataError: different files have one name; all are listed. Links to a file, and copies of it as in sets that come
+            with a folder twice, count once.
     """
+    return _by(files, lambda file: file.stem.removesuffix(ending))
+
+
+def masks_by_name(files: Iterable[Path]) -> dict[str, Path]:
+    """Masks by the name of their image: their stem, without its ending where they have one.
+
+    Raises:
+        DataError: different files have one name, as for `by_name`.
+    """
+    return _by(files, lambda file: file.stem.rpartition("_")[0] if is_mask(file) else file.stem)
+
+
+def _by(files: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     faults = []
     for file in files:
-        name = file.stem.rpartition("_")[0] if masks and is_mask(file) else file.stem
-        first = found.setdefault(name, file)
-        if first is not file and not first.samefile(file):
+        first = found.setdefault(name_of(file), file)
+        if first is not file and not filecmp.cmp(first, file, shallow=False):
             faults.append(f"{first} and {file} have one name")
     if faults:
         raise DataError(f"{listed(faults)}; rename or remove one of each")
@@ -72,7 +97,7 @@ def by_name(files: Iterable[Path], *, masks: bool = False) -> dict[str, Path]:
 
 def _walked(folder: Path) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
         state = Path(root).stat()
         if (state.st_dev, state.st_ino) in seen:  # a link to a folder above or beside
             folders.clear()
@@ -81,3 +106,7 @@ def _walked(folder: Path) -> Iterator[Path]:
         # Names with a leading dot are what systems and editors leave beside pictures.
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
         yield from (path for name in names if not name.startswith(".") and (path := Path(root, name)).is_file())
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from None

@@ -3,42 +3,45 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from selcn.data.sources.files import by_name, images, is_mask, walk
+from selcn.data.sources.files import by_name, images, is_mask, masks_by_name, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.data.sources.symderm import join_symmetry
 from selcn.errors import DataError
-from selcn.tables import read_table
+from selcn.tables import lines, read_table
+
+TABLES = ("", ".csv", ".tab")
+"""Suffixes of the metadata table; the archive that publishes it hands it out under each of them."""
 
 
 def index_ham10000(paths: Iterable[Path], *, symmetry: Path | None = None) -> Indexed:
     """HAM10000 as a catalog: its metadata table, images and masks found below ``paths``.
 
     Args:
-        paths: folders that together hold the images, the masks (optional) and one metadata CSV.
+        paths: folders and files that together hold the images, the masks (optional) and one metadata CSV.
         symmetry: SymDerm's label CSV, joined by image.
 
     Raises:
         DataError: no or several metadata tables, a column is missing, or images are missing.
     """
     folders = list(paths)
-    files = [file for folder in folders for file in walk(folder)]
-    tables = [file for file in files if "metadata" in file.name.lower() and file.suffix.lower() in ("", ".csv")]
+    files = walk_all(folders)
+    tables = [file for file in files if "metadata" in file.name.lower() and file.suffix.lower() in TABLES]
     if len(tables) != 1:
         raise DataError(
             f"{', '.join(map(str, folders))}: {len(tables)} metadata tables found; one *metadata*.csv is needed"
         )
     metadata = read_table(tables[0], ["image_id", "lesion_id", "dx"])
     pictures = images(files)
-    mask_of = by_name(filter(is_mask, pictures), masks=True)
+    mask_of = masks_by_name(filter(is_mask, pictures))
     image_of = by_name(file for file in pictures if not is_mask(file))
-    absent = metadata.loc[~metadata["image_id"].isin(image_of), "image_id"]
+    absent = metadata[~metadata["image_id"].isin([*image_of, ""])]
     if len(absent):
+        first = f"{absent['image_id'].iloc[0]} of line {lines(absent)[0]}"
         raise DataError(
-            f"{tables[0]}: {len(absent)} images are not below the folders given, the first {absent.iloc[0]}; "
-            "add their folder"
+            f"{tables[0]}: {len(absent)} images are not below the folders given, the first {first}; add their folder"
         )
     rows = metadata.rename(columns={"dx": "diagnosis", "localization": "site"}).assign(
-        image_path=metadata["image_id"].map(image_of).astype(str),
+        image_path=[str(image_of.get(name, "")) for name in metadata["image_id"]],
         mask_path=[str(mask_of.get(name, "")) for name in metadata["image_id"]],
         source="ham10000",
     )

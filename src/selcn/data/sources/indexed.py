@@ -7,6 +7,7 @@ import pandas as pd
 
 from selcn.data.catalog import complete_catalog
 from selcn.data.sources.diagnoses import map_diagnoses
+from selcn.tables import without_placeholders
 
 PUBLISHED = "published_diagnosis"
 """Extra column: a diagnosis as its source wrote it, where that is no name of the seven classes."""
@@ -34,7 +35,7 @@ class Indexed(NamedTuple):
 def make_catalog(rows: pd.DataFrame, where: str) -> pd.DataFrame:
     """A validated catalog of rows whose ``diagnosis`` is as published: mapped to the seven classes, the rest kept."""
     if "diagnosis" in rows.columns:
-        published = rows["diagnosis"].fillna("").astype(str).str.strip()
+        published = without_placeholders(rows["diagnosis"].fillna("").astype(str).str.strip())
         mapped = map_diagnoses(published)
         rows = rows.assign(diagnosis=mapped)
         if (published != mapped).any():

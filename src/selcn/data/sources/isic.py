@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from selcn.data.sources.diagnoses import map_diagnosis
-from selcn.data.sources.files import by_name, images, walk
+from selcn.data.sources.files import by_name, images, masks_by_name, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.errors import DataError, listed
 from selcn.tables import lines, read_table
 
-IMAGE = re.compile(r"ISIC_\d{7}(_downsampled)?")
+SMALLER = "_downsampled"
+IMAGE = re.compile(rf"ISIC_\d{{7}}({SMALLER})?")
 MASK = re.compile(r"ISIC_\d{7}_segmentation", re.IGNORECASE)
 KEYS = ("isic_id", "image_name", "image_id", "image")
 ONE_HOT = {
@@ -54,20 +55,19 @@ def index_isic(paths: Iterable[Path]) -> Indexed:
     A picture `ISIC_0000002_downsampled` is image ISIC_0000002. Lesion masks are `ISIC_0000002_segmentation.png`.
 
     Args:
-        paths: folders that together hold images, masks and tables.
+        paths: folders and files that together hold images, masks and tables.
 
     Raises:
         DataError: no ISIC images, rows that are not one-hot or name no ISIC image, or tables that contradict another.
     """
     folders = list(paths)
-    files = [file for folder in folders for file in walk(folder)]
+    files = walk_all(folders)
     pictures = images(files)
-    found = by_name(file for file in pictures if IMAGE.fullmatch(file.stem))
-    image_of = {_image_id(name): file for name, file in found.items()}
+    image_of = by_name((file for file in pictures if IMAGE.fullmatch(file.stem)), ending=SMALLER)
     where = ", ".join(map(str, folders))
     if not image_of:
         raise DataError(f"{where}: holds no images named ISIC_0000000; give the folders that hold them")
-    mask_of = by_name((file for file in pictures if MASK.fullmatch(file.stem)), masks=True)
+    mask_of = masks_by_name(file for file in pictures if MASK.fullmatch(file.stem))
     known, source = _known(file for file in files if file.suffix.lower() == ".csv")
     rows = known.reindex(sorted(image_of)).fillna("").rename_axis("image_id").reset_index()
     rows = rows.assign(
@@ -108,7 +108,7 @@ def _read(path: Path) -> tuple[pd.DataFrame | None, str]:
         rows = read_table(path, names=["image_id", "diagnosis"])
         return _keyed(rows.assign(diagnosis=_binary(rows, path)), "image_id", path), "isic-2016"
     key = next((name for name in KEYS if name in rows.columns), None)
-    if key is None:
+    if key is None or "image_path" in rows.columns:  # the latter being a catalog that was written here
         return None, ""
     rows = rows.rename(columns={theirs: ours for theirs, ours in COMMON.items() if ours not in rows.columns})
     hot, hot_2017 = ([name for name in names if name in rows.columns] for names in (ONE_HOT, ONE_HOT_2017))
@@ -128,7 +128,7 @@ def _read(path: Path) -> tuple[pd.DataFrame | None, str]:
 
 def _keyed(rows: pd.DataFrame, key: str, path: Path) -> pd.DataFrame:
     strange = ~rows[key].map(lambda name: bool(IMAGE.fullmatch(Path(name).stem)))
-    image_id = rows[key].map(lambda name: _image_id(Path(name).stem))
+    image_id = rows[key].map(lambda name: Path(name).stem.removesuffix(SMALLER))
     doubled = image_id.duplicated()
     faults = [
         f"line {line}: {name!r} {'is no ISIC image' if wrong else 'stands twice'}"
@@ -166,7 +166,3 @@ def _most_specific(levels: tuple[str, ...]) -> str:
     """Of the levels, the deepest first, the first that maps to a class; else the deepest that is known."""
     known = [text for text in levels if text]
     return next((text for text in known if map_diagnosis(text)), known[0] if known else "")
-
-
-def _image_id(stem: str) -> str:
-    return stem.removesuffix("_downsampled")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from selcn.data.sources.files import by_name, images, is_mask, walk
+from selcn.data.sources.files import by_name, images, is_mask, masks_by_name, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.errors import DataError, listed
 from selcn.labels import Symmetry
@@ -20,13 +20,13 @@ def index_ph2(paths: Iterable[Path]) -> Indexed:
     """PH2 as a catalog: the published tree or a flat one, and `PH2_dataset.txt` in either of its forms.
 
     Args:
-        paths: folders that together hold the images, the masks `IMD002_lesion` (optional) and the label table.
+        paths: folders and files that together hold images, masks `IMD002_lesion` (optional) and the label table.
 
     Raises:
         DataError: no or several label tables, wrong rows (all are named), or images are missing.
     """
     folders = list(paths)
-    files = [file for folder in folders for file in walk(folder)]
+    files = walk_all(folders)
     tables = [file for file in files if file.name.lower() == LABELS]
     if len(tables) != 1:
         raise DataError(
@@ -36,7 +36,7 @@ def index_ph2(paths: Iterable[Path]) -> Indexed:
     # `..._roi` holds regions of one colour, and only images and masks are named after their case alone.
     pictures = [file for file in images(files) if "_roi" not in file.parent.name.lower()]
     image_of = by_name(file for file in pictures if not is_mask(file))
-    mask_of = by_name(filter(is_mask, pictures), masks=True)
+    mask_of = masks_by_name(filter(is_mask, pictures))
     absent = [name for name in rows["image_id"] if name not in image_of]
     if absent:
         raise DataError(f"{tables[0]}: {len(absent)} images are not there, the first {absent[0]}; add their folder")

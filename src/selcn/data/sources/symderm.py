@@ -35,16 +35,15 @@ def join_symmetry(table: pd.DataFrame, labels: Sequence[Path]) -> Indexed:
     held = dict(zip(table["image_id"], table["symmetry"], strict=True))
     for path in labels:
         for line, name, label, source in _labels(path):
-            if name not in held:
+            if name not in held and name not in known:
                 absent[source] += 1
-                continue
-            first = known.get(name, held[name])
+            first = known.get(name) or held.get(name)
             if first and not _agree(first, label):
                 faults.append(f"{path}: line {line}: {name} is {label}, but {first} elsewhere")
             known[name] = first if first in Symmetry.names() else label
     if faults:
         raise DataError(f"{listed(faults)}; correct one of each")
-    if not known:
+    if not known.keys() & held:
         files = ", ".join(map(str, labels))
         raise DataError(f"{files}: names none of the catalog's images; give the labels of these images")
     joined = table.assign(symmetry=table["image_id"].map(held | known))
