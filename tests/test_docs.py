@@ -4,16 +4,19 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_results_page_is_made_from_its_files() -> None:
-    spec = importlib.util.spec_from_file_location("make_results", ROOT / "docs" / "results" / "make.py")
+@pytest.mark.parametrize("name", ["results", "data"])
+def test_a_page_of_figures_is_made_from_its_files(name: str) -> None:
+    spec = importlib.util.spec_from_file_location(f"make_{name}", ROOT / "docs" / name / "make.py")
     assert spec is not None
     assert spec.loader is not None
     make = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make)
-    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == make.page()
+    assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == make.page()
 
 
 def test_the_architecture_names_every_module() -> None:

@@ -1,13 +1,16 @@
 """`phantom`, `split`, `prepare`: a synthetic data set, and from a catalog to a prepared one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from selcn.cli.options import CatalogPath, Jobs, Json, Out, parse_size, progress, resumable
 from selcn.errors import ConfigError
 from selcn.labels import Protocol
+
+if TYPE_CHECKING:
+    from selcn.data.splits import Split
 
 
 def register(app: typer.Typer) -> None:
@@ -63,7 +66,6 @@ def split(
     from selcn.data.catalog import read_catalog
     from selcn.data.protocols import make_split
     from selcn.data.splits import count_table, leaking_images, write_split
-    from selcn.evaluation.predictions import TEST
 
     if (protocol is Protocol.EXTERNAL) != bool(test_source):
         raise ConfigError("--test-source: goes with --protocol external, and only with it")
@@ -79,14 +81,20 @@ def split(
     with progress("looking for duplicates") as move:
         dealt = make_split(table, section, jobs=jobs, on_progress=move)
     write_split(dealt, table, out)
-    counts, leaking = count_table(dealt, table), leaking_images(dealt, table).get(TEST, 0)
-    tested = sum(part == TEST for part in dealt.part.values())
+    counts = count_table(dealt, table)
     typer.echo(counts.to_json(orient="index") if json else counts.to_string())
+    _warn(dealt, leaking_images(dealt, table))
+
+
+def _warn(dealt: "Split", leaking: dict[str, int]) -> None:
+    from selcn.evaluation.predictions import TEST
+
     if dealt.duplicates:
         typer.echo(f"{len(dealt.duplicates)} pairs of duplicates are kept in one part", err=True)
-    if leaking:
+    if leaking.get(TEST):
+        tested = sum(part == TEST for part in dealt.part.values())
         typer.echo(
-            f"warning: {leaking} of {tested} test images show a lesion that is also trained on; "
+            f"warning: {leaking[TEST]} of {tested} test images show a lesion that is also trained on; "
             "use this split for comparison only",
             err=True,
         )

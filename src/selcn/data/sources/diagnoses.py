@@ -14,7 +14,7 @@ import pandas as pd
 
 from selcn.labels import Diagnosis
 
-_NAMES = {
+NAMES = {
     Diagnosis.NV: (
         "nevus",
         "naevus",
@@ -88,7 +88,7 @@ _NAMES = {
     Diagnosis.DF: ("dermatofibroma",),
 }
 _OTHER = re.compile(r"\b(metasta|sebace|epidermal|comedo|anemic|lipomat|connective)")
-_CLASS_OF = {name: diagnosis.value for diagnosis, names in _NAMES.items() for name in (diagnosis.value, *names)}
+_CLASS_OF = {name: diagnosis.value for diagnosis, names in NAMES.items() for name in (diagnosis.value, *names)}
 
 
 def map_diagnosis(published: str) -> str:

@@ -1,0 +1,71 @@
+"""Writes docs/data.md: `page.md` beside this script, with the figures that `measure.py` made and tables of the code.
+
+python docs/data/make.py
+"""
+
+import json
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pandas as pd
+
+from selcn.data.audit.findings import KINDS
+from selcn.data.sources.diagnoses import NAMES
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "data.md"
+
+
+def page() -> str:
+    """The whole page."""
+    audited, copies = _json("audit.json"), _csv("copies")
+    names = pd.DataFrame([(one, ", ".join(names)) for one, names in NAMES.items()], columns=["class", "is also called"])
+    kinds = pd.DataFrame(
+        [(kind, one.severity, one.mend, one.meaning) for kind, one in KINDS.items()],
+        columns=["finding", "severity", "`--fix`", "meaning"],
+    )
+    return Template((HERE / "page.md").read_text(encoding="utf-8")).substitute(
+        catalogs=_catalogs(),
+        diagnoses=_markdown(names),
+        findings=_markdown(_csv("findings").drop(columns="findings").rename(columns={"kind": "finding"})),
+        kinds=_markdown(kinds),
+        verdict="Something blocks" if audited["blocking"] else "Nothing blocks",
+        copied=f"{copies['pictures'].iloc[0]:,}",
+        copies=_markdown(copies.drop(columns="pictures")),
+        leaks=_markdown(_csv("leaks")),
+        **{name: _markdown(_csv(name)) for name in ("grouped", "thesis", "external")},
+        **_figures("audit", audited),
+        **{key: text for name, split in _json("splits.json").items() for key, text in _figures(name, split).items()},
+    )
+
+
+def _figures(of: str, figures: dict[str, Any]) -> dict[str, str]:
+    return {f"{of}_{name.replace(' ', '_')}": f"{value:,}" for name, value in figures.items()}
+
+
+def _catalogs() -> str:
+    rows = []
+    for name, counts in _json("catalogs.json").items():
+        aside = "; ".join(f"{count} {what}" for what, count in counts.pop("notes").items())
+        rows.append({"catalog": name, **counts, "left aside": aside or "nothing"})
+    return _markdown(pd.DataFrame(rows))
+
+
+def _json(name: str) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads((HERE / name).read_text(encoding="utf-8"))
+    return tree
+
+
+def _csv(name: str) -> pd.DataFrame:
+    return pd.read_csv(HERE / f"{name}.csv")
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    rows = [list(map(str, table.columns)), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(PAGE)
