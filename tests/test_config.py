@@ -61,7 +61,7 @@ def test_a_wrong_override_names_itself(tmp_path: Path, override: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"absent\.yaml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"absent\.yaml: no such file and no preset"):
         load_config(tmp_path / "absent.yaml")
 
 

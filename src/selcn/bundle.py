@@ -116,7 +116,8 @@ def _build_member(config: BundleConfig, weights: Mapping[str, Path]) -> Cascade:
     classifier = build_classifier(config.classification, config.variant, pretrained=False)
     for name, network in zip(NETWORKS, (segmenter, symmetry, classifier), strict=True):
         load_weights(network, weights[name])
-    return Cascade(segmenter, symmetry, classifier, config.cam_mask, config.variant.mask)
+    variant, flips = config.variant, config.classification.flips
+    return Cascade(segmenter, symmetry, classifier, config.cam_mask, variant.mask, control=variant.control, flips=flips)
 
 
 def _verify(path: Path) -> None:

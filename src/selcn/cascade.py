@@ -6,15 +6,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from selcn.labels import Fusion, Masking
+from selcn.labels import Control, Fusion, Masking
 from selcn.masking import apply_masking
 from selcn.models.classifier import LesionClassifier
 from selcn.models.heads import Trace
 from selcn.models.segmenter import Segmenter
 from selcn.models.symmetry import SymmetryNetwork
+from selcn.saliency.controls import replace_saliency
 from selcn.saliency.gradcam_pp import grad_cam_pp
 
 LESION_THRESHOLD = 0.5
+FLIPS = ([3], [2], [2, 3])
 
 
 class CascadeOutput(NamedTuple):
@@ -44,6 +46,8 @@ class Cascade(nn.Module):
         classifier: masked image and saliency to diagnosis logits.
         cam_mask: masking of what the symmetry network sees.
         mask: masking of what the classifier sees.
+        control: what the classifier reads in place of the saliency, if anything.
+        flips: whether the diagnosis is averaged over the image, its mirror, its flip and both.
     """
 
     def __init__(
@@ -53,20 +57,44 @@ class Cascade(nn.Module):
         classifier: LesionClassifier,
         cam_mask: Masking,
         mask: Masking,
+        *,
+        control: Control | None = None,
+        flips: bool = False,
     ) -> None:
         super().__init__()
         self.segmenter, self.symmetry, self.classifier = segmenter, symmetry, classifier
-        self.cam_mask, self.mask = cam_mask, mask
+        self.cam_mask, self.mask, self.control, self.flips = cam_mask, mask, control, flips
+
+    def outline(self, images: Tensor) -> Tensor:
+        """Lesion probability (N, 1, H, W) of images (N, 3, H, W) in [0, 1]."""
+        lesion: Tensor = self.segmenter(images).sigmoid()
+        return lesion
+
+    def judge_symmetry(self, images: Tensor, lesion: Tensor) -> Trace:
+        """Symmetry of images whose lesion probability is known."""
+        return self.symmetry.trace(apply_masking(images, lesion > LESION_THRESHOLD, self.cam_mask))
+
+    def diagnose(self, images: Tensor, lesion: Tensor, saliency: Tensor) -> Trace:
+        """Diagnosis of images whose lesion probability and symmetry saliency (N, 1, h, w) are known."""
+        seen = apply_masking(images, lesion > LESION_THRESHOLD, self.mask)
+        if self.classifier.fusion is Fusion.NONE:
+            return self._flipped(seen, None)
+        # A fixed seed: a control is the same whenever it is asked for.
+        return self._flipped(seen, replace_saliency(saliency, self.control, torch.Generator().manual_seed(0)))
 
     def trace(self, images: Tensor) -> tuple[Tensor, Trace, Trace]:
         """Images (N, 3, H, W) in [0, 1] to lesion probability, symmetry and diagnosis."""
-        lesion = self.segmenter(images).sigmoid()
-        mask = lesion > LESION_THRESHOLD
-        symmetry = self.symmetry.trace(apply_masking(images, mask, self.cam_mask))
-        saliency = explain(symmetry)
-        reads = self.classifier.fusion is not Fusion.NONE
-        diagnosis = self.classifier.trace(apply_masking(images, mask, self.mask), saliency if reads else None)
-        return lesion, symmetry, diagnosis
+        lesion = self.outline(images)
+        symmetry = self.judge_symmetry(images, lesion)
+        return lesion, symmetry, self.diagnose(images, lesion, explain(symmetry))
+
+    def _flipped(self, seen: Tensor, saliency: Tensor | None) -> Trace:
+        upright = self.classifier.trace(seen, saliency)
+        if not self.flips:
+            return upright
+        others = [self.classifier(seen.flip(axes), None if saliency is None else saliency.flip(axes)) for axes in FLIPS]
+        probabilities = _mean([logits.softmax(dim=1) for logits in (upright.logits, *others)])
+        return upright._replace(logits=probabilities.log())
 
     def forward(self, images: Tensor) -> CascadeOutput:
         """Images (N, 3, H, W) in [0, 1] to masks, symmetry, diagnosis, and where both come from."""

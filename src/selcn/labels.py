@@ -77,6 +77,22 @@ class Fusion(_Named):
     ATTENTION = "attention"
 
 
+class Control(_Named):
+    """What a classifier is given in place of the symmetry saliency, to see what the saliency itself is worth."""
+
+    ZERO = "zero"
+    SHUFFLED = "shuffled"
+    RANDOM = "random"
+
+
+class StageName(_Named):
+    """The three stages, in order."""
+
+    SEGMENTATION = "segmentation"
+    SYMMETRY = "symmetry"
+    CLASSIFICATION = "classification"
+
+
 class Protocol(_Named):
     """How images are dealt to a test part and folds."""
 

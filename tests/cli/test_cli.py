@@ -70,7 +70,7 @@ def test_a_broken_picture_does_not_keep_the_others_from_being_predicted(
         (["index", "folder", "absent"], "absent: no such file or folder"),
         (["split", "absent.csv"], "absent.csv: cannot be read"),
         (["prepare", "absent.csv", "--size", "9"], "absent.csv: cannot be read"),
-        (["run", "absent.yaml"], "absent.yaml: cannot be read"),
+        (["run", "absent.yaml"], "absent.yaml: no such file and no preset"),
         (["predict", "absent", "."], "not a bundle"),
         (["evaluate", "absent.csv"], "absent.csv: cannot be read"),
         (["report", "absent"], "absent"),

@@ -14,7 +14,8 @@ from selcn.data.building import build_store
 from selcn.data.datasets import Batch
 from selcn.errors import RunError
 from selcn.labels import Masking, Symmetry
-from selcn.training.engine import WEIGHTS, augment, fit
+from selcn.training.engine import WEIGHTS, fit
+from selcn.training.module import augment
 from selcn.training.stages import SymmetryStage, class_numbers
 
 TRAIN, VALIDATION = np.arange(28), np.arange(28, 40)

@@ -18,7 +18,7 @@ from selcn.data.store import open_store
 from selcn.errors import ConfigError, DataError, RunError
 from selcn.evaluation import compare, evaluate_file
 from selcn.inference import Predictor, as_floats
-from selcn.labels import Masking
+from selcn.labels import Masking, StageName
 from selcn.models.build import build_segmenter, build_symmetry
 from selcn.training import pipeline as pipeline_module
 from selcn.training.pipeline import Pipeline
@@ -133,9 +133,9 @@ def test_a_finished_run_is_not_repeated_and_another_config_is_refused(
 def test_a_stage_that_no_variant_wants_is_refused(tiny_run: Path, tiny_config: RunConfig) -> None:
     pipeline = Pipeline(tiny_config, tiny_run, QUIET)
     with pytest.raises(ConfigError, match="no variant reads the saliency of masking lae"):
-        pipeline.train_symmetries(Masking.LAE)
+        pipeline.work.steps(StageName.SYMMETRY, Masking.LAE)
     with pytest.raises(ConfigError, match="no variant has mask lae and cam_mask None"):
-        pipeline.train_classifications(Masking.LAE)
+        pipeline.work.steps(StageName.CLASSIFICATION, Masking.LAE)
 
 
 def test_a_step_that_failed_leaves_nothing_under_its_final_name(tiny_config: RunConfig, tmp_path: Path) -> None:

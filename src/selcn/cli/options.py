@@ -14,7 +14,9 @@ from selcn.errors import ConfigError
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CatalogPath = Annotated[Path, typer.Argument(help="A catalog made by `selcn index`.", show_default=False)]
-Config = Annotated[Path, typer.Argument(help="A run's YAML, such as configs/demo.yaml.", show_default=False)]
+Config = Annotated[
+    Path, typer.Argument(help="A run's YAML, or a preset: demo, light, strong, thesis.", show_default=False)
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key: --set classification.epochs=5. May be repeated.")
 ]

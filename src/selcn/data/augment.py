@@ -34,6 +34,10 @@ class Geometry:
         matrix = torch.stack([cos * mirror, -sin, sin * mirror, cos], dim=1).view(images, 2, 2)
         return cls(matrix, uniform[:, 3:] * 2 * ranges.shift)
 
+    def of(self, rows: slice) -> "Geometry":
+        """That of some of the images."""
+        return Geometry(self.matrix[rows], self.shift[rows])
+
     def of_copies(self, copy: Tensor) -> "Geometry":
         """This geometry, applied to copies of the images: 0 as it is, 1 mirrored, 2 flipped, 3 turned by a quarter.
 
@@ -69,6 +73,10 @@ class Colour:
         """Draw from 1 - colour to 1 + colour; a tint varies a third as much as brightness does."""
         uniform = (torch.rand(images, 6, generator=generator) * 2 - 1) * ranges.colour
         return cls(1 + uniform[:, :1] + uniform[:, 1:4] / 3, 1 + uniform[:, 4], 1 + uniform[:, 5])
+
+    def of(self, rows: slice) -> "Colour":
+        """That of some of the images."""
+        return Colour(self.gain[rows], self.contrast[rows], self.saturation[rows])
 
     def apply(self, images: Tensor) -> Tensor:
         """Change images (N, 3, H, W) in [0, 1], and clip them back to it."""

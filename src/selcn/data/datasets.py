@@ -23,6 +23,8 @@ class Batch(NamedTuple):
         saliency: float32 (N, 1, h, w), empty where the stage reads none.
         label: int64 (N,) class numbers, empty where the stage has none.
         copy: int64 (N,) which copy of the image a balanced epoch wants (see `balance`), empty where each is as it is.
+        partner: int64 (N,) class numbers of the images that these are mixed with, empty where they are not.
+        share: float32 (1,) of the image's own label where it is mixed.
     """
 
     image: Tensor
@@ -30,6 +32,8 @@ class Batch(NamedTuple):
     saliency: Tensor
     label: Tensor
     copy: Tensor = torch.empty(0, dtype=torch.int64)
+    partner: Tensor = torch.empty(0, dtype=torch.int64)
+    share: Tensor = torch.empty(0)
 
 
 class SegmentationDataset(Dataset[Batch]):

@@ -1,10 +1,12 @@
 """The thin Lightning shell around the pure networks: one fold of one stage, resumable, seeded."""
 
 import logging
+import math
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,93 +14,37 @@ import lightning as L
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.profilers import Profiler
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, PolynomialLR
-from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
-from selcn.data.augment import Colour, Geometry
-from selcn.data.datasets import Batch
 from selcn.errors import RunError
-from selcn.inference import as_floats
+from selcn.training.compute import Compute, rank
+from selcn.training.loading import build_loader
+from selcn.training.module import StageModule
 from selcn.training.stages import Stage
+from selcn.training.tracking import trackers
 
-POLY_POWER = 0.9
 WEIGHTS = "network.safetensors"
 LOGS = "logs"
 CHECKPOINTS = "checkpoints"
 KEPT: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
-SEEDS_APART = 1_000_003  # more steps than a training has
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 
 
-class StageModule(L.LightningModule):
-    """Trains one stage's network: augmentation, loss, score and optimiser.
-
-    All randomness of a step is drawn from the seed and the step's number, so that a resumed run goes on as an unbroken
-    one would.
-    """
-
-    def __init__(self, stage: Stage, seed: int) -> None:
-        super().__init__()
-        self.stage, self.seed = stage, seed
-        self.network = stage.network()
-        self.score = stage.metric()
-        self.generator = torch.Generator()
-
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Loss of an augmented batch; augmentation and dropout are seeded by the step."""
-        step_seed = self.seed * SEEDS_APART + self.global_step
-        self.generator.manual_seed(step_seed)
-        torch.manual_seed(step_seed)
-        loss, _logits = self.stage.loss(self.network, augment(batch, self.stage, self.generator))
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.image))
-        return loss
-
-    def validation_step(self, batch: Batch, _: int) -> None:
-        """Loss and score of a batch as it is."""
-        batch = batch._replace(image=as_floats(batch.image))
-        loss, logits = self.stage.loss(self.network, batch)
-        self.stage.update(self.score, logits, batch)
-        self.log("val_loss", loss, batch_size=len(batch.image))
-        self.log(f"val_{self.stage.score}", self.score, batch_size=len(batch.image))
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of shapes
-        """Adam, with the schedule of the configuration counted in the run's true number of steps."""
-        section = self.stage.section
-        optimiser = torch.optim.Adam(self.network.parameters(), lr=section.lr, weight_decay=section.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule: LRScheduler
-        match section.schedule:
-            case "constant":
-                return optimiser
-            case "poly":
-                schedule = PolynomialLR(optimiser, steps, power=POLY_POWER)
-            case "one-cycle":
-                schedule = OneCycleLR(optimiser, section.lr, total_steps=steps, cycle_momentum=False)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def augment(batch: Batch, stage: Stage, generator: torch.Generator) -> Batch:
-    """Draw one geometry for image, mask and saliency, and one colour for the image; apply them."""
-    images, ranges = as_floats(batch.image), stage.section.augment
-    geometry = Geometry.draw(len(images), ranges, generator)
-    if batch.copy.numel():
-        geometry = geometry.of_copies(batch.copy)
-    colour = Colour.draw(len(images), ranges, generator)
-    aspect = images.shape[3] / images.shape[2]
-    saliency = geometry.apply(batch.saliency, aspect) if batch.saliency.numel() else batch.saliency
-    return batch._replace(
-        image=colour.apply(geometry.apply(images, aspect)),
-        mask=(geometry.apply(batch.mask.float(), aspect) > 0.5).float(),
-        saliency=saliency,
-    )
-
-
 def fit(
-    stage: Stage, train: np.ndarray, validation: np.ndarray, out: Path, *, seed: int, on_epoch: OnEpoch | None = None
+    stage: Stage,
+    train: np.ndarray,
+    validation: np.ndarray,
+    out: Path,
+    *,
+    seed: int,
+    compute: Compute | None = None,
+    track: Sequence[str] = (),
+    profiler: Profiler | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
     """Train one fold of a stage and leave `network.safetensors` and the logs in ``out``.
 
@@ -110,6 +56,9 @@ def fit(
         validation: rows to validate on, for early stopping and to choose the best epoch.
         out: folder for weights and logs.
         seed: of weights, order, augmentation and dropout.
+        compute: what to train on.
+        track: names of trackers to log to besides CSV and TensorBoard.
+        profiler: told of what the trainer does.
         on_epoch: called after each epoch with its number and the logged values.
 
     Returns:
@@ -119,27 +68,42 @@ def fit(
         RunError: too few images for one batch, or a loss that is no number.
         KeyboardInterrupt: Ctrl-C; the checkpoint stays.
     """
+    compute = compute or Compute()
     L.seed_everything(seed, verbose=False)
-    module = StageModule(stage, seed)
+    this, world = rank(), compute.world
+    module = StageModule(stage, seed, rank=this, world=world)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loaders = _loader(stage, train, seed, shuffle=True), _loader(stage, validation, seed, shuffle=False)
+    if stage.section.compile:
+        module.network.compile()
+    loader = partial(build_loader, stage, seed=seed, rank=this, world=world, pin=compute.device.type == "cuda")
+    loaders = loader(train, shuffle=True), loader(validation, shuffle=False)
     best = _best_checkpoint(stage, out)
     with _quiet():
-        trainer = _trainer(stage, best, out, on_epoch)
+        trainer = _trainer(stage, best, out, compute, track, profiler, on_epoch)
         last = out / CHECKPOINTS / "last.ckpt"
         # Lightning answers Ctrl-C by leaving the process; the caller shall hear of it instead.
         with suppress(SystemExit):
             trainer.fit(module, *loaders, ckpt_path=last if last.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    if best.best_model_score is None or not torch.isfinite(best.best_model_score):
-        raise RunError(f"{out}: training diverged ({best.monitor} is no number); lower lr and choose another --out")
-    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-    weights = {name: tensor.contiguous() for name, tensor in module.network.state_dict().items()}
+    if this == 0:
+        _keep(module, best, out)
+    return {"monitor": best.monitor, "best": _best(best), "epochs": trainer.current_epoch}
+
+
+def _keep(module: StageModule, best: ModelCheckpoint, out: Path) -> None:
+    """Leave the best weights and joined logs of a finished training."""
+    module.load_state_dict(torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"])
+    weights = {name: tensor.cpu().contiguous() for name, tensor in module.network.state_dict().items()}
     save_file(weights, out / WEIGHTS)
     _join_logs(out)
     shutil.rmtree(out / CHECKPOINTS)
-    return {"monitor": best.monitor, "best": float(best.best_model_score), "epochs": trainer.current_epoch}
+
+
+def _best(best: ModelCheckpoint) -> float:
+    if best.best_model_score is None:
+        raise RunError(f"{best.dirpath}: no epoch was finished; set epochs higher")
+    return float(best.best_model_score)
 
 
 def _best_checkpoint(stage: Stage, out: Path) -> ModelCheckpoint:
@@ -148,20 +112,45 @@ def _best_checkpoint(stage: Stage, out: Path) -> ModelCheckpoint:
     return ModelCheckpoint(out / CHECKPOINTS, "best", monitor=monitor, mode=mode, **KEPT)
 
 
-def _trainer(stage: Stage, best: ModelCheckpoint, out: Path, on_epoch: OnEpoch | None) -> L.Trainer:
-    stopping = EarlyStopping(str(best.monitor), patience=stage.section.patience, mode=best.mode)
+def _trainer(
+    stage: Stage,
+    best: ModelCheckpoint,
+    out: Path,
+    compute: Compute,
+    track: Sequence[str],
+    profiler: Profiler | None,
+    on_epoch: OnEpoch | None,
+) -> L.Trainer:
+    section = stage.section
+    stopping = EarlyStopping(str(best.monitor), patience=section.patience, mode=best.mode, check_finite=False)
     # After `best`, whose state it holds.
     last = ModelCheckpoint(out / CHECKPOINTS, "last", **KEPT)
+    averaging = [WeightAveraging(avg_fn=partial(_averaged, section.ema))] if section.ema else []
     return L.Trainer(
-        max_epochs=stage.section.epochs,
-        callbacks=[stopping, best, last, _Reporter(on_epoch)],
-        logger=[_csv_logger(out), TensorBoardLogger(out, "", "tensorboard")],
+        accelerator=compute.accelerator,
+        devices=compute.devices,
+        num_nodes=compute.nodes,
+        strategy="ddp" if compute.world > 1 else "auto",
+        use_distributed_sampler=False,
+        precision=compute.precision(section.precision),  # type: ignore[arg-type]
+        accumulate_grad_batches=section.accumulate,
+        gradient_clip_val=section.clip,
+        max_epochs=section.epochs,
+        callbacks=[stopping, *averaging, best, last, _Reporter(on_epoch, out)],
+        logger=[_csv_logger(out), TensorBoardLogger(out, "", "tensorboard"), *trackers(track, out)],
+        profiler=profiler,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         default_root_dir=out,
     )
+
+
+def _averaged(decay: float, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+    """Exponential moving average whose decay rises with the updates, so that the first epochs do not hold it back."""
+    bounded = torch.clamp((1 + torch.as_tensor(updates)) / (10 + torch.as_tensor(updates)), max=decay).to(average)
+    return bounded * average + (1 - bounded) * current
 
 
 def _csv_logger(out: Path) -> CSVLogger:
@@ -178,34 +167,24 @@ def _join_logs(out: Path) -> None:
     shutil.rmtree(out / LOGS)
 
 
-def _loader(stage: Stage, rows: np.ndarray, seed: int, *, shuffle: bool) -> "DataLoader[Batch]":
-    dataset: Dataset[Batch] = stage.dataset(rows)
-    sampler: Sampler[int] = SequentialSampler(dataset)  # type: ignore[arg-type]
-    if shuffle and len(dataset):  # type: ignore[arg-type]
-        dataset, sampler = stage.training_order(dataset, seed)
-    count = len(sampler)  # type: ignore[arg-type]
-    if count < (stage.section.batch if shuffle else 1):
-        part = "training" if shuffle else "validation"
-        raise RunError(
-            f"{type(stage).__name__}: {count} {part} images for batches of {stage.section.batch}; "
-            "lower batch or add labelled images"
-        )
-    return DataLoader(dataset, stage.section.batch, sampler=sampler, drop_last=shuffle, collate_fn=_whole)  # type: ignore[arg-type]
-
-
-def _whole(batch: Batch) -> Batch:
-    return batch
-
-
 class _Reporter(Callback):
-    """Hands the logged values on after each epoch."""
+    """Hands the logged values on after each epoch, and ends a training that lost its numbers.
 
-    def __init__(self, on_epoch: OnEpoch | None) -> None:
-        self.on_epoch = on_epoch
+    It comes in front of the checkpoints, so that the last one is of an epoch that was still whole.
+    """
+
+    def __init__(self, on_epoch: OnEpoch | None, out: Path) -> None:
+        self.on_epoch, self.out = on_epoch, out
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        lost = [name for name, value in values.items() if not math.isfinite(value)]
+        if lost:
+            raise RunError(
+                f"{self.out}: training diverged ({lost[0]} is no number in epoch {trainer.current_epoch + 1}); "
+                "the checkpoint of the epoch before is kept; lower lr and choose another --out"
+            )
         if self.on_epoch:
-            values = {name: float(value) for name, value in trainer.callback_metrics.items()}
             self.on_epoch(trainer.current_epoch + 1, values)
 
 

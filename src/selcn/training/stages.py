@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from selcn.labels import Diagnosis, Fusion, Masking
 from selcn.masking import apply_masking
 from selcn.models.build import build_classifier, build_segmenter, build_symmetry
 from selcn.models.losses import dice_rank_loss
+from selcn.saliency.controls import replace_saliency
 
 Section = SegmentationSection | SymmetrySection | ClassificationSection
 
@@ -49,9 +51,26 @@ class Stage(ABC):
         # One replica: the sampler serves for its order, which depends on seed and epoch alone.
         return dataset, DistributedSampler(dataset, num_replicas=1, rank=0, shuffle=True, seed=seed)
 
+    @property
+    def mixing(self) -> tuple[str | None, float]:
+        """How images of a batch are mixed in training, if at all, and the parameter of the shares."""
+        return None, 0.0
+
+    def seen(self, batch: Batch) -> Batch:
+        """A batch, whose images are floats in [0, 1], as the network sees it."""
+        return batch
+
+    def to(self, device: torch.device) -> Self:  # noqa: ARG002
+        """The stage with its constants on a device."""
+        return self
+
     @abstractmethod
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss, and the logits it was computed from, of a batch whose images are floats in [0, 1]."""
+        """Loss, and the logits it was computed from, of a batch as the network sees it."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """The stage itself: it does not change, and its data may be large."""
+        return self
 
     @abstractmethod
     def metric(self) -> Metric:
@@ -109,15 +128,31 @@ class _LabelledStage(Stage):
         assert isinstance(dataset, SymmetryDataset)
         return BalancedDataset(dataset), BalancedSampler(dataset.labels[dataset.rows], self.section.balance, seed)
 
+    @property
+    def mixing(self) -> tuple[str | None, float]:
+        """The section's."""
+        return self.section.mix, self.section.mix_alpha
+
+    def to(self, device: torch.device) -> Self:
+        """The stage with its class weights on a device."""
+        return self if self.weight is None else replace(self, weight=self.weight.to(device))  # type: ignore[type-var]
+
     @abstractmethod
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Class logits (N, classes)."""
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Cross-entropy."""
+        """Cross-entropy, smoothed while training; of a mixed batch, that of both labels by their shares."""
         logits = self.logits(network, batch)
-        weight = None if self.weight is None else self.weight.to(logits.device)
-        return F.cross_entropy(logits, batch.label, weight=weight), logits
+        own = self._cross_entropy(logits, batch.label, network.training)
+        if not batch.partner.numel():
+            return own, logits
+        share = batch.share[0]
+        return share * own + (1 - share) * self._cross_entropy(logits, batch.partner, network.training), logits
+
+    def _cross_entropy(self, logits: Tensor, label: Tensor, training: bool) -> Tensor:
+        smoothing = self.section.label_smoothing if training else 0.0
+        return F.cross_entropy(logits, label, weight=self.weight, label_smoothing=smoothing)
 
     def metric(self) -> Metric:
         """Balanced accuracy."""
@@ -160,9 +195,13 @@ class SymmetryStage(_LabelledStage):
         """Those of the rows that have a symmetry label."""
         return SymmetryDataset(self.store, rows[self.labels[rows] >= 0], self.masks, self.labels)
 
+    def seen(self, batch: Batch) -> Batch:
+        """The masked image."""
+        return batch._replace(image=apply_masking(batch.image, batch.mask, self.masking))
+
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of the masked image."""
-        logits: Tensor = network(apply_masking(batch.image, batch.mask, self.masking))
+        logits: Tensor = network(batch.image)
         return logits
 
 
@@ -196,10 +235,14 @@ class ClassificationStage(_LabelledStage):
         """Those of the rows that have a diagnosis."""
         return DiagnosisDataset(self.store, rows[self.labels[rows] >= 0], self.masks, self.labels, self.saliency)
 
+    def seen(self, batch: Batch) -> Batch:
+        """The masked image, and the saliency or what controls it."""
+        image = apply_masking(batch.image, batch.mask, self.variant.mask)
+        return batch._replace(image=image, saliency=replace_saliency(batch.saliency, self.variant.control))
+
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of the masked image and its saliency."""
-        saliency = None if self.variant.fusion is Fusion.NONE else batch.saliency
-        logits: Tensor = network(apply_masking(batch.image, batch.mask, self.variant.mask), saliency)
+        logits: Tensor = network(batch.image, None if self.variant.fusion is Fusion.NONE else batch.saliency)
         return logits
 
 

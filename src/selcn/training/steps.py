@@ -13,16 +13,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from selcn.config import RunConfig, dump_config, load_config
 from selcn.errors import RunError
 from selcn.files import write_text
+from selcn.training.compute import rank
 
 MANIFEST = "step.json"
 ENVIRONMENT = "environment.json"
 WORK = ".work"
+LOCK = ".lock"
+WAIT = 0.2
+"""Seconds between two looks at whether another process has finished a step."""
 
 
 class Report(Protocol):
@@ -32,6 +37,10 @@ class Report(Protocol):
         """Say that ``done`` of ``total`` units are done, with a note such as a score."""
 
 
+Action = Callable[[Path, Report], dict[str, Any] | None]
+"""Fills the folder it is given; what it returns enters the manifest."""
+
+
 class Steps:
     """The steps of one run folder.
 
@@ -39,14 +48,19 @@ class Steps:
         run: the folder; made where it does not exist.
         config: what is run; a folder in which a step of another configuration has finished is refused.
         console: where progress is shown.
+        worker: whether this process does single steps for another, which holds the folder.
 
     Raises:
-        RunError: the folder belongs to another configuration.
+        RunError: the folder belongs to another configuration, or another process works in it.
     """
 
-    def __init__(self, run: Path, config: RunConfig, console: Console) -> None:
+    def __init__(self, run: Path, config: RunConfig, console: Console, *, worker: bool = False) -> None:
         self.run, self.console = run, console
         self.said: set[str] = set()
+        self.follows = rank() > 0
+        if worker or self.follows:
+            return
+        self.lock = self._locked()
         recorded = run / "config.yaml"
         if recorded.exists() and any(run.rglob(MANIFEST)):
             self._refuse_other(config, recorded)
@@ -56,9 +70,7 @@ class Steps:
         if not (run / ENVIRONMENT).exists():
             write_text(run / ENVIRONMENT, json.dumps(_environment(), indent=1))
 
-    def do(
-        self, name: str, action: Callable[[Path, Report], dict[str, Any] | None], *, resumable: bool = False
-    ) -> Path:
+    def do(self, name: str, action: Action, *, resumable: bool = False) -> Path:
         """Run a step unless it has finished, and return its folder.
 
         Args:
@@ -73,6 +85,16 @@ class Steps:
             self.said.add(name)
             return final
         work = self.run / WORK / name
+        if self.follows:
+            return self._follow(name, action, work, together=resumable)
+        locks = self.run / WORK / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        # A job whose parent was killed may still be at it: then its result is waited for.
+        with FileLock(locks / name.replace("/", "--")):
+            return final if (final / MANIFEST).exists() else self._do(name, action, work, resumable=resumable)
+
+    def _do(self, name: str, action: Action, work: Path, *, resumable: bool) -> Path:
+        final = self.run / name
         if not resumable:
             shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)
@@ -92,11 +114,28 @@ class Steps:
 
     def tidy(self) -> None:
         """Remove what is left of work folders, when every step has finished."""
-        shutil.rmtree(self.run / WORK, ignore_errors=True)
+        if not self.follows:
+            shutil.rmtree(self.run / WORK, ignore_errors=True)
 
-    def _shown(
-        self, name: str, action: Callable[[Path, Report], dict[str, Any] | None], work: Path
-    ) -> dict[str, Any] | None:
+    def _locked(self) -> FileLock:
+        """The folder's lock, which the system gives up when the process ends, however it ends."""
+        self.run.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.run / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"{self.run}: another process works in it; wait for it or choose another --out") from None
+        return lock
+
+    def _follow(self, name: str, action: Action, work: Path, *, together: bool) -> Path:
+        """As one of several processes of a training: take part in it, and wait for what the first does alone."""
+        if together:
+            action(work, lambda _done, _total, _note="": None)
+        while not (self.run / name / MANIFEST).exists():
+            time.sleep(WAIT)
+        return self.run / name
+
+    def _shown(self, name: str, action: Action, work: Path) -> dict[str, Any] | None:
         columns = (
             TextColumn("  {task.description}"),
             BarColumn(),

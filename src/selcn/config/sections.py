@@ -1,14 +1,11 @@
-"""One frozen, validated model a stage; YAML in, resolved YAML beside every result, unknown keys refused."""
+"""What a run is configured by: one frozen, validated model a stage; unknown keys are refused."""
 
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from selcn.errors import ConfigError
-from selcn.labels import Fusion, Masking, Protocol
+from selcn.labels import Control, Fusion, Masking, Protocol
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[
@@ -91,12 +88,27 @@ class _Training(_Section):
     epochs: int = Field(100, ge=1)
     patience: int = Field(10, ge=1)
     monitor: Literal["loss", "score"] = "loss"
-    batch: int = Field(16, ge=1)
+    batch: int = Field(16, ge=1, description="images a batch, of all devices together")
+    accumulate: int = Field(1, ge=1, description="batches an optimiser's step")
+    optimiser: Literal["adam", "adamw"] = "adam"
     lr: float = Field(1e-4, gt=0)
     weight_decay: float = Field(5e-4, ge=0)
-    schedule: Literal["constant", "poly", "one-cycle"] = "constant"
+    schedule: Literal["constant", "poly", "cosine", "one-cycle"] = "constant"
+    warmup: Fraction = Field(0, description="share of the steps in which lr rises to its value; one-cycle has its own")
+    clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    ema: Fraction = Field(0, description="decay of the averaged weights that are validated and kept, 0 for none")
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = Field(
+        "float32", description="auto is bfloat16 on GPUs that have it, else float32"
+    )
+    compile: bool = False
     size: Size | None = Field(None, description="the network's input; null takes the store's size")
     augment: AugmentSection = AugmentSection()
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> Self:
+        if self.schedule == "one-cycle" and self.warmup:
+            raise ValueError("warmup: one-cycle has its own; leave it out or take another schedule")
+        return self
 
 
 class SegmentationSection(_Training):
@@ -111,9 +123,27 @@ class SegmentationSection(_Training):
     rank_weight: float = Field(0.05, ge=0)
 
 
+class Recipe(_Section):
+    """Keys of a labelled stage that may differ from one masking or fusion to another; null keeps the stage's own."""
+
+    epochs: int | None = Field(None, ge=1)
+    patience: int | None = Field(None, ge=1)
+    batch: int | None = Field(None, ge=1)
+    lr: float | None = Field(None, gt=0)
+    weight_decay: float | None = Field(None, ge=0)
+    weighted: bool | None = None
+    dropout: Fraction | None = None
+
+
 class _Labelled(_Training):
     weighted: bool = Field(False, description="weight the loss by inverse class frequency")
     balance: int | None = Field(None, ge=1, description="images of each class in an epoch, as far as copies reach")
+    label_smoothing: Fraction = 0
+    mix: Literal["mixup", "cutmix"] | None = None
+    mix_alpha: float = Field(0.2, gt=0, description="of the beta distribution that shares are drawn from")
+
+    def _by(self, recipe: Recipe | None) -> Self:
+        return self if recipe is None else self.model_copy(update=recipe.model_dump(exclude_none=True))
 
 
 class SymmetrySection(_Labelled):
@@ -123,6 +153,11 @@ class SymmetrySection(_Labelled):
     weights: Weights = None
     classes: Literal[2, 3] = 2
     dropout: Fraction = 0.5
+    by_mask: dict[AnyCaseMasking, Recipe] = Field({}, description="what differs for a masking")
+
+    def of(self, masking: Masking) -> Self:
+        """The section as it is for one masking."""
+        return self._by(self.by_mask.get(masking))
 
 
 class Variant(_Section):
@@ -131,18 +166,23 @@ class Variant(_Section):
     fusion: Fusion = Fusion.NONE
     mask: AnyCaseMasking = Masking.NONE
     cam_mask: AnyCaseMasking | None = Field(None, description="masking of the symmetry network whose saliency is read")
+    control: Control | None = Field(
+        None, description="what is read in place of the saliency, to see what that is worth"
+    )
 
     @model_validator(mode="after")
     def _saliency_is_read_or_not(self) -> Self:
         if (self.fusion is Fusion.NONE) != (self.cam_mask is None):
             raise ValueError("cam_mask goes with fusion concat or attention, and only with them")
+        if self.control and self.fusion is Fusion.NONE:
+            raise ValueError("control stands in place of saliency; give it with fusion concat or attention")
         return self
 
     @property
     def name(self) -> str:
         """The variant's folder and file name, for example `se-lcn-none-lae`."""
         kind = {Fusion.NONE: "standalone", Fusion.CONCAT: "se-lcn", Fusion.ATTENTION: "attention"}[self.fusion]
-        return "-".join(filter(None, (kind, self.mask, self.cam_mask)))
+        return "-".join(filter(None, (kind, self.mask, self.cam_mask, self.control)))
 
 
 class ClassificationSection(_Labelled):
@@ -152,9 +192,15 @@ class ClassificationSection(_Labelled):
     weights: Weights = None
     dropout: Fraction = 0.4
     weighted: bool = True
+    flips: bool = Field(False, description="average the diagnosis over the image, its mirror, its flip and both")
+    by_fusion: dict[Fusion, Recipe] = Field({}, description="what differs for a fusion")
     variants: tuple[Variant, ...] = Field(
         (Variant(), Variant(fusion=Fusion.CONCAT, cam_mask=Masking.NONE)), min_length=1
     )
+
+    def of(self, variant: Variant) -> Self:
+        """The section as it is for one variant."""
+        return self._by(self.by_fusion.get(variant.fusion))
 
     @model_validator(mode="after")
     def _variants_differ(self) -> Self:
@@ -183,68 +229,3 @@ class RunConfig(_Section):
         """The maskings for which a symmetry network is wanted: those whose saliency a variant reads, else `none`."""
         wanted = {variant.cam_mask for variant in self.classification.variants if variant.cam_mask}
         return [masking for masking in Masking if masking in (wanted or {Masking.NONE})]
-
-
-def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
-    """Read a run's YAML and apply overrides of the form ``a.b=value``.
-
-    Raises:
-        ConfigError: the file cannot be read, or a key or value is wrong; the line names all of them.
-    """
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give the path of a YAML file") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: holds no keys; see configs/ for examples")
-    for override in overrides or []:
-        _override(tree, override)
-    try:
-        return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {'; '.join(map(_one_fault, error.errors()))}") from None
-
-
-def dump_config(config: BaseModel) -> str:
-    """The resolved configuration as YAML, every default written out."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def _override(tree: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {override}: write it as key.subkey=value")
-    *parents, leaf = key.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise ConfigError(f"--set {override}: {parent} holds a value, not keys")
-    try:
-        tree[leaf] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is not valid YAML") from None
-
-
-def _one_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's own error dictionary
-    key = ".".join(str(part) for part in fault["loc"] if part not in ("phantom", "ham10000", "catalog"))
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key {key}{_suggestion(key)}; remove it"
-    if fault["type"] == "missing":
-        return f"key {key} is missing; add it"
-    return f"{key}: {fault['msg'].removeprefix('Value error, ')} (given: {fault['input']!r:.60})"
-
-
-def _suggestion(key: str) -> str:
-    sections = (
-        SplitSection,
-        PrepareSection,
-        SegmentationSection,
-        SymmetrySection,
-        ClassificationSection,
-        AugmentSection,
-    )
-    known = {name for section in (RunConfig, Variant, Ham10000Source, *sections) for name in section.model_fields}
-    close = get_close_matches(key.rpartition(".")[2], known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""

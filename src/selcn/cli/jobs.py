@@ -1,0 +1,97 @@
+"""`grid` and `tune`: many trainings, handed out as jobs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selcn.cli.options import Config, Overrides, resumable
+from selcn.cli.train import Accelerator, On, RunFolder, Track
+from selcn.errors import ConfigError
+
+if TYPE_CHECKING:
+    from selcn.training.jobs import Cluster
+
+
+class Executor(StrEnum):
+    """Where jobs run."""
+
+    LOCAL = "local"
+    SLURM = "slurm"
+    DEBUG = "debug"
+
+
+On_ = Annotated[
+    Executor, typer.Option("--executor", help="Processes of this machine, SLURM, or (debug) this very process.")
+]
+AtOnce = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="Jobs at once; one a GPU (or one) here, all on SLURM."),
+]
+Retries = Annotated[int, typer.Option("--retries", min=0, help="How often a job that was killed is tried again.")]
+Hours = Annotated[float, typer.Option("--hours", min=0.02, help="Time limit of a job.")]
+Slurm = Annotated[
+    list[str] | None, typer.Option("--slurm", help="SLURM's own, such as partition=gpu or gpus_per_node=1. Repeatable.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(grid)
+
+
+def grid(
+    config: Config,
+    out: RunFolder = None,
+    attention: Annotated[bool, typer.Option("--attention", help="Also the nine variants with attention.")] = False,
+    controls: Annotated[bool, typer.Option("--controls", help="Also zero, shuffled and random saliency.")] = False,
+    executor: On_ = Executor.LOCAL,
+    jobs: AtOnce = None,
+    retries: Retries = 2,
+    hours: Hours = 24,
+    slurm: Slurm = None,
+    accelerator: On = Accelerator.AUTO,
+    track: Track = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run the whole grid: 3 standalone classifiers and 9 that read saliency, what they share computed once.
+
+    Each fold of each network is a job. Stop it and start it again: what has finished is not repeated. The table of what
+    ran where is RUN/jobs/jobs.csv.
+
+    Example: `selcn grid light --out runs/grid --controls --jobs 2`
+    """
+    from selcn.config import grid_variants, load_config
+    from selcn.report import write_report
+    from selcn.training.compute import Compute
+    from selcn.training.figures import grid_table
+    from selcn.training.grid import run_in_jobs
+    from selcn.training.pipeline import Pipeline
+
+    folder = out or Path("runs") / f"{config.stem}-grid"
+    run = load_config(config, overrides)
+    variants = grid_variants(attention=attention, controls=controls)
+    run = run.model_copy(update={"classification": run.classification.model_copy(update={"variants": variants})})
+    with resumable():
+        compute = Compute(accelerator=accelerator.value)
+        pipeline = Pipeline(run, folder, compute=compute, track=[str(name) for name in track or ()])
+        run_in_jobs(pipeline, _cluster(executor, jobs, retries, hours, slurm))
+    table = grid_table(folder / "evaluation", variants)
+    typer.echo(table.to_string(index=False, float_format="{:.3f}".format))
+    page = folder / "report.html"
+    if not page.exists():
+        write_report(folder, page)
+    typer.echo(page)
+
+
+def _cluster(executor: Executor, jobs: int | None, retries: int, hours: float, slurm: list[str] | None) -> "Cluster":
+    from selcn.training.jobs import Cluster
+
+    pairs = [text.partition("=") for text in slurm or ()]
+    wrong = [text for text, (name, _, value) in zip(slurm or (), pairs, strict=True) if not (name and value)]
+    if wrong:
+        raise ConfigError(f"--slurm {wrong[0]}: write it as name=value, such as partition=gpu")
+    if slurm and executor is not Executor.SLURM:
+        raise ConfigError("--slurm: goes with --executor slurm only")
+    return Cluster(executor.value, jobs, retries, hours, {name: value for name, _, value in pairs})

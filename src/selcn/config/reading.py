@@ -1,0 +1,106 @@
+"""YAML or a preset's name -> configuration; resolved YAML beside every result."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from selcn.config.sections import RunConfig
+from selcn.errors import ConfigError
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+def presets() -> list[str]:
+    """Names of the configurations that come with the package."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def describe_presets() -> dict[str, str]:
+    """What each preset is for: the comment it begins with."""
+    described = {}
+    for name in presets():
+        lines = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        comment = takewhile(lambda line: line.startswith("#"), lines)
+        described[name] = " ".join(line.lstrip("# ") for line in comment)
+    return described
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
+    """Read a run's YAML, or a preset by its name, and apply overrides of the form ``a.b=value``.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong; the line names all of them.
+    """
+    name = str(path)
+    if name in presets() and not path.exists():
+        path = PRESETS / f"{name}.yaml"
+    elif not path.exists():
+        raise ConfigError(f"{path}: no such file and no preset (those are {', '.join(presets())}); check the path")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give the path of a YAML file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: holds no keys; `selcn config show light` prints an example")
+    for override in overrides or []:
+        _override(tree, override)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {'; '.join(map(_one_fault, error.errors()))}") from None
+
+
+def dump_config(config: BaseModel) -> str:
+    """The resolved configuration as YAML, every default written out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: write it as key.subkey=value")
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {override}: {parent} holds a value, not keys")
+    try:
+        tree[leaf] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML") from None
+
+
+def _one_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's own error dictionary
+    key = ".".join(str(part) for part in fault["loc"] if part not in ("phantom", "ham10000", "catalog"))
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {key}{_suggestion(key)}; remove it"
+    if fault["type"] == "missing":
+        return f"key {key} is missing; add it"
+    return f"{key}: {fault['msg'].removeprefix('Value error, ')} (given: {fault['input']!r:.60})"
+
+
+def _suggestion(key: str) -> str:
+    close = get_close_matches(key.rpartition(".")[2], _known_keys(RunConfig), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _known_keys(model: type[BaseModel]) -> set[str]:
+    """Keys of a model and of all models below it."""
+    known = set(model.model_fields)
+    for field in model.model_fields.values():
+        known |= {key for below in _models(field.annotation) for key in _known_keys(below)}
+    return known
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)

@@ -1,0 +1,82 @@
+"""Batches of one fold, for one process or for several that share them."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
+
+from selcn.data.datasets import Batch
+from selcn.errors import RunError
+from selcn.training.stages import Stage
+
+
+class Shared(Sampler[int]):
+    """Every n-th number that a sampler draws, so that n processes draw together what one would draw alone."""
+
+    def __init__(self, sampler: Sampler[int], rank: int, world: int) -> None:
+        self.sampler, self.rank, self.world = sampler, rank, world
+
+    def set_epoch(self, epoch: int) -> None:
+        """Hand the epoch's number on; called by the trainer."""
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(range(self.rank, len(self.sampler), self.world))  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[int]:
+        return islice(iter(self.sampler), self.rank, None, self.world)
+
+
+def build_loader(
+    stage: Stage, rows: np.ndarray, seed: int, *, shuffle: bool, rank: int = 0, world: int = 1, pin: bool = False
+) -> "DataLoader[Batch]":
+    """Loader of one process's part of each batch; what is left over at the end of a training epoch is dropped.
+
+    A batch is one gather from memory-mapped arrays, made in the process that trains: handing it over from a worker
+    would cost more than making it.
+
+    Raises:
+        RunError: a batch that does not divide among the processes, or fewer images than one batch.
+    """
+    batch = stage.section.batch
+    if batch % world:
+        raise RunError(f"a batch of {batch} does not divide among {world} processes; choose another batch or --devices")
+    dataset: Dataset[Batch] = stage.dataset(rows)
+    sampler: Sampler[int] = SequentialSampler(dataset)  # type: ignore[arg-type]
+    if shuffle and len(dataset):  # type: ignore[arg-type]
+        dataset, sampler = stage.training_order(dataset, seed)
+    count = len(sampler)  # type: ignore[arg-type]
+    if count < (batch if shuffle else 1):
+        part = "training" if shuffle else "validation"
+        raise RunError(
+            f"{type(stage).__name__}: {count} {part} images for batches of {batch}; lower batch or add labelled images"
+        )
+    if shuffle:
+        sampler = _Whole(sampler, count // batch * batch)
+    return DataLoader(
+        dataset,
+        batch // world,
+        sampler=Shared(sampler, rank, world),
+        collate_fn=_as_it_is,  # type: ignore[arg-type]
+        pin_memory=pin,
+    )
+
+
+class _Whole(Shared):
+    """The first numbers of a sampler, so that each batch is whole whatever the number of processes."""
+
+    def __init__(self, sampler: Sampler[int], count: int) -> None:
+        super().__init__(sampler, 0, 1)
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return islice(iter(self.sampler), self.count)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch

@@ -1,0 +1,70 @@
+"""Mixup (Zhang et al. 2018) and cutmix (Yun et al. 2019) of images together with their saliency."""
+
+import torch
+from torch import Tensor
+
+from selcn.data.datasets import Batch
+
+
+def mix(batch: Batch, how: str, alpha: float, generator: torch.Generator) -> Batch:
+    """Mix each image of a batch with another: one share for the whole batch, drawn from Beta(alpha, alpha).
+
+    Args:
+        batch: images and saliency as the network is to see them.
+        how: `mixup` or `cutmix`.
+        alpha: of the beta distribution.
+        generator: on the CPU; draws share, partners and place.
+
+    Returns:
+        The batch with `partner` labels and the `share` (1,) of its own labels.
+    """
+    share = _beta(alpha, generator)
+    order = torch.randperm(len(batch.image), generator=generator).to(batch.image.device)
+    if how == "mixup":
+        image, saliency = (_blend(maps, order, share) for maps in (batch.image, batch.saliency))
+    else:
+        box = _box(share, generator)
+        image, saliency = (_paste(maps, order, box) for maps in (batch.image, batch.saliency))
+        share = 1 - _area(box, batch.image)
+    return batch._replace(
+        image=image, saliency=saliency, partner=batch.label[order], share=torch.tensor([share]).to(image)
+    )
+
+
+def _beta(alpha: float, generator: torch.Generator) -> float:
+    # torch's own Beta takes no generator; a ratio of gamma variates is one.
+    one, other = torch._standard_gamma(torch.full((2,), alpha, dtype=torch.float64), generator=generator).tolist()
+    return float(one / (one + other)) if one + other else 0.5
+
+
+def _blend(maps: Tensor, order: Tensor, share: float) -> Tensor:
+    return maps * share + maps[order] * (1 - share) if maps.numel() else maps
+
+
+def _box(share: float, generator: torch.Generator) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of a box of area 1 - share in the unit square, cut at its edges."""
+    x, y = torch.rand(2, generator=generator).tolist()
+    half = (1 - share) ** 0.5 / 2
+    return max(x - half, 0.0), max(y - half, 0.0), min(x + half, 1.0), min(y + half, 1.0)
+
+
+def _pixels(box: tuple[float, float, float, float], maps: Tensor) -> tuple[slice, slice]:
+    height, width = maps.shape[-2:]
+    left, top, right, bottom = box
+    return slice(round(top * height), round(bottom * height)), slice(round(left * width), round(right * width))
+
+
+def _area(box: tuple[float, float, float, float], image: Tensor) -> float:
+    """Share of the image's pixels that the box really covers."""
+    rows, columns = _pixels(box, image)
+    covered = (rows.stop - rows.start) * (columns.stop - columns.start)
+    return float(covered / (image.shape[-2] * image.shape[-1]))
+
+
+def _paste(maps: Tensor, order: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+    if not maps.numel():
+        return maps
+    rows, columns = _pixels(box, maps)
+    mixed = maps.clone()
+    mixed[..., rows, columns] = maps[order][..., rows, columns]
+    return mixed

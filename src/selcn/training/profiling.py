@@ -1,0 +1,57 @@
+"""Where the time of an epoch goes."""
+
+import time
+from collections import defaultdict
+
+import pandas as pd
+from lightning.pytorch.profilers import Profiler
+
+AUGMENTATION = "augmentation"
+EPOCH = "run_training_epoch"
+_STEP, _OPTIMISER, _BACKWARD = "training_step", "optimizer_step", "backward"
+_ENDINGS = {
+    "waiting for data": ("train_dataloader_next", "batch_to_device"),
+    AUGMENTATION: (AUGMENTATION,),
+    "forward and loss": (f"Strategy.{_STEP}",),
+    "backward": (f"Strategy.{_BACKWARD}",),
+    "optimiser": (f"StageModule.{_OPTIMISER}",),
+    "validation": ("Strategy.validation_step", "val_next"),
+    "checkpoints": ("save_checkpoint",),
+}
+
+
+class EpochProfiler(Profiler):
+    """Sums seconds by what the trainer does. On a GPU, work that is still under way counts where it is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: dict[str, float] = {}
+        self.spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
+
+    def start(self, action_name: str) -> None:
+        """Note when something begins."""
+        self.begun[action_name] = time.perf_counter()
+
+    def stop(self, action_name: str) -> None:
+        """Note when it ends."""
+        self.spans[action_name].append((self.begun.pop(action_name), time.perf_counter()))
+
+    def table(self) -> pd.DataFrame:
+        """Columns ``part, seconds, share`` of the last epoch."""
+        first, last = self.spans[EPOCH][-1]
+        seconds = {
+            part: sum(
+                end - begin
+                for action, spans in self.spans.items()
+                if action.endswith(endings)
+                for begin, end in spans
+                if begin >= first
+            )
+            for part, endings in _ENDINGS.items()
+        }
+        # One lies inside the other: the optimiser's step calls forward and backward, and forward the augmentation.
+        seconds["optimiser"] -= seconds["forward and loss"] + seconds["backward"]
+        seconds["forward and loss"] -= seconds[AUGMENTATION]
+        seconds["all else"] = last - first - sum(seconds.values())
+        table = pd.DataFrame(seconds.items(), columns=["part", "seconds"])
+        return table.assign(share=table["seconds"] / (last - first))

@@ -1,0 +1,37 @@
+"""Trackers besides CSV and TensorBoard: Weights & Biases and MLflow, both writing to disk unless told otherwise."""
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
+
+from selcn.errors import ConfigError
+
+TRACKERS = ("wandb", "mlflow")
+PROJECT = "selcn"
+
+
+def trackers(names: Sequence[str], out: Path) -> list[Logger]:
+    """Loggers of some trackers, for the training that works in ``out``.
+
+    Neither needs a network: Weights & Biases runs offline unless WANDB_MODE says otherwise (`wandb sync` uploads), and
+    MLflow writes to `mlflow.db` in the current folder unless MLFLOW_TRACKING_URI names a server.
+
+    Raises:
+        ConfigError: an unknown name, or a tracker that is not installed.
+    """
+    return [_tracker(name, out) for name in names]
+
+
+def _tracker(name: str, out: Path) -> Logger:
+    if name not in TRACKERS:
+        raise ConfigError(f"--track {name}: unknown; known are {', '.join(TRACKERS)}")
+    if find_spec(name) is None:
+        raise ConfigError(f"--track {name}: not installed; pip install 'selcn[{name}]'")
+    if name == "wandb":
+        offline = os.environ.get("WANDB_MODE", "offline") != "online"
+        return WandbLogger(name=str(out), save_dir=out, project=PROJECT, offline=offline)
+    address = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    return MLFlowLogger(PROJECT, run_name=str(out), tracking_uri=address)
