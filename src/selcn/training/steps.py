@@ -7,6 +7,7 @@ its final name is always whole. What a killed training left in its work folder i
 import json
 import platform
 import shutil
+import socket
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -79,7 +80,7 @@ class Steps:
             resumable: whether the action can go on with what a killed one left in its folder.
         """
         final = self.run / name
-        if (final / MANIFEST).exists():
+        if self.finished(name):
             if name not in self.said:
                 self.console.print(f"[dim]✓ {name} finished earlier[/dim]")
             self.said.add(name)
@@ -87,21 +88,14 @@ class Steps:
         work = self.run / WORK / name
         if self.follows:
             return self._follow(name, action, work, together=resumable)
-        locks = self.run / WORK / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        # A job whose parent was killed may still be at it: then its result is waited for.
-        with FileLock(locks / name.replace("/", "--")):
-            return final if (final / MANIFEST).exists() else self._do(name, action, work, resumable=resumable)
-
-    def _do(self, name: str, action: Action, work: Path, *, resumable: bool) -> Path:
-        final = self.run / name
         if not resumable:
             shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         result = self._shown(name, action, work) or {}
         seconds = round(time.perf_counter() - start, 2)
-        (work / MANIFEST).write_text(json.dumps({**result, "seconds": seconds}, indent=1), encoding="utf-8")
+        manifest = {**result, "seconds": seconds, "host": socket.gethostname()}
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         final.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(final, ignore_errors=True)
         work.rename(final)
@@ -111,6 +105,10 @@ class Steps:
         )
         self.console.print(f"[green]✓[/green] {name} [dim]({seconds:.1f} s{note})[/dim]")
         return final
+
+    def finished(self, name: str) -> bool:
+        """Whether a step has finished."""
+        return (self.run / name / MANIFEST).exists()
 
     def tidy(self) -> None:
         """Remove what is left of work folders, when every step has finished."""
@@ -131,7 +129,7 @@ class Steps:
         """As one of several processes of a training: take part in it, and wait for what the first does alone."""
         if together:
             action(work, lambda _done, _total, _note="": None)
-        while not (self.run / name / MANIFEST).exists():
+        while not self.finished(name):
             time.sleep(WAIT)
         return self.run / name
 
