@@ -19,6 +19,10 @@ class RunError(SelcnError):
     """A run folder or a bundle is missing something, or belongs to something else."""
 
 
+class DivergedError(RunError):
+    """A training lost its numbers."""
+
+
 def listed(faults: Sequence[str], most: int = 5) -> str:
     """Several faults in one line: the first few, and how many more there are."""
     more = f" | and {len(faults) - most} more" if len(faults) > most else ""

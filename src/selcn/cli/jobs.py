@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selcn.cli.options import Config, Overrides, resumable
-from selcn.cli.train import Accelerator, On, RunFolder, Track
+from selcn.cli.train import Accelerator, CamMask, Mask, On, RunFolder, Track
 from selcn.errors import ConfigError
+from selcn.labels import StageName
 
 if TYPE_CHECKING:
     from selcn.training.jobs import Cluster
@@ -20,6 +21,14 @@ class Executor(StrEnum):
     LOCAL = "local"
     SLURM = "slurm"
     DEBUG = "debug"
+
+
+class Pruner(StrEnum):
+    """How trials are given up early."""
+
+    HALVING = "halving"
+    MEDIAN = "median"
+    NONE = "none"
 
 
 On_ = Annotated[
@@ -39,6 +48,7 @@ Slurm = Annotated[
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(grid)
+    app.command()(tune)
 
 
 def grid(
@@ -83,6 +93,59 @@ def grid(
     if not page.exists():
         write_report(folder, page)
     typer.echo(page)
+
+
+def tune(
+    stage: Annotated[StageName, typer.Argument(help="Which stage.", show_default=False)],
+    config: Annotated[Path, typer.Option("--config", help="A run's YAML, or a preset's name.")],
+    out: RunFolder = None,
+    trials: Annotated[int, typer.Option("--trials", min=1, help="Trials in all, earlier ones of the study too.")] = 20,
+    name: Annotated[str | None, typer.Option("--name", help="Of the study; the stage and masking by default.")] = None,
+    storage: Annotated[
+        str | None, typer.Option("--storage", help="An RDB's URL; a journal file in the run by default.")
+    ] = None,
+    space: Annotated[Path | None, typer.Option("--space", help="YAML of ranges; the thesis' by default.")] = None,
+    pruner: Annotated[Pruner, typer.Option("--pruner", help="How trials are given up early.")] = Pruner.HALVING,
+    fold: Annotated[int, typer.Option("--fold", min=0, help="The fold that trials are validated on.")] = 0,
+    mask: Mask = None,
+    cam_mask: CamMask = None,
+    executor: On_ = Executor.LOCAL,
+    jobs: AtOnce = None,
+    retries: Retries = 2,
+    hours: Hours = 24,
+    slurm: Slurm = None,
+    accelerator: On = Accelerator.AUTO,
+    overrides: Overrides = None,
+) -> None:
+    """Search for a stage's hyperparameters with Optuna, each job a worker on one study.
+
+    Trials train without one fold and are judged on it; the test part is never looked at. Stop it and start it again:
+    the study goes on. `selcn train STAGE --config RUN/tuning/NAME/best.yaml` takes what was found.
+
+    Example: `selcn tune symmetry --config light --out runs/tuned --trials 20 --jobs 2`
+    """
+    from selcn.config import load_config
+    from selcn.training.compute import Compute
+    from selcn.training.pipeline import Pipeline
+    from selcn.training.tuning import find, read_space, thesis_space, tune
+
+    folder = out or Path("runs") / f"{config.stem}-tuning"
+    with resumable():
+        pipeline = Pipeline(load_config(config, overrides), folder, compute=Compute(accelerator=accelerator.value))
+        search = find(
+            pipeline,
+            stage,
+            space=read_space(space) if space else thesis_space(stage),
+            trials=trials,
+            name=name,
+            storage=storage,
+            pruner=pruner.value,
+            fold=fold,
+            mask=mask,
+            cam_mask=cam_mask,
+        )
+        found = tune(pipeline, search, _cluster(executor, jobs, retries, hours, slurm))
+    typer.echo(found / "best.yaml")
 
 
 def _cluster(executor: Executor, jobs: int | None, retries: int, hours: float, slurm: list[str] | None) -> "Cluster":

@@ -20,7 +20,7 @@ from lightning.pytorch.profilers import Profiler
 from safetensors.torch import save_file
 from torch import Tensor
 
-from selcn.errors import RunError
+from selcn.errors import DivergedError, RunError
 from selcn.training.compute import Compute, rank
 from selcn.training.loading import build_loader
 from selcn.training.module import StageModule
@@ -180,7 +180,7 @@ class _Reporter(Callback):
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         lost = [name for name, value in values.items() if not math.isfinite(value)]
         if lost:
-            raise RunError(
+            raise DivergedError(
                 f"{self.out}: training diverged ({lost[0]} is no number in epoch {trainer.current_epoch + 1}); "
                 "the checkpoint of the epoch before is kept; lower lr and choose another --out"
             )
@@ -199,6 +199,7 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")  # it does when resuming
+            warnings.filterwarnings("ignore", message="The `srun` command is available")
             warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning's own, on torch 2.13
             yield
     finally:

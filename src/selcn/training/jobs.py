@@ -145,7 +145,7 @@ class Jobs:
         try:
             result = one.job.result()
         except Exception as error:  # whatever a job or its cluster may end with
-            result = {"error": f"{_last_line(str(error))} (log: {one.job.paths.stderr})", "final": False}
+            result = {"error": f"{_reason(str(error))} (log: {one.job.paths.stderr})", "final": False}
         fault, final = str(result.pop("error", "")), bool(result.pop("final", True))
         self.rows.append({"id": one.job.job_id, "state": "failed" if fault else "done", "why": fault, **result})
         write_text(self.folder / TABLE, pd.DataFrame(self.rows).to_csv(index=False))
@@ -199,6 +199,8 @@ def _number(value: str) -> str | int:
     return int(value) if value.isdecimal() else value
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+def _reason(text: str) -> str:
+    """What a job's traceback ends with; submitit lists the job's logs behind it."""
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("-", "You can check"))]
     return lines[-1][:200] if lines else "no reason given"

@@ -1,0 +1,117 @@
+"""What is searched: a range or a choice for each key of a stage's section."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from selcn.config import Recipe, RunConfig
+from selcn.errors import ConfigError
+from selcn.labels import Masking, StageName
+
+
+class Range(BaseModel):
+    """One key: numbers from low to high, or one of several values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float | None = None
+    high: float | None = None
+    scale: Literal["linear", "log"] = "linear"
+    whole: bool = Field(False, description="whole numbers only")
+    choices: tuple[Any, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "Range":
+        numbers = self.low is not None and self.high is not None
+        if numbers == bool(self.choices):
+            raise ValueError("give low and high, or choices")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        if self.scale == "log" and self.low is not None and self.low <= 0:
+            raise ValueError("a log scale begins above 0")
+        return self
+
+    def suggest(self, trial: optuna.Trial, key: str) -> Any:  # noqa: ANN401 - what the key holds
+        """Let a trial draw its value."""
+        if self.choices:
+            return trial.suggest_categorical(key, list(self.choices))
+        assert self.low is not None
+        assert self.high is not None
+        log = self.scale == "log"
+        if self.whole:
+            return trial.suggest_int(key, round(self.low), round(self.high), log=log)
+        return trial.suggest_float(key, self.low, self.high, log=log)
+
+
+Space = Mapping[str, Range]
+
+
+def thesis_space(stage: StageName) -> Space:
+    """The ranges that the thesis searched."""
+    space = {
+        "lr": Range(low=1e-5, high=1e-2, scale="log"),
+        "weight_decay": Range(low=1e-5, high=1e-3, scale="log"),
+        "batch": Range(choices=(8, 16, 32)),
+    }
+    if stage is StageName.SEGMENTATION:
+        return space | {"lr": Range(low=1e-4, high=1e-1, scale="log"), "rank_weight": Range(low=0.01, high=0.1)}
+    return space | {"weighted": Range(choices=(True, False))}
+
+
+def read_space(path: Path) -> Space:
+    """Read a YAML of ranges by key: `lr: {low: 1.0e-5, high: 1.0e-2, scale: log}`, `batch: {choices: [8, 16]}`.
+
+    Raises:
+        ConfigError: unreadable, or a range is wrong; all are named.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read ({' '.join(str(error).split())[:120]}); give a YAML file") from None
+    if not isinstance(tree, dict) or not tree:
+        raise ConfigError(f"{path}: holds no ranges; write for example lr: {{low: 1.0e-5, high: 1.0e-2, scale: log}}")
+    space, faults = {}, []
+    for key, given in tree.items():
+        try:
+            space[str(key)] = Range.model_validate(given)
+        except ValidationError as error:
+            faults.append(f"{key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}")
+    if faults:
+        raise ConfigError(f"{path}: {'; '.join(faults)}")
+    return space
+
+
+def configured(
+    config: RunConfig, stage: StageName, values: Mapping[str, Any], mask: Masking | None, fusion: str | None
+) -> RunConfig:
+    """A configuration with a stage's values, for one masking or fusion where they may differ by it.
+
+    Raises:
+        ConfigError: a key that the stage does not have, or a value that it refuses.
+    """
+    tree = config.model_dump(mode="json")
+    section = tree[stage.value]
+    unknown = sorted(values.keys() - section.keys())
+    if unknown:
+        raise ConfigError(f"{stage} has no key {', '.join(unknown)}; keys are {', '.join(sorted(section))}")
+    by, which = {
+        StageName.SEGMENTATION: ("", ""),
+        StageName.SYMMETRY: ("by_mask", mask),
+        StageName.CLASSIFICATION: ("by_fusion", fusion),
+    }[stage]
+    for key, value in values.items():
+        if by and key in Recipe.model_fields:
+            section[by].setdefault(str(which), {})[key] = value
+        else:
+            section[key] = value
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigError(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (given: {fault['input']!r:.60})"
+        ) from None
