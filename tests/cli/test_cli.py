@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from selcn.config import load_config
 from selcn.data.images import write_image
 
 Selcn = Callable[..., int]
@@ -113,7 +114,20 @@ def test_a_path_that_cannot_be_written_is_one_line(
     assert not list(tmp_path.glob(".partial*"))
 
 
-COMMANDS = ["phantom", "index", "audit", "split", "prepare", "train", "run", "evaluate", "predict", "report"]
+COMMANDS = [
+    "phantom",
+    "index",
+    "audit",
+    "split",
+    "prepare",
+    "train",
+    "run",
+    "grid",
+    "tune",
+    "evaluate",
+    "predict",
+    "report",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -133,3 +147,20 @@ except SystemExit:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_preset_is_shown_and_what_is_shown_can_be_run(
+    tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert selcn("config", "show", "light", "--set", "classification.epochs=3") == 0
+    path = tmp_path / "mine.yaml"
+    path.write_text(capsys.readouterr().out)
+    assert load_config(path) == load_config(Path("light"), ["classification.epochs=3"])
+    assert selcn("config", "presets") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["demo", "light", "strong", "thesis"]
+
+
+def test_a_profile_is_a_table(tiny_run: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("train", "segmentation", "--config", tiny_run / "config.yaml", "--out", tiny_run, "--profile")
+    assert selcn(*arguments) == 0
+    assert "waiting for data" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from torch import Tensor
 from selcn.config import AugmentSection, SymmetrySection
 from selcn.data.building import build_store
 from selcn.data.datasets import Batch
-from selcn.errors import RunError
+from selcn.errors import DivergedError, RunError
 from selcn.labels import Masking, Symmetry
 from selcn.training.engine import WEIGHTS, fit
 from selcn.training.module import augment
@@ -78,6 +78,60 @@ def test_training_stops_when_the_monitored_value_no_longer_improves(stage: Symme
     section = stage.section.model_copy(update={"epochs": 20, "patience": 2, "lr": 1e-12, "schedule": "constant"})
     section = section.model_copy(update={"monitor": "score"})
     assert fit(replace(stage, section=section), TRAIN, VALIDATION, tmp_path, seed=0)["epochs"] == 3
+
+
+def changed(stage: SymmetryStage, **keys: object) -> SymmetryStage:
+    return replace(stage, section=stage.section.model_copy(update=keys))
+
+
+def test_averaging_mixing_clipping_and_accumulation_go_on_after_a_kill_as_if_unbroken(
+    stage: SymmetryStage, tmp_path: Path
+) -> None:
+    rich = changed(
+        stage,
+        batch=4,
+        accumulate=2,
+        clip=0.5,
+        ema=0.9,
+        mix="cutmix",
+        label_smoothing=0.1,
+        optimiser="adamw",
+        schedule="cosine",
+        warmup=0.2,
+    )
+    unbroken = trained(rich, tmp_path / "a")
+    assert not same(unbroken, trained(changed(rich, ema=0), tmp_path / "b"))
+
+    def kill(epoch: int, _: Mapping[str, float]) -> None:
+        if epoch == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        fit(rich, TRAIN, VALIDATION, tmp_path / "c", seed=0, on_epoch=kill)
+    assert same(unbroken, trained(rich, tmp_path / "c"))
+
+
+def test_a_loss_that_is_no_number_ends_training_with_the_last_good_checkpoint(
+    stage: SymmetryStage, tmp_path: Path
+) -> None:
+    bad = changed(stage, lr=1e30, epochs=9, schedule="constant", monitor="score")
+    with pytest.raises(DivergedError, match=r"is no number in epoch \d\); the checkpoint of the epoch before is kept"):
+        fit(bad, TRAIN, VALIDATION, tmp_path / "first", seed=0)
+    checkpoints = tmp_path / "first" / "checkpoints"
+    for path in checkpoints.glob("*.ckpt"):
+        weights = torch.load(path, weights_only=True)["state_dict"]
+        assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()), path
+
+
+def test_the_validation_loss_does_not_depend_on_how_images_fall_into_batches(
+    stage: SymmetryStage, tmp_path: Path
+) -> None:
+    weighted = replace(changed(stage, epochs=1, lr=1e-12), weight=torch.tensor([1.0, 5.0, 0.2]))
+    losses = []
+    for batch in (4, 7):
+        fit(changed(weighted, batch=batch), TRAIN, VALIDATION, tmp_path / str(batch), seed=0)
+        losses.append(float(pd.read_csv(tmp_path / str(batch) / "metrics.csv")["val_loss"].iloc[0]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_a_batch_larger_than_the_fold_is_refused(stage: SymmetryStage, tmp_path: Path) -> None:

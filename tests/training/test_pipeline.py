@@ -190,3 +190,50 @@ def test_wrong_names_end_a_run_before_its_first_step_and_can_be_corrected(
     with pytest.raises(DataError, match=r"absent\.csv: cannot be read"):
         Pipeline(tiny_config.model_copy(update={"data": nowhere}), tmp_path / "run", QUIET).run()
     Pipeline(tiny_config, tmp_path / "run", QUIET)  # nothing has finished, so the corrected one is welcome
+
+
+def test_two_processes_in_one_run_folder_are_refused(tiny_config: RunConfig, tmp_path: Path) -> None:
+    first = Pipeline(tiny_config, tmp_path / "run", QUIET)
+    with pytest.raises(RunError, match=r"run: another process works in it; wait for it or choose another --out"):
+        Pipeline(tiny_config, tmp_path / "run", QUIET)
+    del first
+    Pipeline(tiny_config, tmp_path / "run", QUIET)
+
+
+def test_each_members_own_figures_and_the_ensembles_are_written(tiny_run: Path) -> None:
+    table = pd.read_csv(tiny_run / "evaluation" / "cross_validation.csv")
+    wanted = {"name": "se-lcn-none-none", "metric": "accuracy", "fold_part": "test"}
+    row = table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1)].iloc[0]
+    members = [
+        pd.read_csv(tiny_run / "predictions" / "members" / f"se-lcn-none-none-fold-{fold}.csv") for fold in (0, 1)
+    ]
+    classes = ["nv", "mel", "bkl", "bcc", "akiec", "vasc", "df"]
+    right = [(member[classes].idxmax(axis=1) == member["truth"]).mean() for member in members]
+    assert [row["fold-0"], row["fold-1"]] == pytest.approx(right)
+    assert row["mean"] == pytest.approx(np.mean(right))
+    assert row["sd"] == pytest.approx(np.std(right, ddof=1))
+    whole = pd.read_csv(tiny_run / "predictions" / "se-lcn-none-none.csv", dtype={"fold": str})
+    whole = whole[whole["fold"] == "test"]
+    assert row["mean_probability"] == pytest.approx((whole[classes].idxmax(axis=1) == whole["truth"]).mean())
+    mean = pd.concat(members).groupby("image_id")[classes].mean()
+    assert whole.set_index("image_id")[classes].to_numpy() == pytest.approx(
+        mean.loc[whole["image_id"]].to_numpy(), abs=1e-7
+    )
+
+
+def test_a_batch_larger_than_a_fold_and_a_missing_class_end_a_run_at_once(
+    tiny_config: RunConfig, tmp_path: Path
+) -> None:
+    large = tiny_config.symmetry.model_copy(update={"batch": 64})
+    with pytest.raises(ConfigError, match=r"symmetry.batch is 64, but \d+ labelled images .* without fold 0; lower it"):
+        Pipeline(tiny_config.model_copy(update={"symmetry": large}), tmp_path / "run", QUIET).run()
+
+
+def test_a_profile_says_where_an_epoch_goes_and_leaves_nothing(tiny_run: Path, tiny_config: RunConfig) -> None:
+    before = sorted(tiny_run.rglob("*"))
+    table = Pipeline(tiny_config, tiny_run, QUIET).profile("symmetry/none/fold-0")
+    assert table["share"].sum() == pytest.approx(1)
+    seconds = dict(zip(table["part"], table["seconds"], strict=True))
+    assert min(seconds.values()) > -0.01
+    assert seconds["forward and loss"] > seconds["waiting for data"] > 0
+    assert sorted(tiny_run.rglob("*")) == before

@@ -20,7 +20,6 @@ class Executor(StrEnum):
 
     LOCAL = "local"
     SLURM = "slurm"
-    DEBUG = "debug"
 
 
 class Pruner(StrEnum):
@@ -31,9 +30,7 @@ class Pruner(StrEnum):
     NONE = "none"
 
 
-On_ = Annotated[
-    Executor, typer.Option("--executor", help="Processes of this machine, SLURM, or (debug) this very process.")
-]
+On_ = Annotated[Executor, typer.Option("--executor", help="Processes of this machine, or SLURM.")]
 AtOnce = Annotated[
     int | None,
     typer.Option("--jobs", min=1, help="Jobs at once; one a GPU (or one) here, all on SLURM."),

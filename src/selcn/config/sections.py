@@ -16,6 +16,7 @@ AnyCaseMasking = Annotated[Masking, BeforeValidator(lambda value: Masking.parse(
 ConvNet = Annotated[
     str, Field(min_length=1, description="squeezenet1_0, squeezenet1_1, torchvision/NAME or a timm name")
 ]
+Schedule = Literal["constant", "poly", "cosine", "one-cycle"]
 Weights = Annotated[str | None, Field(description="null, imagenet, or the path of a safetensors file")]
 
 
@@ -93,7 +94,7 @@ class _Training(_Section):
     optimiser: Literal["adam", "adamw"] = "adam"
     lr: float = Field(1e-4, gt=0)
     weight_decay: float = Field(5e-4, ge=0)
-    schedule: Literal["constant", "poly", "cosine", "one-cycle"] = "constant"
+    schedule: Schedule = "constant"
     warmup: Fraction = Field(0, description="share of the steps in which lr rises to its value; one-cycle has its own")
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     ema: Fraction = Field(0, description="decay of the averaged weights that are validated and kept, 0 for none")
@@ -116,7 +117,7 @@ class SegmentationSection(_Training):
 
     monitor: Literal["loss", "score"] = "score"
     lr: float = Field(1e-3, gt=0)
-    schedule: Literal["constant", "poly", "one-cycle"] = "poly"
+    schedule: Schedule = "poly"
     architecture: str = "DeepLabV3Plus"
     encoder: str = "resnet18"
     weights: Weights = None

@@ -15,7 +15,7 @@ import submitit
 from selcn.errors import ConfigError, RunError, SelcnError
 from selcn.files import write_text
 
-LOOK = {"local": 0.2, "debug": 0.0, "slurm": 2.0}
+LOOK = {"local": 0.2, "slurm": 2.0}
 """Seconds between two looks at the jobs of an executor."""
 TABLE = "jobs.csv"
 THREADS = "OMP_NUM_THREADS"
@@ -28,7 +28,7 @@ class Cluster:
     """Where jobs run.
 
     Attributes:
-        executor: `local`, `slurm`, or `debug` for this process.
+        executor: `local` or `slurm`.
         jobs: how many at once; None for one a GPU (or one) of this machine, and on SLURM for as many as there is work.
         retries: how often in a row jobs may be killed or fail without any work being finished.
         hours: time limit of a job.

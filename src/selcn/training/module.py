@@ -5,6 +5,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from selcn.data.augment import Colour, Geometry
 from selcn.data.datasets import Batch
@@ -15,6 +16,30 @@ from selcn.training.profiling import AUGMENTATION
 from selcn.training.stages import Stage
 
 SEEDS_APART = 1_000_003  # more steps than a training has
+
+
+class WeighedMean(Metric):
+    """Mean of values that stand for different masses; no number where any value is none.
+
+    torchmetrics' own forgets the weights, or else the values that are no numbers.
+    """
+
+    total: Tensor
+    mass: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("total", "mass"):
+            self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, value: Tensor, mass: Tensor | float) -> None:
+        """Count one value in."""
+        self.total += value * mass
+        self.mass += mass
+
+    def compute(self) -> Tensor:
+        """The mean."""
+        return self.total / self.mass
 
 
 class StageModule(L.LightningModule):
@@ -33,7 +58,7 @@ class StageModule(L.LightningModule):
         super().__init__()
         self.stage, self.seed, self.process, self.world = stage, seed, rank, world
         self.network = stage.network()
-        self.score = stage.metric()
+        self.score, self.val_loss = stage.metric(), WeighedMean()
 
     def on_fit_start(self) -> None:
         """Bring the stage's constants to the device once, not at every step."""
@@ -48,6 +73,8 @@ class StageModule(L.LightningModule):
             if how:
                 batch = mix(batch, how, alpha, generator)
         loss, _logits = self.stage.loss(self.network, batch)
+        if self.world > 1:
+            loss = self._of_all(loss, self.stage.mass(batch))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.image), sync_dist=True)
         return loss
 
@@ -57,7 +84,9 @@ class StageModule(L.LightningModule):
         batch = self.stage.seen(batch._replace(image=as_floats(batch.image)))
         loss, logits = self.stage.loss(self.network, batch)
         self.stage.update(self.score, logits, batch)
-        self.log("val_loss", loss, batch_size=len(batch.image), sync_dist=True)
+        # Weighed as the loss itself is, so that the mean does not depend on how images fall into batches.
+        self.val_loss.update(loss, self.stage.mass(batch))
+        self.log("val_loss", self.val_loss, batch_size=len(batch.image))
         self.log(f"val_{self.stage.score}", self.score, batch_size=len(batch.image))
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of shapes
@@ -65,6 +94,13 @@ class StageModule(L.LightningModule):
         optimiser = build_optimiser(self.network, self.stage.section)
         schedule = build_schedule(optimiser, self.stage.section, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _of_all(self, loss: Tensor, mass: Tensor | float) -> Tensor:
+        """This process's part in the mean over the whole batch: what DDP averages is then that mean itself."""
+        own = torch.as_tensor(mass, device=loss.device)
+        whole = own.clone()
+        torch.distributed.all_reduce(whole)
+        return loss * own * self.world / whole
 
     def _seeded(self, step: int) -> torch.Generator:
         step_seed = self.seed * SEEDS_APART + step

@@ -72,6 +72,10 @@ class Stage(ABC):
         """The stage itself: it does not change, and its data may be large."""
         return self
 
+    def mass(self, batch: Batch) -> Tensor | float:
+        """What the mean in the loss of a batch is over: its images, or their class weights."""
+        return float(len(batch.image))
+
     @abstractmethod
     def metric(self) -> Metric:
         """A fresh metric for the stage's score."""
@@ -149,6 +153,10 @@ class _LabelledStage(Stage):
             return own, logits
         share = batch.share[0]
         return share * own + (1 - share) * self._cross_entropy(logits, batch.partner, network.training), logits
+
+    def mass(self, batch: Batch) -> Tensor | float:
+        """The sum of the images' class weights, where classes are weighted."""
+        return super().mass(batch) if self.weight is None else self.weight[batch.label].sum()
 
     def _cross_entropy(self, logits: Tensor, label: Tensor, training: bool) -> Tensor:
         smoothing = self.section.label_smoothing if training else 0.0

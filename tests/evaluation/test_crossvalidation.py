@@ -1,0 +1,67 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from selcn.errors import DataError
+from selcn.evaluation.crossvalidation import cross_validation, majority
+from selcn.evaluation.predictions import Predictions
+from selcn.labels import BinarySymmetry
+
+CLASSES = BinarySymmetry.names()
+
+
+def predictions(said: list[float], truth: list[int], folds: list[str], start: int = 0) -> Predictions:
+    table = pd.DataFrame(
+        {
+            "image_id": [f"i{start + n}" for n in range(len(said))],
+            "group": [f"g{start + n}" for n in range(len(said))],
+            "fold": folds,
+            "truth": [CLASSES[number] for number in truth],
+            CLASSES[0]: [1 - p for p in said],
+            CLASSES[1]: said,
+        }
+    )
+    return Predictions.of(table)
+
+
+def figures(table: pd.DataFrame, metric: str, *names: str) -> list[float]:
+    row = table[table["metric"] == metric].iloc[0]
+    return [float(row[name]) for name in names]
+
+
+def test_folds_mean_deviation_and_pooled_of_a_hand_counted_case() -> None:
+    whole = predictions([0.9, 0.1, 0.2, 0.8], [1, 0, 1, 1], ["0", "0", "1", "1"])
+    table = cross_validation(whole)
+    accuracy = figures(table, "accuracy", "fold-0", "fold-1", "mean", "sd", "pooled")
+    assert accuracy == pytest.approx([1, 0.5, 0.75, np.sqrt(0.125), 0.75])
+    assert table["vote"].isna().all()
+    # Pooled: 1 of 1 asymmetric and 2 of 3 symmetric are right.
+    assert figures(table, "balanced_accuracy", "pooled") == pytest.approx([5 / 6])
+
+
+def test_the_ensemble_and_the_vote_may_differ() -> None:
+    truth, folds = [1, 0, 1], ["test"] * 3
+    members = [predictions(said, truth, folds) for said in ([0.6, 0.1, 0.6], [0.6, 0.1, 0.1], [0.1, 0.1, 0.6])]
+    mean = np.mean([member.probabilities[:, 1] for member in members], axis=0)
+    whole = predictions(list(mean), truth, folds)
+    table = cross_validation(whole, members)
+    # By vote the first and third are symmetric; their mean probabilities are 0.43 and say the opposite.
+    assert figures(table, "accuracy", "vote", "mean_probability") == pytest.approx([1, 1 / 3])
+    assert figures(table, "accuracy", "fold-0", "fold-1", "fold-2") == pytest.approx([1, 2 / 3, 2 / 3])
+    expected = balanced_accuracy_score(truth, mean > 0.5)
+    assert figures(table, "balanced_accuracy", "mean_probability") == pytest.approx([expected])
+
+
+def test_a_tied_vote_goes_to_the_larger_mean_probability() -> None:
+    one, other = np.array([[0.9, 0.1]]), np.array([[0.45, 0.55]])
+    assert majority([one, other]).argmax() == 0
+    assert majority([1 - one, other]).argmax() == 1
+
+
+def test_members_of_other_images_and_files_without_folds_are_refused() -> None:
+    whole = predictions([0.6, 0.4], [1, 0], ["test", "test"])
+    with pytest.raises(DataError, match="other images"):
+        cross_validation(whole, [predictions([0.6, 0.4], [1, 0], ["test", "test"], start=5)])
+    with pytest.raises(DataError, match="nothing to cross-validate"):
+        cross_validation(whole)

@@ -1,0 +1,38 @@
+"""Two real processes, talking through gloo, train and validate as one does."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from selcn.config import dump_config, load_config
+
+SELCN = Path(sys.executable).parent / "selcn"
+# SqueezeNet has no batch norm, whose statistics would be of half a batch, and dropout would be drawn anew.
+KEYS = ["symmetry.dropout=0", "symmetry.epochs=2", "symmetry.lr=1.0e-4", "symmetry.weighted=true"]
+
+
+def test_two_processes_get_the_metrics_of_one(tiny_run: Path, tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(dump_config(load_config(tiny_run / "config.yaml", KEYS)))
+    for name, devices in (("one", "1"), ("two", "2")):
+        run = tmp_path / name
+        for step in ("data", "split", "store", "segmentation", "masks"):
+            shutil.copytree(tiny_run / step, run / step)
+        shutil.copy(config, run / "config.yaml")
+        command = [SELCN, "train", "symmetry", "--config", config, "--out", run, "--accelerator", "cpu"]
+        done = subprocess.run(
+            [*map(str, command), "--devices", devices], capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    for fold in (0, 1):
+        one, two = (
+            pd.read_csv(tmp_path / name / "symmetry" / "none" / f"fold-{fold}" / "metrics.csv")
+            for name in ("one", "two")
+        )
+        assert len(one) == 2
+        for column in ("val_loss", "val_balanced_accuracy"):
+            assert two[column].tolist() == pytest.approx(one[column].tolist(), rel=1e-4), (fold, column)
