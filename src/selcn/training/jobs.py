@@ -144,6 +144,11 @@ class Jobs:
         """Why a job failed, or "", and whether trying again would not help."""
         try:
             result = one.job.result()
+        except submitit.core.utils.UncompletedJobError:
+            result = {
+                "error": f"was killed, or ran out of memory or time (log: {one.job.paths.stderr})",
+                "final": False,
+            }
         except Exception as error:  # whatever a job or its cluster may end with
             result = {"error": f"{_reason(str(error))} (log: {one.job.paths.stderr})", "final": False}
         fault, final = str(result.pop("error", "")), bool(result.pop("final", True))

@@ -1,0 +1,38 @@
+"""Where the second epoch of the light preset's networks goes, in shares of its time, on synthetic pictures.
+
+SqueezeNet 1.1 for symmetry at 192x144 in batches of 16, batches gathered from the memory-mapped store.
+"""
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from selcn.config import PhantomSource, RunConfig, load_config
+from selcn.labels import StageName
+from selcn.training.pipeline import Pipeline
+
+OVERRIDES = [
+    "segmentation.weights=null",
+    "segmentation.epochs=1",
+    "symmetry.weights=null",
+    "classification.weights=null",
+]
+
+
+def light(images: int) -> RunConfig:
+    """The preset on a phantom, with random weights."""
+    config = load_config(Path("light"), OVERRIDES)
+    return config.model_copy(update={"data": PhantomSource(source="phantom", images=images)})
+
+
+def measure() -> dict[str, float]:
+    """Share of each part of an epoch."""
+    with tempfile.TemporaryDirectory() as name:
+        pipeline = Pipeline(light(400), Path(name) / "run", Console(quiet=True))
+        table = pipeline.profile(pipeline.work.steps(StageName.SYMMETRY)[0])
+    return {f"{part}, share": float(share) for part, share in zip(table["part"], table["share"], strict=True)}
+
+
+if __name__ == "__main__":
+    print(measure())
