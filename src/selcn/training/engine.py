@@ -25,7 +25,7 @@ from selcn.training.compute import Compute, rank
 from selcn.training.loading import build_loader
 from selcn.training.module import StageModule
 from selcn.training.stages import Stage
-from selcn.training.tracking import trackers
+from selcn.training.tracking import finish, trackers
 
 WEIGHTS = "network.safetensors"
 LOGS = "logs"
@@ -84,6 +84,7 @@ def fit(
         # Lightning answers Ctrl-C by leaving the process; the caller shall hear of it instead.
         with suppress(SystemExit):
             trainer.fit(module, *loaders, ckpt_path=last if last.exists() else None, weights_only=True)
+    finish(trainer.loggers)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if this == 0:

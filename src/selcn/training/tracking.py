@@ -25,13 +25,21 @@ def trackers(names: Sequence[str], out: Path) -> list[Logger]:
     return [_tracker(name, out) for name in names]
 
 
+def finish(loggers: Sequence[Logger]) -> None:
+    """End what is under way: one process trains several networks, each a run of its own to a tracker."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
+
+
 def _tracker(name: str, out: Path) -> Logger:
     if name not in TRACKERS:
         raise ConfigError(f"--track {name}: unknown; known are {', '.join(TRACKERS)}")
     if find_spec(name) is None:
         raise ConfigError(f"--track {name}: not installed; pip install 'selcn[{name}]'")
+    title = "/".join(part for part in out.parts if part != ".work")
     if name == "wandb":
         offline = os.environ.get("WANDB_MODE", "offline") != "online"
-        return WandbLogger(name=str(out), save_dir=out, project=PROJECT, offline=offline)
+        return WandbLogger(name=title, save_dir=out, project=PROJECT, offline=offline)
     address = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    return MLFlowLogger(PROJECT, run_name=str(out), tracking_uri=address)
+    return MLFlowLogger(PROJECT, run_name=title, tracking_uri=address)
