@@ -20,11 +20,21 @@ from selcn.labels import BinarySymmetry, Diagnosis, Symmetry
 DrawPredictions = Callable[..., Predictions]
 
 
-def oracle(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+def oracle(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, names: list[str]) -> dict[str, float]:
     """Scikit-learn's figures for one weighting, images without weight left out."""
+
+    def average_precision(c: int) -> float:
+        return float(sk.average_precision_score(truth == c, probabilities[:, c], sample_weight=weights))
+
+    def sensitivity(c: int, specificity: float) -> float:
+        false, true, _ = sk.roc_curve(truth == c, probabilities[:, c], sample_weight=weights, drop_intermediate=False)
+        return float(true[1 - false >= specificity - 1e-9].max())
+
     truth, probabilities, weights = truth[weights > 0], probabilities[weights > 0], weights[weights > 0]
     predicted = probabilities.argmax(axis=1)
     macro: dict[str, Any] = {"average": "macro", "zero_division": 0, "sample_weight": weights}
+    weighted = macro | {"average": "weighted"}
+    one_hot, whole = np.eye(probabilities.shape[1])[truth], probabilities.shape[1]
     classes = [c for c in range(probabilities.shape[1]) if 0 < (truth == c).sum() < len(truth)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -38,13 +48,25 @@ def oracle(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) ->
             "macro_auc": float(
                 np.mean([sk.roc_auc_score(truth == c, probabilities[:, c], sample_weight=weights) for c in classes])
             ),
+            "macro_average_precision": float(np.mean([average_precision(c) for c in classes])),
+            "weighted_precision": sk.precision_score(truth, predicted, **weighted),
+            "weighted_recall": sk.recall_score(truth, predicted, **weighted),
+            "weighted_f1": sk.f1_score(truth, predicted, **weighted),
+            "brier": np.average(((probabilities - one_hot) ** 2).sum(axis=1), weights=weights),
+            "nll": sk.log_loss(truth, np.maximum(probabilities, 1e-15), labels=range(whole), sample_weight=weights),
+            **{f"average_precision_{names[c]}": average_precision(c) for c in classes},
+            **{
+                f"sensitivity_{names[c]}_at_{percent}": sensitivity(c, percent / 100)
+                for c in classes
+                for percent in (90, 95)
+            },
         }
 
 
 def assert_equal_to_oracle(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, names: list[str]) -> None:
     found = classification_metrics(truth, probabilities, names, weights)
     for row, of_row in enumerate(weights):
-        expected = oracle(truth, probabilities, of_row)
+        expected = oracle(truth, probabilities, of_row, names)
         for metric, value in expected.items():
             np.testing.assert_allclose(found[metric][row], value, rtol=0, atol=1e-12, err_msg=metric)
 
@@ -103,10 +125,55 @@ def test_metrics_equal_those_counted_by_hand() -> None:
         # Of 4 x 6 pairs: 0.9 and 0.8 win 6 each, 0.6 wins 4 and ties one, 0.3 wins 2 and ties one.
         "macro_auc": (6 + 6 + 4.5 + 2.5) / 24,
         "sensitivity_asymmetric": 3 / 4,
+        "sensitivity_symmetric": 4 / 6,
+        "weighted_precision": 0.4 * 3 / 5 + 0.6 * 4 / 5,
+        "weighted_recall": 7 / 10,
+        "weighted_f1": 0.4 * 6 / 9 + 0.6 * 8 / 11,
+        "top_2_accuracy": 1,
+        # By the scores 0.9 0.8 | 0.7 | 0.6 0.6 | 0.4 | 0.3 0.3: precisions 1, 1, 3/5, 4/8 at the four gains in recall.
+        "average_precision_asymmetric": (1 + 1 + 3 / 5 + 4 / 8) / 4,
+        "auc_asymmetric": (6 + 6 + 4.5 + 2.5) / 24,
+        # 90 % and 95 % of six negatives allow no false alarm: the threshold lies above 0.7.
+        "sensitivity_asymmetric_at_90": 2 / 4,
+        "sensitivity_asymmetric_at_95": 2 / 4,
+        # The other way round, of four negatives none may be called: the threshold lies above 0.7, below 0.8 and 0.9.
+        "sensitivity_symmetric_at_90": 2 / 6,
+        "brier": 2 * ((1 - SHARE[:4]) ** 2).sum() / 10 + 2 * (SHARE[4:] ** 2).sum() / 10,
+        "nll": -(np.log(SHARE[:4]).sum() + np.log(1 - SHARE[4:]).sum()) / 10,
     }
-    assert list(found) == list(counted)
     for metric, value in counted.items():
         assert found[metric].tolist() == [pytest.approx(value, abs=1e-15)], metric
+    assert "auc_malignant" not in found
+
+
+def test_calibration_error_counted_by_hand() -> None:
+    # Confidences 0.9 (one right), 0.8, 0.6 and 0.7 wrong once: each in a bin of its own, of width 1/15.
+    truth = np.asarray([0, 0, 0, 1])
+    share = np.asarray([0.9, 0.8, 0.4, 0.7])
+    found = classification_metrics(truth, np.stack([share, 1 - share], 1), BinarySymmetry.names(), np.ones((1, 4)))
+    assert found["ece"].tolist() == pytest.approx([(0.1 + 0.2 + 0.6 + 0.7) / 4])
+    together = np.asarray([0.81, 0.84])
+    found = classification_metrics(
+        np.asarray([0, 1]), np.stack([together, 1 - together], 1), BinarySymmetry.names(), np.ones((1, 2))
+    )
+    assert found["ece"].tolist() == pytest.approx([0.825 - 0.5])
+
+
+def test_malignant_is_the_sum_of_three_classes_against_the_rest() -> None:
+    names = Diagnosis.names()
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.ones(7), size=60)
+    truth = generator.integers(7, size=60)
+    found = classification_metrics(truth, probabilities, names, np.ones((1, 60)))
+    columns = [names.index(name) for name in ("mel", "bcc", "akiec")]
+    expected = sk.roc_auc_score(np.isin(truth, columns), probabilities[:, columns].sum(axis=1))
+    assert found["auc_malignant"][0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_second_likeliest_counts_for_top_2() -> None:
+    probabilities = np.asarray([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.4, 0.3, 0.3]])
+    found = classification_metrics(np.asarray([0, 1, 2, 2]), probabilities, Symmetry.names(), np.ones((1, 4)))
+    assert found["top_2_accuracy"].tolist() == [0.5]
 
 
 def test_confusion_counts_truth_in_rows_and_prediction_in_columns() -> None:
@@ -156,7 +223,7 @@ def test_the_sensitivity_of_an_absent_class_is_undefined() -> None:
 def test_undefined_figures_have_no_interval() -> None:
     names = BinarySymmetry.names()
     keys = {"image_id": ["a", "b"], "group": ["a", "b"], "fold": "test", "truth": "symmetric"}
-    predictions = Predictions.of(pd.DataFrame(keys | dict(zip(names, ([0.0, 0.0], [1.0, 1.0]), strict=True))))
+    predictions = Predictions.of(pd.DataFrame(keys | dict(zip(names, ([0.1, 0.0], [0.9, 1.0]), strict=True))))
     table = evaluate_classification(predictions, resamples=20).set_index("metric")[["value", "low", "high"]].T
     for metric in ("kappa", "macro_auc", "sensitivity_asymmetric"):
         assert table[metric].isna().all(), metric
@@ -169,7 +236,9 @@ def test_validation_pools_the_folds_and_leaves_the_test_part_out(draw_prediction
     is_test = (predictions.table["fold"] == "test").to_numpy()
     for part, rows in (("test", is_test), ("validation", ~is_test)):
         found = table[table["fold_part"] == part].set_index("metric")
-        expected = oracle(predictions.truth[rows], predictions.probabilities[rows], np.ones(rows.sum()))
+        expected = oracle(
+            predictions.truth[rows], predictions.probabilities[rows], np.ones(rows.sum()), predictions.classes
+        )
         assert found["value"][list(expected)].tolist() == pytest.approx(list(expected.values()), abs=1e-12)
         assert set(found["images"]) == {rows.sum()}
         assert set(found["groups"]) == {predictions.table["group"][rows].nunique()}

@@ -12,6 +12,7 @@ from sklearn import metrics as sk
 
 from selcn.errors import DataError
 from selcn.evaluation import Estimate, Predictions, compare, evaluate_classification, verdict, write_predictions
+from selcn.evaluation.comparison import LESS_IS_BETTER
 from selcn.evaluation.intervals import draw_groups
 from selcn.labels import BinarySymmetry, Symmetry
 
@@ -43,7 +44,8 @@ def test_the_value_is_b_minus_a_and_the_order_of_rows_does_not_matter(draw_predi
     found = compare(a, shuffled, resamples=50)
     of_a, of_b = (evaluate_classification(predictions, resamples=50) for predictions in (a, b))
     assert found["value"].to_numpy() == pytest.approx((of_b["value"] - of_a["value"]).to_numpy(), abs=1e-12)
-    assert (found["value"] >= 0).all()
+    less_is_better = found["metric"].isin(LESS_IS_BETTER)
+    assert (found["value"].where(~less_is_better, -found["value"]) >= 0)[found["metric"] != "ece"].all()
     assert found["value"].max() > 0.1
     pd.testing.assert_frame_equal(found, compare(a, b, resamples=50))
 

@@ -11,6 +11,7 @@ from selcn.cli.options import Json
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(evaluate)
+    app.command()(compare)
     app.command()(report)
 
 
@@ -37,6 +38,31 @@ def evaluate(
         return
     for name, figures in table.groupby("file", sort=False):
         typer.echo(f"{name}\n{figures.drop(columns='file').to_string(index=False, float_format='{:.3f}'.format)}\n")
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="Predictions.", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="Another's, of the same images.", show_default=False)],
+    resamples: Annotated[int, typer.Option("--resamples", min=1, help="Of the bootstrap; and permutations.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap and of the permutations.")] = 0,
+    json: Json = False,
+) -> None:
+    """The paired difference B - A of every metric with its interval by lesion, tests of it, and what it shows.
+
+    Example: `selcn compare runs/demo/predictions/standalone-none.csv runs/demo/predictions/se-lcn-none-lae.csv`
+    """
+    from selcn.evaluation import Estimate, verdict
+    from selcn.evaluation import compare as compare_predictions
+
+    table = compare_predictions(a, b, resamples=resamples, seed=seed)
+    if json:
+        typer.echo(table.to_json(orient="records", indent=1))
+        return
+    typer.echo(table.to_string(index=False, float_format="{:.3f}".format))
+    for row in table[table["metric"] == "balanced_accuracy"].to_dict("records"):
+        difference = Estimate(row["value"], row["low"], row["high"])
+        said = verdict(difference, "balanced accuracy", a.stem, b.stem)
+        typer.echo(f"{row['fold_part']}: {said}; p {row['p']:.3f} by permutation of lesions")
 
 
 def report(

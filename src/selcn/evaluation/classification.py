@@ -6,11 +6,15 @@ import numpy as np
 import pandas as pd
 
 from selcn.errors import DataError
+from selcn.evaluation.calibration import calibration_metrics
 from selcn.evaluation.intervals import RESAMPLES, Part, Statistic, fold_parts, interval_table
 from selcn.evaluation.predictions import BoolArray, FloatArray, IntArray, Predictions, read_predictions
-from selcn.labels import Diagnosis, Symmetry
+from selcn.evaluation.ranking import auc, average_precision, count_above, fraction, sensitivity_at
+from selcn.labels import Diagnosis
 
-_CLASSES_NOT_TO_MISS = (Diagnosis.MEL.value, Symmetry.ASYMMETRIC.value)
+SPECIFICITIES = (90, 95)
+"""In per cent; at each of them the sensitivity is given."""
+_MALIGNANT = (Diagnosis.MEL.value, Diagnosis.BCC.value, Diagnosis.AKIEC.value)
 
 
 def evaluate_classification(source: Path | Predictions, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
@@ -56,14 +60,21 @@ def confusion(predictions: Predictions, part: Part) -> pd.DataFrame:
     )
 
 
+def answers_of(predictions: Predictions) -> Statistic:
+    """As `metrics_of`, but only what reads no more than the likeliest class."""
+    truth, probabilities, classes = predictions.truth, predictions.probabilities, predictions.classes
+    return lambda weights: classification_metrics(truth, probabilities, classes, weights, hard=True)
+
+
 def metrics_of(predictions: Predictions) -> Statistic:
     """The statistic that scores these N images under weights (B, N); see :func:`classification_metrics`."""
     truth, probabilities, classes = predictions.truth, predictions.probabilities, predictions.classes
-    return lambda weights: classification_metrics(truth, probabilities, classes, weights)
+    hard = bool(np.isin(probabilities, (0, 1)).all())
+    return lambda weights: classification_metrics(truth, probabilities, classes, weights, hard=hard)
 
 
 def classification_metrics(
-    truth: IntArray, probabilities: FloatArray, classes: list[str], weights: FloatArray
+    truth: IntArray, probabilities: FloatArray, classes: list[str], weights: FloatArray, *, hard: bool = False
 ) -> dict[str, FloatArray]:
     """Score N images under B weightings; equal to scikit-learn's metrics with ``sample_weight``.
 
@@ -72,16 +83,19 @@ def classification_metrics(
 
     - balanced accuracy averages over the classes that have truth;
     - macro precision, recall and F1 average over the classes that have truth or predictions, where 0/0 counts 0;
-    - macro AUC (one class against the rest) averages over the classes that have both positives and negatives, and is
-      NaN if there are none;
+    - macro AUC and macro average precision (one class against the rest) average over the classes that have both
+      positives and negatives, and are NaN if there are none;
     - kappa is NaN when truth and prediction are all of one class;
-    - the sensitivity of a class without truth is NaN.
+    - the sensitivity and the AUC of a class without truth are NaN.
+
+    Of diagnoses, `malignant` is mel, bcc or akiec against the rest, by the sum of their probabilities.
 
     Args:
         truth: class numbers (N,).
         probabilities: (N, C).
-        classes: the C class names; sensitivity is given for melanoma and for asymmetric lesions where they are there.
+        classes: the C class names.
         weights: not negative, (B, N), each row with a positive sum.
+        hard: whether the probabilities are mere answers, so that what ranks or calibrates them is left out.
 
     Returns:
         Metric names to values (B,).
@@ -89,20 +103,50 @@ def classification_metrics(
     matrices = confusion_matrices(truth, probabilities, weights)
     hits = np.diagonal(matrices, axis1=1, axis2=2)
     actual, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
-    recall, occurs = _fraction(hits, actual), (actual + predicted) > 0
-    sensitivities = {
-        f"sensitivity_{name}": recall[:, number] for number, name in enumerate(classes) if name in _CLASSES_NOT_TO_MISS
-    }
-    return {
+    recall, occurs = fraction(hits, actual), (actual + predicted) > 0
+    precision, f1 = np.nan_to_num(fraction(hits, predicted)), fraction(2 * hits, actual + predicted)
+    share = fraction(actual, np.repeat(actual.sum(axis=1, keepdims=True), len(classes), axis=1))
+    metrics = {
         "balanced_accuracy": _mean_where(recall, actual > 0),
         "kappa": _kappa(matrices, actual, predicted),
-        "macro_f1": _mean_where(_fraction(2 * hits, actual + predicted), occurs),
+        "macro_f1": _mean_where(f1, occurs),
         "accuracy": hits.sum(axis=1) / actual.sum(axis=1),
-        "macro_precision": _mean_where(np.nan_to_num(_fraction(hits, predicted)), occurs),
+        "macro_precision": _mean_where(precision, occurs),
         "macro_recall": _mean_where(np.nan_to_num(recall), occurs),
-        "macro_auc": _macro_auc(truth, probabilities, weights),
-        **sensitivities,
+        "weighted_precision": (share * precision).sum(axis=1),
+        "weighted_recall": (share * np.nan_to_num(recall)).sum(axis=1),
+        "weighted_f1": (share * np.nan_to_num(f1)).sum(axis=1),
     }
+    metrics |= {f"sensitivity_{name}": recall[:, number] for number, name in enumerate(classes)}
+    if hard:
+        return metrics
+    return metrics | _of_scores(truth, probabilities, classes, weights)
+
+
+def _of_scores(
+    truth: IntArray, probabilities: FloatArray, classes: list[str], weights: FloatArray
+) -> dict[str, FloatArray]:
+    """Metrics that read more of the probabilities than the likeliest class."""
+    questions = {name: (probabilities[:, number], truth == number) for number, name in enumerate(classes)}
+    counts = {name: count_above(scores, positive, weights) for name, (scores, positive) in questions.items()}
+    aucs = np.stack([auc(one) for one in counts.values()], axis=1)
+    precisions = np.stack([average_precision(one) for one in counts.values()], axis=1)
+    both_sides = ~np.isnan(aucs)
+    metrics = {
+        "macro_auc": _mean_where(aucs, both_sides),
+        "macro_average_precision": _mean_where(np.nan_to_num(precisions), both_sides),
+        "top_2_accuracy": fraction(weights @ _among_first(truth, probabilities, 2), weights.sum(axis=1)),
+        **calibration_metrics(truth, probabilities, weights),
+    }
+    if set(_MALIGNANT).issubset(classes):
+        malignant = np.isin(classes, _MALIGNANT)
+        counts["malignant"] = count_above(probabilities[:, malignant].sum(axis=1), malignant[truth], weights)
+    for name, one in counts.items():
+        metrics[f"auc_{name}"] = auc(one)
+        metrics[f"average_precision_{name}"] = average_precision(one)
+        for percent in SPECIFICITIES:
+            metrics[f"sensitivity_{name}_at_{percent}"] = sensitivity_at(one, percent / 100)
+    return metrics
 
 
 def confusion_matrices(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
@@ -117,31 +161,18 @@ def _kappa(matrices: FloatArray, actual: FloatArray, predicted: FloatArray) -> F
     """Cohen (1960), as 1 minus disagreement over that by chance, which is exactly 0 where kappa is undefined."""
     differ = 1 - np.eye(matrices.shape[1])
     by_chance = np.einsum("bi,ij,bj->b", actual, differ, predicted) / actual.sum(axis=1)
-    return 1 - _fraction((matrices * differ).sum(axis=(1, 2)), by_chance)
+    return 1 - fraction((matrices * differ).sum(axis=(1, 2)), by_chance)
 
 
-def _macro_auc(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    aucs = np.stack([_auc(scores, truth == number, weights) for number, scores in enumerate(probabilities.T)], axis=1)
-    return _mean_where(aucs, ~np.isnan(aucs))
-
-
-def _auc(scores: FloatArray, positive: BoolArray, weights: FloatArray) -> FloatArray:
-    """The weighted Mann-Whitney U: how much negative weight lies below each positive, ties by half."""
-    order = np.flatnonzero(~positive)[np.argsort(scores[~positive])]
-    below = np.zeros((len(weights), len(order) + 1))
-    np.cumsum(weights[:, order], axis=1, out=below[:, 1:])
-    first, last = (np.searchsorted(scores[order], scores[positive], side=side) for side in ("left", "right"))
-    pairs_won = np.einsum("bp,bp->b", weights[:, positive], (below[:, first] + below[:, last]) / 2)
-    return _fraction(pairs_won, weights[:, positive].sum(axis=1) * below[:, -1])
-
-
-def _fraction(part: FloatArray, whole: FloatArray) -> FloatArray:
-    """part / whole, NaN where there is no whole."""
-    fractions = np.full(whole.shape, np.nan)
-    np.divide(part, whole, out=fractions, where=whole > 0)
-    return fractions
+def _among_first(truth: IntArray, probabilities: FloatArray, first: int) -> FloatArray:
+    """1 where fewer than ``first`` classes are likelier than the truth, the earlier one on a tie (N,)."""
+    own = probabilities[np.arange(len(truth)), truth][:, None]
+    earlier = np.arange(probabilities.shape[1]) < truth[:, None]
+    likelier = (probabilities > own) | ((probabilities == own) & earlier)
+    among: FloatArray = (likelier.sum(axis=1) < first).astype(np.float64)
+    return among
 
 
 def _mean_where(values: FloatArray, counted: BoolArray) -> FloatArray:
     """Mean over the classes (axis 1) that count, NaN where none does."""
-    return _fraction(values.sum(axis=1, where=counted), counted.sum(axis=1))
+    return fraction(values.sum(axis=1, where=counted), counted.sum(axis=1))

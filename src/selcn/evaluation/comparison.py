@@ -6,15 +6,20 @@ import numpy as np
 import pandas as pd
 
 from selcn.errors import DataError
-from selcn.evaluation.classification import metrics_of
-from selcn.evaluation.intervals import RESAMPLES, Estimate, Statistic, interval_table
+from selcn.evaluation.classification import answers_of, metrics_of
+from selcn.evaluation.intervals import RESAMPLES, Estimate, Statistic, fold_parts, interval_table
 from selcn.evaluation.predictions import FloatArray, Predictions, read_predictions
+from selcn.evaluation.significance import mcnemar, permutation_test
 
+LESS_IS_BETTER = frozenset({"ece", "brier", "nll"})
 _NAMED_IMAGES = 3
 
 
 def compare(a: Path | Predictions, b: Path | Predictions, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """The paired difference B - A of every metric, both scored on the same resampled lesions.
+    """The paired difference B - A of every metric, both scored on the same resampled lesions, and tests of it.
+
+    ``p`` is that of a permutation by lesion, for metrics that read no more than the likeliest class; ``p_mcnemar``, of
+    accuracy alone, that of McNemar's exact test.
 
     Args:
         a: a prediction file, or what was read from one.
@@ -23,7 +28,8 @@ def compare(a: Path | Predictions, b: Path | Predictions, *, resamples: int = RE
         seed: of the bootstrap.
 
     Returns:
-        Columns ``metric, fold_part, value, low, high, images, groups``; positive values favour B.
+        Columns ``metric, fold_part, value, low, high, images, groups, p, p_mcnemar``; positive values favour B, but
+        for those in `LESS_IS_BETTER`.
 
     Raises:
         DataError: a file is wrong, or the two differ in classes, images, truths, groups or folds.
@@ -42,7 +48,21 @@ def compare(a: Path | Predictions, b: Path | Predictions, *, resamples: int = RE
 
         return difference
 
-    return interval_table(first.table, difference_on, resamples=resamples, seed=seed)
+    table = interval_table(first.table, difference_on, resamples=resamples, seed=seed)
+    tests = {part: _tests(first, second, rows.index, resamples, seed) for part, rows in fold_parts(first.table).items()}
+    keys = list(zip(table["fold_part"], table["metric"], strict=True))
+    p_values = [tests[part][0].get(metric, np.nan) for part, metric in keys]
+    mcnemars = [tests[part][1] if metric == "accuracy" else np.nan for part, metric in keys]
+    return table.assign(p=p_values, p_mcnemar=mcnemars)
+
+
+def _tests(
+    first: Predictions, second: Predictions, rows: pd.Index, permutations: int, seed: int
+) -> tuple[dict[str, float], float]:
+    """P of each metric by permutation, and McNemar's, on some rows."""
+    a, b = (Predictions(one.classes, one.table.loc[rows]) for one in (first, second))
+    right_a, right_b = (one.probabilities.argmax(axis=1) == one.truth for one in (a, b))
+    return permutation_test(a, b, answers_of, permutations=permutations, seed=seed), mcnemar(right_a, right_b)
 
 
 def verdict(difference: Estimate, metric: str, a: str = "A", b: str = "B") -> str:
@@ -52,7 +72,8 @@ def verdict(difference: Estimate, metric: str, a: str = "A", b: str = "B") -> st
         return f"{metric}: no verdict; the difference or its interval is undefined on these images"
     if low <= 0 <= high:
         return f"{metric}: no difference is shown; the interval allows {low:+z.1f} to {high:+z.1f} points"
-    better, (low, high) = (b, (low, high)) if low > 0 else (a, (-high, -low))
+    higher, (low, high) = (b, (low, high)) if low > 0 else (a, (-high, -low))
+    better = {a: b, b: a}[higher] if metric.replace(" ", "_") in LESS_IS_BETTER else higher
     return f"{metric}: {better} is better by {abs(value):.1f} points (95 % interval {low:.1f} to {high:.1f})"
 
 

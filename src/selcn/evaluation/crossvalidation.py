@@ -69,9 +69,8 @@ def _of(predictions: Predictions, rows: pd.DataFrame) -> dict[str, float]:
 def _figures(classes: list[str], rows: pd.DataFrame, probabilities: FloatArray | None = None) -> dict[str, float]:
     part = Predictions(classes, rows)
     said = part.probabilities if probabilities is None else probabilities
-    figures = classification_metrics(part.truth, said, classes, np.ones((1, len(rows))))
-    if probabilities is not None:
-        figures.pop("macro_auc")  # a vote ranks nothing
+    voted = probabilities is not None  # a vote ranks nothing
+    figures = classification_metrics(part.truth, said, classes, np.ones((1, len(rows))), hard=voted)
     return {metric: float(value[0]) for metric, value in figures.items()}
 
 

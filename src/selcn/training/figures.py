@@ -9,6 +9,7 @@ from selcn.config import Variant
 from selcn.evaluation.comparison import compare
 from selcn.evaluation.crossvalidation import cross_validation
 from selcn.evaluation.files import evaluate_file
+from selcn.evaluation.significance import holm
 from selcn.labels import Fusion
 
 MEMBERS = "members"
@@ -45,6 +46,8 @@ def write_figures(predictions: Path, variants: Sequence[Variant], out: Path, res
 def grid_table(evaluation: Path, variants: Sequence[Variant], metric: str = "balanced_accuracy") -> pd.DataFrame:
     """One row a variant: a metric with its interval, and its difference to the standalone of the same masking.
 
+    ``p`` is that of a permutation by lesion, ``p_holm`` the same corrected for the number of differences.
+
     On the test part where there is one, else on validation.
     """
     standalone = {b: a for a, b in pairs(variants)}
@@ -62,9 +65,11 @@ def grid_table(evaluation: Path, variants: Sequence[Variant], metric: str = "bal
                 "difference": difference["value"],
                 "difference_low": difference["low"],
                 "difference_high": difference["high"],
+                "p": difference["p"],
             }
         rows.append(row)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=holm(table["p"].tolist())) if "p" in table else table
 
 
 def pairs(variants: Sequence[Variant]) -> list[tuple[str, str]]:

@@ -171,15 +171,18 @@ class Jobs:
 
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    """Hand a number of threads on to processes that are started now: torch reads it when it is imported."""
-    set_here = count is not None and THREADS not in os.environ
-    if set_here:
-        os.environ[THREADS] = str(count)
+    """Hand a number of threads on to processes that are started now: torch reads it when it is imported.
+
+    Idle threads are to sleep: those of several processes that spin keep one another from working.
+    """
+    wanted = {} if count is None else {THREADS: str(count), "OMP_WAIT_POLICY": "passive"}
+    set_here = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(set_here)
     try:
         yield
     finally:
-        if set_here:
-            del os.environ[THREADS]
+        for name in set_here:
+            del os.environ[name]
 
 
 def _in_job(work: Work, number: int, local: bool, arguments: tuple[object, ...]) -> dict[str, Any]:

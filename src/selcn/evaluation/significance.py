@@ -1,0 +1,75 @@
+"""Tests of whether two classifiers differ: McNemar's exact test, a permutation by lesion, Holm's correction."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from selcn.evaluation.intervals import Statistic
+from selcn.evaluation.predictions import BoolArray, FloatArray, Predictions
+
+PERMUTATIONS = 2_000
+_BATCH_CELLS = 1_000_000
+
+
+def mcnemar(a_right: BoolArray, b_right: BoolArray) -> float:
+    """Two-sided p of McNemar's exact test on the images that only one of two classifiers gets right; 1 without any.
+
+    It takes images for independent; where a lesion has several, the permutation test by lesion is the one to read.
+    """
+    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    if only_a + only_b == 0:
+        return 1.0
+    return float(binomtest(only_a, only_a + only_b, 0.5).pvalue)
+
+
+def permutation_test(
+    a: Predictions,
+    b: Predictions,
+    statistic_of: Callable[[Predictions], Statistic],
+    *,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Two-sided p of each metric's difference when the classifiers' names are exchanged lesion by lesion.
+
+    Args:
+        a, b: predictions of the same images in the same order.
+        statistic_of: makes the statistic of some predictions.
+        permutations: how many exchanges are drawn; the observed one counts as one more (Phipson & Smyth 2010).
+        seed: of the draws.
+    """
+    codes, names = pd.factorize(a.table["group"])
+    # Both classifiers' answers stand one below the other; who is called A is a matter of weights 0 and 1.
+    statistic = statistic_of(Predictions(a.classes, pd.concat([a.table, b.table], ignore_index=True)))
+    observed = {metric: value[0] for metric, value in _differences(statistic, np.zeros((1, len(codes)))).items()}
+    generator = np.random.default_rng(seed)
+    extreme = dict.fromkeys(observed, 0)
+    batch = max(1, _BATCH_CELLS // (2 * len(codes)))
+    for done in range(0, permutations, batch):
+        exchanged = generator.random((min(batch, permutations - done), len(names))) < 0.5
+        for metric, values in _differences(statistic, exchanged[:, codes].astype(np.float64)).items():
+            extreme[metric] += int((np.abs(values) >= abs(observed[metric]) - 1e-12).sum())
+    return {
+        metric: float("nan") if np.isnan(observed[metric]) else (count + 1) / (permutations + 1)
+        for metric, count in extreme.items()
+    }
+
+
+def _differences(statistic: Statistic, exchanged: FloatArray) -> dict[str, FloatArray]:
+    """B - A of each metric, where 1 in ``exchanged`` (P, N) calls B's answer to an image A's."""
+    of_a = statistic(np.concatenate([1 - exchanged, exchanged], axis=1))
+    of_b = statistic(np.concatenate([exchanged, 1 - exchanged], axis=1))
+    return {metric: of_b[metric] - of_a[metric] for metric in of_a}
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values corrected for their number (Holm 1979), in their own order; NaN stays and does not count."""
+    p = np.asarray(p_values, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = len(order) - np.arange(len(order))
+    corrected = np.full(len(p), np.nan)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return [float(value) for value in corrected]
