@@ -51,6 +51,13 @@ def test_predict_evaluate_and_report_on_a_run(
     figures = pd.DataFrame(json.loads(capsys.readouterr().out))
     recorded = pd.read_csv(tiny_run / "evaluation" / "segmentation.csv")
     assert figures[figures["file"] == "segmentation.csv"]["value"].tolist() == pytest.approx(recorded["value"].tolist())
+    catalog = tiny_run / "data" / "catalog.csv"
+    name = tiny_run / "predictions" / "standalone-none.csv"
+    assert selcn("evaluate", name, "--by", "source", "--catalog", catalog, "--resamples", 50) == 0
+    assert "phantom" in capsys.readouterr().out
+    other = tiny_run / "predictions" / "se-lcn-none-none.csv"
+    assert selcn("compare", name, other, "--resamples", 50) == 0
+    assert "by permutation of lesions" in capsys.readouterr().out
     assert selcn("report", tiny_run, "--out", tmp_path / "page.html") == 0
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from selcn.cli.options import Json
+from selcn.errors import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -21,17 +22,34 @@ def evaluate(
     ],
     resamples: Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap resamples of lesions.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", help="Balanced accuracy by a column of --catalog: sex, age, site, source."),
+    ] = None,
+    catalog: Annotated[Path | None, typer.Option("--catalog", help="Where --by's columns are.")] = None,
     json: Json = False,
 ) -> None:
     """Figures of prediction files, each with its 95 % interval, lesions resampled as wholes.
+
+    Files hold class probabilities, segmentation scores, or mere answers (`image_id, truth, prediction`).
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`
     """
     import pandas as pd
 
-    from selcn.evaluation import evaluate_file
+    from selcn.evaluation import evaluate_file, read_predictions, subgroup_table
+    from selcn.tables import read_table
 
-    tables = [evaluate_file(path, resamples=resamples, seed=seed).assign(file=path.name) for path in predictions]
+    if bool(by) != bool(catalog):
+        raise ConfigError("--by and --catalog: give both, or neither")
+    if by and catalog:
+        facts = read_table(catalog, ["image_id"])
+        tables = [
+            subgroup_table(read_predictions(path), facts, by, resamples=resamples, seed=seed).assign(file=path.name)
+            for path in predictions
+        ]
+    else:
+        tables = [evaluate_file(path, resamples=resamples, seed=seed).assign(file=path.name) for path in predictions]
     table = pd.concat(tables, ignore_index=True)
     if json:
         typer.echo(table.to_json(orient="records", indent=1))

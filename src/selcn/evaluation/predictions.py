@@ -20,7 +20,7 @@ IntArray = npt.NDArray[np.int64]
 TEST = "test"
 SCORES = ["dice", "jaccard", "sensitivity", "specificity", "accuracy"]
 _KEYS = ["image_id", "group", "fold"]
-_CLASS_SETS = [Diagnosis.names(), BinarySymmetry.names(), Symmetry.names()]
+CLASS_SETS = [Diagnosis.names(), BinarySymmetry.names(), Symmetry.names()]
 _SUM_TOLERANCE = 1e-3
 _NAMED_ROWS = 3
 
@@ -155,7 +155,7 @@ def _typed(table: pd.DataFrame, source: str, text: list[str], numbers: list[str]
 
 def _class_set(table: pd.DataFrame, source: str) -> list[str]:
     named = set(table.columns) - {*_KEYS, "truth"}
-    nearest = min(_CLASS_SETS, key=lambda names: len(named.symmetric_difference(names)))
+    nearest = min(CLASS_SETS, key=lambda names: len(named.symmetric_difference(names)))
     missing, unknown = [name for name in nearest if name not in named], sorted(named.difference(nearest))
     if missing or unknown:
         wrong = [f"column {', '.join(missing)} is missing"] * bool(missing)

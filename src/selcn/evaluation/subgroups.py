@@ -1,0 +1,89 @@
+"""Figures of subgroups: sex, age, site, source, lesion size; and which of them fares worst."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from selcn.errors import DataError
+from selcn.evaluation.classification import metrics_of
+from selcn.evaluation.intervals import RESAMPLES, Part, bootstrap, fold_parts
+from selcn.evaluation.predictions import Predictions
+
+AGES = (0, 30, 50, 70, np.inf)
+SIZES = (0, 0.1, 0.3, 1.0)
+UNKNOWN = "unknown"
+
+
+def subgroup_table(
+    predictions: Predictions,
+    facts: pd.DataFrame,
+    columns: Sequence[str],
+    *,
+    metric: str = "balanced_accuracy",
+    part: Part | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """A metric of each subgroup with its interval by lesion.
+
+    Balanced accuracy averages over the classes that a subgroup holds, so that subgroups of different classes are not
+    alike; ``classes`` counts them.
+
+    Args:
+        predictions: of the images.
+        facts: a row an image with ``image_id`` and the columns; a catalog, for one.
+        columns: what to group by; `age` is banded (0, 30, 50, 70 years) and so is `lesion_share` (0, 10, 30 %).
+        metric: a name of `classification_metrics`.
+        part: which rows; None for the test part or, where there is none, validation.
+        resamples, seed: of the bootstrap.
+
+    Returns:
+        ``subgroup, of, images, groups, classes, value, low, high, worst``; ``worst`` marks the lowest value of a
+        subgroup with at least 20 images.
+
+    Raises:
+        DataError: no rows of that part, a column is missing, or images are unknown to ``facts``.
+    """
+    parts = fold_parts(predictions.table)
+    rows = parts.get(next(iter(parts)) if part is None else part)
+    if rows is None:
+        raise DataError(f"no {part} rows in the predictions; ask for {', '.join(parts)}")
+    missing = [column for column in columns if column not in facts.columns]
+    if missing:
+        raise DataError(f"the catalog has no column {', '.join(missing)}; it holds {', '.join(facts.columns)}")
+    known = facts.set_index("image_id")
+    strange = sorted(set(rows["image_id"]) - set(known.index))
+    if strange:
+        raise DataError(f"image {strange[0]} and {len(strange) - 1} others are not in the catalog; give the right one")
+    found = []
+    for column in columns:
+        names = _banded(known.loc[rows["image_id"], column].reset_index(drop=True), column)
+        for name, chosen in rows.reset_index(drop=True).groupby(names.to_numpy(), sort=True):
+            of_group = Predictions(predictions.classes, chosen)
+            estimate = bootstrap(metrics_of(of_group), chosen["group"], resamples=resamples, seed=seed)[metric]
+            counts = {"images": len(chosen), "groups": chosen["group"].nunique(), "classes": chosen["truth"].nunique()}
+            interval = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+            found.append({"subgroup": name, "of": column, **counts, **interval})
+    table = pd.DataFrame(found)
+    counted = table["value"].where(table["images"] >= LEAST)
+    return table.assign(worst=counted.eq(counted.min()))
+
+
+LEAST = 20
+"""Images below which a subgroup is not named the worst."""
+
+
+def _banded(values: "pd.Series[str]", column: str) -> "pd.Series[str]":
+    if column not in ("age", "lesion_share"):
+        return values.fillna("").astype(str).replace("", UNKNOWN)
+    edges = AGES if column == "age" else SIZES
+    scale, unit = (1, " years") if column == "age" else (100, " %")
+    names = [
+        f"{low * scale:g} and more{unit}" if high in (np.inf, 1.0) else f"{low * scale:g} to {high * scale:g}{unit}"
+        for low, high in pairwise(edges)
+    ]
+    numbers = pd.to_numeric(values, errors="coerce")
+    bands = pd.cut(numbers, [*edges[:-1], np.inf], right=False, labels=names)
+    return bands.astype(object).fillna(UNKNOWN).astype(str)
