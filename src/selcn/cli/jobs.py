@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -127,20 +127,11 @@ def tune(
     from selcn.training.tuning import find, read_space, thesis_space, tune
 
     folder = out or Path("runs") / f"{config.stem}-tuning"
+    ranges = read_space(space) if space else thesis_space(stage)
+    wanted: dict[str, Any] = {"trials": trials, "name": name, "storage": storage, "pruner": pruner.value, "fold": fold}
     with resumable():
         pipeline = Pipeline(load_config(config, overrides), folder, compute=Compute(accelerator=accelerator.value))
-        search = find(
-            pipeline,
-            stage,
-            space=read_space(space) if space else thesis_space(stage),
-            trials=trials,
-            name=name,
-            storage=storage,
-            pruner=pruner.value,
-            fold=fold,
-            mask=mask,
-            cam_mask=cam_mask,
-        )
+        search = find(pipeline, stage, space=ranges, mask=mask, cam_mask=cam_mask, **wanted)
         found = tune(pipeline, search, _cluster(executor, jobs, retries, hours, slurm))
     typer.echo(found / "best.yaml")
 

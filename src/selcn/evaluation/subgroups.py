@@ -1,6 +1,7 @@
 """Figures of subgroups: sex, age, site, source, lesion size; and which of them fares worst."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,8 @@ from selcn.evaluation.predictions import Predictions
 AGES = (0, 30, 50, 70, np.inf)
 SIZES = (0, 0.1, 0.3, 1.0)
 UNKNOWN = "unknown"
+LEAST = 20
+"""Images below which a subgroup is not named the worst."""
 
 
 def subgroup_table(
@@ -50,10 +53,7 @@ def subgroup_table(
     rows = parts.get(next(iter(parts)) if part is None else part)
     if rows is None:
         raise DataError(f"no {part} rows in the predictions; ask for {', '.join(parts)}")
-    missing = [column for column in columns if column not in facts.columns]
-    if missing:
-        raise DataError(f"the catalog has no column {', '.join(missing)}; it holds {', '.join(facts.columns)}")
-    known = facts.set_index("image_id")
+    known = _facts(facts, columns)
     strange = sorted(set(rows["image_id"]) - set(known.index))
     if strange:
         raise DataError(f"image {strange[0]} and {len(strange) - 1} others are not in the catalog; give the right one")
@@ -63,16 +63,21 @@ def subgroup_table(
         for name, chosen in rows.reset_index(drop=True).groupby(names.to_numpy(), sort=True):
             of_group = Predictions(predictions.classes, chosen)
             estimate = bootstrap(metrics_of(of_group), chosen["group"], resamples=resamples, seed=seed)[metric]
-            counts = {"images": len(chosen), "groups": chosen["group"].nunique(), "classes": chosen["truth"].nunique()}
-            interval = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-            found.append({"subgroup": name, "of": column, **counts, **interval})
+            found.append({"subgroup": name, "of": column, **_counts(chosen), **asdict(estimate)})
     table = pd.DataFrame(found)
     counted = table["value"].where(table["images"] >= LEAST)
     return table.assign(worst=counted.eq(counted.min()))
 
 
-LEAST = 20
-"""Images below which a subgroup is not named the worst."""
+def _facts(facts: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    missing = [column for column in columns if column not in facts.columns]
+    if missing:
+        raise DataError(f"the catalog has no column {', '.join(missing)}; it holds {', '.join(facts.columns)}")
+    return facts.set_index("image_id")
+
+
+def _counts(rows: pd.DataFrame) -> dict[str, int]:
+    return {"images": len(rows), "groups": rows["group"].nunique(), "classes": rows["truth"].nunique()}
 
 
 def _banded(values: "pd.Series[str]", column: str) -> "pd.Series[str]":

@@ -62,7 +62,7 @@ def fit(
         on_epoch: called after each epoch with its number and the logged values.
 
     Returns:
-        Best epoch, its monitored value, and epochs trained.
+        What was monitored, its best value, and epochs trained.
 
     Raises:
         RunError: too few images for one batch, or a loss that is no number.
@@ -70,26 +70,39 @@ def fit(
     """
     compute = compute or Compute()
     L.seed_everything(seed, verbose=False)
-    this, world = rank(), compute.world
-    module = StageModule(stage, seed, rank=this, world=world)
-    module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if stage.section.compile:
-        module.network.compile()
-    loader = partial(build_loader, stage, seed=seed, rank=this, world=world, pin=compute.device.type == "cuda")
+    this, pin = rank(), compute.device.type == "cuda"
+    module = _module(stage, seed, this, compute.world)
+    loader = partial(build_loader, stage, seed=seed, rank=this, world=compute.world, pin=pin)
     loaders = loader(train, shuffle=True), loader(validation, shuffle=False)
     best = _best_checkpoint(stage, out)
     with _quiet():
         trainer = _trainer(stage, best, out, compute, track, profiler, on_epoch)
-        last = out / CHECKPOINTS / "last.ckpt"
         # Lightning answers Ctrl-C by leaving the process; the caller shall hear of it instead.
         with suppress(SystemExit):
-            trainer.fit(module, *loaders, ckpt_path=last if last.exists() else None, weights_only=True)
-    finish(trainer.loggers)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+            trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
+    _refuse_interrupted(trainer)
     if this == 0:
         _keep(module, best, out)
     return {"monitor": best.monitor, "best": _best(best), "epochs": trainer.current_epoch}
+
+
+def _last(out: Path) -> Path | None:
+    path = out / CHECKPOINTS / "last.ckpt"
+    return path if path.exists() else None
+
+
+def _refuse_interrupted(trainer: L.Trainer) -> None:
+    finish(trainer.loggers)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _module(stage: Stage, seed: int, this: int, world: int) -> StageModule:
+    module = StageModule(stage, seed, rank=this, world=world)
+    module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if stage.section.compile:
+        module.network.compile()
+    return module
 
 
 def _keep(module: StageModule, best: ModelCheckpoint, out: Path) -> None:

@@ -275,7 +275,7 @@ def class_weights(labels: np.ndarray, classes: Sequence[str], balance: int | Non
     if (counts == 0).any():
         raise DataError(
             f"class {classes[int(counts.argmin())]} has no training image in this fold; "
-            "add images, use fewer folds, or set weighted: false"
+            "add images, use fewer folds, or set weighted: false (symmetry: classes: 2)"
         )
     if balance is not None:
         counts = balanced_counts(counts, balance)

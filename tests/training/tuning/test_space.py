@@ -52,4 +52,5 @@ def test_keys_and_values_that_the_stage_refuses_are_named(tiny_config: RunConfig
 @pytest.mark.parametrize("stage", list(StageName))
 def test_the_thesis_ranges_fit_their_stage(stage: StageName, tiny_config: RunConfig) -> None:
     lowest = {key: one.choices[0] if one.choices else one.low for key, one in thesis_space(stage).items()}
-    configured(tiny_config, stage, lowest, Masking.NONE, "none")
+    config = configured(tiny_config, stage, lowest, Masking.NONE, "none")
+    assert config != tiny_config
