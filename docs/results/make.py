@@ -1,7 +1,8 @@
 """Writes docs/results.md from the files beside this script, so that no figure is typed by hand.
 
 python docs/results/make.py            # write
-python docs/results/make.py RUN NAME   # first copy a finished run's figures to docs/results/NAME, pair after pair
+python docs/results/make.py RUN NAME   # first copy a finished run's figures to docs/results/NAME, pair after pair;
+                                       # of a grid (a NAME with `grid` in it) its table alone
 """
 
 import json
@@ -15,6 +16,7 @@ import pandas as pd
 
 from selcn.config import load_config
 from selcn.evaluation import Estimate, verdict
+from selcn.training.figures import grid_table
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "results.md"
@@ -28,6 +30,7 @@ METRICS = [
     "sensitivity_asymmetric",
 ]
 
+DIFFERENCE = {"value": "", "low": "_low", "high": "_high"}
 MASK_METRICS = ["dice", "jaccard", "thresholded_jaccard", "sensitivity", "specificity", "accuracy"]
 
 
@@ -36,8 +39,12 @@ def copy_run(run: Path, name: str) -> None:
     out = HERE / name
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    for path in [run / "config.yaml", run / "environment.json", *sorted((run / "evaluation").glob("*.csv"))]:
+    figures = [] if "grid" in name else sorted((run / "evaluation").glob("*.csv"))
+    for path in [run / "config.yaml", run / "environment.json", *figures]:
         shutil.copyfile(path, out / path.name)
+    if "grid" in name:
+        variants = load_config(run / "config.yaml").classification.variants
+        grid_table(run / "evaluation", variants).to_csv(out / "grid.csv", index=False)
     counts = json.loads((run / "split" / "split.json").read_text())["counts"]
     pd.DataFrame(counts).T.fillna(0).astype(int).rename_axis("part").to_csv(out / "split.csv")
     steps = {
@@ -50,7 +57,19 @@ def copy_run(run: Path, name: str) -> None:
 
 def page() -> str:
     """The whole page."""
-    return "\n\n".join([INTRODUCTION, *_run("ham10000-small", REAL), *_run("demo", DEMO), *_benchmarks(), LOG]) + "\n"
+    return (
+        "\n\n".join(
+            [
+                INTRODUCTION,
+                *_run("ham10000-small", REAL),
+                *_run("demo", DEMO),
+                *_grid("phantom-grid"),
+                *_benchmarks(),
+                LOG,
+            ]
+        )
+        + "\n"
+    )
 
 
 def _run(name: str, text: str) -> list[str]:
@@ -70,6 +89,30 @@ def _run(name: str, text: str) -> list[str]:
         "**Segmentation**, scored at the store's size\n\n" + _figures(folder, ["segmentation"], MASK_METRICS),
         "**SE-LCN against standalone**, paired, the same resampled lesions for both\n\n" + _differences(folder),
     ]
+
+
+def _grid(name: str) -> list[str]:
+    folder = HERE / name
+    config, split = load_config(folder / "config.yaml"), pd.read_csv(folder / "split.csv")
+    seconds = pd.read_csv(folder / "seconds.csv")["seconds"].sum()
+    rows = []
+    for row in pd.read_csv(folder / "grid.csv").to_dict("records"):
+        difference = {key: row[f"difference{ending}"] for key, ending in DIFFERENCE.items()}
+        said = "" if pd.isna(row["difference"]) else _interval(difference, signed=True)
+        p = "" if pd.isna(row["p"]) else f"{row['p']:.3f}"
+        corrected = "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}"
+        own = _interval({"value": row["balanced_accuracy"], **row})
+        rows.append(
+            {"": row["variant"], "balanced accuracy": own, "minus standalone": said, "p": p, "p, Holm": corrected}
+        )
+    text = GRID.format(
+        images=split["images"].sum(),
+        variants=len(rows),
+        folds=config.split.folds,
+        hours=seconds / 3600,
+        test=split.loc[split["part"] == "test", "images"].sum(),
+    )
+    return [text, _markdown(pd.DataFrame(rows))]
 
 
 def _figures(folder: Path, names: list[str], wanted: list[str] = METRICS) -> str:
@@ -145,6 +188,17 @@ DEMO = """## The demo (synthetic)
 
 {images} **synthetic** images of {lesions} lesions, {folds} folds, everything from scratch: {minutes:.1f} minutes on two
 CPU cores. It shows that every part works, and says nothing about real skin."""
+
+GRID = """## The grid of variants (synthetic)
+
+    selcn grid demo --attention --controls
+
+{variants} lesion classifiers on {images} **synthetic** images ({test} in the test part), {folds} folds, everything from
+scratch; {hours:.1f} hours of work on two CPU cores that did other things too. Test part, intervals by lesion,
+differences paired with the standalone of the same masking; p by permutation of lesions, corrected for all differences
+(Holm). It
+shows that the grid works, and what controls are for: a difference that zero, shuffled or random saliency brings as well
+is not owed to symmetry."""
 
 BENCHMARKS = """## Benchmarks
 

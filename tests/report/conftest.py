@@ -17,12 +17,13 @@ from selcn.config import RunConfig, dump_config
 from selcn.data.catalog import catalog_hash, complete_catalog, write_catalog
 from selcn.data.images import write_image
 from selcn.data.splits import Split, read_split, write_split
-from selcn.evaluation import Predictions, compare, evaluate_classification, evaluate_segmentation, segmentation_scores
+from selcn.evaluation import Predictions, segmentation_scores
 from selcn.evaluation.predictions import write_predictions, write_scores
 from selcn.inference import Predictor, load
 from selcn.labels import BinarySymmetry, Diagnosis, Protocol, Symmetry
 from selcn.models.build import build_classifier, build_segmenter, build_symmetry
 from selcn.report.run import open_run
+from selcn.training.figures import write_figures
 from selcn.training.steps import MANIFEST
 
 MakeRun = Callable[..., Path]
@@ -194,17 +195,10 @@ def _make_results(run: Path, table: pd.DataFrame, split: Split) -> None:
         write_predictions(_drawn(keys, Diagnosis.names(), seed), predictions / f"{name}.csv")
     known = keys.assign(truth=symmetry)[symmetry != ""]
     write_predictions(_drawn(known, BinarySymmetry.names(), 2), predictions / "symmetry-none.csv")
-    for name in [*names, "symmetry-none"]:
-        figures = evaluate_classification(predictions / f"{name}.csv", resamples=100)
-        figures.to_csv(evaluation / f"{name}.csv", index=False)
-    difference = compare(*(predictions / f"{name}.csv" for name in names), resamples=100)
-    difference.assign(a=names[0], b=names[1]).to_csv(evaluation / "comparison.csv", index=False)
     masks = np.random.default_rng(3).random((2, len(keys), 6, 6)) > 0.5
     scored = pd.concat([keys[["image_id", "group", "fold"]], segmentation_scores(*masks)], axis=1)
     write_scores(scored[table["mask_path"] != ""].reset_index(drop=True), predictions / "segmentation.csv")
-    evaluate_segmentation(predictions / "segmentation.csv", resamples=100).to_csv(
-        evaluation / "segmentation.csv", index=False
-    )
+    write_figures(predictions, CONFIG.classification.variants, evaluation, resamples=100)
 
 
 def _drawn(keys: pd.DataFrame, classes: list[str], seed: int) -> Predictions:

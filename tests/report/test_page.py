@@ -17,6 +17,7 @@ from selcn.errors import RunError
 from selcn.evaluation import Estimate, confusion, read_predictions, verdict
 from selcn.labels import Diagnosis, Symmetry
 from selcn.report import write_report
+from selcn.report.tables import SHOWN
 from selcn.report.wording import spoken
 
 VARIANTS = ["standalone-none", "se-lcn-none-none"]
@@ -113,8 +114,19 @@ def test_every_figure_is_that_of_the_evaluation_files(page: Page, whole_run: Pat
     ]
     for title, file, row, signed in expected:
         figures = pd.read_csv(whole_run / "evaluation" / f"{file}.csv")
-        figures = figures[figures["fold_part"] == part]
+        figures = figures[(figures["fold_part"] == part) & figures["metric"].isin(SHOWN)]
+        figures = figures.sort_values("metric", key=lambda names: names.map(SHOWN.index))
         assert_table_shows(page.table(f"{title}, {part}"), row, figures, signed=signed)
+
+
+def test_the_folds_and_what_is_over_all_of_them_are_shown(page: Page, whole_run: Path) -> None:
+    figures = pd.read_csv(whole_run / "evaluation" / "cross_validation.csv")
+    chosen = (figures["metric"] == "balanced_accuracy") & (figures["fold_part"] == "validation")
+    row = figures[chosen & (figures["name"] == "standalone-none")].iloc[0]
+    table = page.table("Folds: balanced accuracy in validation")
+    assert table.columns == ["fold 0", "fold 1", "mean", "standard deviation", "pooled"]
+    expected = [row[name] for name in ("fold-0", "fold-1", "mean", "sd", "pooled")]
+    assert table.rows["standalone-none"] == [f"{value:.3f}" for value in expected]
 
 
 def test_headline_gives_the_deployed_variant_its_difference_and_the_verdict(page: Page, whole_run: Path) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from selcn.bundle import load_weights, read_bundle
 from selcn.cascade import Ensemble, explain
 from selcn.config import CatalogSource, RunConfig, SplitSection
-from selcn.data.catalog import read_catalog
+from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.datasets import gather_images
 from selcn.data.splits import read_split
 from selcn.data.store import open_store
@@ -237,3 +237,16 @@ def test_a_profile_says_where_an_epoch_goes_and_leaves_nothing(tiny_run: Path, t
     assert min(seconds.values()) > -0.01
     assert seconds["forward and loss"] > seconds["waiting for data"] > 0
     assert sorted(tiny_run.rglob("*")) == before
+
+
+def test_three_symmetries_of_a_catalog_that_knows_two_are_refused(
+    tiny_run: Path, tiny_config: RunConfig, tmp_path: Path
+) -> None:
+    table = read_catalog(tiny_run / "data" / "catalog.csv")
+    two = table.assign(symmetry=table["symmetry"].replace({"one-axis": "symmetric", "two-axes": "symmetric"}))
+    path = tmp_path / "catalog.csv"
+    write_catalog(two, path)
+    three = tiny_config.symmetry.model_copy(update={"classes": 3})
+    config = tiny_config.model_copy(update={"data": CatalogSource(source="catalog", path=path), "symmetry": three})
+    with pytest.raises(DataError, match=r"class one-axis has no training image in this fold; .*symmetry: classes: 2"):
+        Pipeline(config, tmp_path / "run", QUIET).run()

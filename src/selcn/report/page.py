@@ -19,7 +19,14 @@ from selcn.report.figures import draw_curves, draw_intervals, draw_jaccard_histo
 from selcn.report.gallery import CASES, CERTAIN_CASES, SEED, choose_cases, choose_extremes, view_images
 from selcn.report.overlay import PREDICTED_COLOUR, TRUE_COLOUR
 from selcn.report.run import FinishedRun, Measurement, Measurements, open_run, stages
-from selcn.report.tables import BALANCED_ACCURACY, foremost, judge_difference, tabulate, tabulate_confusion
+from selcn.report.tables import (
+    BALANCED_ACCURACY,
+    foremost,
+    judge_difference,
+    tabulate,
+    tabulate_confusion,
+    tabulate_folds,
+)
 from selcn.report.wording import bounds, duration, number, spoken
 
 _COUNTED = ("images", "groups")  # of a split, beside its classes
@@ -122,6 +129,7 @@ def _results(run: FinishedRun) -> dict[str, Any]:
         "difference_tables": tabulate(
             "Paired differences", {f"{b} − {a}": measured for (a, b), measured in comparisons.items()}, signed=True
         ),
+        "fold_tables": tabulate_folds(run.folds()),
         "symmetry_tables": tabulate("Symmetry networks", symmetries),
         "segmentation_tables": tabulate("Segmentation", {"segmentation": segmentation}),
         "histogram": draw_jaccard_histogram(run.scores()),

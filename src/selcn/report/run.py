@@ -102,6 +102,10 @@ class FinishedRun:
         """The figures of a stage or variant."""
         return _measurements(pd.read_csv(self.folder / "evaluation" / f"{name}.csv"))
 
+    def folds(self) -> pd.DataFrame:
+        """Each fold's and member's figures."""
+        return pd.read_csv(self.folder / "evaluation" / "cross_validation.csv")
+
     def comparisons(self) -> dict[tuple[str, str], Measurements]:
         """Differences B - A by the names of A and B; none where no standalone has its SE-LCN."""
         path = self.folder / "evaluation" / "comparison.csv"

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pandas as pd
+
 from selcn.evaluation import Predictions, confusion, verdict
 from selcn.evaluation.intervals import Part, fold_parts
 from selcn.report.run import Measurement, Measurements
@@ -10,6 +12,11 @@ from selcn.report.wording import spoken
 
 PARTS: tuple[Part, ...] = ("test", "validation")
 BALANCED_ACCURACY = "balanced_accuracy"
+SHOWN = (
+    *(BALANCED_ACCURACY, "kappa", "macro_f1", "accuracy", "macro_auc"),
+    *("sensitivity_mel", "auc_mel", "auc_malignant", "sensitivity_asymmetric", "ece", "nll"),
+    *("dice", "jaccard", "thresholded_jaccard", "sensitivity", "specificity"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,21 @@ class FigureTable:
     def sample(self) -> Measurement:
         """Any measurement; all of a part are of the same images."""
         return next(iter(next(iter(self.rows.values())).values()))
+
+
+@dataclass(frozen=True)
+class FoldTable:
+    """A row a network, a column a fold, and what there is over all folds.
+
+    Attributes:
+        metric: of which metric.
+        part: of which images; on the test part a fold stands for its member.
+        rows: values by heading, by the row's name.
+    """
+
+    metric: str
+    part: Part
+    rows: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -70,14 +92,36 @@ def foremost(measured: Measurements) -> Part:
 
 
 def tabulate(title: str, measured: Mapping[str, Measurements], *, signed: bool = False) -> list[FigureTable]:
-    """A table for each part that was measured."""
+    """A table for each part that was measured, of the metrics that a page has room for."""
     tables = []
     for part in PARTS:
         rows = {name: parts[part] for name, parts in measured.items() if part in parts}
         if rows:
-            metrics = list(dict.fromkeys(metric for figures in rows.values() for metric in figures))
+            metrics = [metric for metric in SHOWN if any(metric in figures for figures in rows.values())]
             tables.append(FigureTable(title, part, metrics, rows, signed))
     return tables
+
+
+def tabulate_folds(figures: pd.DataFrame, metric: str = BALANCED_ACCURACY) -> list[FoldTable]:
+    """A metric of each fold, for each part that there is; see `selcn.evaluation.cross_validation`."""
+    tables = []
+    for part in PARTS:
+        rows = figures[(figures["metric"] == metric) & (figures["fold_part"] == part)]
+        named = {
+            str(row["name"]): {heading: float(row[column]) for column, heading in _over_folds(part, rows).items()}
+            for row in rows.to_dict("records")
+        }
+        if named:
+            tables.append(FoldTable(metric, part, named))
+    return tables
+
+
+def _over_folds(part: Part, rows: pd.DataFrame) -> dict[str, str]:
+    """Columns that are shown of a part, and their headings."""
+    folds = {column: column.replace("-", " ") for column in rows.columns if column.startswith("fold-")}
+    ensemble = {"mean_probability": "mean probability", "vote": "vote"}
+    together = {"pooled": "pooled"} if part == "validation" else ensemble
+    return {**folds, "mean": "mean", "sd": "standard deviation", **together}
 
 
 def tabulate_confusion(title: str, predictions: Predictions) -> ConfusionTable:
