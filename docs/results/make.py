@@ -196,9 +196,11 @@ GRID = """## The grid of variants (synthetic)
 {variants} lesion classifiers on {images} **synthetic** images ({test} in the test part), {folds} folds, everything from
 scratch; {hours:.1f} hours of work on two CPU cores that did other things too. Test part, intervals by lesion,
 differences paired with the standalone of the same masking; p by permutation of lesions, corrected for all differences
-(Holm). It
-shows that the grid works, and what controls are for: a difference that zero, shuffled or random saliency brings as well
-is not owed to symmetry."""
+(Holm).
+
+This is what controls are for: behind `lae` masking the classifiers that read saliency lie above their standalone, but
+so do those that read another lesion's saliency or noise. Most of that gain belongs to the E-layer, not to symmetry,
+and none of it survives the correction."""
 
 BENCHMARKS = """## Benchmarks
 
