@@ -6,12 +6,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 from rich.console import Console
 
 from selcn.config import RunConfig, load_config
 from selcn.data.catalog import read_catalog
 from selcn.data.phantom import write_phantom
 from selcn.training.pipeline import Pipeline
+
+# A busy machine is no fault of the code: no test is timed.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 TINY_RUN = """
 data: {source: phantom, images: 96, seed: 1}

@@ -124,7 +124,7 @@ def test_masks_of_other_images_are_refused(shape: tuple[int, ...]) -> None:
     lesions=arrays.arrays(np.bool_, st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 12))),
     grow=st.sampled_from([0.0, 0.2, 0.35, 1.5]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_batch_agrees_with_a_naive_oracle(lesions: np.ndarray, grow: float) -> None:
     mask = torch.from_numpy(lesions)[:, None].float()
     boxes, regions = lesion_boxes(mask, grow), largest_region(mask)

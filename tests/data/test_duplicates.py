@@ -54,7 +54,7 @@ def test_copies_are_found_and_strangers_are_not(kind: str, seed: int) -> None:
     assert found[0].similarity > 0.93
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 999), st.integers(0, 7))
 def test_every_turned_and_mirrored_copy_is_found_and_named(seed: int, turn: int) -> None:
     image = picture(seed)

@@ -65,7 +65,7 @@ def colour_difference(lesion: Lesion, degrees: float) -> float:
     return float(np.linalg.norm(blurred - mirrored, axis=-1)[np.maximum(lesion.coverage, covered) > 0.5].mean())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(a_seed, a_diagnosis)
 def test_two_axes_lesion_equals_its_mirror_images_about_both_axes(seed: int, diagnosis: Diagnosis) -> None:
     lesion = drawn(seed, diagnosis, Symmetry.TWO_AXES)
@@ -75,7 +75,7 @@ def test_two_axes_lesion_equals_its_mirror_images_about_both_axes(seed: int, dia
     assert not lesion.asymmetry.any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(a_seed, a_diagnosis)
 def test_one_axis_lesion_is_symmetric_about_exactly_one(seed: int, diagnosis: Diagnosis) -> None:
     lesion = drawn(seed, diagnosis, Symmetry.ONE_AXIS)
@@ -87,7 +87,7 @@ def test_one_axis_lesion_is_symmetric_about_exactly_one(seed: int, diagnosis: Di
     assert mask_overlap(mask, np.flip(mask, 1 - same[0])) < 0.93
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(a_seed, a_diagnosis)
 def test_asymmetric_lesion_is_symmetric_about_no_axis(seed: int, diagnosis: Diagnosis) -> None:
     lesion = drawn(seed, diagnosis, Symmetry.ASYMMETRIC)
@@ -98,7 +98,7 @@ def test_asymmetric_lesion_is_symmetric_about_no_axis(seed: int, diagnosis: Diag
         assert np.abs(lesion.colour - np.flip(lesion.colour, axis))[mask].max() > 0.05
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(a_seed, a_diagnosis, st.sampled_from([Symmetry.ASYMMETRIC, Symmetry.ONE_AXIS]))
 def test_asymmetry_is_where_the_lesion_differs_from_its_mirror_images(
     seed: int, diagnosis: Diagnosis, symmetry: Symmetry
@@ -125,7 +125,7 @@ def test_placement_brings_the_photograph_back_to_the_frame(seed: int, symmetry: 
     assert symmetric_about == list(Symmetry).index(symmetry), overlaps
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(a_seed, a_diagnosis, st.sampled_from(list(Symmetry)))
 def test_photograph_shows_the_whole_lesion_and_its_asymmetry(
     seed: int, diagnosis: Diagnosis, symmetry: Symmetry
@@ -142,7 +142,7 @@ def test_photograph_shows_the_whole_lesion_and_its_asymmetry(
         assert (photograph.asymmetry[lesion] > 127).mean() >= 0.12
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(a_seed, a_diagnosis, a_diagnosis, st.sampled_from(list(Symmetry)))
 def test_surroundings_do_not_depend_on_diagnosis_or_symmetry(
     seed: int, diagnosis: Diagnosis, other: Diagnosis, symmetry: Symmetry

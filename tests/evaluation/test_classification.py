@@ -85,7 +85,7 @@ def weighted_images(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return truth, grid / grid.sum(axis=1, keepdims=True), weights, names
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(weighted_images())
 def test_metrics_equal_scikit_learn(drawn: tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]) -> None:
     assert_equal_to_oracle(*drawn)

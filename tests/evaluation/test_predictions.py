@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from selcn.errors import DataError
@@ -47,7 +47,6 @@ def test_classes_are_found_from_the_columns_and_put_in_the_labels_order(
     np.testing.assert_array_equal(predictions.probabilities, np.eye(len(names)))
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_a_file_reads_back_to_the_same_numbers(tmp_path_factory: pytest.TempPathFactory, share: list[float]) -> None:
     path = tmp_path_factory.mktemp("round_trip") / "predictions.csv"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score, recall_score
 
@@ -54,7 +54,6 @@ def test_scores_equal_fractions_counted_by_hand(
     assert scores.to_numpy().tolist() == [expected]
 
 
-@settings(deadline=None)
 @given(hnp.arrays(bool, (2, 3, 4, 5)))
 def test_scores_equal_scikit_learn_on_every_image(masks: np.ndarray) -> None:
     truth, prediction = masks

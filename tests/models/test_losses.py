@@ -77,7 +77,7 @@ def test_rank_loss_pushes_the_hardest_pixels_apart() -> None:
 
 
 @given(data=st.data(), k=st.integers(1, 40), margin=st.floats(0, 1))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_rank_loss_is_its_definition(data: st.DataObject, k: int, margin: float) -> None:
     shape = data.draw(SHAPE)
     logits = data.draw(arrays.arrays(np.float64, shape, elements=st.floats(-20, 20)))

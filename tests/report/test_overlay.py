@@ -104,7 +104,6 @@ def test_picture_is_clear_at_saliency_0_and_coloured_by_its_share_at_1() -> None
     np.testing.assert_allclose(blended[:, 4:].astype(float), np.broadcast_to(expected, (4, 4, 3)), atol=2)
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1), st.integers(0, 255))
 def test_colour_lies_between_picture_and_map_by_the_saliency(saliency: float, grey: int) -> None:
     picture = np.full((2, 2, 3), grey, np.uint8)
@@ -132,7 +131,7 @@ def test_panels_hold_outline_and_both_saliencies_at_a_sensible_width(width: int,
         np.testing.assert_array_equal(sheet[gap : gap + height, left : left + panel], panel_expected)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(16, 1200), st.integers(16, 1200), st.booleans())
 def test_captions_are_written_and_keep_to_their_columns(width: int, height: int, lesion: bool) -> None:
     picture = np.zeros((height, width, 3), np.uint8)

@@ -203,7 +203,7 @@ def test_half_precision_keeps_small_weights() -> None:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_saliency_is_finite_and_within_its_bounds(data: st.DataObject) -> None:
     number = st.floats(-1e3, 1e3, width=32)
     shape = data.draw(st.tuples(*[st.integers(1, 3)] * 4))
