@@ -30,7 +30,7 @@ class Pruner(StrEnum):
     NONE = "none"
 
 
-On_ = Annotated[Executor, typer.Option("--executor", help="Processes of this machine, or SLURM.")]
+Where = Annotated[Executor, typer.Option("--executor", help="Processes of this machine, or SLURM.")]
 AtOnce = Annotated[
     int | None,
     typer.Option("--jobs", min=1, help="Jobs at once; one a GPU (or one) here, all on SLURM."),
@@ -53,7 +53,7 @@ def grid(
     out: RunFolder = None,
     attention: Annotated[bool, typer.Option("--attention", help="Also the nine variants with attention.")] = False,
     controls: Annotated[bool, typer.Option("--controls", help="Also zero, shuffled and random saliency.")] = False,
-    executor: On_ = Executor.LOCAL,
+    executor: Where = Executor.LOCAL,
     jobs: AtOnce = None,
     retries: Retries = 2,
     hours: Hours = 24,
@@ -106,7 +106,7 @@ def tune(
     fold: Annotated[int, typer.Option("--fold", min=0, help="The fold that trials are validated on.")] = 0,
     mask: Mask = None,
     cam_mask: CamMask = None,
-    executor: On_ = Executor.LOCAL,
+    executor: Where = Executor.LOCAL,
     jobs: AtOnce = None,
     retries: Retries = 2,
     hours: Hours = 24,

@@ -25,7 +25,7 @@ from selcn.training.engine import fit
 from selcn.training.figures import MEMBERS, write_figures
 from selcn.training.judging import Judged, alone, judge, score_masks, together
 from selcn.training.members import Members
-from selcn.training.plan import Plan, make_plan, with_needs
+from selcn.training.plan import Plan, fold_of, make_plan, with_needs
 from selcn.training.preparation import Preparation
 from selcn.training.profiling import EpochProfiler
 from selcn.training.stagework import StageWork
@@ -170,8 +170,3 @@ class Pipeline:
 
     def _evaluate(self, work: Path, _: Report) -> None:
         write_figures(self.folder / "predictions", self.config.classification.variants, work, self.config.resamples)
-
-
-def fold_of(name: str) -> int:
-    """The fold that a step's name ends with."""
-    return int(name.rpartition("-")[2])

@@ -42,6 +42,11 @@ def with_needs(plan: Plan, wanted: Iterable[str]) -> list[str]:
     return [name for name in plan if name in chosen]
 
 
+def fold_of(name: str) -> int:
+    """The fold that a step's name ends with."""
+    return int(name.rpartition("-")[2])
+
+
 def segmentation_step(fold: int) -> str:
     """Name of stage 1 on one fold."""
     return f"segmentation/fold-{fold}"

@@ -13,7 +13,7 @@ from selcn.errors import ConfigError
 from selcn.labels import Diagnosis, Masking, StageName
 from selcn.models.build import build_classifier, build_segmenter, build_symmetry
 from selcn.training.judging import symmetry_names
-from selcn.training.plan import classification_step, saliency_step, segmentation_step, symmetry_step
+from selcn.training.plan import classification_step, fold_of, saliency_step, segmentation_step, symmetry_step
 from selcn.training.preparation import Preparation
 from selcn.training.stages import (
     ClassificationStage,
@@ -64,8 +64,8 @@ class StageWork:
 
     def stage(self, name: str) -> Stage:
         """What the step of a name trains, all that it needs having finished."""
-        kind, *which, last = name.split("/")
-        fold, store = int(last.removeprefix("fold-")), self.data.store
+        kind, *which, _ = name.split("/")
+        fold, store = fold_of(name), self.data.store
         if kind == "segmentation":
             return SegmentationStage(self.config.segmentation, store)
         if kind == "symmetry":

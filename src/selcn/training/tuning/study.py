@@ -15,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from selcn.errors import ConfigError
 
-PRUNERS = ("halving", "median", "none")
 RETRY = "retry of"
 """Attribute of a trial: the number of the one that a killed worker did not finish."""
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)

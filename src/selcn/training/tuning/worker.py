@@ -17,7 +17,8 @@ from selcn.errors import DivergedError
 from selcn.labels import Masking, StageName
 from selcn.training.compute import Compute
 from selcn.training.engine import fit
-from selcn.training.pipeline import Pipeline, fold_of
+from selcn.training.pipeline import Pipeline
+from selcn.training.plan import fold_of
 from selcn.training.stagework import StageWork
 from selcn.training.tuning.space import Space, configured
 from selcn.training.tuning.study import ENDED, open_study, retry
