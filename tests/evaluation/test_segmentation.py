@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, jaccard_score, recall_scor
 
 from selcn.errors import DataError
 from selcn.evaluation import evaluate_segmentation, segmentation_scores, summarise_segmentation, write_scores
+from selcn.evaluation.predictions import BOUNDARY_SCORES
 
 SCORES = ["dice", "jaccard", "sensitivity", "specificity", "accuracy"]
 
@@ -50,8 +51,8 @@ def test_scores_equal_fractions_counted_by_hand(
     truth: np.ndarray, prediction: np.ndarray, expected: list[float]
 ) -> None:
     scores = segmentation_scores(truth, prediction)
-    assert list(scores.columns) == SCORES
-    assert scores.to_numpy().tolist() == [expected]
+    assert list(scores.columns) == [*SCORES, *BOUNDARY_SCORES]
+    assert scores[SCORES].to_numpy().tolist() == [expected]
 
 
 @given(hnp.arrays(bool, (2, 3, 4, 5)))
@@ -67,11 +68,11 @@ def test_scores_equal_scikit_learn_on_every_image(masks: np.ndarray) -> None:
         ]
         for t, p in zip(truth.reshape(3, -1), prediction.reshape(3, -1), strict=True)
     ]
-    np.testing.assert_allclose(segmentation_scores(truth, prediction), oracle, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(segmentation_scores(truth, prediction)[SCORES], oracle, rtol=0, atol=1e-12)
 
 
 def test_a_batch_may_be_empty() -> None:
-    assert segmentation_scores(EMPTY[:0], EMPTY[:0]).shape == (0, 5)
+    assert segmentation_scores(EMPTY[:0], EMPTY[:0]).shape == (0, 7)
 
 
 def test_masks_must_be_bool_and_of_one_shape() -> None:
@@ -101,6 +102,13 @@ def test_means_are_over_images_and_the_thresholded_jaccard_counts_low_ones_zero(
     assert test[["images", "groups"]].to_numpy().tolist() == [[3, 2]] * 6
     assert validation["value"]["jaccard"] == 0.2
     assert validation["value"]["thresholded_jaccard"] == 0
+
+
+def test_scores_of_borders_are_averaged_where_a_table_has_them() -> None:
+    summary = summarise_segmentation(scores_of_four().assign(hausdorff95=[0.0, 0.1, 0.5, 1.0]), resamples=50)
+    test = summary[summary["fold_part"] == "test"].set_index("metric")
+    assert test["value"]["hausdorff95"] == pytest.approx(0.2, abs=1e-15)
+    assert "boundary_f1" not in test.index
 
 
 def test_lesions_are_resampled_as_a_whole() -> None:

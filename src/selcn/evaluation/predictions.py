@@ -19,6 +19,8 @@ IntArray = npt.NDArray[np.int64]
 
 TEST = "test"
 SCORES = ["dice", "jaccard", "sensitivity", "specificity", "accuracy"]
+BOUNDARY_SCORES = ["boundary_f1", "hausdorff95"]
+"""Which a score file may hold besides."""
 _KEYS = ["image_id", "group", "fold"]
 CLASS_SETS = [Diagnosis.names(), BinarySymmetry.names(), Symmetry.names()]
 _SUM_TOLERANCE = 1e-3
@@ -91,14 +93,33 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
 
 
 def check_scores(table: pd.DataFrame, source: str = "scores") -> pd.DataFrame:
-    """Check a table of per-image segmentation scores (``image_id, group, fold`` and :data:`SCORES`).
+    """Check a table of per-image segmentation scores.
+
+    Args:
+        table: columns ``image_id, group, fold``, :data:`SCORES` and, where they are known, :data:`BOUNDARY_SCORES`.
+        source: what an error calls it.
 
     Raises:
         DataError: a column is missing, or rows are bad; all bad rows are reported at once.
     """
-    table = _typed(table, source, _KEYS, SCORES)
-    _refuse([*_key_faults(table), *_number_faults(table, SCORES)], table, source)
+    scores = score_columns(table)
+    table = _typed(table, source, _KEYS, scores)
+    _refuse([*_key_faults(table), *_number_faults(table, scores)], table, source)
     return table.reset_index(drop=True)
+
+
+def check_keys(table: pd.DataFrame, source: str) -> None:
+    """Refuse empty or doubled ids, empty groups, unknown folds and groups that lie in several folds.
+
+    Raises:
+        DataError: a column is missing, or rows are bad; all bad rows are reported at once.
+    """
+    _refuse(_key_faults(_typed(table, source, _KEYS, [])), table, source)
+
+
+def score_columns(table: pd.DataFrame) -> list[str]:
+    """The scores that a table must have, and those that it also has."""
+    return [*SCORES, *(name for name in BOUNDARY_SCORES if name in table.columns)]
 
 
 def read_scores(path: Path) -> pd.DataFrame:

@@ -5,17 +5,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from selcn.evaluation.boundary import boundary_scores
 from selcn.evaluation.intervals import RESAMPLES, Statistic, interval_table
-from selcn.evaluation.predictions import SCORES, BoolArray, FloatArray, IntArray, check_scores, read_scores
+from selcn.evaluation.predictions import BoolArray, FloatArray, IntArray, check_scores, read_scores, score_columns
 
 JACCARD_THRESHOLD = 0.65
 """Below this Jaccard an image counts 0 (ISIC 2018, task 1; Codella et al. 2019)."""
 
 
 def segmentation_scores(truth: BoolArray, prediction: BoolArray) -> pd.DataFrame:
-    """Score masks pixel by pixel, one row an image.
+    """Score masks pixel by pixel, and their borders, one row an image.
 
-    Every score is a fraction, and a fraction of nothing is 1, for nothing could be got wrong:
+    Every score of pixels is a fraction, and a fraction of nothing is 1, for nothing could be got wrong:
 
     - both masks empty: all five scores are 1;
     - only the truth empty: Dice and Jaccard 0, sensitivity 1 (no lesion to miss);
@@ -27,7 +28,7 @@ def segmentation_scores(truth: BoolArray, prediction: BoolArray) -> pd.DataFrame
         prediction: predicted masks of the same shape, bool.
 
     Returns:
-        Columns ``dice, jaccard, sensitivity, specificity, accuracy``.
+        Columns ``dice, jaccard, sensitivity, specificity, accuracy`` and those of `boundary_scores`.
 
     Raises:
         ValueError: the arrays are not bool, not (N, H, W) or differ in shape.
@@ -47,7 +48,8 @@ def segmentation_scores(truth: BoolArray, prediction: BoolArray) -> pd.DataFrame
         "specificity": (pixels - union, pixels - lesion),
         "accuracy": (correct, pixels),
     }
-    return pd.DataFrame({score: _fraction_or_one(*counts[score]) for score in SCORES})
+    of_pixels = {score: _fraction_or_one(*parts) for score, parts in counts.items()}
+    return pd.DataFrame(of_pixels | boundary_scores(truth, prediction))
 
 
 def evaluate_segmentation(path: Path, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
@@ -61,10 +63,10 @@ def evaluate_segmentation(path: Path, *, resamples: int = RESAMPLES, seed: int =
 
 
 def summarise_segmentation(scores: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Means over images of the five scores and of ISIC's thresholded Jaccard, with 95 % intervals by lesion.
+    """Means over images of the scores and of ISIC's thresholded Jaccard, with 95 % intervals by lesion.
 
     Args:
-        scores: columns ``image_id, group, fold`` and the five scores, one row an image.
+        scores: a table as :func:`selcn.evaluation.predictions.check_scores` takes it, one row an image.
         resamples: number of bootstrap resamples.
         seed: of the bootstrap.
 
@@ -80,7 +82,7 @@ def summarise_segmentation(scores: pd.DataFrame, *, resamples: int = RESAMPLES, 
 
 def _mean_scores(scores: pd.DataFrame) -> Statistic:
     jaccard = scores["jaccard"]
-    table = scores[SCORES].assign(thresholded_jaccard=jaccard.where(jaccard >= JACCARD_THRESHOLD, 0.0))
+    table = scores[score_columns(scores)].assign(thresholded_jaccard=jaccard.where(jaccard >= JACCARD_THRESHOLD, 0.0))
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
         means = weights @ table.to_numpy() / weights.sum(axis=1, keepdims=True)

@@ -1,0 +1,220 @@
+"""Whether saliency lies on what it should: scores against masks, beside what chance would score.
+
+Maps and masks are compared at 224x224. A map is stretched bilinearly and scaled to [0, 1] again, so that its most
+salient pixel is 1; a flat map stays 0 everywhere.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from selcn.errors import DataError
+from selcn.evaluation.intervals import RESAMPLES, Statistic, interval_table
+from selcn.evaluation.predictions import BoolArray, FloatArray, check_keys
+from selcn.evaluation.ranking import fraction
+from selcn.tables import read_table
+
+SIDE = 224
+SALIENT = 0.5
+DILATION = 0.05
+"""Of the width: the side of the square that a mask is dilated by, twice."""
+LOCALISATION = ["iou", "overlap", "pointing", "energy", "iou_auc"]
+FAITHFULNESS = ["deletion", "insertion"]
+MAP_SCORES = [*LOCALISATION, "flat", "rank_correlation", *FAITHFULNESS]
+"""What a file of saliency scores may hold; a cell that does not apply is empty."""
+NETWORK, CHANCE = "network", "chance"
+SALIENCY_KEYS = ["head", "saliency", "against"]
+_LEVELS = 256
+
+
+def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
+    """Score maps against the masks of what they should mark, one row an image.
+
+    With S where a map is above 0.5 and D the mask, dilated by a square of 5 % of the width twice (the thesis):
+
+    - `iou`: of S and D;
+    - `overlap`: share of S inside D; undefined where S is empty;
+    - `pointing`: 1 where the map's maximum (the first of several) lies inside the undilated mask, else 0;
+    - `energy`: share of the map's sum inside the undilated mask (Wang et al. 2020); undefined for a flat map;
+    - `iou_auc`: mean of the IoU with D over the thresholds 0, 1/256 ... 255/256;
+    - `flat`: 1 where the map is 0 everywhere, else 0.
+
+    Args:
+        saliency: float (N, h, w) in [0, 1].
+        masks: bool (N, H, W), none of them empty.
+
+    Returns:
+        Those columns; NaN is undefined.
+    """
+    maps, plain = _at_side(saliency), _masks_at_side(masks)
+    wide = _dilated(plain)
+    salient = maps > SALIENT
+    hit = (salient & wide).sum((1, 2))
+    flat = ~maps.any((1, 2))
+    peak = maps.reshape(len(maps), -1).argmax(1)
+    pointing = plain.reshape(len(plain), -1)[np.arange(len(plain)), peak] & ~flat
+    return pd.DataFrame(
+        {
+            "iou": fraction(hit, (salient | wide).sum((1, 2))),
+            "overlap": fraction(hit, salient.sum((1, 2))),
+            "pointing": pointing.astype(np.float64),
+            "energy": fraction((maps * plain).sum((1, 2)), maps.sum((1, 2))),
+            "iou_auc": _iou_curve(maps, wide).mean(1),
+            "flat": flat.astype(np.float64),
+        }
+    )
+
+
+def chance_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
+    """What the same maps would score on average with their pixels shuffled, so that only the mask's share counts.
+
+    `overlap`, `pointing` and `energy` are the exact means; the IoUs are those of the mean overlap.
+
+    Args:
+        saliency, masks: as for `localisation_scores`.
+    """
+    maps, plain = _at_side(saliency), _masks_at_side(masks)
+    share, wide = plain.mean((1, 2)), _dilated(plain).mean((1, 2))
+    above = _levels_above(maps) / SIDE**2
+    salient, flat = (maps > SALIENT).mean((1, 2)), ~maps.any((1, 2))
+    return pd.DataFrame(
+        {
+            "iou": _iou_of_shares(salient, wide),
+            "overlap": np.where(salient > 0, wide, np.nan),
+            "pointing": np.where(flat, 0.0, share),
+            "energy": np.where(flat, np.nan, share),
+            "iou_auc": _iou_of_shares(above, wide[:, None]).mean(1),
+            "flat": flat.astype(np.float64),
+        }
+    )
+
+
+def centred_gaussian(height: int, width: int) -> FloatArray:
+    """A map (height, width) that always marks the middle; its standard deviation is a quarter of either side."""
+    rows, columns = (np.exp(-0.5 * ((np.arange(n) + 0.5) / n - 0.5) ** 2 / 0.25**2) for n in (height, width))
+    bell = np.outer(rows, columns)
+    scaled: FloatArray = (bell - bell.min()) / (bell.max() - bell.min())
+    return scaled
+
+
+def check_saliency_scores(table: pd.DataFrame, source: str = "saliency scores") -> pd.DataFrame:
+    """Check a table of saliency scores: one row an image, head, kind of saliency and what it is held against.
+
+    Raises:
+        DataError: a column is missing, or ids, groups or folds are wrong.
+    """
+    missing = [name for name in SALIENCY_KEYS if name not in table]
+    if missing:
+        raise DataError(f"{source}: column {', '.join(missing)} is missing; write it with `selcn saliency-eval`")
+    for _, rows in table.groupby(SALIENCY_KEYS):
+        check_keys(rows, source)
+    numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in MAP_SCORES if name in table}
+    return table.assign(fold=table["fold"].astype(str), **numbers).reset_index(drop=True)
+
+
+def read_saliency_scores(path: Path) -> pd.DataFrame:
+    """Read and check a file of saliency scores.
+
+    Raises:
+        DataError: the file cannot be read, or see `check_saliency_scores`.
+    """
+    return check_saliency_scores(read_table(path), str(path))
+
+
+def summarise_saliency(scores: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Mean scores with 95 % intervals by lesion, and how much more the network's maps score than each other kind.
+
+    Args:
+        scores: as `check_saliency_scores` takes them.
+        resamples: of each interval.
+        seed: of the bootstrap.
+
+    Returns:
+        Columns ``head, against, saliency, metric, fold_part, value, low, high, images, groups``. Rows whose
+        ``saliency`` is ``network - OTHER`` are of paired differences. ``images`` counts those for which the metric is
+        defined.
+    """
+    table = check_saliency_scores(scores)
+    found = [
+        interval_table(defined, _mean_of(name), resamples=resamples, seed=seed).assign(
+            head=head, against=against, saliency=kind
+        )
+        for (head, against), rows in table.groupby(["head", "against"], sort=False)
+        for kind, of_kind in _kinds(rows).items()
+        for name in MAP_SCORES
+        if name in of_kind and len(defined := of_kind[of_kind[name].notna()])
+    ]
+    columns = ["head", "against", "saliency", "metric", "fold_part", "value", "low", "high", "images", "groups"]
+    return pd.concat(found, ignore_index=True)[columns]
+
+
+def _kinds(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    """Rows by the kind of saliency, and the network's less each other kind's, image by image."""
+    kinds = {str(kind): of_kind.set_index("image_id") for kind, of_kind in rows.groupby("saliency", sort=False)}
+    if NETWORK not in kinds:
+        return kinds
+    network = kinds[NETWORK]
+    compared = [name for name in (*LOCALISATION, *FAITHFULNESS) if name in rows]
+    differences = {
+        f"{NETWORK} - {other}": network[["group", "fold"]].join(network[compared] - of_other[compared])
+        for other, of_other in kinds.items()
+        if other != NETWORK
+    }
+    return {**kinds, **differences}
+
+
+def _mean_of(name: str) -> Callable[[pd.DataFrame], Statistic]:
+    def statistic_of(rows: pd.DataFrame) -> Statistic:
+        values = rows[name].to_numpy(dtype=np.float64)
+        return lambda weights: {name: fraction(weights @ values, weights.sum(axis=1))}
+
+    return statistic_of
+
+
+def _at_side(saliency: np.ndarray) -> FloatArray:
+    """Maps (N, h, w) as (N, 224, 224), each scaled to [0, 1]."""
+    rows, columns = (_bilinear(length) for length in saliency.shape[1:])
+    maps = rows @ saliency.astype(np.float64) @ columns.T
+    low = maps.min((1, 2), keepdims=True)
+    return np.nan_to_num(fraction(maps - low, np.broadcast_to(np.ptp(maps, (1, 2), keepdims=True), maps.shape)))
+
+
+def _bilinear(length: int) -> FloatArray:
+    """Matrix (224, length) that interpolates linearly between the middles of pixels, and repeats the outermost."""
+    middle = np.clip((np.arange(SIDE) + 0.5) * length / SIDE - 0.5, 0, length - 1)
+    return np.maximum(0, 1 - np.abs(middle[:, None] - np.arange(length)))
+
+
+def _masks_at_side(masks: BoolArray) -> BoolArray:
+    rows, columns = (((np.arange(SIDE) + 0.5) * length / SIDE).astype(int) for length in masks.shape[1:])
+    return masks[:, rows[:, None], columns]
+
+
+def _dilated(masks: BoolArray) -> BoolArray:
+    side = int(DILATION * SIDE)
+    twice = 2 * (side - 1) + 1  # a square dilated by itself
+    wide = ndimage.maximum_filter(masks.view(np.uint8), size=(1, twice, twice), mode="constant")
+    return np.asarray(wide, dtype=np.bool_)
+
+
+def _levels_above(maps: FloatArray, where: BoolArray | None = None) -> FloatArray:
+    """How many pixels of each map lie above 0, 1/256 ... 255/256, (N, 256); of all or of those ``where``."""
+    level = np.ceil(maps * _LEVELS).astype(np.int64)  # above k/256 where it is more than k
+    number = level + (_LEVELS + 1) * np.arange(len(maps))[:, None, None]
+    chosen = number.ravel() if where is None else number[where]
+    counts = np.bincount(chosen, minlength=(_LEVELS + 1) * len(maps)).reshape(len(maps), -1)
+    above: FloatArray = counts[:, :0:-1].cumsum(axis=1)[:, ::-1].astype(np.float64)
+    return above
+
+
+def _iou_curve(maps: FloatArray, masks: BoolArray) -> FloatArray:
+    hit, salient = _levels_above(maps, masks), _levels_above(maps)
+    return hit / (salient + masks.sum((1, 2))[:, None] - hit)
+
+
+def _iou_of_shares(one: FloatArray, other: FloatArray) -> FloatArray:
+    """IoU of two sets that overlap as much as their shares of all pixels make likely."""
+    return one * other / (one + other - one * other)
