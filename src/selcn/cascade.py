@@ -76,7 +76,10 @@ class Cascade(nn.Module):
 
     def diagnose(self, images: Tensor, lesion: Tensor, saliency: Tensor) -> Trace:
         """Diagnosis of images whose lesion probability and symmetry saliency (N, 1, h, w) are known."""
-        seen = apply_masking(images, lesion > LESION_THRESHOLD, self.mask)
+        return self.classify(apply_masking(images, lesion > LESION_THRESHOLD, self.mask), saliency)
+
+    def classify(self, seen: Tensor, saliency: Tensor) -> Trace:
+        """Diagnosis of masked images (N, 3, H, W), as the classifier sees them."""
         if self.classifier.fusion is Fusion.NONE:
             return self._flipped(seen, None)
         # A fixed seed: a control is the same whenever it is asked for.
@@ -114,18 +117,42 @@ class Ensemble(nn.Module):
 
         What a member's classifier reads is the saliency of that member's own prediction, as in training.
         """
-        traces = [member.trace(images) for member in self.members]
-        lesions, symmetries, diagnoses = zip(*traces, strict=True)
-        symmetry, diagnosis = (
-            _mean([trace.logits.softmax(dim=1) for trace in members]) for members in (symmetries, diagnoses)
-        )
+        lesions, symmetries, diagnoses = zip(*(member.trace(images) for member in self.members), strict=True)
+        symmetry, diagnosis = explain_together(symmetries), explain_together(diagnoses)
         return CascadeOutput(
             lesion=_mean(lesions),
-            symmetry=symmetry,
-            symmetry_saliency=_mean([explain(trace, symmetry.argmax(dim=1)) for trace in symmetries]),
-            diagnosis=diagnosis,
-            diagnosis_saliency=_mean([explain(trace, diagnosis.argmax(dim=1)) for trace in diagnoses]),
+            symmetry=symmetry.probabilities,
+            symmetry_saliency=symmetry.saliency,
+            diagnosis=diagnosis.probabilities,
+            diagnosis_saliency=diagnosis.saliency,
         )
+
+
+class Explained(NamedTuple):
+    """What was said of N images, and where it comes from.
+
+    Attributes:
+        probabilities: (N, classes).
+        target: the explained class of each image (N,).
+        saliency: (N, 1, h, w) in [0, 1].
+    """
+
+    probabilities: Tensor
+    target: Tensor
+    saliency: Tensor
+
+
+def explain_together(traces: Sequence[Trace], target: int | None = None) -> Explained:
+    """Average what several members say of the same images, and their saliency of one class.
+
+    Args:
+        traces: of each member.
+        target: a class number; None for the class that they predict together, image by image.
+    """
+    probabilities = _mean([trace.logits.softmax(dim=1) for trace in traces])
+    chosen = probabilities.argmax(dim=1)
+    chosen = chosen if target is None else torch.full_like(chosen, target)
+    return Explained(probabilities, chosen, _mean([explain(trace, chosen) for trace in traces]))
 
 
 def explain(trace: Trace, target: Tensor | None = None) -> Tensor:

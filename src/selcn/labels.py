@@ -85,6 +85,14 @@ class Control(_Named):
     RANDOM = "random"
 
 
+class Head(_Named):
+    """What a saliency map explains: the lesion's mask, its symmetry or its diagnosis."""
+
+    SEGMENTATION = "segmentation"
+    SYMMETRY = "symmetry"
+    DIAGNOSIS = "diagnosis"
+
+
 class StageName(_Named):
     """The three stages, in order."""
 

@@ -171,3 +171,24 @@ def test_a_profile_is_a_table(tiny_run: Path, selcn: Selcn, capsys: pytest.Captu
     arguments = ("train", "segmentation", "--config", tiny_run / "config.yaml", "--out", tiny_run, "--profile")
     assert selcn(*arguments) == 0
     assert "waiting for data" in capsys.readouterr().out
+
+
+def test_saliency_and_its_scores_of_a_run(
+    tiny_run: Path, tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps = tmp_path / "maps"
+    name = pd.read_csv(tiny_run / "data" / "catalog.csv")["image_id"][0]
+    assert selcn("saliency", tiny_run, "--out", maps) == 0
+    assert "96 maps of 3x2, head symmetry" in capsys.readouterr().out
+    # The same once more draws from what is there.
+    assert selcn("saliency", tiny_run, "--out", maps, "--overlay", name) == 0
+    assert [path.name for path in (maps / "overlays").iterdir()] == [f"{name}.png"]
+    assert selcn("saliency", tiny_run, "--out", maps, "--head", "diagnosis") == 2
+    assert "holds something else" in capsys.readouterr().err
+    scores = tmp_path / "scores"
+    assert selcn("saliency-eval", tiny_run, "--out", scores, "--by", "symmetry", "--resamples", 20, "--json") == 0
+    summary = pd.DataFrame(json.loads(capsys.readouterr().out))
+    assert set(summary["against"]) == {"lesion", "asymmetry"}
+    assert sorted(path.name for path in scores.iterdir()) == ["plan.json", "scores.csv", "subgroups.csv", "summary.csv"]
+    assert selcn("saliency", tiny_run, "--head", "nose") == 2
+    assert "unknown head 'nose'; known are segmentation, symmetry, diagnosis" in capsys.readouterr().err

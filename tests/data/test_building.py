@@ -163,7 +163,7 @@ def test_a_build_cut_off_just_before_its_end_prepares_nothing_again(
 
 
 def test_two_processes_do_not_build_one_store(catalog: pd.DataFrame, tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".building-store.lock"), pytest.raises(DataError, match="another process is building it"):
+    with FileLock(tmp_path / ".building-store.lock"), pytest.raises(DataError, match="another process is making it"):
         build_store(catalog, tmp_path / "store", size=(32, 32))
     build_store(catalog, tmp_path / "store", size=(32, 32))
     with pytest.raises(DataError, match="exists already"):

@@ -20,6 +20,7 @@ Config = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key: --set classification.epochs=5. May be repeated.")
 ]
+Device = Annotated[str, typer.Option("--device", help="Where the networks run: cpu, cuda, cuda:1 ...")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Processes or threads; all cores where not given.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from selcn.cli.options import Out, progress
+from selcn.cli.options import Device, Out, progress
 from selcn.errors import DataError
 
 MOST_ERRORS = 5
@@ -20,7 +20,7 @@ def predict(
     bundle: Annotated[Path, typer.Argument(help="A bundle, such as runs/demo/bundle.", show_default=False)],
     images: Annotated[list[Path], typer.Argument(help="Pictures and folders of them.", show_default=False)],
     out: Out = Path("predictions"),
-    device: Annotated[str, typer.Option("--device", help="Where the networks run: cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Outline, symmetry, saliency and diagnosis of pictures: a JSON line and an overlay picture an image.
 

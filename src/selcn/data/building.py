@@ -8,27 +8,24 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 from numpy.lib.format import open_memmap
 
 from selcn.data.catalog import catalog_hash
 from selcn.data.images import prepare_image, prepare_mask, read_image, read_mask
 from selcn.data.store import IMAGES, MASKS, Store, open_store, seal_store
 from selcn.errors import DataError, SelcnError, listed
+from selcn.resuming import OnProgress, alone
 from selcn.tables import lines
 
 CHUNK = 128
 """Rows that are mapped and flushed together: what a kill may cost, and what bounds the memory."""
 PLAN, JOURNAL, ARRAYS = "plan.json", "journal.npy", "arrays"
-OnProgress = Callable[[int, int], None]
 
 
 def build_store(
@@ -53,7 +50,7 @@ def build_store(
         raise DataError(f"{out}: exists already; remove it or choose another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     work = out.with_name(f".building-{out.name}")
-    with _alone(work, out):
+    with alone(work, out):
         _begin(table, work, size, hair)
         faults = _fill(table, work, size, hair, jobs, on_progress)
         if faults:
@@ -65,21 +62,6 @@ def build_store(
         (work / ARRAYS).rename(out)
         shutil.rmtree(work)
     return open_store(out, table)
-
-
-@contextmanager
-def _alone(work: Path, out: Path) -> Iterator[None]:
-    lock = FileLock(work.with_name(f"{work.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise DataError(f"{out}: another process is building it; wait for it, or choose another --out") from None
-    try:
-        yield
-    finally:
-        lock.release()
-        if not work.exists():
-            Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _begin(table: pd.DataFrame, work: Path, size: tuple[int, int], hair: bool) -> None:

@@ -4,7 +4,7 @@ Maps and masks are compared at 224x224. A map is stretched bilinearly and scaled
 salient pixel is 1; a flat map stays 0 everywhere.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,10 @@ import pandas as pd
 from scipy import ndimage
 
 from selcn.errors import DataError
-from selcn.evaluation.intervals import RESAMPLES, Statistic, interval_table
+from selcn.evaluation.intervals import RESAMPLES, Statistic, fold_parts, interval_table
 from selcn.evaluation.predictions import BoolArray, FloatArray, check_keys
 from selcn.evaluation.ranking import fraction
+from selcn.evaluation.subgroups import banded
 from selcn.tables import read_table
 
 SIDE = 224
@@ -139,16 +140,51 @@ def summarise_saliency(scores: pd.DataFrame, *, resamples: int = RESAMPLES, seed
     """
     table = check_saliency_scores(scores)
     found = [
-        interval_table(defined, _mean_of(name), resamples=resamples, seed=seed).assign(
-            head=head, against=against, saliency=kind
-        )
+        _means(of_kind, resamples, seed).assign(head=str(head), against=str(against), saliency=kind)
         for (head, against), rows in table.groupby(["head", "against"], sort=False)
         for kind, of_kind in _kinds(rows).items()
-        for name in MAP_SCORES
-        if name in of_kind and len(defined := of_kind[of_kind[name].notna()])
     ]
-    columns = ["head", "against", "saliency", "metric", "fold_part", "value", "low", "high", "images", "groups"]
-    return pd.concat(found, ignore_index=True)[columns]
+    return pd.concat(found, ignore_index=True)[[*SALIENCY_KEYS, *found[0].columns.drop(SALIENCY_KEYS)]]
+
+
+def summarise_saliency_by(
+    scores: pd.DataFrame, columns: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """`summarise_saliency` of each subgroup, behind columns ``of`` and ``subgroup``.
+
+    Args:
+        scores: with the columns, such as ``diagnosis``; `lesion_share` is banded (0, 10, 30 %).
+        columns: what to group by.
+        resamples, seed: of the bootstrap.
+
+    Raises:
+        DataError: a column is missing.
+    """
+    missing = [column for column in columns if column not in scores]
+    if missing:
+        raise DataError(f"the scores have no column {', '.join(missing)}; they hold {', '.join(scores.columns)}")
+    found = [
+        summarise_saliency(rows, resamples=resamples, seed=seed).assign(of=column, subgroup=str(name))
+        for column in columns
+        for name, rows in scores.groupby(banded(scores[column], column).to_numpy())
+    ]
+    return pd.concat(found, ignore_index=True)[["of", "subgroup", *found[0].columns.drop(["of", "subgroup"])]]
+
+
+def _means(rows: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
+    names = [name for name in MAP_SCORES if name in rows and rows[name].notna().any()]
+    figures = interval_table(rows, lambda of_part: _mean_of_defined(of_part[names]), resamples=resamples, seed=seed)
+    parts = fold_parts(rows)
+    for row, (metric, part) in enumerate(zip(figures["metric"], figures["fold_part"], strict=True)):
+        defined = parts[part][parts[part][metric].notna()]
+        figures.loc[row, ["images", "groups"]] = len(defined), defined["group"].nunique()
+    return figures.assign(**figures[["low", "high"]].where(figures["groups"] > 1))
+
+
+def _mean_of_defined(values: pd.DataFrame) -> Statistic:
+    defined = values.notna().to_numpy(dtype=np.float64)
+    known = values.fillna(0.0).to_numpy(dtype=np.float64)
+    return lambda weights: dict(zip(values.columns, fraction(weights @ known, weights @ defined).T, strict=True))
 
 
 def _kinds(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
@@ -166,14 +202,6 @@ def _kinds(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
     return {**kinds, **differences}
 
 
-def _mean_of(name: str) -> Callable[[pd.DataFrame], Statistic]:
-    def statistic_of(rows: pd.DataFrame) -> Statistic:
-        values = rows[name].to_numpy(dtype=np.float64)
-        return lambda weights: {name: fraction(weights @ values, weights.sum(axis=1))}
-
-    return statistic_of
-
-
 def _at_side(saliency: np.ndarray) -> FloatArray:
     """Maps (N, h, w) as (N, 224, 224), each scaled to [0, 1]."""
     rows, columns = (_bilinear(length) for length in saliency.shape[1:])
@@ -185,12 +213,14 @@ def _at_side(saliency: np.ndarray) -> FloatArray:
 def _bilinear(length: int) -> FloatArray:
     """Matrix (224, length) that interpolates linearly between the middles of pixels, and repeats the outermost."""
     middle = np.clip((np.arange(SIDE) + 0.5) * length / SIDE - 0.5, 0, length - 1)
-    return np.maximum(0, 1 - np.abs(middle[:, None] - np.arange(length)))
+    near: FloatArray = np.maximum(0, 1 - np.abs(middle[:, None] - np.arange(length)))
+    return near
 
 
 def _masks_at_side(masks: BoolArray) -> BoolArray:
     rows, columns = (((np.arange(SIDE) + 0.5) * length / SIDE).astype(int) for length in masks.shape[1:])
-    return masks[:, rows[:, None], columns]
+    stretched: BoolArray = masks[:, rows[:, None], columns]
+    return stretched
 
 
 def _dilated(masks: BoolArray) -> BoolArray:
@@ -205,14 +235,15 @@ def _levels_above(maps: FloatArray, where: BoolArray | None = None) -> FloatArra
     level = np.ceil(maps * _LEVELS).astype(np.int64)  # above k/256 where it is more than k
     number = level + (_LEVELS + 1) * np.arange(len(maps))[:, None, None]
     chosen = number.ravel() if where is None else number[where]
-    counts = np.bincount(chosen, minlength=(_LEVELS + 1) * len(maps)).reshape(len(maps), -1)
+    counts = np.bincount(chosen, minlength=(_LEVELS + 1) * len(maps)).reshape(len(maps), _LEVELS + 1)
     above: FloatArray = counts[:, :0:-1].cumsum(axis=1)[:, ::-1].astype(np.float64)
     return above
 
 
 def _iou_curve(maps: FloatArray, masks: BoolArray) -> FloatArray:
     hit, salient = _levels_above(maps, masks), _levels_above(maps)
-    return hit / (salient + masks.sum((1, 2))[:, None] - hit)
+    iou: FloatArray = hit / (salient + masks.sum((1, 2))[:, None] - hit)
+    return iou
 
 
 def _iou_of_shares(one: FloatArray, other: FloatArray) -> FloatArray:

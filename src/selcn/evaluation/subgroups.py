@@ -59,7 +59,7 @@ def subgroup_table(
         raise DataError(f"image {strange[0]} and {len(strange) - 1} others are not in the catalog; give the right one")
     found = []
     for column in columns:
-        names = _banded(known.loc[rows["image_id"], column].reset_index(drop=True), column)
+        names = banded(known.loc[rows["image_id"], column].reset_index(drop=True), column)
         for name, chosen in rows.reset_index(drop=True).groupby(names.to_numpy(), sort=True):
             of_group = Predictions(predictions.classes, chosen)
             estimate = bootstrap(metrics_of(of_group), chosen["group"], resamples=resamples, seed=seed)[metric]
@@ -69,18 +69,8 @@ def subgroup_table(
     return table.assign(worst=counted.eq(counted.min()))
 
 
-def _facts(facts: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    missing = [column for column in columns if column not in facts.columns]
-    if missing:
-        raise DataError(f"the catalog has no column {', '.join(missing)}; it holds {', '.join(facts.columns)}")
-    return facts.set_index("image_id")
-
-
-def _counts(rows: pd.DataFrame) -> dict[str, int]:
-    return {"images": len(rows), "groups": rows["group"].nunique(), "classes": rows["truth"].nunique()}
-
-
-def _banded(values: "pd.Series[str]", column: str) -> "pd.Series[str]":
+def banded(values: "pd.Series[str]", column: str) -> "pd.Series[str]":
+    """Bands that ages in years and shares of lesion lie in; other columns as they are, an empty cell as unknown."""
     if column not in ("age", "lesion_share"):
         return values.fillna("").astype(str).replace("", UNKNOWN)
     edges = AGES if column == "age" else SIZES
@@ -92,3 +82,14 @@ def _banded(values: "pd.Series[str]", column: str) -> "pd.Series[str]":
     numbers = pd.to_numeric(values, errors="coerce")
     bands = pd.cut(numbers, [*edges[:-1], np.inf], right=False, labels=names)
     return bands.astype(object).fillna(UNKNOWN).astype(str)
+
+
+def _facts(facts: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    missing = [column for column in columns if column not in facts.columns]
+    if missing:
+        raise DataError(f"the catalog has no column {', '.join(missing)}; it holds {', '.join(facts.columns)}")
+    return facts.set_index("image_id")
+
+
+def _counts(rows: pd.DataFrame) -> dict[str, int]:
+    return {"images": len(rows), "groups": rows["group"].nunique(), "classes": rows["truth"].nunique()}

@@ -54,12 +54,22 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Lesion logits (N, 1, H, W) of images (N, 3, H, W), any H and W."""
+        return self.decode(self.encode(images), (images.shape[-1], images.shape[-2]))
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """The encoder's features of images (N, 3, H, W), from the finest to the deepest."""
         resized = resize_images(images, self.size)
         height, width = resized.shape[-2:]
         # Edge pixels are repeated to the right and below: any size can be padded so, and no border is invented.
         padded = F.pad(self.normalise(resized), (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")
-        logits: Tensor = self.network(padded)[..., :height, :width]
-        return resize_images(logits, (images.shape[-1], images.shape[-2]))
+        features: list[Tensor] = list(self.network.encoder(padded))
+        return features
+
+    def decode(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """Lesion logits (N, 1, H, W) of what `encode` made of images of that width and height."""
+        width, height = self.size or size
+        logits: Tensor = self.network.segmentation_head(self.network.decoder(features))[..., :height, :width]
+        return resize_images(logits, size)
 
 
 def _check_names(architecture: str, encoder: str) -> None:

@@ -98,7 +98,21 @@ def autograd_grad_cam_pp(
         chosen = logits.argmax(1) if target is None else target
         score = logits.gather(1, chosen[:, None]).sum()
         (gradient,) = torch.autograd.grad(score, outputs)
-    gradient, activations = _at_least_float32(gradient), _at_least_float32(outputs[0].detach())
+    return grad_cam_pp_of_gradient(outputs[0].detach(), gradient, epsilon=epsilon)
+
+
+def grad_cam_pp_of_gradient(activations: Tensor, gradient: Tensor, *, epsilon: float = 0.0) -> Tensor:
+    """Grad-CAM++ of a score whose gradient with respect to the target layer is known.
+
+    Args:
+        activations: (N, K, h, w) of the target layer.
+        gradient: (N, K, h, w) of each image's score.
+        epsilon: see ``grad_cam_pp``.
+
+    Returns:
+        Saliency (N, 1, h, w), scaled to [0, 1] for each image; zeros where the map is flat.
+    """
+    gradient, activations = _at_least_float32(gradient), _at_least_float32(activations)
     return _combine(activations, _summands(gradient, activations.sum((2, 3), keepdim=True), epsilon).sum((2, 3)))
 
 

@@ -1,5 +1,6 @@
 """The networks that a run has trained, loaded again: by stage, as members of the cascade, and for its bundle."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,18 +33,30 @@ class Members:
 
     def segmenters(self) -> list[Segmenter]:
         """The segmenter of each fold."""
-        return [self._segmenter(fold) for fold in self.folds]
+        return [self.segmenter(fold) for fold in self.folds]
 
     def symmetries(self, masking: Masking) -> list[SymmetryNetwork]:
         """The symmetry network of each fold, for one masking."""
-        return [self._symmetry(masking, fold) for fold in self.folds]
+        return [self.symmetry(masking, fold) for fold in self.folds]
 
-    def cascades(self, fold: int) -> dict[str, Cascade]:
-        """Every variant of one member by its name; they share the segmenter, and the symmetry network of a masking."""
-        segmenter = self._segmenter(fold)
-        symmetries = {masking: self._symmetry(masking, fold) for masking in self.config.cam_masks}
+    def segmenter(self, fold: int) -> Segmenter:
+        """The segmenter of one fold."""
+        return self._load(build_segmenter(self.config.segmentation, pretrained=False), segmentation_step(fold))
+
+    def symmetry(self, masking: Masking, fold: int) -> SymmetryNetwork:
+        """The symmetry network of one fold, for one masking."""
+        section = self.config.symmetry.of(masking)
+        return self._load(build_symmetry(section, pretrained=False), symmetry_step(masking, fold))
+
+    def cascades(self, fold: int, variants: Sequence[Variant] | None = None) -> dict[str, Cascade]:
+        """Variants, all where none are named, of one member by their names.
+
+        They share the segmenter, and the symmetry network of a masking.
+        """
+        segmenter, variants = self.segmenter(fold), variants or self.config.classification.variants
+        symmetries = {masking: self.symmetry(masking, fold) for masking in set(map(self.cam_mask, variants))}
         cascades = {}
-        for variant in self.config.classification.variants:
+        for variant in variants:
             section = self.config.classification.of(variant)
             classifier = build_classifier(section, variant, pretrained=False)
             self._load(classifier, classification_step(variant, fold))
@@ -69,9 +82,9 @@ class Members:
         reading = (v for v in variants if v.fusion is not Fusion.NONE and v.control is None)
         return next(reading, variants[0])
 
-    def weights(self, variant: Variant) -> list[dict[str, Path]]:
-        """Weight files of each member for one variant, by `NETWORKS`."""
-        cam_mask = self.cam_mask(variant)
+    def weights(self, variant: Variant, cam_mask: Masking | None = None) -> list[dict[str, Path]]:
+        """Weight files of each member for one variant, by `NETWORKS`; its own symmetry network or that of a masking."""
+        cam_mask = cam_mask or self.cam_mask(variant)
         steps = [
             (segmentation_step(fold), symmetry_step(cam_mask, fold), classification_step(variant, fold))
             for fold in self.folds
@@ -94,13 +107,6 @@ class Members:
             split=split,
             symmetry_labels=tuple(symmetry_labels(config.symmetry.classes)),
         )
-
-    def _segmenter(self, fold: int) -> Segmenter:
-        return self._load(build_segmenter(self.config.segmentation, pretrained=False), segmentation_step(fold))
-
-    def _symmetry(self, masking: Masking, fold: int) -> SymmetryNetwork:
-        section = self.config.symmetry.of(masking)
-        return self._load(build_symmetry(section, pretrained=False), symmetry_step(masking, fold))
 
     def _load(self, network: Network, step: str) -> Network:
         load_weights(network, self.folder / step / WEIGHTS)

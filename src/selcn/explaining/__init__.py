@@ -1,0 +1,1 @@
+"""Saliency of a whole data set, and how good it is."""
