@@ -19,6 +19,20 @@ def test_a_page_of_figures_is_made_from_its_files(name: str) -> None:
     assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == make.page()
 
 
+def test_every_block_of_the_notebook_page_runs(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(tiny_run)
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "notebook.md").read_text(encoding="utf-8")
+    # The demo's classifier reads the saliency of another masking than that of the tests' run.
+    blocks = re.findall(r"```python\n(.*?)```", text.replace("se-lcn-none-lae", "se-lcn-none-none"), re.DOTALL)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(block, names)
+    assert len(blocks) >= 4
+    assert (tmp_path / "roc.svg").stat().st_size > 1000
+
+
 def test_the_architecture_names_every_module() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     tree = text[text.index("src/selcn/") : text.index("## How nothing leaks")]

@@ -18,12 +18,13 @@ from selcn.data.catalog import catalog_hash, complete_catalog, write_catalog
 from selcn.data.images import write_image
 from selcn.data.splits import Split, read_split, write_split
 from selcn.evaluation import Predictions, segmentation_scores
+from selcn.evaluation.localisation import LOCALISATION
 from selcn.evaluation.predictions import write_predictions, write_scores
 from selcn.inference import Predictor, load
 from selcn.labels import BinarySymmetry, Diagnosis, Protocol, Symmetry
 from selcn.models.build import build_classifier, build_segmenter, build_symmetry
 from selcn.report.run import open_run
-from selcn.training.figures import write_figures
+from selcn.training.figures import write_figures, write_saliency_figures
 from selcn.training.steps import MANIFEST
 
 MakeRun = Callable[..., Path]
@@ -83,6 +84,8 @@ def make_run(weights: dict[str, Path]) -> MakeRun:
             _make_stage(folder, stage, score)
         _make_bundle(folder / "bundle", weights, split.fingerprint)
         _make_results(folder, table, split)
+        steps = ["judged/fold-0", "judged/fold-1", "explained/symmetry", "explained/diagnosis"]
+        _finish(folder, *steps, seconds=0)
         _finish(folder, "bundle", "predictions", "evaluation", seconds=7260)
         return folder
 
@@ -199,6 +202,23 @@ def _make_results(run: Path, table: pd.DataFrame, split: Split) -> None:
     scored = pd.concat([keys[["image_id", "group", "fold"]], segmentation_scores(*masks)], axis=1)
     write_scores(scored[table["mask_path"] != ""].reset_index(drop=True), predictions / "segmentation.csv")
     write_figures(predictions, CONFIG.classification.variants, evaluation, resamples=100)
+    for seed, head in enumerate(("symmetry", "diagnosis")):
+        folder = run / "explained" / head / "scores"
+        folder.mkdir(parents=True)
+        masked = keys[(table["mask_path"] != "") & (keys["fold"] == max(keys["fold"]))]
+        _saliency_scores(masked, head, seed).to_csv(folder / "scores.csv", index=False)
+    write_saliency_figures(run, evaluation, resamples=100)
+
+
+def _saliency_scores(keys: pd.DataFrame, head: str, seed: int) -> pd.DataFrame:
+    """Drawn at random; the network's are a little better than those by chance."""
+    generator = np.random.default_rng(seed)
+    keys = keys.drop(columns="truth").assign(head=head, against="lesion", lesion_share=generator.random(len(keys)))
+    kinds = {"network": 0.3, "chance": 0.0}
+    return pd.concat(
+        keys.assign(saliency=kind, **{score: 0.7 * generator.random(len(keys)) + more for score in LOCALISATION})
+        for kind, more in kinds.items()
+    )
 
 
 def _drawn(keys: pd.DataFrame, classes: list[str], seed: int) -> Predictions:

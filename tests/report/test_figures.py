@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 
 from selcn.evaluation import Estimate
-from selcn.report.embed import Picture
-from selcn.report.figures import WIDTH, draw_curves, draw_intervals, draw_jaccard_histogram
+from selcn.report.embed import embed_chart
+from selcn.report.figures import WIDTH, Chart, draw_curves, draw_intervals, draw_jaccard_histogram
 from selcn.report.run import Measurement, Measurements, open_run
 
 
-def svg(picture: Picture) -> tuple[ElementTree.Element, str]:
-    """The root and every text of a picture."""
+def svg(chart: Chart) -> tuple[ElementTree.Element, str]:
+    """The root and every text of a chart's picture."""
+    picture = embed_chart(chart, "name")
     root = ElementTree.fromstring(base64.b64decode(picture.uri.partition(",")[2]))
     return root, " ".join("".join(root.itertext()).split())
 
@@ -60,4 +61,16 @@ def test_histogram_counts_each_part_by_itself(folds: list[str]) -> None:
 
 def test_the_same_chart_gives_the_same_bytes() -> None:
     variants = {"a": measured(test=(0.5, 0.25, 0.75))}
-    assert draw_intervals(variants, "kappa") == draw_intervals(variants, "kappa")
+    once, again = (embed_chart(draw_intervals(variants, "kappa"), "kappa") for _ in range(2))
+    assert once == again
+
+
+def test_a_chart_comes_with_the_table_it_was_drawn_from() -> None:
+    chart = draw_intervals({"a": measured(test=(0.5, 0.25, 0.75))}, "kappa")
+    (row,) = chart.data.to_dict("records")
+    assert row == {"name": "a", "part": "test", "metric": "kappa", "value": 0.5, "low": 0.25, "high": 0.75}
+    csv = embed_chart(chart, "kappa").csv
+    assert csv is not None
+    assert csv.name == "kappa.csv"
+    text = base64.b64decode(csv.uri.removeprefix("data:text/csv;base64,")).decode()
+    assert text == "name,part,metric,value,low,high\na,test,kappa,0.5,0.25,0.75\n"

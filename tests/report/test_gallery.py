@@ -14,7 +14,7 @@ from selcn.evaluation import Predictions
 from selcn.inference import Predictor
 from selcn.labels import Diagnosis
 from selcn.report.embed import Picture
-from selcn.report.gallery import CASES, PANEL_WIDTH, choose_cases, choose_extremes, view_images
+from selcn.report.gallery import CASES, PANEL_WIDTH, choose_cases, choose_extremes, choose_failures, view_images
 
 Row = tuple[str, str, str, str, str, float]
 
@@ -81,8 +81,23 @@ def test_extremes_are_the_worst_and_best_test_images_of_different_lesions() -> N
             "jaccard": jaccard,
         }
     )
-    assert choose_extremes(scores) == (["i0", "i2", "i3", "i4"], ["i9", "i7", "i6", "i5"])
-    assert choose_extremes(scores.head(4)) == (["i0", "i2", "i3"], [])
+    chosen = choose_extremes(scores, "jaccard")
+    assert chosen == {"best": ["i9", "i7", "i6", "i5"], "worst": ["i0", "i2", "i3", "i4"]}
+    assert choose_extremes(scores.head(4), "jaccard") == {"best": ["i3", "i2", "i1"]}
+    others = choose_extremes(scores.assign(group=[f"{number}" for number in range(12)]), "jaccard")["at random"]
+    assert sorted(others) == ["i4", "i5"]
+
+
+def test_failures_are_below_the_threshold_worst_first() -> None:
+    scores = pd.DataFrame(
+        {
+            "image_id": list("abcdef"),
+            "group": list("AABCDE"),
+            "fold": ["test"] * 5 + ["0"],
+            "jaccard": [0.3, 0.2, 0.65, 0.64, 0.1, 0.0],
+        }
+    )
+    assert choose_failures(scores) == ["e", "b", "d"]
 
 
 def pixels(picture: Picture | None) -> np.ndarray:

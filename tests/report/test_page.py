@@ -1,7 +1,9 @@
 """The page says what the run's files say, to every digit shown, and needs nothing outside itself."""
 
 import base64
+import hashlib
 import html
+import io
 import math
 import re
 from collections.abc import Callable
@@ -67,7 +69,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.cell.append(data)
-        if "style" not in self.open:
+        if "style" not in self.open and "script" not in self.open:
             self.words.append(data)
 
     @property
@@ -183,16 +185,50 @@ def test_each_test_image_of_another_lesion_is_shown_with_its_truth(page: Page, m
 
 def test_nothing_outside_the_page_is_asked_for(page: Page, source: str) -> None:
     links = [(tag, name, value) for tag, name, value in page.attributes if name in ("src", "href", "srcset", "data")]
-    assert all(value.startswith("#") for tag, _, value in links if tag == "a")
-    assert all(value.startswith("data:image/") for tag, _, value in links if tag != "a")
-    assert {tag for tag, _, _ in page.attributes}.isdisjoint({"script", "link", "iframe", "object"})
-    assert not re.search(r"<script|@import|url\(|https?:|\son\w+=", source)
+    assert all(value.startswith(("#", "data:text/csv;base64,")) for tag, _, value in links if tag == "a")
+    assert all(value.startswith("data:") for tag, _, value in links if tag != "a")
+    assert {tag for tag, _, _ in page.attributes}.isdisjoint({"script", "iframe", "object"})
+    assert not re.search(r"@import|url\(|https?:|\son\w+=", source)
+    # The one script is the one that the page's own policy allows.
+    (script,) = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{allowed}'" in source
     assert len(source) < 5_000_000
 
 
 def test_links_within_the_page_lead_somewhere(page: Page) -> None:
     places = {value for _, name, value in page.attributes if name == "id"}
-    assert {value[1:] for _, name, value in page.attributes if name == "href"} <= places
+    assert {value[1:] for _, name, value in page.attributes if name == "href" and value[0] == "#"} <= places
+
+
+def test_each_chart_and_table_of_figures_offers_its_numbers(page: Page, whole_run: Path) -> None:
+    names = [value for _, name, value in page.attributes if name == "download"]
+    assert len(set(names)) >= 12
+    uris = [value for _, name, value in page.attributes if name == "href" and value.startswith("data:text/csv")]
+    tables = {
+        name: pd.read_csv(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+        for name, uri in zip(names, uris, strict=True)
+    }
+    saliency = tables["saliency-symmetry-lesion.csv"]
+    recorded = pd.read_csv(whole_run / "evaluation" / "saliency.csv")
+    recorded = recorded[(recorded["head"] == "symmetry") & (recorded["fold_part"] == "test")]
+    assert saliency["value"].to_numpy() == pytest.approx(recorded["value"].to_numpy(), rel=1e-5)
+    assert set(tables["roc-se-lcn-none-none.csv"]["class"]) == {*Diagnosis.names(), "malignant"}
+
+
+def test_saliency_is_told_beside_what_it_must_be_better_than(page: Page, whole_run: Path) -> None:
+    table = page.table("Saliency of diagnosis against the lesion, test")
+    figures = pd.read_csv(whole_run / "evaluation" / "saliency.csv").query("head == 'diagnosis'")
+    for kind in ("network", "chance"):
+        rows = figures[figures["saliency"] == kind]
+        assert table.rows[kind] == [shown(row) for _, row in rows.iterrows()]
+    difference = figures[(figures["saliency"] == "network - chance") & (figures["metric"] == "energy")].iloc[0]
+    assert f"chance {difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})" in page.text
+    assert re.search(r"Symmetry saliency, best .* of the map lies on the lesion", page.text)
+
+
+def test_the_leak_check_counts_what_lies_in_several_parts(page: Page) -> None:
+    assert re.search(r"lies in another part too: fold 0 0 *, fold 1 0 *, test 0 *\.", page.text)
 
 
 def test_every_picture_has_a_text_and_is_one(page: Page) -> None:

@@ -27,11 +27,15 @@ def evaluate(
         typer.Option("--by", help="Balanced accuracy by a column of --catalog: sex, age, site, source."),
     ] = None,
     catalog: Annotated[Path | None, typer.Option("--catalog", help="Where --by's columns are.")] = None,
+    temperature: Annotated[
+        bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Figures of prediction files, each with its 95 % interval, lesions resampled as wholes.
 
-    Files hold class probabilities, segmentation scores, or mere answers (`image_id, truth, prediction`).
+    Files hold class probabilities (without a column `truth` those figures are given that need none), segmentation
+    or saliency scores, or mere answers (`image_id, truth, prediction`).
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`
     """
@@ -49,7 +53,10 @@ def evaluate(
             for path in predictions
         ]
     else:
-        tables = [evaluate_file(path, resamples=resamples, seed=seed).assign(file=path.name) for path in predictions]
+        tables = [
+            evaluate_file(path, calibrate=temperature, resamples=resamples, seed=seed).assign(file=path.name)
+            for path in predictions
+        ]
     table = pd.concat(tables, ignore_index=True)
     if json:
         typer.echo(table.to_json(orient="records", indent=1))
@@ -85,14 +92,21 @@ def compare(
 
 def report(
     run: Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)],
-    out: Annotated[Path | None, typer.Option("--out", help="The page; RUN/report.html by default.")] = None,
+    other: Annotated[Path | None, typer.Argument(help="Another's, to put beside it.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The page; RUN/report.html, or versus.html of two runs.")
+    ] = None,
 ) -> None:
-    """Write the page of a finished run.
+    """Write the page of a finished run, or of two side by side.
 
-    Example: `selcn report runs/demo`
+    Example: `selcn report runs/demo`, or `selcn report runs/demo runs/other --out versus.html`
     """
-    from selcn.report import write_report
+    from selcn.report import write_report, write_versus
 
-    page = out or run / "report.html"
-    write_report(run, page)
+    if other:
+        page = out or Path("versus.html")
+        write_versus(run, other, page)
+    else:
+        page = out or run / "report.html"
+        write_report(run, page)
     typer.echo(page)

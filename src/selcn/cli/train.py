@@ -73,7 +73,7 @@ def run(
     page = folder / "report.html"
     if pipeline.steps.follows:
         return
-    if not page.exists():
+    if not page.exists() or page.stat().st_mtime < (folder / "evaluation" / "step.json").stat().st_mtime:
         write_report(folder, page)
     typer.echo(page)
 

@@ -6,6 +6,7 @@ from selcn.evaluation.comparison import compare, verdict
 from selcn.evaluation.crossvalidation import cross_validation
 from selcn.evaluation.files import evaluate_file
 from selcn.evaluation.intervals import Estimate
+from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
 from selcn.evaluation.predictions import (
     Predictions,
     read_predictions,
@@ -36,6 +37,8 @@ __all__ = [
     "risk_coverage",
     "segmentation_scores",
     "subgroup_table",
+    "summarise_saliency",
+    "summarise_saliency_by",
     "summarise_segmentation",
     "verdict",
     "write_predictions",

@@ -69,7 +69,6 @@ def _border(mask: BoolArray) -> BoolArray:
 
 def _distance_to(border: BoolArray) -> FloatArray:
     """Pixels from everywhere to the nearest border point of the same image (N, H, W)."""
-    # One transform for the whole batch: images lie so far apart that no other image's border is ever nearer.
-    apart = 2.0 * sum(border.shape[1:])
-    distance: FloatArray = ndimage.distance_transform_edt(~border, sampling=(apart, 1, 1))
-    return distance
+    # Image by image: one transform in three dimensions, with the images far apart, takes four times as long.
+    distances = [ndimage.distance_transform_edt(~one) for one in border]
+    return np.stack(distances) if distances else np.empty(border.shape)

@@ -14,7 +14,7 @@ from selcn.labels import Diagnosis
 
 SPECIFICITIES = (90, 95)
 """In per cent; at each of them the sensitivity is given."""
-_MALIGNANT = (Diagnosis.MEL.value, Diagnosis.BCC.value, Diagnosis.AKIEC.value)
+MALIGNANT = (Diagnosis.MEL.value, Diagnosis.BCC.value, Diagnosis.AKIEC.value)
 
 
 def evaluate_classification(source: Path | Predictions, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
@@ -138,8 +138,8 @@ def _of_scores(
         "top_2_accuracy": fraction(weights @ _among_first(truth, probabilities, 2), weights.sum(axis=1)),
         **calibration_metrics(truth, probabilities, weights),
     }
-    if set(_MALIGNANT).issubset(classes):
-        malignant = np.isin(classes, _MALIGNANT)
+    if set(MALIGNANT).issubset(classes):
+        malignant = np.isin(classes, MALIGNANT)
         counts["malignant"] = count_above(probabilities[:, malignant].sum(axis=1), malignant[truth], weights)
     for name, one in counts.items():
         metrics[f"auc_{name}"] = auc(one)

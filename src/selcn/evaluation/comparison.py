@@ -15,7 +15,9 @@ LESS_IS_BETTER = frozenset({"ece", "brier", "nll"})
 _NAMED_IMAGES = 3
 
 
-def compare(a: Path | Predictions, b: Path | Predictions, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def compare(
+    a: Path | str | Predictions, b: Path | str | Predictions, *, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
     """The paired difference B - A of every metric, both scored on the same resampled lesions, and tests of it.
 
     ``p`` is that of a permutation by lesion, for metrics that read no more than the likeliest class; ``p_mcnemar``, of

@@ -112,7 +112,9 @@ def check_saliency_scores(table: pd.DataFrame, source: str = "saliency scores") 
         raise DataError(f"{source}: column {', '.join(missing)} is missing; write it with `selcn saliency-eval`")
     for _, rows in table.groupby(SALIENCY_KEYS):
         check_keys(rows, source)
-    numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in MAP_SCORES if name in table}
+    numbers = {
+        name: pd.to_numeric(table[name], errors="coerce") for name in [*MAP_SCORES, "lesion_share"] if name in table
+    }
     return table.assign(fold=table["fold"].astype(str), **numbers).reset_index(drop=True)
 
 

@@ -51,7 +51,7 @@ class Predictions:
         Raises:
             DataError: a column is missing or unknown, or rows are bad; all bad rows are reported at once.
         """
-        classes = _class_set(table, source)
+        classes = class_set(table, source)
         table = _typed(table, source, [*_KEYS, "truth"], classes)
         unknown = ~table["truth"].isin(classes).to_numpy()
         faults = [
@@ -74,13 +74,13 @@ class Predictions:
         return self.table[self.classes].to_numpy(dtype=np.float64)
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path | str) -> Predictions:
     """Read and check a classification prediction file.
 
     Raises:
         DataError: the file cannot be read, or see :meth:`Predictions.of`.
     """
-    return Predictions.of(read_table(path), str(path))
+    return Predictions.of(read_table(Path(path)), str(path))
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
@@ -174,7 +174,12 @@ def _typed(table: pd.DataFrame, source: str, text: list[str], numbers: list[str]
     return table.assign(**parsed).replace([np.inf, -np.inf], np.nan)
 
 
-def _class_set(table: pd.DataFrame, source: str) -> list[str]:
+def class_set(table: pd.DataFrame, source: str) -> list[str]:
+    """The classes whose probabilities a table holds.
+
+    Raises:
+        DataError: they are of no known set.
+    """
     named = set(table.columns) - {*_KEYS, "truth"}
     nearest = min(CLASS_SETS, key=lambda names: len(named.symmetric_difference(names)))
     missing, unknown = [name for name in nearest if name not in named], sorted(named.difference(nearest))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from selcn.errors import DataError
-from selcn.evaluation.classification import metrics_of
+from selcn.evaluation.classification import answers_of, metrics_of
 from selcn.evaluation.intervals import RESAMPLES, Part, bootstrap, fold_parts
 from selcn.evaluation.predictions import Predictions
 
@@ -62,7 +62,10 @@ def subgroup_table(
         names = banded(known.loc[rows["image_id"], column].reset_index(drop=True), column)
         for name, chosen in rows.reset_index(drop=True).groupby(names.to_numpy(), sort=True):
             of_group = Predictions(predictions.classes, chosen)
-            estimate = bootstrap(metrics_of(of_group), chosen["group"], resamples=resamples, seed=seed)[metric]
+            statistic = answers_of(of_group)  # a tenth of the work, and mostly enough
+            if metric not in statistic(np.ones((1, len(chosen)))):
+                statistic = metrics_of(of_group)
+            estimate = bootstrap(statistic, chosen["group"], resamples=resamples, seed=seed)[metric]
             found.append({"subgroup": name, "of": column, **_counts(chosen), **asdict(estimate)})
     table = pd.DataFrame(found)
     counted = table["value"].where(table["images"] >= LEAST)

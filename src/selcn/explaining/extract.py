@@ -14,7 +14,7 @@ KEYS = ["image_id", "group", "fold"]
 
 
 def write_saliency(
-    subject: Subject, out: Path, *, target: str | None = None, on_progress: OnProgress | None = None
+    subject: Subject, out: Path | str, *, target: str | None = None, on_progress: OnProgress | None = None
 ) -> SaliencyMaps:
     """Explain every image of a subject; what has been done is not done again.
 
@@ -48,5 +48,6 @@ def write_saliency(
         write_part(folder, saliency[:, 0], index)
 
     plan: dict[str, Any] = {**subject.source, "head": subject.head, "target": target or "predicted"}
+    out = Path(out)
     work_in_parts(out, plan, len(batches), explain, seal_parts, on_progress)
     return read_saliency(out)

@@ -17,6 +17,7 @@ from selcn.evaluation.localisation import (
     centred_gaussian,
     chance_scores,
     localisation_scores,
+    read_saliency_scores,
 )
 from selcn.evaluation.ranking import fraction
 from selcn.explaining.extract import KEYS
@@ -34,7 +35,7 @@ _HALF = 127
 
 
 def write_saliency_scores(
-    subject: Subject, out: Path, *, curves: int = 0, seed: int = 0, on_progress: OnProgress | None = None
+    subject: Subject, out: Path | str, *, curves: int = 0, seed: int = 0, on_progress: OnProgress | None = None
 ) -> pd.DataFrame:
     """Score the saliency of the predicted class of every image that has a true mask.
 
@@ -65,10 +66,9 @@ def write_saliency_scores(
         scores.to_csv(folder / SCORES, index=False)
 
     plan: dict[str, Any] = {**subject.source, "head": subject.head, "curves": curves, "seed": seed}
+    out = Path(out)
     work_in_parts(out, plan, len(batches), score, _seal, on_progress)
-    return pd.read_csv(out / SCORES, dtype=dict.fromkeys([*KEYS, *FACTS], str), keep_default_na=True).fillna(
-        dict.fromkeys(FACTS, "")
-    )
+    return read_saliency_scores(out / SCORES)
 
 
 def _seal(parts: list[Path], folder: Path) -> None:

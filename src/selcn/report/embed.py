@@ -7,9 +7,25 @@ from io import BytesIO
 import cv2
 import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
+import pandas as pd
+from matplotlib import style
+
+from selcn.report.figures import STYLE, Chart
 
 JPEG_QUALITY = 82
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that the page offers.
+
+    Attributes:
+        uri: `data:` URI, the file itself.
+        name: under which it is saved.
+    """
+
+    uri: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -19,10 +35,12 @@ class Picture:
     Attributes:
         uri: `data:` URI, the picture itself.
         alt: what it shows, for those who do not see it.
+        csv: what it was drawn from, where that is a table.
     """
 
     uri: str
     alt: str
+    csv: Download | None = None
 
 
 def embed_jpeg(image: np.ndarray, alt: str) -> Picture:
@@ -31,12 +49,17 @@ def embed_jpeg(image: np.ndarray, alt: str) -> Picture:
     return Picture(_data_uri("image/jpeg", data.tobytes()), alt)
 
 
-def embed_svg(figure: Figure, alt: str) -> Picture:
-    """An SVG of a figure; the same figure gives the same bytes."""
+def embed_chart(chart: Chart, name: str) -> Picture:
+    """A chart as SVG, with its table as CSV called ``name``; the same chart gives the same bytes."""
     file = BytesIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "selcn"}):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(_data_uri("image/svg+xml", file.getvalue()), alt)
+    with style.context(STYLE), mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "selcn"}):
+        chart.figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return Picture(_data_uri("image/svg+xml", file.getvalue()), chart.alt, embed_csv(chart.data, name))
+
+
+def embed_csv(table: pd.DataFrame, name: str) -> Download:
+    """A table as CSV, its numbers to six significant digits."""
+    return Download(_data_uri("text/csv", table.to_csv(index=False, float_format="%.6g").encode()), f"{name}.csv")
 
 
 def _data_uri(kind: str, data: bytes) -> str:

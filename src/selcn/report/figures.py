@@ -1,8 +1,12 @@
-"""Charts of a run: as wide as a phone, on a light ground, in colours the colour-blind can tell apart."""
+"""Charts of a run: as wide as a phone, on a light ground, in colours the colour-blind can tell apart.
+
+Each comes with the table that it was drawn from, and with words for those who do not see it.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib import style
@@ -13,7 +17,6 @@ from matplotlib.ticker import MaxNLocator
 
 from selcn.evaluation.intervals import Part, fold_parts
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
-from selcn.report.embed import Picture, embed_svg
 from selcn.report.run import Curve, Measurements
 from selcn.report.wording import interval, spoken
 
@@ -22,13 +25,27 @@ COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 PART_COLOURS: dict[Part, str] = {"test": COLOURS[0], "validation": COLOURS[1]}
 INK = "#1b1f24"
 WIDTH = 340  # CSS pixels, which a phone of 390 shows without shrinking
-_STYLE = Path(__file__).with_name("chart.mplstyle")
+STYLE = Path(__file__).with_name("chart.mplstyle")
 
 
-def draw_intervals(measured: Mapping[str, Measurements], metric: str) -> Picture:
+class Chart(NamedTuple):
+    """A chart with what it shows.
+
+    Attributes:
+        figure: as drawn.
+        data: the table that it was drawn from.
+        alt: what it shows, in words.
+    """
+
+    figure: Figure
+    data: pd.DataFrame
+    alt: str
+
+
+def draw_intervals(measured: Mapping[str, Measurements], metric: str) -> Chart:
     """A row a variant: the metric on the test part (filled) and in validation (hollow), each with its interval."""
-    with style.context(_STYLE):
-        figure = _figure(70 + 46 * len(measured))
+    with style.context(STYLE):
+        figure = new_figure(70 + 46 * len(measured))
         axes = figure.subplots()
         for row, (name, parts) in enumerate(measured.items()):
             axes.text(0, row - 0.3, name, transform=axes.get_yaxis_transform(), va="center")
@@ -50,14 +67,19 @@ def draw_intervals(measured: Mapping[str, Measurements], metric: str) -> Picture
             for name, parts in measured.items()
             for part, figures in parts.items()
         )
-        return embed_svg(figure, f"{spoken(metric)} with 95 % intervals: {said}")
+    data = pd.DataFrame(
+        {"name": name, "part": part, "metric": metric, **asdict(figures[metric].estimate)}
+        for name, parts in measured.items()
+        for part, figures in parts.items()
+    )
+    return Chart(figure, data, f"{spoken(metric)} with 95 % intervals: {said}")
 
 
-def draw_jaccard_histogram(scores: pd.DataFrame) -> Picture:
+def draw_jaccard_histogram(scores: pd.DataFrame) -> Chart:
     """How many images have which Jaccard, the test part filled and validation as a line, as shares of each."""
     parts = {part: rows["jaccard"] for part, rows in fold_parts(scores).items()}
-    with style.context(_STYLE):
-        figure = _figure(230)
+    with style.context(STYLE):
+        figure = new_figure(230)
         axes = figure.subplots()
         for part, values in parts.items():
             axes.hist(
@@ -79,13 +101,14 @@ def draw_jaccard_histogram(scores: pd.DataFrame) -> Picture:
             f"{100 * (values >= JACCARD_THRESHOLD).mean():.0f} % at or above {JACCARD_THRESHOLD}"
             for part, values in parts.items()
         )
-        return embed_svg(figure, f"Histogram of Jaccard. {said}")
+    data = scores[[name for name in ("image_id", "fold", "jaccard") if name in scores]]
+    return Chart(figure, data, f"Histogram of Jaccard. {said}")
 
 
-def draw_curves(stage: str, curves: Sequence[Curve]) -> Picture:
+def draw_curves(stage: str, curves: Sequence[Curve]) -> Chart:
     """Loss above and score below by epoch, a colour a fold; the epoch that was kept is marked where it was chosen."""
-    with style.context(_STYLE):
-        figure = _figure(310)
+    with style.context(STYLE):
+        figure = new_figure(310)
         loss, score = figure.subplots(2, sharex=True)
         for curve in curves:
             colour = _fold_colour(curve)
@@ -109,10 +132,11 @@ def draw_curves(stage: str, curves: Sequence[Curve]) -> Picture:
             f"fold {c.fold} was kept at epoch {c.best_epoch} of {c.epochs.index.max()} with {c.monitor} {_best(c):.3f}"
             for c in curves
         )
-        return embed_svg(figure, f"Learning curves of {stage}: {said}")
+    data = pd.concat([curve.epochs.reset_index().assign(fold=curve.fold) for curve in curves], ignore_index=True)
+    return Chart(figure, data, f"Learning curves of {stage}: {said}")
 
 
-def _figure(height: int) -> Figure:
+def new_figure(height: int) -> Figure:
     """A figure in CSS pixels; an SVG's points are 3/4 of them, whatever the resolution."""
     return Figure(figsize=(WIDTH / 96, height / 96), layout="constrained", facecolor="white")
 

@@ -10,14 +10,17 @@ import pandas as pd
 from selcn.data.images import read_image, read_mask, resize
 from selcn.evaluation import Predictions
 from selcn.evaluation.predictions import TEST
+from selcn.evaluation.segmentation import JACCARD_THRESHOLD
 from selcn.inference import Prediction, Predictor
 from selcn.report.embed import Picture, embed_jpeg
 from selcn.report.overlay import PREDICTED_COLOUR, TRUE_COLOUR, blend_saliency, draw_outline, panel_size
 
 CASES = 12
 CERTAIN_CASES = 3  # right ones, and as many wrong ones
-EXTREMES = 4  # worst and best segmentations
+EXTREMES = 4  # best segmentations; best, worst and random saliency
+FAILURES = 12  # segmentations below ISIC's threshold, at most
 SEED = 0
+BEST = "best"
 PANEL_WIDTH = 320
 _BATCH = 8
 
@@ -65,12 +68,23 @@ def choose_cases(predictions: Predictions) -> dict[str, str]:
     return dict(zip(chosen["image_id"], chosen["reason"], strict=True))
 
 
-def choose_extremes(scores: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Test images of the worst and of the best Jaccard, worst and best first; no lesion is shown twice."""
-    ranked = scores[scores["fold"] == TEST].sort_values("jaccard", kind="stable")
-    worst = ranked.drop_duplicates("group").head(EXTREMES)
-    best = ranked[~ranked["group"].isin(worst["group"])].iloc[::-1].drop_duplicates("group").head(EXTREMES)
-    return list(worst["image_id"]), list(best["image_id"])
+def choose_failures(scores: pd.DataFrame) -> list[str]:
+    """Test images whose Jaccard is below ISIC's threshold, the worst first; no lesion is shown twice."""
+    failed = scores[(scores["fold"] == TEST) & (scores["jaccard"] < JACCARD_THRESHOLD)]
+    worst = failed.sort_values("jaccard", kind="stable").drop_duplicates("group").head(FAILURES)
+    return list(worst["image_id"])
+
+
+def choose_extremes(scores: pd.DataFrame, score: str) -> dict[str, list[str]]:
+    """Test images of the best and of the worst score, and some at random; no lesion is shown twice."""
+    tested = scores[(scores["fold"] == TEST) & scores[score].notna()]
+    ranked = tested.sort_values(score, kind="stable")
+    best = ranked.iloc[::-1].drop_duplicates("group").head(EXTREMES)
+    worst = ranked[~ranked["group"].isin(best["group"])].drop_duplicates("group").head(EXTREMES)
+    others = tested[~tested["group"].isin([*best["group"], *worst["group"]])].drop_duplicates("group")
+    drawn = others.iloc[np.random.default_rng(SEED).permutation(len(others))[:EXTREMES]]
+    chosen = {BEST: best, "worst": worst, "at random": drawn}
+    return {which: list(rows["image_id"]) for which, rows in chosen.items() if len(rows)}
 
 
 def view_images(predictor: Predictor, table: pd.DataFrame, image_ids: Iterable[str]) -> dict[str, View]:

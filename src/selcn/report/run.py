@@ -16,7 +16,11 @@ from selcn.data.catalog import read_catalog
 from selcn.data.splits import Split, read_split
 from selcn.errors import RunError
 from selcn.evaluation import Estimate, Predictions, read_predictions, read_scores
+from selcn.evaluation.localisation import read_saliency_scores
 from selcn.inference import Predictor
+from selcn.labels import Head
+from selcn.training.figures import SALIENCY, SALIENCY_SCORES
+from selcn.training.plan import explained_step, make_plan
 from selcn.training.steps import ENVIRONMENT, MANIFEST, read_manifest
 
 
@@ -100,7 +104,7 @@ class FinishedRun:
 
     def measured(self, name: str) -> Measurements:
         """The figures of a stage or variant."""
-        return _measurements(pd.read_csv(self.folder / "evaluation" / f"{name}.csv"))
+        return measurements(pd.read_csv(self.folder / "evaluation" / f"{name}.csv"))
 
     def folds(self) -> pd.DataFrame:
         """Each fold's and member's figures."""
@@ -112,7 +116,7 @@ class FinishedRun:
         if not path.exists():
             return {}
         pairs = pd.read_csv(path).groupby(["a", "b"], sort=False)
-        return {(str(a), str(b)): _measurements(rows) for (a, b), rows in pairs}
+        return {(str(a), str(b)): measurements(rows) for (a, b), rows in pairs}
 
     def predictions(self, name: str) -> Predictions:
         """Per-image probabilities of symmetry or of a variant."""
@@ -121,6 +125,16 @@ class FinishedRun:
     def scores(self) -> pd.DataFrame:
         """Per-image scores of segmentation."""
         return read_scores(self.folder / "predictions" / "segmentation.csv")
+
+    def saliency_scores(self, head: Head) -> pd.DataFrame | None:
+        """Per-image scores of a head's saliency; None where no image had a true mask."""
+        path = self.folder / explained_step(head) / SALIENCY_SCORES / "scores.csv"
+        return read_saliency_scores(path) if path.is_file() else None
+
+    def saliency_figures(self) -> pd.DataFrame | None:
+        """Means of those scores with intervals; see `selcn.evaluation.localisation.summarise_saliency`."""
+        path = self.folder / "evaluation" / SALIENCY
+        return pd.read_csv(path) if path.is_file() else None
 
     def curves(self, stage: str) -> list[Curve]:
         """How the folds of a stage were trained."""
@@ -131,13 +145,14 @@ class FinishedRun:
         return {name: read_manifest(self.folder / name) for name in _steps(self.config, self.split.folds)}
 
 
-def open_run(folder: Path) -> FinishedRun:
+def open_run(folder: Path | str) -> FinishedRun:
     """Make sure that a run has finished, and read what is small of it.
 
     Raises:
         RunError: no run, or a step of it has not finished.
         DataError: the catalog or the split is wrong.
     """
+    folder = Path(folder)
     recorded = folder / "config.yaml"
     if not recorded.is_file():
         raise RunError(f"{folder}: not a run (no config.yaml); give the folder made by `selcn run`")
@@ -161,17 +176,13 @@ def _refuse_unfinished(folder: Path, steps: list[str]) -> None:
             raise RunError(f"{folder}: step {step} has not finished; go on with `{again}`")
 
 
-def _steps(config: RunConfig, count: int) -> list[str]:
-    folds = {stage: [f"{stage}/fold-{fold}" for fold in range(count)] for stage in stages(config)}
-    segmentation, *others = folds.values()
-    read = {variant.cam_mask for variant in config.classification.variants}
-    saliencies = [f"saliency/{masking}" for masking in config.cam_masks if masking in read]
-    trained = [*segmentation, "masks", *(fold for stage in others for fold in stage), *saliencies]
+def _steps(config: RunConfig, folds: int) -> list[str]:
     store = [] if config.prepare.store else ["store"]
-    return ["data", "split", *store, *trained, "bundle", "predictions", "evaluation"]
+    return ["data", "split", *store, *make_plan(config, folds)]
 
 
-def _measurements(table: pd.DataFrame) -> Measurements:
+def measurements(table: pd.DataFrame) -> Measurements:
+    """Figures of an evaluation table."""
     found: Measurements = {}
     for row in table.to_dict(orient="records"):
         estimate = Estimate(row["value"], row["low"], row["high"])

@@ -1,7 +1,7 @@
 """Figures of a run as tables for its page."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ BALANCED_ACCURACY = "balanced_accuracy"
 SHOWN = (
     *(BALANCED_ACCURACY, "kappa", "macro_f1", "accuracy", "macro_auc"),
     *("sensitivity_mel", "auc_mel", "auc_malignant", "sensitivity_asymmetric", "ece", "nll"),
-    *("dice", "jaccard", "thresholded_jaccard", "sensitivity", "specificity"),
+    *("dice", "jaccard", "thresholded_jaccard", "boundary_f1", "hausdorff95", "sensitivity", "specificity"),
 )
 
 
@@ -36,6 +36,15 @@ class FigureTable:
     metrics: list[str]
     rows: dict[str, dict[str, Measurement]]
     signed: bool
+
+    def frame(self) -> pd.DataFrame:
+        """All figures, one below another."""
+        return pd.DataFrame(
+            {"name": name, "part": self.part, "metric": metric, **asdict(figures[metric].estimate)}
+            for name, figures in self.rows.items()
+            for metric in self.metrics
+            if metric in figures
+        )
 
     @property
     def sample(self) -> Measurement:

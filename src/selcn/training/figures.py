@@ -9,12 +9,17 @@ from selcn.config import Variant
 from selcn.evaluation.comparison import compare
 from selcn.evaluation.crossvalidation import cross_validation
 from selcn.evaluation.files import evaluate_file
+from selcn.evaluation.localisation import read_saliency_scores, summarise_saliency
 from selcn.evaluation.significance import holm
 from selcn.labels import Fusion
+from selcn.training.plan import EXPLAINED, explained_step
 
 MEMBERS = "members"
 """Folder, among the predictions, of what each member alone said of the test part: `NAME-fold-k.csv`."""
+SALIENCY_SCORES = "scores"
+"""Folder, in the step that scores a head's saliency, of a row an image."""
 COMPARISON = "comparison.csv"
+SALIENCY = "saliency.csv"
 CROSS_VALIDATION = "cross_validation.csv"
 
 
@@ -41,6 +46,14 @@ def write_figures(predictions: Path, variants: Sequence[Variant], out: Path, res
         if path.stem != "segmentation"
     ]
     pd.concat(folds).to_csv(out / CROSS_VALIDATION, index=False)
+
+
+def write_saliency_figures(run: Path, out: Path, resamples: int) -> None:
+    """Figures of the saliency of every head that was scored; no file where none was."""
+    files = [run / explained_step(head) / SALIENCY_SCORES / "scores.csv" for head in EXPLAINED]
+    scores = [read_saliency_scores(path) for path in files if path.is_file()]
+    if scores:
+        summarise_saliency(pd.concat(scores), resamples=resamples).to_csv(out / SALIENCY, index=False)
 
 
 def grid_table(evaluation: Path, variants: Sequence[Variant], metric: str = "balanced_accuracy") -> pd.DataFrame:

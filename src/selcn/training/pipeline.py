@@ -5,7 +5,7 @@ How the stages are kept from leaking into one another is told in `crossfit`.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,11 +18,12 @@ from safetensors.numpy import load_file, save_file
 from selcn.bundle import write_bundle
 from selcn.config import RunConfig
 from selcn.evaluation.predictions import TEST, write_predictions, write_scores
-from selcn.labels import Masking
+from selcn.explaining.scoring import write_saliency_scores
+from selcn.labels import Head, Masking
 from selcn.training.compute import Compute
 from selcn.training.crossfit import out_of_fold_masks, out_of_fold_saliency
 from selcn.training.engine import fit
-from selcn.training.figures import MEMBERS, write_figures
+from selcn.training.figures import MEMBERS, SALIENCY_SCORES, write_figures, write_saliency_figures
 from selcn.training.judging import Judged, alone, judge, score_masks, together
 from selcn.training.members import Members
 from selcn.training.plan import Plan, fold_of, make_plan, with_needs
@@ -30,6 +31,7 @@ from selcn.training.preparation import Preparation
 from selcn.training.profiling import EpochProfiler
 from selcn.training.stagework import StageWork
 from selcn.training.steps import Report, Steps
+from selcn.training.subjects import Asked, open_subject
 
 PROFILED = 2
 """Epochs of a profile, the first of which warms up."""
@@ -113,6 +115,9 @@ class Pipeline:
                 return self.steps.do(name, lambda work, report: self._saliency(Masking.parse(masking), work, report))
             case ["judged", _]:
                 return self.steps.do(name, lambda work, report: self._judge(fold_of(name), work, report))
+            case ["explained", head]:
+                explain = partial(self._explain, Head.parse(head))
+                return self.steps.do(name, explain, resumable=True)
             case ["bundle"]:
                 return self.steps.do(name, self._bundle)
             case ["predictions"]:
@@ -168,5 +173,16 @@ class Pipeline:
         scores = score_masks(table, self.data.store, split, self.members.segmenters(), self.compute.device)
         write_scores(scores, work / "segmentation.csv")
 
+    def _explain(self, head: Head, work: Path, report: Report) -> dict[str, Any]:
+        """Score the saliency of the images that no network saw."""
+        subject = open_subject(self.folder, [], Asked(head), self.compute.device)
+        if TEST in self.data.split.parts:
+            subject = subject.only((subject.table["fold"] == TEST).to_numpy())
+        masked = subject.only((subject.table["mask_path"] != "").to_numpy())
+        if masked.turns:
+            write_saliency_scores(masked, work / SALIENCY_SCORES, on_progress=report)
+        return {"images with a mask": sum(len(turn.rows) for turn in masked.turns)}
+
     def _evaluate(self, work: Path, _: Report) -> None:
         write_figures(self.folder / "predictions", self.config.classification.variants, work, self.config.resamples)
+        write_saliency_figures(self.folder, work, self.config.resamples)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from selcn.config import RunConfig, Variant
-from selcn.labels import Masking
+from selcn.labels import Head, Masking
 
+EXPLAINED = (Head.SYMMETRY, Head.DIAGNOSIS)
+"""Heads whose saliency a run scores."""
 Plan = Mapping[str, tuple[str, ...]]
 """What each step needs, by its name, which is its folder's too; no step stands in front of what it needs."""
 
@@ -26,7 +28,8 @@ def make_plan(config: RunConfig, folds: int) -> Plan:
         plan[f"judged/fold-{fold}"] = tuple(name for name in networks if name.endswith(f"/fold-{fold}"))
     plan["bundle"] = tuple(networks)
     plan["predictions"] = tuple(f"judged/fold-{fold}" for fold in numbers)
-    plan["evaluation"] = ("predictions",)
+    plan |= {explained_step(head): tuple(networks) for head in EXPLAINED}
+    plan["evaluation"] = ("predictions", *map(explained_step, EXPLAINED))
     return plan
 
 
@@ -60,6 +63,11 @@ def symmetry_step(masking: Masking, fold: int) -> str:
 def saliency_step(masking: Masking) -> str:
     """Name of the saliency that stage 2 of one masking leaves."""
     return f"saliency/{masking}"
+
+
+def explained_step(head: Head) -> str:
+    """Name of the scores of a head's saliency."""
+    return f"explained/{head}"
 
 
 def classification_step(variant: Variant, fold: int) -> str:

@@ -150,7 +150,7 @@ class Steps:
 
     def _refuse_other(self, config: RunConfig, recorded: Path) -> None:
         old, new = load_config(recorded).model_dump(mode="json"), config.model_dump(mode="json")
-        changed = sorted(_changed_keys(old, new))
+        changed = sorted(changed_keys(old, new))
         if changed:
             keys = ", ".join(changed[:4])
             raise RunError(
@@ -169,8 +169,9 @@ def _environment() -> dict[str, str]:
     return {**libraries, "python": platform.python_version(), "system": platform.platform()}
 
 
-def _changed_keys(old: Any, new: Any, key: str = "") -> list[str]:  # noqa: ANN401 - any JSON value
+def changed_keys(old: Any, new: Any, key: str = "") -> list[str]:  # noqa: ANN401 - any JSON value
+    """Dotted names of the settings in which two configurations differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = old.keys() | new.keys()
-        return [name for k in keys for name in _changed_keys(old.get(k), new.get(k), f"{key}.{k}".lstrip("."))]
+        return [name for k in keys for name in changed_keys(old.get(k), new.get(k), f"{key}.{k}".lstrip("."))]
     return [] if old == new else [key]

@@ -46,14 +46,16 @@ class Asked:
     variant: str | None = None
 
 
-def open_subject(source: Path, images: Sequence[Path], asked: Asked, device: str | torch.device = "cpu") -> Subject:
+def open_subject(
+    source: Path | str, images: Sequence[Path] = (), asked: Asked | None = None, device: str | torch.device = "cpu"
+) -> Subject:
     """Find out what a path is, and who may speak of which images.
 
     Args:
         source: a bundle, a run, or the folder of one of its networks.
         images: a catalog, or pictures and folders of them; a run and its networks have their own, which they are asked
             of where none are given.
-        asked: what is to be explained.
+        asked: what is to be explained; None for symmetry.
         device: where the networks run.
 
     Raises:
@@ -61,6 +63,7 @@ def open_subject(source: Path, images: Sequence[Path], asked: Asked, device: str
         ConfigError: images are missing or not wanted, or the run has no such masking or variant.
         DataError: the catalog or a picture is wrong.
     """
+    source, asked = Path(source), asked or Asked()
     if (source / CHECKSUMS).is_file():
         return _of_bundle(source, images, asked.head or Head.SYMMETRY, torch.device(device))
     path = source.parent if source.suffix == ".safetensors" else source

@@ -1,0 +1,76 @@
+"""Points of ROC and precision-recall curves, one class against the rest; equal to scikit-learn's."""
+
+import numpy as np
+import pandas as pd
+
+from selcn.evaluation.classification import MALIGNANT
+from selcn.evaluation.intervals import fold_parts
+from selcn.evaluation.predictions import BoolArray, FloatArray, Predictions
+from selcn.evaluation.ranking import auc, average_precision, count_above, fraction
+
+
+def foremost_part(predictions: Predictions) -> Predictions:
+    """The test rows, or those of validation where there is no test part."""
+    rows = next(iter(fold_parts(predictions.table).values()))
+    return Predictions(predictions.classes, rows.reset_index(drop=True))
+
+
+def roc(predictions: Predictions) -> pd.DataFrame:
+    """ROC curves of each class, and of malignant against benign where classes are diagnoses.
+
+    Returns:
+        Columns ``class, auc, threshold, false_positive_rate, sensitivity``, from the highest threshold on, with the
+        point above all scores in front; a class without positives or without negatives has one row of NaN.
+    """
+    return _curves(predictions, "auc", "false_positive_rate", "sensitivity")
+
+
+def precision_recall(predictions: Predictions) -> pd.DataFrame:
+    """Precision-recall curves of each class, and of malignant against benign where classes are diagnoses.
+
+    Returns:
+        Columns ``class, average_precision, threshold, recall, precision``, from the highest threshold on; a class
+        without positives has one row of NaN.
+    """
+    return _curves(predictions, "average_precision", "recall", "precision")
+
+
+def _curves(predictions: Predictions, area: str, x: str, y: str) -> pd.DataFrame:
+    found = [
+        _points(scores, positive, area)[["area", "threshold", x, y]].assign(**{"class": name})
+        for name, scores, positive in _against_the_rest(predictions)
+    ]
+    table = pd.concat(found, ignore_index=True).rename(columns={"area": area})
+    return table[["class", area, "threshold", x, y]]
+
+
+def _points(scores: FloatArray, positive: BoolArray, area: str) -> pd.DataFrame:
+    counts = count_above(scores, positive, np.ones((1, len(scores))))
+    roc_area, precision_area = float(auc(counts)[0]), float(average_precision(counts)[0])
+    chosen = roc_area if area == "auc" else precision_area
+    threshold = -np.unique(-scores)
+    points = pd.DataFrame(
+        {
+            "area": chosen,
+            "threshold": threshold,
+            "sensitivity": fraction(counts.positives, counts.all_positives.repeat(len(threshold), 1))[0],
+            "false_positive_rate": fraction(counts.negatives, counts.all_negatives.repeat(len(threshold), 1))[0],
+            "precision": fraction(counts.positives, counts.positives + counts.negatives)[0],
+        }
+    ).assign(recall=lambda table: table["sensitivity"])
+    if np.isnan(chosen):
+        return points.head(1) * np.nan
+    if area != "auc":
+        return points
+    start = pd.DataFrame({"area": [chosen], "threshold": [np.inf], "sensitivity": [0.0], "false_positive_rate": [0.0]})
+    return pd.concat([start, points], ignore_index=True)
+
+
+def _against_the_rest(predictions: Predictions) -> list[tuple[str, FloatArray, BoolArray]]:
+    """Name, scores (N,) and who is positive (N,) of each question."""
+    truth, probabilities = predictions.truth, predictions.probabilities
+    asked = [(name, probabilities[:, number], truth == number) for number, name in enumerate(predictions.classes)]
+    if set(MALIGNANT).issubset(predictions.classes):
+        numbers = [predictions.classes.index(name) for name in MALIGNANT]
+        asked.append(("malignant", probabilities[:, numbers].sum(1), np.isin(truth, numbers)))
+    return asked
