@@ -1,12 +1,17 @@
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
+import yaml
 
-from selcn.bundle import read_bundle
-from selcn.errors import RunError
+import selcn
+from selcn.assembling import read_bundle
+from selcn.errors import ConfigError, RunError
+from selcn.training.deployment import bundle_run
 
 
 def copied(tiny_run: Path, folder: Path) -> Path:
@@ -17,7 +22,8 @@ def test_a_bundle_holds_one_member_a_fold_and_no_pickle(tiny_run: Path) -> None:
     config, ensemble = read_bundle(tiny_run / "bundle")
     assert config.members == len(list(ensemble.members)) == 2
     assert config.variant.name == "se-lcn-none-none"
-    assert {path.suffix for path in (tiny_run / "bundle").rglob("*") if path.is_file()} == {".json", ".safetensors"}
+    names = ["README.md", "config.json", "manifest.json", "metrics.json", "model.safetensors"]
+    assert sorted(path.name for path in (tiny_run / "bundle").iterdir() if path.name != "step.json") == names
     assert not any(network.training for network in ensemble.modules())
 
 
@@ -33,11 +39,11 @@ def test_a_bundle_loads_the_weights_that_were_trained(tiny_run: Path) -> None:
 
 def test_a_changed_byte_is_named(tiny_run: Path, tmp_path: Path) -> None:
     bundle = copied(tiny_run, tmp_path)
-    weights = bundle / "member-1" / "classifier.safetensors"
+    weights = bundle / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(RunError, match=r"member-1/classifier\.safetensors: was changed"):
+    with pytest.raises(RunError, match=r"model\.safetensors: was changed"):
         read_bundle(bundle)
 
 
@@ -60,8 +66,72 @@ def test_weights_of_another_network_are_refused(tiny_run: Path, tmp_path: Path) 
     config = json.loads((bundle / "config.json").read_text())
     config["symmetry"]["classes"] = 3
     (bundle / "config.json").write_text(json.dumps(config))
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    del manifest["sha256"]["config.json"]
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(RunError, match=r"symmetry\.safetensors: holds another network's weights"):
+    sealed(bundle, "config.json")
+    with pytest.raises(RunError, match=r"model\.safetensors: holds another network's weights"):
         read_bundle(bundle)
+
+
+def sealed(bundle: Path, name: str, checksum: str | None = None) -> None:
+    """Enter a file in the manifest as if it had been written so."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["sha256"][name] = checksum or hashlib.sha256((bundle / name).read_bytes()).hexdigest()
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../config.json", "a/../../b", "..\\config.json"])
+def test_a_manifest_cannot_lead_out_of_the_bundle(tiny_run: Path, tmp_path: Path, name: str) -> None:
+    bundle = copied(tiny_run, tmp_path)
+    sealed(bundle, name, "0" * 64)
+    with pytest.raises(RunError, match="lies outside the bundle"):
+        read_bundle(bundle)
+
+
+def test_links_are_refused(tiny_run: Path, tmp_path: Path) -> None:
+    bundle = copied(tiny_run, tmp_path)
+    (bundle / "config.json").rename(tmp_path / "elsewhere.json")
+    (bundle / "config.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(RunError, match=r"config\.json: is a link"):
+        read_bundle(bundle)
+
+
+def test_weights_must_be_vouched_for(tiny_run: Path, tmp_path: Path) -> None:
+    bundle = copied(tiny_run, tmp_path)
+    (bundle / "manifest.json").write_text('{"sha256": {}}')
+    with pytest.raises(RunError, match=r"does not name config\.json"):
+        read_bundle(bundle)
+
+
+def test_a_configuration_with_nan_or_unknown_keys_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    for change in ('"members": 0', '"members": NaN', '"planet": 1, "members": 2'):
+        bundle = copied(tiny_run, tmp_path / str(len(change)))
+        text = (bundle / "config.json").read_text()
+        (bundle / "config.json").write_text(text.replace('"members": 2', change))
+        sealed(bundle, "config.json")
+        with pytest.raises(RunError, match=r"config\.json: .*make the bundle anew"):
+            read_bundle(bundle)
+
+
+def test_the_card_tells_use_data_and_figures(tiny_run: Path) -> None:
+    card = (tiny_run / "bundle" / "README.md").read_text()
+    _, header, text = card.split("---\n", 2)
+    assert yaml.safe_load(header)["library_name"] == "selcn"
+    assert "not a medical" in text
+    assert "phantom: 96 images, synthetic" in text
+    recorded = pd.read_csv(tiny_run / "evaluation" / "segmentation.csv").query(
+        "fold_part == 'test' and metric == 'dice'"
+    )
+    row = recorded.iloc[0]
+    assert f"| segmentation | dice | test | {row['value']:.3f} | {row['low']:.3f} to {row['high']:.3f} |" in text
+    metrics = json.loads((tiny_run / "bundle" / "metrics.json").read_text())
+    assert {row["network"] for row in metrics} == {"diagnosis", "symmetry", "segmentation"}
+
+
+def test_another_variant_is_bundled_on_demand(tiny_run: Path, tmp_path: Path) -> None:
+    config = bundle_run(tiny_run, tmp_path / "b", "standalone-none")
+    assert config.variant.name == "standalone-none"
+    own, other = (selcn.load(folder).config for folder in (tiny_run / "bundle", tmp_path / "b"))
+    assert own.variant != other.variant
+    with pytest.raises(ConfigError, match="exists already"):
+        bundle_run(tiny_run, tmp_path / "b")
+    with pytest.raises(ConfigError, match="has no variant best"):
+        bundle_run(tiny_run, tmp_path / "c", "best")

@@ -5,12 +5,13 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import selcn
 from selcn.data.catalog import read_catalog
 from selcn.data.images import read_image
 from selcn.errors import ConfigError, DataError
+from selcn.prediction import describe
+from selcn.safeguards import NO_LESION, rescale
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,12 @@ def test_prediction_of_a_file_is_that_of_the_pipeline(
     test = predictions[predictions["fold"] == "test"].set_index("image_id")
     for image_id, path in catalog.set_index("image_id").loc[test.index[:3], "image_path"].items():
         prediction = predictor.predict(path)
-        expected = test.loc[image_id, list(prediction.diagnosis)].astype(float)
+        said = test.loc[[image_id], list(prediction.diagnosis)].to_numpy(dtype=float)
+        guards = predictor.config.safeguards
+        assert guards is not None
+        expected = rescale(said, guards.temperature)[0]
         assert list(prediction.diagnosis.values()) == pytest.approx(expected.tolist(), abs=1e-5)
+        assert prediction.abstain == (expected.max() < guards.abstain_below)
 
 
 @pytest.mark.parametrize("size", [(64, 48), (301, 97), (40, 200)])
@@ -62,8 +67,10 @@ def test_pictures_of_different_sizes_share_a_batch(predictor: "selcn.Predictor",
 
 
 def test_no_lesion_means_the_whole_picture_and_no_outline(predictor: "selcn.Predictor") -> None:
-    output = predictor.forward(torch.zeros(1, 3, 48, 64, dtype=torch.uint8))
-    prediction = predictor._one(output._replace(lesion=torch.zeros(1, 1, 48, 64)), 0, (30, 40))
+    black = np.zeros((48, 64, 3), np.uint8)
+    outputs = predictor.engine(black[None])._replace(lesion=np.zeros((1, 48, 64), np.float32))
+    prediction = describe(predictor.config, black, outputs, 0, (40, 30))
+    assert NO_LESION in prediction.warnings
     assert prediction.box == (0, 0, 40, 30)
     assert len(prediction.outline) == 0
     assert prediction.to_json()["lesion"]["found"] is False

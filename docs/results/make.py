@@ -2,7 +2,8 @@
 
 python docs/results/make.py            # write
 python docs/results/make.py RUN NAME   # first copy a finished run's figures to docs/results/NAME, pair after pair;
-                                       # of a grid (a NAME with `grid` in it) its table alone
+                                       # of a grid (a NAME with `grid` in it) its table alone, of what
+                                       # `selcn saliency-eval` wrote its summary and its subgroups
 """
 
 import json
@@ -30,6 +31,16 @@ METRICS = [
     "sensitivity_asymmetric",
 ]
 
+SCORES = {
+    "iou": "IoU",
+    "overlap": "overlap",
+    "pointing": "pointing",
+    "energy": "energy",
+    "iou_auc": "IoU, all thresholds",
+    "rank_correlation": "rank correlation",
+    "deletion": "deletion",
+    "insertion": "insertion",
+}
 DIFFERENCE = {"value": "", "low": "_low", "high": "_high"}
 MASK_METRICS = ["dice", "jaccard", "thresholded_jaccard", "sensitivity", "specificity", "accuracy"]
 
@@ -38,7 +49,11 @@ def copy_run(run: Path, name: str) -> None:
     """Keep of a finished run what its figures are written from: no picture and no label of a single image."""
     out = HERE / name
     shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
+    out.mkdir(parents=True)
+    if (run / "summary.csv").is_file():
+        for path in [run / "summary.csv", run / "subgroups.csv"]:
+            shutil.copyfile(path, out / path.name)
+        return
     figures = [] if "grid" in name else sorted((run / "evaluation").glob("*.csv"))
     for path in [run / "config.yaml", run / "environment.json", *figures]:
         shutil.copyfile(path, out / path.name)
@@ -63,6 +78,7 @@ def page() -> str:
                 INTRODUCTION,
                 *_run("ham10000-small", REAL),
                 *_run("demo", DEMO),
+                *_saliency(),
                 *_grid("phantom-grid"),
                 *_benchmarks(),
                 LOG,
@@ -89,6 +105,47 @@ def _run(name: str, text: str) -> list[str]:
         "**Segmentation**, scored at the store's size\n\n" + _figures(folder, ["segmentation"], MASK_METRICS),
         "**SE-LCN against standalone**, paired, the same resampled lesions for both\n\n" + _differences(folder),
     ]
+
+
+def _saliency() -> list[str]:
+    real = [
+        f"**HAM10000, {head}, against the lesion's mask**\n\n" + _scored(f"saliency/ham10000-small-{head}", "lesion")
+        for head in ("symmetry", "diagnosis")
+    ]
+    found = [
+        f"**Phantom, symmetry under masking `{mask}`, against the place of asymmetry** (images that have one)\n\n"
+        + _scored(f"saliency/phantom-{mask}", "asymmetry")
+        + "\n\n"
+        + _found(f"saliency/phantom-{mask}")
+        for mask in ("none", "lae")
+    ]
+    return [SALIENCY, *real, PHANTOM, *found]
+
+
+def _scored(name: str, against: str) -> str:
+    """A row a kind of saliency on the test part, with the number of images that curves were measured of."""
+    table = pd.read_csv(HERE / name / "summary.csv")
+    table = table[(table["against"] == against) & (table["fold_part"] == "test")]
+    table = table[~table["saliency"].str.startswith("network - ")]
+    rows = []
+    for kind, figures in table.groupby("saliency", sort=False):
+        known = {str(row["metric"]): row for row in figures.to_dict("records")}
+        cells = {SCORES[name]: _interval(known[name]) if name in known else "" for name in SCORES}
+        rows.append({"": kind, "images": int(figures["images"].max()), **cells})
+    wide = pd.DataFrame(rows)
+    return _markdown(wide.loc[:, (wide != "").any()])
+
+
+def _found(name: str) -> str:
+    """Whether the network's maps lie on the asymmetry more than others do, in words."""
+    table = pd.read_csv(HERE / name / "summary.csv")
+    table = table[(table["against"] == "asymmetry") & (table["fold_part"] == "test") & (table["metric"] == "energy")]
+    said = []
+    for other in ("chance", "random weights", "centred Gaussian", "lesion mask"):
+        row = table[table["saliency"] == f"network - {other}"].iloc[0].to_dict()
+        which = "more" if row["low"] > 0 else "less" if row["high"] < 0 else "neither more nor less"
+        said.append(f"{which} than {other} ({_interval(row, signed=True)})")
+    return f"Of the saliency's energy there lies on the asymmetry {'; '.join(said)}."
 
 
 def _grid(name: str) -> list[str]:
@@ -188,6 +245,32 @@ DEMO = """## The demo (synthetic)
 
 {images} **synthetic** images of {lesions} lesions, {folds} folds, everything from scratch: {minutes:.1f} minutes on two
 CPU cores. It shows that every part works, and says nothing about real skin."""
+
+SALIENCY = """## What saliency is worth
+
+    selcn saliency-eval RUN --head symmetry --curves 100 --by diagnosis --by symmetry --by lesion_share
+
+Grad-CAM++ of the predicted class, test part, at 224x224. *IoU*, *overlap* and *pointing* are the thesis' scores (map
+above 0.5, mask dilated by a square of 5 % of the width twice; pointing on the plain mask); *energy* is the share of
+the map on the plain mask, *IoU, all thresholds* the area under the IoU curve; *rank correlation* is with the trained
+network's map; *deletion* (less is better) and *insertion* (more is better) are areas under the probability of 100
+images as the most salient pixels go, or come, first. **Chance** is the same map shuffled, so that only the mask's
+share counts; the **centred Gaussian** never sees the image; the **lesion mask** is what segmentation alone says;
+**random weights** are the same network's before training (Adebayo et al. 2018). More, with paired differences and by
+diagnosis, symmetry and lesion size, is in `docs/results/saliency/`.
+
+Three things to see here. The maps do depend on what was learned: their rank correlation with those of random weights
+is far from 1. They lie on lesions more than chance would. But a bell in the middle of the picture, which has never
+seen it, lies on lesions at least as well: dermoscopists centre what they photograph, and a score against lesion masks
+alone, such as the thesis reports, cannot tell a good map from a centred one."""
+
+PHANTOM = """### Does symmetry saliency find the asymmetry?
+
+    selcn train symmetry --config configs/phantom-symmetry.yaml --out runs/phantom-symmetry
+    selcn saliency-eval runs/phantom-symmetry --head symmetry --mask none --curves 100
+
+No public data say *where* a lesion is asymmetric; the **synthetic** phantom does. 2,000 images, 3 folds, SqueezeNet 1.1
+with ImageNet weights."""
 
 GRID = """## The grid of variants (synthetic)
 

@@ -6,7 +6,8 @@ A research tool, not a medical device.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selcn.inference import Prediction, Predictor, load
+    from selcn.inference import Predictor, load
+    from selcn.prediction import Prediction
 
 __all__ = ["Prediction", "Predictor", "load"]
 
@@ -14,7 +15,7 @@ __all__ = ["Prediction", "Predictor", "load"]
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
     # Torch takes seconds to import, and `selcn --help` must not wait for it.
     if name in __all__:
-        from selcn import inference
+        from selcn import inference, prediction
 
-        return getattr(inference, name)
+        return getattr(prediction if name == "Prediction" else inference, name)
     raise AttributeError(f"module 'selcn' has no attribute {name!r}")

@@ -1,31 +1,46 @@
-"""A deployable cascade in one folder: safetensors, JSON, checksums. Nothing is unpickled.
+"""What a deployable cascade's folder holds, as a model hub expects it, and whether it is whole; no pickle, no torch.
 
 ```
 BUNDLE/
-  config.json          what to build, how to prepare an image, class names in order
-  member-0/            one cascade: segmenter, symmetry and classifier .safetensors
-  manifest.json        checksum of every file, written last
+  config.json          what to build, how to prepare a picture, class names in order, safeguards, sources of the data
+  model.safetensors    the weights of every member
+  metrics.json         figures with intervals
+  README.md            the model card
+  manifest.json        checksum of every other file, written last
 ```
 """
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import nn
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from selcn.cascade import Cascade, Ensemble
 from selcn.config import ClassificationSection, PrepareSection, SegmentationSection, SymmetrySection, Variant
 from selcn.errors import RunError
 from selcn.files import sha256
 from selcn.labels import BinarySymmetry, Diagnosis, Masking, Symmetry
-from selcn.models.build import build_classifier, build_segmenter, build_symmetry
+from selcn.safeguards import Safeguards
 
 NETWORKS = ("segmenter", "symmetry", "classifier")
+CONFIG, WEIGHTS, METRICS, CARD, MANIFEST = (
+    *("config.json", "model.safetensors", "metrics.json", "README.md", "manifest.json"),
+)
+
+
+class DataSource(BaseModel):
+    """Where training pictures came from.
+
+    Attributes:
+        name: as in the catalog's column `source`.
+        images: how many.
+        licence: under which they were published.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    images: int
+    licence: str
 
 
 class BundleConfig(BaseModel):
@@ -39,6 +54,9 @@ class BundleConfig(BaseModel):
         members: number of cascades that are averaged.
         split: fingerprint of the split that kept the members' folds apart.
         symmetry_labels, diagnosis_labels: class names in the networks' order.
+        components: directions of features that each member's distance looks along; 0 for none.
+        safeguards: when not to trust an answer; None where that was not measured.
+        sources: of the data.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,10 +67,13 @@ class BundleConfig(BaseModel):
     classification: ClassificationSection
     variant: Variant
     cam_mask: Masking
-    members: int
+    members: int = Field(ge=1)
     split: str
     symmetry_labels: tuple[str, ...]
     diagnosis_labels: tuple[str, ...] = tuple(Diagnosis.names())
+    components: tuple[int, ...] = ()
+    safeguards: Safeguards | None = None
+    sources: tuple[DataSource, ...] = ()
 
 
 def symmetry_labels(classes: int) -> list[str]:
@@ -60,74 +81,40 @@ def symmetry_labels(classes: int) -> list[str]:
     return Symmetry.names() if classes == len(Symmetry) else BinarySymmetry.names()
 
 
-def write_bundle(folder: Path, config: BundleConfig, members: Sequence[Mapping[str, Path]]) -> None:
-    """Fill an empty folder: the configuration, each member's weight files (by `NETWORKS`), and last the manifest."""
-    (folder / "config.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")
-    for number, weights in enumerate(members):
-        (folder / f"member-{number}").mkdir()
-        for name in NETWORKS:
-            shutil.copyfile(weights[name], folder / f"member-{number}" / f"{name}.safetensors")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    checksums = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
-    (folder / "manifest.json").write_text(json.dumps({"sha256": checksums}, indent=1), encoding="utf-8")
-
-
-def read_bundle(path: Path) -> tuple[BundleConfig, Ensemble]:
-    """Verify every checksum, rebuild the networks and load their weights, in eval mode on the CPU.
+def read_config(path: Path) -> BundleConfig:
+    """Verify every checksum, and read what the bundle is.
 
     Raises:
-        RunError: no bundle, or a file is missing, changed or does not fit; the line names it.
+        RunError: no bundle, or a file is missing or changed.
     """
     _verify(path)
     try:
-        config = BundleConfig.model_validate_json((path / "config.json").read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise RunError(f"{path / 'config.json'}: {' '.join(str(error).split())[:200]}; make the bundle anew") from None
-    folders = [path / f"member-{number}" for number in range(config.members)]
-    return config, assemble(config, [{name: folder / f"{name}.safetensors" for name in NETWORKS} for folder in folders])
-
-
-def assemble(config: BundleConfig, members: Sequence[Mapping[str, Path]]) -> Ensemble:
-    """Rebuild the networks and load each member's weight files (by `NETWORKS`), in eval mode on the CPU.
-
-    Raises:
-        RunError: a file is missing, unreadable or of another network.
-    """
-    return Ensemble([_build_member(config, weights) for weights in members]).eval()
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Load a network's safetensors file, every key of it.
-
-    Raises:
-        RunError: missing, unreadable, or of another network.
-    """
-    try:
-        network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); make it anew") from None
-    except RuntimeError as error:
-        raise RunError(f"{path}: holds another network's weights ({' '.join(str(error).split())[:120]})") from None
-
-
-def _build_member(config: BundleConfig, weights: Mapping[str, Path]) -> Cascade:
-    segmenter = build_segmenter(config.segmentation, pretrained=False)
-    symmetry = build_symmetry(config.symmetry, pretrained=False)
-    classifier = build_classifier(config.classification, config.variant, pretrained=False)
-    for name, network in zip(NETWORKS, (segmenter, symmetry, classifier), strict=True):
-        load_weights(network, weights[name])
-    variant, flips = config.variant, config.classification.flips
-    return Cascade(segmenter, symmetry, classifier, config.cam_mask, variant.mask, control=variant.control, flips=flips)
+        return BundleConfig.model_validate_json((path / CONFIG).read_text(encoding="utf-8"))
+    except (ValidationError, OSError) as error:
+        raise RunError(f"{path / CONFIG}: {' '.join(str(error).split())[:200]}; make the bundle anew") from None
 
 
 def _verify(path: Path) -> None:
     try:
-        checksums = json.loads((path / "manifest.json").read_text(encoding="utf-8"))["sha256"]
+        checksums = dict(json.loads((path / MANIFEST).read_text(encoding="utf-8"))["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         hint = f"did you mean {path / 'bundle'}?" if (path / "bundle").is_dir() else "give RUN/bundle of a finished run"
         raise RunError(f"{path}: not a bundle (no readable manifest.json); {hint}") from None
+    for name in (CONFIG, WEIGHTS):
+        if name not in checksums:
+            raise RunError(f"{path / MANIFEST}: does not name {name}; copy the whole bundle again")
     for name, checksum in checksums.items():
-        if not (path / name).is_file():
-            raise RunError(f"{path / name}: is missing; copy the whole bundle again")
-        if sha256(path / name) != checksum:
-            raise RunError(f"{path / name}: was changed after the bundle was made; copy the bundle again")
+        _verify_file(path, str(name), checksum)
+
+
+def _verify_file(path: Path, name: str, checksum: object) -> None:
+    file = path / name
+    inside = PurePosixPath(name)
+    if inside.is_absolute() or ".." in inside.parts or "\\" in name:
+        raise RunError(f"{path / MANIFEST}: names {name!r}, which lies outside the bundle; do not use this bundle")
+    if file.is_symlink():
+        raise RunError(f"{file}: is a link; a bundle holds files alone: copy the whole bundle again")
+    if not file.is_file():
+        raise RunError(f"{file}: is missing; copy the whole bundle again")
+    if sha256(file) != checksum:
+        raise RunError(f"{file}: was changed after the bundle was made; copy the bundle again")

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from selcn.labels import Control, Fusion, Masking
 from selcn.masking import apply_masking
 from selcn.models.classifier import LesionClassifier
+from selcn.models.features import FeatureDistance
 from selcn.models.heads import Trace
 from selcn.models.segmenter import Segmenter
 from selcn.models.symmetry import SymmetryNetwork
+from selcn.prediction import LESION_THRESHOLD
 from selcn.saliency.controls import replace_saliency
 from selcn.saliency.gradcam_pp import grad_cam_pp
 
-LESION_THRESHOLD = 0.5
 FLIPS = ([3], [2], [2, 3])
 
 
@@ -28,6 +29,7 @@ class CascadeOutput(NamedTuple):
         symmetry_saliency: where the predicted symmetry comes from (N, 1, h, w) in [0, 1].
         diagnosis: class probabilities (N, 7).
         diagnosis_saliency: where the predicted diagnosis comes from (N, 1, h', w') in [0, 1].
+        distance: of the classifiers' features from those of training images (N,); 0 where that is not known.
     """
 
     lesion: Tensor
@@ -35,6 +37,7 @@ class CascadeOutput(NamedTuple):
     symmetry_saliency: Tensor
     diagnosis: Tensor
     diagnosis_saliency: Tensor
+    distance: Tensor
 
 
 class Cascade(nn.Module):
@@ -48,6 +51,7 @@ class Cascade(nn.Module):
         mask: masking of what the classifier sees.
         control: what the classifier reads in place of the saliency, if anything.
         flips: whether the diagnosis is averaged over the image, its mirror, its flip and both.
+        distance: tells how far a picture's features lie from those of training images.
     """
 
     def __init__(
@@ -60,8 +64,10 @@ class Cascade(nn.Module):
         *,
         control: Control | None = None,
         flips: bool = False,
+        distance: FeatureDistance | None = None,
     ) -> None:
         super().__init__()
+        self.distance = distance
         self.segmenter, self.symmetry, self.classifier = segmenter, symmetry, classifier
         self.cam_mask, self.mask, self.control, self.flips = cam_mask, mask, control, flips
 
@@ -90,6 +96,11 @@ class Cascade(nn.Module):
         lesion = self.outline(images)
         symmetry = self.judge_symmetry(images, lesion)
         return lesion, symmetry, self.diagnose(images, lesion, explain(symmetry))
+
+    def unlike(self, diagnosis: Trace) -> Tensor:
+        """How far the classifier's features lie from those of training images (N,), in standard deviations."""
+        features = diagnosis.activations.mean((2, 3))
+        return features.new_zeros(len(features)) if self.distance is None else self.distance(features)
 
     def _flipped(self, seen: Tensor, saliency: Tensor | None) -> Trace:
         upright = self.classifier.trace(seen, saliency)
@@ -125,6 +136,7 @@ class Ensemble(nn.Module):
             symmetry_saliency=symmetry.saliency,
             diagnosis=diagnosis.probabilities,
             diagnosis_saliency=diagnosis.saliency,
+            distance=_mean([member.unlike(trace) for member, trace in zip(self.members, diagnoses, strict=True)]),
         )
 
 

@@ -1,17 +1,10 @@
 """What of an image a network is shown, given the lesion's mask: all, the lesion, or the box around it."""
 
-import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from selcn.labels import Masking
-
-GROWTH = 0.2  # of the box's width and height, on every side
-
-# Neighbours within an image, diagonal ones too, as OpenCV counts; none in the next image of the batch.
-_NEIGHBOURS = np.zeros((3, 3, 3), dtype=bool)
-_NEIGHBOURS[1] = True
+from selcn.regions import GROWTH, grown_boxes, largest_regions
 
 
 def largest_region(mask: Tensor) -> Tensor:
@@ -19,32 +12,12 @@ def largest_region(mask: Tensor) -> Tensor:
 
     A mask without lesion stays empty.
     """
-    lesion = mask[:, 0].cpu().numpy() > 0.5
-    labels = np.empty(lesion.shape, dtype=np.int32)
-    ndimage.label(lesion, _NEIGHBOURS, output=labels)
-    sizes = np.bincount(labels.ravel())[1:]
-    # Labels are given in scanning order, so an image's labels follow those of the image before it.
-    last_label = np.maximum.accumulate(labels.max(axis=(1, 2), initial=0))
-    image = np.searchsorted(last_label, np.arange(1, len(sizes) + 1))
-    by_size = np.lexsort((-sizes, image))
-    images, first = np.unique(image[by_size], return_index=True)
-    chosen = np.full(len(lesion), -1)
-    chosen[images] = by_size[first] + 1
-    region = labels == chosen[:, None, None]
-    return torch.from_numpy(region)[:, None].to(mask)
+    return torch.from_numpy(largest_regions(mask[:, 0].cpu().numpy() > 0.5))[:, None].to(mask)
 
 
 def lesion_boxes(mask: Tensor, grow: float = GROWTH) -> Tensor:
-    """Boxes (N, 4), int64 pixels x, y, width, height, around the largest region of masks (N, 1, H, W).
-
-    Each box is grown by ``grow`` of its width and height on every side, to the nearest pixel, and each side is clipped
-    to the image on its own: a box at the left edge loses what lies outside and reaches no further right for it. Without
-    lesion the box is the whole image.
-    """
-    region = largest_region(mask)[:, 0] > 0
-    left, right = _extent(region.any(dim=1), grow)
-    top, bottom = _extent(region.any(dim=2), grow)
-    return torch.stack([left, top, right - left, bottom - top], dim=1)
+    """Boxes (N, 4), int64 pixels x, y, width, height, of masks (N, 1, H, W); see `selcn.regions.grown_boxes`."""
+    return torch.from_numpy(grown_boxes(mask[:, 0].cpu().numpy() > 0.5, grow)).to(mask.device)
 
 
 def region(mask: Tensor, masking: Masking, grow: float = GROWTH) -> Tensor:
@@ -72,19 +45,6 @@ def apply_masking(images: Tensor, mask: Tensor, masking: Masking, grow: float = 
     if images.shape[:1] + images.shape[2:] != mask.shape[:1] + mask.shape[2:]:
         raise ValueError(f"images {tuple(images.shape)} and masks {tuple(mask.shape)} differ in number or size")
     return images if masking is Masking.NONE else images * region(mask, masking, grow)
-
-
-def _extent(occupied: Tensor, grow: float) -> tuple[Tensor, Tensor]:
-    """First and one past the last of occupied positions (N, L), grown and clipped; all of L where none is."""
-    length = occupied.shape[1]
-    positions = torch.arange(length, device=occupied.device)
-    first = torch.where(occupied, positions, length).amin(dim=1)
-    end = torch.where(occupied, positions + 1, 0).amax(dim=1)
-    margin = ((end - first) * grow).round().long()
-    empty = end == 0
-    start = torch.where(empty, 0, (first - margin).clamp(min=0))
-    stop = torch.where(empty, length, (end + margin).clamp(max=length))
-    return start, stop
 
 
 def _inside(boxes: Tensor, mask: Tensor) -> Tensor:

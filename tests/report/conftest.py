@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from selcn.bundle import NETWORKS, BundleConfig, symmetry_labels, write_bundle
+from selcn.assembling import assemble, write_bundle
+from selcn.bundle import NETWORKS, BundleConfig, symmetry_labels
 from selcn.config import RunConfig, dump_config
 from selcn.data.catalog import catalog_hash, complete_catalog, write_catalog
 from selcn.data.images import write_image
@@ -182,7 +183,7 @@ def _make_bundle(folder: Path, weights: dict[str, Path], split: str) -> None:
         split=split,
         symmetry_labels=tuple(symmetry_labels(CONFIG.symmetry.classes)),
     )
-    write_bundle(folder, config, [weights] * FOLDS)
+    write_bundle(folder, config, assemble(config, [weights] * FOLDS))
 
 
 def _make_results(run: Path, table: pd.DataFrame, split: Split) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selcn.data.images import resize
-from selcn.inference import Prediction
+from selcn.prediction import Prediction
 from selcn.report.overlay import (
     OPACITY,
     PREDICTED_COLOUR,
@@ -31,6 +31,9 @@ def prediction_of(mask: np.ndarray, symmetry: np.ndarray, diagnosis: np.ndarray)
         symmetry_saliency=symmetry,
         diagnosis={"nv": 0.125, "mel": 0.5, "bkl": 0.25, "bcc": 0.0625, "akiec": 0.0625, "vasc": 0.0, "df": 0.0},
         diagnosis_saliency=diagnosis,
+        abstain=False,
+        warnings=(),
+        distance=1.0,
     )
 
 

@@ -45,4 +45,4 @@ def test_stages_and_steps_follow_the_order_of_the_work(whole_run: Path) -> None:
     ]
     steps = list(run.manifests())
     assert steps[:6] == ["data", "split", "store", "segmentation/fold-0", "segmentation/fold-1", "masks"]
-    assert steps[-5:] == ["bundle", "predictions", "explained/symmetry", "explained/diagnosis", "evaluation"]
+    assert steps[-5:] == ["predictions", "explained/symmetry", "explained/diagnosis", "evaluation", "bundle"]

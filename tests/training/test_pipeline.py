@@ -8,16 +8,16 @@ import pytest
 import torch
 from rich.console import Console
 
-from selcn.bundle import load_weights, read_bundle
+from selcn.assembling import load_weights, read_bundle
 from selcn.cascade import Ensemble, explain
 from selcn.config import CatalogSource, RunConfig, SplitSection
 from selcn.data.catalog import read_catalog, write_catalog
-from selcn.data.datasets import gather_images
+from selcn.data.datasets import as_floats, gather_images
 from selcn.data.splits import read_split
 from selcn.data.store import open_store
+from selcn.engines.torch import TorchEngine
 from selcn.errors import ConfigError, DataError, RunError
 from selcn.evaluation import compare, evaluate_file
-from selcn.inference import Predictor, as_floats
 from selcn.labels import Masking, StageName
 from selcn.models.build import build_segmenter, build_symmetry
 from selcn.training import pipeline as pipeline_module
@@ -89,7 +89,7 @@ def test_member_k_speaks_of_fold_k_and_all_together_of_the_test_part(tiny_run: P
     first, second = ensemble.members
     for part, members in (("0", [first]), ("1", [second]), ("test", [first, second])):
         rows = split.rows(table, part)[:3]
-        output = Predictor(config, Ensemble(members)).forward(gather_images(store, rows))
+        output = TorchEngine(Ensemble(members)).forward(gather_images(store, rows))
         recorded = predictions.loc[table["image_id"].iloc[rows], list(config.diagnosis_labels)]
         assert output.diagnosis.numpy() == pytest.approx(recorded.to_numpy(), abs=1e-5)
 

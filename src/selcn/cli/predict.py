@@ -13,7 +13,25 @@ MOST_ERRORS = 5
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    app.command()(bundle)
     app.command()(predict)
+
+
+def bundle(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.", show_default=False)],
+    out: Out = Path("bundle"),
+    variant: Annotated[
+        str | None, typer.Option("--variant", help="Which lesion classifier; else the first that reads saliency.")
+    ] = None,
+) -> None:
+    """Put all that predicts into one folder: weights, configuration, safeguards, figures, model card, checksums.
+
+    Example: `selcn bundle runs/demo --variant standalone-none --out standalone`
+    """
+    from selcn.training.deployment import bundle_run
+
+    config = bundle_run(run, out, variant)
+    typer.echo(f"{out}: {config.variant.name}, {config.members} members")
 
 
 def predict(

@@ -97,6 +97,11 @@ def gather_images(store: Store, rows: np.ndarray) -> Tensor:
     return torch.from_numpy(np.asarray(store.images[rows])).permute(0, 3, 1, 2)
 
 
+def as_floats(images: Tensor) -> Tensor:
+    """uint8 images to float32 in [0, 1], channels last in memory."""
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
 def gather_maps(maps: np.ndarray, rows: np.ndarray) -> Tensor:
     """Masks or saliency of some rows as (n, 1, h, w), in their own type."""
     return torch.from_numpy(np.asarray(maps[rows]))[:, None]

@@ -9,6 +9,7 @@ from scipy.optimize import minimize_scalar
 from selcn.errors import DataError
 from selcn.evaluation.predictions import TEST, FloatArray, IntArray, Predictions
 from selcn.evaluation.ranking import fraction
+from selcn.safeguards import rescale
 
 BINS = 15
 _LEAST = 1e-15
@@ -70,10 +71,7 @@ class Temperature:
 
     def apply(self, probabilities: FloatArray) -> FloatArray:
         """Rescaled probabilities (N, C); the predicted class stays what it was."""
-        logits = np.log(np.maximum(probabilities, _LEAST)) / self.value
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        rescaled: FloatArray = powers / powers.sum(axis=1, keepdims=True)
-        return rescaled
+        return rescale(probabilities, self.value)
 
     def of(self, predictions: Predictions) -> Predictions:
         """Predictions with rescaled probabilities."""

@@ -7,13 +7,14 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from selcn.cascade import LESION_THRESHOLD, Cascade, Explained, explain, explain_together
+from selcn.cascade import Cascade, Explained, explain, explain_together
 from selcn.explaining.lesion import LESION_LABELS, explain_lesion
 from selcn.labels import Masking
 from selcn.masking import apply_masking
 from selcn.models.heads import Trace
 from selcn.models.segmenter import Segmenter
 from selcn.models.symmetry import SymmetryNetwork
+from selcn.prediction import LESION_THRESHOLD
 
 
 class View(NamedTuple):

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from selcn.config import PrepareSection
-from selcn.data.datasets import gather_images
+from selcn.data.datasets import as_floats, gather_images
 from selcn.data.images import prepare_image, prepare_mask, read_image, read_mask
 from selcn.data.store import Store
 from selcn.errors import ConfigError
 from selcn.explaining.heads import Explainer
-from selcn.inference import as_floats
 from selcn.labels import Head
 
 BATCH = 32

@@ -11,7 +11,8 @@ from selcn.data.images import read_image, read_mask, resize
 from selcn.evaluation import Predictions
 from selcn.evaluation.predictions import TEST
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
-from selcn.inference import Prediction, Predictor
+from selcn.inference import Predictor
+from selcn.prediction import Prediction
 from selcn.report.embed import Picture, embed_jpeg
 from selcn.report.overlay import PREDICTED_COLOUR, TRUE_COLOUR, blend_saliency, draw_outline, panel_size
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from selcn.data.images import prepare_mask, read_image, resize, write_image
-from selcn.inference import Prediction
+from selcn.prediction import Prediction
 from selcn.resuming import OnProgress
 from selcn.saliency.maps import SaliencyMaps
 

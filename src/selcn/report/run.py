@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from selcn.bundle import BundleConfig, read_bundle
+from selcn.assembling import read_bundle
+from selcn.bundle import BundleConfig
 from selcn.config import RunConfig, Variant, load_config
 from selcn.data.catalog import read_catalog
 from selcn.data.splits import Split, read_split
+from selcn.engines.torch import TorchEngine
 from selcn.errors import RunError
 from selcn.evaluation import Estimate, Predictions, read_predictions, read_scores
 from selcn.evaluation.localisation import read_saliency_scores
@@ -90,7 +92,7 @@ class FinishedRun:
         config, ensemble = read_bundle(self.folder / "bundle")
         if config.split != self.split.fingerprint:
             raise RunError(f"{self.folder / 'bundle'}: was trained on another split; remove it and run again")
-        return Predictor(config, ensemble)
+        return Predictor(config, TorchEngine(ensemble))
 
     @property
     def deployed(self) -> BundleConfig:

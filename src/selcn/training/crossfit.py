@@ -12,14 +12,14 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 
-from selcn.cascade import LESION_THRESHOLD, explain
-from selcn.data.datasets import gather_images, gather_maps
+from selcn.cascade import explain
+from selcn.data.datasets import as_floats, gather_images, gather_maps
 from selcn.data.store import Store
-from selcn.inference import as_floats
 from selcn.labels import Masking
 from selcn.masking import apply_masking
 from selcn.models.segmenter import Segmenter
 from selcn.models.symmetry import SymmetryNetwork
+from selcn.prediction import LESION_THRESHOLD
 
 BATCH = 32
 OnBatch = Callable[[int, int], None]

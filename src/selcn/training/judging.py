@@ -12,15 +12,15 @@ import pandas as pd
 import torch
 
 from selcn.bundle import symmetry_labels
-from selcn.cascade import LESION_THRESHOLD, Cascade, explain
-from selcn.data.datasets import gather_images
+from selcn.cascade import Cascade, explain
+from selcn.data.datasets import as_floats, gather_images
 from selcn.data.splits import Split
 from selcn.data.store import Store
 from selcn.evaluation.predictions import TEST, Predictions
 from selcn.evaluation.segmentation import segmentation_scores
-from selcn.inference import as_floats
 from selcn.labels import SYMMETRIES, BinarySymmetry, Diagnosis, Masking, Symmetry
 from selcn.models.segmenter import Segmenter
+from selcn.prediction import LESION_THRESHOLD
 from selcn.training.crossfit import OnBatch, in_batches
 
 SYMMETRY = "symmetry-"

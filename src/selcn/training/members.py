@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from torch import nn
 
-from selcn.bundle import NETWORKS, BundleConfig, load_weights, symmetry_labels
+from selcn.assembling import load_weights
+from selcn.bundle import NETWORKS, BundleConfig, symmetry_labels
 from selcn.cascade import Cascade
 from selcn.config import RunConfig, Variant
 from selcn.labels import Fusion, Masking

@@ -8,8 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from selcn.data.augment import Colour, Geometry
-from selcn.data.datasets import Batch
-from selcn.inference import as_floats
+from selcn.data.datasets import Batch, as_floats
 from selcn.training.mixing import mix
 from selcn.training.optimisers import build_optimiser, build_schedule
 from selcn.training.profiling import AUGMENTATION

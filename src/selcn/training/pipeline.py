@@ -15,13 +15,13 @@ import pandas as pd
 from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
-from selcn.bundle import write_bundle
 from selcn.config import RunConfig
 from selcn.evaluation.predictions import TEST, write_predictions, write_scores
 from selcn.explaining.scoring import write_saliency_scores
 from selcn.labels import Head, Masking
 from selcn.training.compute import Compute
 from selcn.training.crossfit import out_of_fold_masks, out_of_fold_saliency
+from selcn.training.deployment import deploy
 from selcn.training.engine import fit
 from selcn.training.figures import MEMBERS, SALIENCY_SCORES, write_figures, write_saliency_figures
 from selcn.training.judging import Judged, alone, judge, score_masks, together
@@ -32,6 +32,7 @@ from selcn.training.profiling import EpochProfiler
 from selcn.training.stagework import StageWork
 from selcn.training.steps import Report, Steps
 from selcn.training.subjects import Asked, open_subject
+from selcn.training.trained import open_trained
 
 PROFILED = 2
 """Epochs of a profile, the first of which warms up."""
@@ -155,9 +156,8 @@ class Pipeline:
         save_file({name: part[len(held) :].copy() for name, part in said.items()}, work / SAID["test"])
 
     def _bundle(self, work: Path, _: Report) -> None:
-        variant = self.members.deployed()
-        config = self.members.bundle_config(variant, self.data.split.fingerprint)
-        write_bundle(work, config, self.members.weights(variant))
+        trained = open_trained(self.folder)
+        deploy(work, trained, trained.variant(None))
 
     def _predict(self, work: Path, _: Report) -> None:
         table, split, classes = self.data.table, self.data.split, self.config.symmetry.classes

@@ -26,10 +26,10 @@ def make_plan(config: RunConfig, folds: int) -> Plan:
     networks = [name for name in plan if "/fold-" in name]
     for fold in numbers:
         plan[f"judged/fold-{fold}"] = tuple(name for name in networks if name.endswith(f"/fold-{fold}"))
-    plan["bundle"] = tuple(networks)
     plan["predictions"] = tuple(f"judged/fold-{fold}" for fold in numbers)
     plan |= {explained_step(head): tuple(networks) for head in EXPLAINED}
     plan["evaluation"] = ("predictions", *map(explained_step, EXPLAINED))
+    plan["bundle"] = ("evaluation",)
     return plan
 
 

@@ -13,19 +13,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from selcn.bundle import NETWORKS, read_bundle, symmetry_labels
-from selcn.config import RunConfig, Variant, load_config
+from selcn.assembling import read_bundle
+from selcn.bundle import NETWORKS, symmetry_labels
 from selcn.data.catalog import catalog_hash, groups, read_catalog
 from selcn.data.sources import find_pictures
-from selcn.data.splits import Split, read_split
-from selcn.data.store import open_store
+from selcn.data.splits import Split
 from selcn.errors import ConfigError, RunError
 from selcn.evaluation.predictions import TEST
 from selcn.explaining.heads import ClassExplainer, DiagnosisMember, Explainer, LesionExplainer, SymmetryMember
 from selcn.explaining.subject import FilePictures, StoredPictures, Subject, Turn
 from selcn.files import sha256
 from selcn.labels import Diagnosis, Head, Masking
-from selcn.training.members import Members
+from selcn.training.trained import Trained, open_trained
 
 STAGES = {"segmentation": Head.SEGMENTATION, "symmetry": Head.SYMMETRY, "classification": Head.DIAGNOSIS}
 CHECKSUMS = "manifest.json"
@@ -95,23 +94,19 @@ def _of_bundle(path: Path, images: Sequence[Path], head: Head, device: torch.dev
 
 
 def _of_run(run: Path, below: Sequence[str], images: Sequence[Path], asked: Asked, device: torch.device) -> Subject:
-    config = load_config(run / "config.yaml")
+    trained = open_trained(run)
+    split, table = trained.split, trained.table
     if not below and images:
         raise ConfigError(f"{run}: a run explains its own images, out of fold; for others give {run / 'bundle'}")
-    try:
-        table = read_catalog(run / "data" / "catalog.csv")
-        split = read_split(run / "split" / "split.json", table)
-    except OSError:
-        raise RunError(f"{run}: has no data yet; begin with `selcn run {run / 'config.yaml'} --out {run}`") from None
-    networks = _Networks(run, config, split.folds, _head_of(below, asked), _which(below, asked))
+    networks = _Networks(trained, _head_of(below, asked), _which(below, asked))
     folds = [int(below[-1].removeprefix("fold-"))] if below else list(range(split.folds))
     if images:
         (fold,), table = folds, _table(images)
         turns = [Turn(np.arange(len(table)), networks.explainer([fold]))]
-        pictures: FilePictures | StoredPictures = FilePictures(table, config.prepare)
+        pictures: FilePictures | StoredPictures = FilePictures(table, trained.config.prepare)
     else:
         turns = _turns(networks, split, table, folds)
-        pictures = StoredPictures(open_store(config.prepare.store or run / "store" / "arrays", table))
+        pictures = StoredPictures(trained.store)
         table = table.assign(group=table["image_id"].map(split.group), fold=table["image_id"].map(split.part))
     said = {"networks": networks.checksum(folds), "images": catalog_hash(table) if not images else _files(table)}
     return Subject(table, pictures, turns, networks.head, device, {**said, "folds": folds, "which": networks.name})
@@ -128,11 +123,15 @@ def _turns(networks: "_Networks", split: Split, table: pd.DataFrame, folds: Sequ
 class _Networks:
     """The networks up to one head of a run, by fold."""
 
-    def __init__(self, run: Path, config: RunConfig, folds: int, head: Head, which: str | None) -> None:
-        self.run, self.head = run, head
-        self.members = Members(config, run, folds)
-        self.variant = self._variant(config, which if head is Head.DIAGNOSIS else None)
-        self.masking = self._masking(config, which if head is Head.SYMMETRY else None)
+    def __init__(self, trained: Trained, head: Head, which: str | None) -> None:
+        config = trained.config
+        self.head, self.members = head, trained.members
+        self.variant = trained.variant(which if head is Head.DIAGNOSIS else None)
+        named = Masking.parse(which) if which and head is Head.SYMMETRY else None
+        self.masking = named or self.members.cam_mask(self.variant)
+        if self.masking not in config.cam_masks:
+            there = ", ".join(config.cam_masks)
+            raise ConfigError(f"{trained.folder}: has no symmetry network with masking {self.masking}; it has {there}")
         self.labels = Diagnosis.names() if head is Head.DIAGNOSIS else symmetry_labels(config.symmetry.classes)
 
     @property
@@ -160,20 +159,6 @@ class _Networks:
 
     def _symmetry(self, fold: int) -> SymmetryMember:
         return SymmetryMember(self.members.segmenter(fold), self.members.symmetry(self.masking, fold), self.masking)
-
-    def _variant(self, config: RunConfig, name: str | None) -> Variant:
-        if name is None:
-            return self.members.deployed()
-        named = {variant.name: variant for variant in config.classification.variants}
-        if name not in named:
-            raise ConfigError(f"{self.run}: has no variant {name}; it has {', '.join(named)}")
-        return named[name]
-
-    def _masking(self, config: RunConfig, name: str | None) -> Masking:
-        masking = Masking.parse(name) if name else self.members.cam_mask(self.variant)
-        if masking not in config.cam_masks:
-            raise ConfigError(f"{self.run}: has no symmetry network with masking {masking}; it has {config.cam_masks}")
-        return masking
 
 
 def _head_of(below: Sequence[str], asked: Asked) -> Head:

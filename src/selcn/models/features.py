@@ -1,0 +1,42 @@
+"""How far a picture's features lie from those of the training pictures (after Lee et al. 2018)."""
+
+import torch
+from torch import Tensor, nn
+
+COMPONENTS = 32
+_ROWS_A_COMPONENT = 5
+
+
+class FeatureDistance(nn.Module):
+    """Root mean square of an image's features along the main directions of known ones, in standard deviations.
+
+    About 1 for images like those it was fitted to.
+
+    Args:
+        channels: C.
+        components: directions D.
+    """
+
+    def __init__(self, channels: int, components: int) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.whitening: Tensor
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("whitening", torch.zeros(channels, components))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Distances (N,) of features (N, C)."""
+        return ((features - self.mean) @ self.whitening).square().mean(dim=1).sqrt()
+
+    @classmethod
+    def fit(cls, features: Tensor, components: int = COMPONENTS) -> "FeatureDistance":
+        """Learn from features (n, C) of known images; few images allow few directions only."""
+        wanted = max(1, min(components, len(features) // _ROWS_A_COMPONENT, features.shape[1]))
+        mean = features.mean(dim=0)
+        _, scale, directions = torch.linalg.svd(features - mean, full_matrices=False)
+        spread = scale / max(1, len(features) - 1) ** 0.5
+        kept = max(1, min(wanted, int((spread > 1e-6 * spread[0]).sum())))
+        distance = cls(features.shape[1], kept)
+        distance.mean.copy_(mean)
+        distance.whitening.copy_(directions[:kept].T / spread[:kept].clamp(min=torch.finfo(spread.dtype).tiny))
+        return distance
