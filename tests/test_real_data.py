@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import selcn
+from selcn.data.finding import find_pictures
 from selcn.data.merge import merge_catalogs
 from selcn.data.protocols import grouped_split, thesis_split
-from selcn.data.sources import find_pictures, index_ham10000, index_ph2, join_symmetry
+from selcn.data.sources import index_ham10000, index_ph2, join_symmetry
 from selcn.data.splits import count_table, leaking_images
 from selcn.data.subset import draw_lesions
 from selcn.evaluation.predictions import TEST

@@ -7,10 +7,12 @@ BUNDLE/
   metrics.json         figures with intervals
   README.md            the model card
   manifest.json        checksum of every other file, written last
+  onnx/                graphs that need no torch, where `selcn export` was run
 ```
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +27,8 @@ NETWORKS = ("segmenter", "symmetry", "classifier")
 CONFIG, WEIGHTS, METRICS, CARD, MANIFEST = (
     *("config.json", "model.safetensors", "metrics.json", "README.md", "manifest.json"),
 )
+
+ONNX, EXPORT = "onnx", "export.json"
 
 
 class DataSource(BaseModel):
@@ -87,14 +91,43 @@ def read_config(path: Path) -> BundleConfig:
     Raises:
         RunError: no bundle, or a file is missing or changed.
     """
-    _verify(path)
+    checksums = _checksums(path)
+    return _parsed(path, checksums, checksums)
+
+
+def read_export(path: Path) -> tuple[BundleConfig, list[Path]]:
+    """Read what an exported bundle is, and the files of its graphs in the order they run, all of them verified.
+
+    Raises:
+        RunError: no bundle, it has not been exported, or a file is missing or changed.
+    """
+    folder = path / ONNX
+    if (path / MANIFEST).is_file() and not (folder / EXPORT).is_file():
+        raise RunError(f"{path}: has no ONNX graphs; make them with `selcn export {path}`")
+    config = _parsed(path, _checksums(path), [CONFIG])
+    try:
+        about = json.loads((folder / EXPORT).read_text(encoding="utf-8"))
+        bundle, graphs, checksums = about["bundle"], [str(name) for name in about["graphs"]], dict(about["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunError(f"{folder / EXPORT}: cannot be read; remove {folder} and export again") from None
+    if bundle != sha256(path / MANIFEST):
+        raise RunError(f"{folder}: was exported from another bundle; remove it and export again")
+    for name in graphs:
+        _verify_file(folder, name, checksums.get(name))
+    return config, [folder / name for name in graphs]
+
+
+def _parsed(path: Path, checksums: dict[str, str], names: Iterable[str]) -> BundleConfig:
+    """The configuration, once some files are known to be whole."""
+    for name in names:
+        _verify_file(path, str(name), checksums[name])
     try:
         return BundleConfig.model_validate_json((path / CONFIG).read_text(encoding="utf-8"))
     except (ValidationError, OSError) as error:
         raise RunError(f"{path / CONFIG}: {' '.join(str(error).split())[:200]}; make the bundle anew") from None
 
 
-def _verify(path: Path) -> None:
+def _checksums(path: Path) -> dict[str, str]:
     try:
         checksums = dict(json.loads((path / MANIFEST).read_text(encoding="utf-8"))["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -103,8 +136,7 @@ def _verify(path: Path) -> None:
     for name in (CONFIG, WEIGHTS):
         if name not in checksums:
             raise RunError(f"{path / MANIFEST}: does not name {name}; copy the whole bundle again")
-    for name, checksum in checksums.items():
-        _verify_file(path, str(name), checksum)
+    return checksums
 
 
 def _verify_file(path: Path, name: str, checksum: object) -> None:

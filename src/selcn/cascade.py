@@ -180,7 +180,9 @@ def explain(trace: Trace, target: Tensor | None = None) -> Tensor:
     target = trace.logits.argmax(dim=1) if target is None else target
     gate = None
     if trace.class_maps is not None:
-        gate = trace.class_maps[torch.arange(len(target), device=target.device), target, None] > 0
+        # Not by indexing with a range, which an export would take for a batch of a fixed size.
+        chosen = target[:, None, None, None].expand(-1, 1, *trace.class_maps.shape[2:])
+        gate = trace.class_maps.gather(1, chosen) > 0
     return grad_cam_pp(trace.activations, trace.weight[target], gate)
 
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from selcn.bundle import BundleConfig
+from selcn.bundle import BundleConfig, read_export
 from selcn.data.images import read_image
 from selcn.prediction import Outputs, Prediction, describe, prepare
+
+EngineName = Literal["torch", "onnx"]
 
 
 class Engine(Protocol):
@@ -56,17 +58,23 @@ class Predictor:
         return [describe(self.config, prepared[row], outputs, row, size) for row, size in enumerate(sizes)]
 
 
-def load(bundle: str | Path, device: str = "cpu") -> Predictor:
+def load(bundle: str | Path, device: str = "cpu", *, engine: EngineName = "torch") -> Predictor:
     """Verify and load a bundle.
 
     Args:
         bundle: its folder.
         device: where PyTorch runs it.
+        engine: `torch`, or `onnx` where `selcn export` was run, which is faster on a CPU and loads no torch.
 
     Raises:
-        RunError: no bundle, or a file of it is missing or changed.
-        ConfigError: there is no such device.
+        RunError: no bundle, it was not exported, or a file of it is missing or changed.
+        ConfigError: there is no such device, or ONNX Runtime is not installed.
     """
+    if engine == "onnx":
+        from selcn.engines.onnx import OnnxEngine
+
+        config, graphs = read_export(Path(bundle))
+        return Predictor(config, OnnxEngine(graphs))
     from selcn.assembling import read_bundle
     from selcn.engines.torch import TorchEngine
 

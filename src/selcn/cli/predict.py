@@ -1,19 +1,36 @@
-"""`predict`: a bundle on pictures."""
+"""`bundle`, `export` and `predict`: a cascade put to work."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from selcn.cli.options import Device, Out, progress
+from selcn.cli.options import Out, progress, resumable
 from selcn.errors import DataError
+from selcn.files import sha256
 
 MOST_ERRORS = 5
+
+
+class EngineChoice(StrEnum):
+    """What runs the networks."""
+
+    TORCH = "torch"
+    ONNX = "onnx"
+
+
+class TableFormat(StrEnum):
+    """How rows are written as a table."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(bundle)
+    app.command()(export)
     app.command()(predict)
 
 
@@ -34,25 +51,61 @@ def bundle(
     typer.echo(f"{out}: {config.variant.name}, {config.members} members")
 
 
-def predict(
-    bundle: Annotated[Path, typer.Argument(help="A bundle, such as runs/demo/bundle.", show_default=False)],
-    images: Annotated[list[Path], typer.Argument(help="Pictures and folders of them.", show_default=False)],
-    out: Out = Path("predictions"),
-    device: Device = "cpu",
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.", show_default=False)],
 ) -> None:
-    """Outline, symmetry, saliency and diagnosis of pictures: a JSON line and an overlay picture an image.
+    """Write a bundle's cascade as ONNX graphs into its folder, saliency included, and compare them with PyTorch.
 
-    Example: `selcn predict runs/demo/bundle lesion.jpg more-pictures/ --out predictions`
+    `selcn predict --engine onnx` then needs onnxruntime alone. Example: `selcn export runs/demo/bundle`
     """
-    from selcn.data.sources import find_pictures
-    from selcn.inference import load
-    from selcn.report.predictions import predict_files
+    from selcn.export import export_bundle
 
-    pictures = find_pictures(images)
-    predictor = load(bundle, device)
-    with progress("predicting") as move:
-        failed = predict_files(predictor, pictures, out, on_progress=move)
-    typer.echo(f"{out / 'predictions.jsonl'}: {len(pictures) - len(failed)} of {len(pictures)} pictures")
+    difference = export_bundle(folder, lambda what: typer.echo(what, err=True))
+    typer.echo(f"{folder / 'onnx'}: differs from PyTorch by at most {max(difference.values()):.1e}")
+
+
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Such as runs/demo/bundle.", show_default=False)],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Pictures (also DICOM), folders, patterns, a CSV with a column of paths; - for standard input.",
+            show_default=False,
+        ),
+    ],
+    out: Out = Path("predictions"),
+    table: Annotated[
+        TableFormat | None, typer.Option("--table", help="Also write the rows as predictions.csv or .parquet.")
+    ] = None,
+    overlays: Annotated[bool, typer.Option(help="Draw outline and saliency on each picture.")] = True,
+    masks: Annotated[bool, typer.Option("--masks", help="Write each lesion's mask as PNG.")] = False,
+    engine: Annotated[
+        EngineChoice, typer.Option("--engine", help="onnx is faster on a CPU and needs `selcn export` first.")
+    ] = EngineChoice.TORCH,
+    devices: Annotated[str, typer.Option("--devices", help="Where PyTorch runs: cpu, cuda, or cuda:0,cuda:1.")] = "cpu",
+) -> None:
+    """Outline, symmetry, saliency and diagnosis of pictures: a JSON line each, and an overlay picture.
+
+    The same command goes on after a stop. Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
+    """
+    from selcn.data.inputs import list_items
+    from selcn.inference import load
+    from selcn.predicting import ROWS, Wanted, predict_files, read_rows
+    from selcn.rows import columns, flatten, write_csv, write_parquet
+
+    items = list_items(pictures)
+    predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
+    source = f"{sha256(folder / 'manifest.json')} {engine.value}"
+    with resumable(), progress("predicting") as move:
+        wanted = Wanted(overlays=overlays, masks=masks)
+        failed = predict_files(predictors, items, out, wanted=wanted, source=source, on_progress=move)
+    if table:
+        write = write_csv if table is TableFormat.CSV else write_parquet
+        config = predictors[0].config
+        named = columns(config.symmetry_labels, config.diagnosis_labels)
+        write(map(flatten, read_rows(out / ROWS)), named, out / f"predictions.{table.value}")
+    typer.echo(f"{out / ROWS}: {len(items) - len(failed)} of {len(items)} files")
     if failed:
         more = f" | and {len(failed) - MOST_ERRORS} more" if len(failed) > MOST_ERRORS else ""
-        raise DataError(f"{len(failed)} pictures were left out: {' | '.join(failed[:MOST_ERRORS])}{more}")
+        raise DataError(f"{len(failed)} files were left out: {' | '.join(failed[:MOST_ERRORS])}{more}")

@@ -54,7 +54,7 @@ def saliency(
     Example: `selcn saliency runs/demo --head diagnosis --target mel --out maps --overlay all`
     """
     from selcn.explaining.extract import write_saliency
-    from selcn.report.overlay import write_overlays
+    from selcn.report.maps import write_overlays
 
     subject = _subject(source, images, head, mask, variant, device)
     with resumable(), progress("explaining") as move:

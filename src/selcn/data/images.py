@@ -76,6 +76,19 @@ def decode_image(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
     return header, np.array(_in_srgb(picture))
 
 
+def decode_pictures(data: bytes, path: Path) -> list[np.ndarray]:
+    """Decode every picture of a file as uint8 RGB (H, W, 3): the frames of DICOM, the one picture of all else.
+
+    Raises:
+        PictureError: as for `decode_image`; or DICOM without the extra that reads it.
+    """
+    if data[128:132] != b"DICM":
+        return [decode_image(data, path)[1]]
+    from selcn.data.dicom import decode_dicom
+
+    return decode_dicom(data, path)
+
+
 def decode_mask(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
     """Decode a lesion mask as bool (H, W); lesion is where it is brighter than half, or 1 where all is 0 or 1.
 
@@ -95,8 +108,15 @@ def decode_mask(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Decode a picture file; see `decode_image`."""
-    return decode_image(read_bytes(path), path)[1]
+    """Decode a file that holds one picture; see `decode_pictures`.
+
+    Raises:
+        PictureError: as for `decode_pictures`, or there are several.
+    """
+    pictures = decode_pictures(read_bytes(path), path)
+    if len(pictures) > 1:
+        raise PictureError("unreadable", f"{path}: holds {len(pictures)} frames; `selcn predict` takes each by itself")
+    return pictures[0]
 
 
 def read_mask(path: Path, image_size: tuple[int, int] | None = None) -> np.ndarray:

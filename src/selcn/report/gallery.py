@@ -12,9 +12,9 @@ from selcn.evaluation import Predictions
 from selcn.evaluation.predictions import TEST
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
 from selcn.inference import Predictor
+from selcn.overlay import PREDICTED_COLOUR, TRUE_COLOUR, blend_saliency, draw_outline, panel_size
 from selcn.prediction import Prediction
 from selcn.report.embed import Picture, embed_jpeg
-from selcn.report.overlay import PREDICTED_COLOUR, TRUE_COLOUR, blend_saliency, draw_outline, panel_size
 
 CASES = 12
 CERTAIN_CASES = 3  # right ones, and as many wrong ones

@@ -19,6 +19,7 @@ from selcn.evaluation.predictions import TEST
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
 from selcn.files import write_text
 from selcn.labels import SYMMETRIES, Diagnosis
+from selcn.overlay import PREDICTED_COLOUR, TRUE_COLOUR
 from selcn.report.embed import embed_chart, embed_csv
 from selcn.report.evidence import (
     CALLED,
@@ -40,7 +41,6 @@ from selcn.report.gallery import (
     choose_failures,
     view_images,
 )
-from selcn.report.overlay import PREDICTED_COLOUR, TRUE_COLOUR
 from selcn.report.run import FinishedRun, Measurement, Measurements, open_run, stages
 from selcn.report.tables import (
     BALANCED_ACCURACY,

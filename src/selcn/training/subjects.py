@@ -16,7 +16,7 @@ import torch
 from selcn.assembling import read_bundle
 from selcn.bundle import NETWORKS, symmetry_labels
 from selcn.data.catalog import catalog_hash, groups, read_catalog
-from selcn.data.sources import find_pictures
+from selcn.data.finding import find_pictures
 from selcn.data.splits import Split
 from selcn.errors import ConfigError, RunError
 from selcn.evaluation.predictions import TEST

@@ -10,7 +10,7 @@ import pandas as pd
 from selcn.data.audit.findings import Finding
 from selcn.data.catalog import groups
 from selcn.data.duplicates import Duplicate
-from selcn.data.sources.files import IMAGE_SUFFIXES
+from selcn.data.finding import IMAGE_SUFFIXES
 from selcn.data.splits import EXCLUDED
 from selcn.errors import DataError
 from selcn.evaluation.predictions import TEST

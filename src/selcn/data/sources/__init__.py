@@ -1,6 +1,5 @@
 """Public data sets' own layouts -> catalog, one file a data set."""
 
-from selcn.data.sources.files import IMAGE_SUFFIXES, find_images, find_pictures
 from selcn.data.sources.folder import index_folder
 from selcn.data.sources.ham10000 import index_ham10000
 from selcn.data.sources.indexed import PUBLISHED, Indexed
@@ -9,11 +8,8 @@ from selcn.data.sources.ph2 import index_ph2
 from selcn.data.sources.symderm import join_symmetry
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "PUBLISHED",
     "Indexed",
-    "find_images",
-    "find_pictures",
     "index_folder",
     "index_ham10000",
     "index_isic",

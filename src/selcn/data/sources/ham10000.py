@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from selcn.data.sources.files import by_name, images, is_mask, masks_by_name, walk_all
+from selcn.data.finding import by_name, images, is_mask, masks_by_name, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.data.sources.symderm import join_symmetry
 from selcn.errors import DataError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from selcn.data.finding import by_name, images, masks_by_name, walk_all
 from selcn.data.sources.diagnoses import map_diagnosis
-from selcn.data.sources.files import by_name, images, masks_by_name, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.errors import DataError, listed
 from selcn.tables import lines, read_table

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selcn.data.images import resize
-from selcn.prediction import Prediction
-from selcn.report.overlay import (
+from selcn.overlay import (
     OPACITY,
     PREDICTED_COLOUR,
     TRUE_COLOUR,
@@ -18,6 +17,7 @@ from selcn.report.overlay import (
     line_thickness,
     panel_size,
 )
+from selcn.prediction import Prediction
 
 VIRIDIS_ENDS = (68, 1, 84), (253, 231, 37)  # matplotlib's own first and last colour
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from selcn.data.sources import find_images, find_pictures
-from selcn.data.sources.files import by_name, is_mask, masks_by_name, walk, walk_all
+from selcn.data.finding import by_name, find_images, find_pictures, is_mask, masks_by_name, walk, walk_all
 from selcn.errors import DataError
 
 Picture = Callable[..., Path]

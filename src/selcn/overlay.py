@@ -1,16 +1,12 @@
 """What a prediction says, drawn on its picture: outlines, saliency, and both beside one another with a caption."""
 
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import pandas as pd
 
-from selcn.data.images import prepare_mask, read_image, resize, write_image
+from selcn.data.images import prepare_mask, resize
 from selcn.prediction import Prediction
-from selcn.resuming import OnProgress
-from selcn.saliency.maps import SaliencyMaps
 
 PREDICTED_COLOUR = (86, 212, 255)
 TRUE_COLOUR = (255, 225, 77)
@@ -103,38 +99,6 @@ def blend_saliency(picture: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     opacity = OPACITY * enlarged[..., None]
     blended = picture * (1 - opacity) + cv2.cvtColor(colours, cv2.COLOR_BGR2RGB) * opacity
     return blended.round().astype(np.uint8)
-
-
-def write_overlays(
-    maps: SaliencyMaps,
-    table: pd.DataFrame,
-    names: Collection[str],
-    folder: Path,
-    *,
-    on_progress: OnProgress | None = None,
-) -> int:
-    """Draw saliency on its pictures, `IMAGE_ID.png` each, and return how many were drawn.
-
-    Args:
-        maps: of many images.
-        table: their catalog.
-        names: which image_ids; `all` is all of them.
-        folder: made where it does not exist.
-        on_progress: called with pictures done and pictures in all.
-
-    Raises:
-        DataError: an image has no saliency, or its picture cannot be read.
-    """
-    chosen = list(maps.index["image_id"]) if "all" in names else list(dict.fromkeys(names))
-    paths = dict(zip(table["image_id"], table["image_path"], strict=True))
-    folder.mkdir(exist_ok=True)
-    for number, name in enumerate(chosen, start=1):
-        saliency, picture = maps.of(name), read_image(Path(paths[name]))
-        panel = resize(picture, panel_size(picture, *PANEL_WIDTHS))
-        write_image(folder / f"{name.replace('/', '_')}.png", blend_saliency(panel, saliency))
-        if on_progress:
-            on_progress(number, len(chosen))
-    return len(chosen)
 
 
 def _dashes(contours: Sequence[np.ndarray], length: int) -> list[np.ndarray]:

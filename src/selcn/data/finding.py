@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from selcn.errors import DataError, listed
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm"})
 MASK_ENDINGS = ("_segmentation", "_mask", "_lesion")
 
 

@@ -1,0 +1,130 @@
+"""DICOM files made here come back as the pictures that went in."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.pixels.processing import convert_color_space
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+    VLPhotographicImageStorage,
+    generate_uid,
+)
+
+from selcn.data.images import PictureError, decode_pictures, read_image
+
+RGB = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+GREY = np.linspace(0, 4095, 24 * 32).reshape(24, 32).astype(np.uint16)
+
+
+def dataset(pixels: np.ndarray, photometric: str, syntax: str = ExplicitVRLittleEndian, **more: Any) -> FileDataset:
+    """A visible-light photograph."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = VLPhotographicImageStorage, generate_uid()
+    meta.TransferSyntaxUID = UID(syntax)
+    made = FileDataset("made", {}, file_meta=meta, preamble=b"\0" * 128)
+    made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    colours = 3 if photometric in ("RGB", "YBR_FULL", "YBR_FULL_422") else 1
+    made.Rows, made.Columns = pixels.shape[-2 - (colours == 3) :][:2]
+    made.SamplesPerPixel, made.PhotometricInterpretation = colours, photometric
+    if colours == 3:
+        made.PlanarConfiguration = 0
+    made.BitsAllocated = 8 * pixels.dtype.itemsize
+    made.BitsStored = 8 if pixels.dtype == np.uint8 else 12
+    made.HighBit, made.PixelRepresentation = made.BitsStored - 1, 0
+    made.PixelData = pixels.tobytes()
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
+
+
+def written(made: FileDataset) -> bytes:
+    """As a file holds it."""
+    file = io.BytesIO()
+    made.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def decoded(made: FileDataset) -> list[np.ndarray]:
+    """Its frames."""
+    return decode_pictures(written(made), Path("made.dcm"))
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_colours_come_back_as_they_were(syntax: str) -> None:
+    (picture,) = decoded(dataset(RGB, "RGB", syntax))
+    np.testing.assert_array_equal(picture, RGB)
+
+
+def test_ybr_becomes_rgb() -> None:
+    (picture,) = decoded(dataset(convert_color_space(RGB, "RGB", "YBR_FULL"), "YBR_FULL"))
+    assert np.abs(picture.astype(int) - RGB).max() <= 3
+
+
+def test_run_length_encoding_is_read() -> None:
+    made = dataset(RGB, "RGB")
+    made.compress(RLELossless)
+    (picture,) = decoded(made)
+    np.testing.assert_array_equal(picture, RGB)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "kind", "photometric", "most"),
+    [(JPEGBaseline8Bit, "JPEG", "YBR_FULL_422", 12), (JPEG2000Lossless, "JPEG2000", "RGB", 0)],
+)
+def test_compressed_pictures_are_read(syntax: str, kind: str, photometric: str, most: int) -> None:
+    rows, columns = np.mgrid[:24, :32]
+    smooth = np.stack([rows * 8, columns * 6, rows * 2 + columns], axis=-1).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(smooth).save(file, kind, **({"quality": 95} if kind == "JPEG" else {"irreversible": False}))
+    made = dataset(smooth, photometric, syntax)
+    made.PixelData = encapsulate([file.getvalue()])
+    made["PixelData"].is_undefined_length = True
+    (picture,) = decoded(made)
+    assert np.abs(picture.astype(int) - smooth).max() <= most
+
+
+def test_frames_are_pictures_of_their_own(tmp_path: Path) -> None:
+    frames = np.stack([RGB, 255 - RGB, RGB // 2])
+    made = dataset(frames, "RGB", NumberOfFrames=3)
+    for picture, frame in zip(decoded(made), frames, strict=True):
+        np.testing.assert_array_equal(picture, frame)
+    (tmp_path / "three.dcm").write_bytes(written(made))
+    with pytest.raises(PictureError, match="holds 3 frames"):
+        read_image(tmp_path / "three.dcm")
+
+
+def test_grey_levels_are_stretched_over_their_range_or_window() -> None:
+    (picture,) = decoded(dataset(GREY, "MONOCHROME2"))
+    expected = np.round(GREY / 4095 * 255)
+    assert (picture[..., 0] == picture[..., 2]).all()
+    assert np.abs(picture[..., 0] - expected).max() <= 1
+    (inverted,) = decoded(dataset(GREY, "MONOCHROME1"))
+    np.testing.assert_array_equal(inverted, 255 - picture)
+    (windowed,) = decoded(dataset(GREY, "MONOCHROME2", WindowCenter=1024, WindowWidth=2048))
+    assert np.abs(windowed[..., 0] - np.clip(GREY / 2048 * 255, 0, 255)).max() <= 1
+
+
+@pytest.mark.parametrize("change", ["cut", "no pixels", "claims", "nonsense"])
+def test_broken_and_hostile_files_get_one_line(change: str) -> None:
+    made = dataset(RGB, "RGB")
+    if change == "no pixels":
+        del made.PixelData
+    if change == "claims":
+        made.Rows, made.Columns, made.NumberOfFrames = 60_000, 60_000, 500
+    data = written(made)
+    data = data[: len(data) // 2] if change == "cut" else data[:132] + bytes(500) if change == "nonsense" else data
+    with pytest.raises(PictureError, match=r"^made\.dcm: ") as told:
+        decode_pictures(data, Path("made.dcm"))
+    assert "\n" not in str(told.value)
+    assert told.value.kind == ("too-large" if change == "claims" else "unreadable")
