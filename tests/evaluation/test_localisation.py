@@ -52,6 +52,12 @@ def test_map_beside_the_mask_counted_by_hand() -> None:
     assert scores["energy"] == 0
 
 
+def test_pointing_takes_any_of_several_maxima() -> None:
+    # Two equal blocks of 20x40, one of them on the mask: half of the points it could name are right.
+    mask, beside = block(100, 60, 20, 40), block(100, 160, 20, 40)
+    assert one(localisation_scores((mask | beside).astype(float), mask))["pointing"] == pytest.approx(0.5)
+
+
 def test_iou_is_averaged_over_all_thresholds() -> None:
     # 1 on the mask and 0.25 all around it: up to 0.25 everything is above the threshold, then the mask alone; and up
     # to 0 as well, since the map's least value is scaled to 0: so a third value is needed, one pixel of 0.

@@ -38,7 +38,7 @@ def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
 
     - `iou`: of S and D;
     - `overlap`: share of S inside D; undefined where S is empty;
-    - `pointing`: 1 where the map's maximum (the first of several) lies inside the undilated mask, else 0;
+    - `pointing`: 1 where the map's maximum lies inside the undilated mask, else 0; of several equal ones the share;
     - `energy`: share of the map's sum inside the undilated mask (Wang et al. 2020); undefined for a flat map;
     - `iou_auc`: mean of the IoU with D over the thresholds 0, 1/256 ... 255/256;
     - `flat`: 1 where the map is 0 everywhere, else 0.
@@ -55,13 +55,13 @@ def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
     salient = maps > SALIENT
     hit = (salient & wide).sum((1, 2))
     flat = ~maps.any((1, 2))
-    peak = maps.reshape(len(maps), -1).argmax(1)
-    pointing = plain.reshape(len(plain), -1)[np.arange(len(plain)), peak] & ~flat
+    peaks = (maps >= 1) & ~flat[:, None, None]
+    pointing = np.nan_to_num(fraction((peaks & plain).sum((1, 2)), peaks.sum((1, 2))))
     return pd.DataFrame(
         {
             "iou": fraction(hit, (salient | wide).sum((1, 2))),
             "overlap": fraction(hit, salient.sum((1, 2))),
-            "pointing": pointing.astype(np.float64),
+            "pointing": pointing,
             "energy": fraction((maps * plain).sum((1, 2)), maps.sum((1, 2))),
             "iou_auc": _iou_curve(maps, wide).mean(1),
             "flat": flat.astype(np.float64),
