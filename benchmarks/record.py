@@ -10,7 +10,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-NAMES = ("saliency", "bootstrap", "phantom", "store", "audit", "epoch", "pruning", "full_size")
+NAMES = ("saliency", "bootstrap", "phantom", "store", "audit", "epoch", "pruning", "full_size", "cascade")
 OUT = Path(__file__).parent.parent / "docs" / "results" / "benchmarks.json"
 
 

@@ -100,7 +100,7 @@ class Cascade(nn.Module):
     def unlike(self, diagnosis: Trace) -> Tensor:
         """How far the classifier's features lie from those of training images (N,), in standard deviations."""
         features = diagnosis.activations.mean((2, 3))
-        return features.new_zeros(len(features)) if self.distance is None else self.distance(features)
+        return torch.zeros_like(features[:, 0]) if self.distance is None else self.distance(features)
 
     def _flipped(self, seen: Tensor, saliency: Tensor | None) -> Trace:
         upright = self.classifier.trace(seen, saliency)

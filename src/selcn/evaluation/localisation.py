@@ -55,7 +55,7 @@ def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
     salient = maps > SALIENT
     hit = (salient & wide).sum((1, 2))
     flat = ~maps.any((1, 2))
-    peaks = (maps >= 1) & ~flat[:, None, None]
+    peaks = maps >= 1  # of a flat map none
     pointing = np.nan_to_num(fraction((peaks & plain).sum((1, 2)), peaks.sum((1, 2))))
     return pd.DataFrame(
         {

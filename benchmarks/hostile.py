@@ -1,0 +1,136 @@
+"""Rows, crashes and memory over 5,000 mutated, mislabelled and hostile files through `selcn predict`'s own path.
+
+python benchmarks/hostile.py BUNDLE FOLDER_OF_REAL_PICTURES [COUNT]
+"""
+
+import io
+import resource
+import struct
+import sys
+import tempfile
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
+
+from selcn.data.inputs import Item
+from selcn.inference import load
+from selcn.predicting import ROWS, Wanted, predict_files, read_rows
+
+HALF_MIB = 2**19
+
+
+def mutated(data: bytes, generator: np.random.Generator) -> bytes:
+    """A file that was cut, had bytes changed, removed or doubled, or had its start changed."""
+    changed = bytearray(data)
+    match generator.integers(5):
+        case 0:
+            return bytes(changed[: generator.integers(1, len(changed))])
+        case 1:
+            for place in generator.integers(len(changed), size=generator.integers(1, 64)):
+                changed[place] = generator.integers(256)
+        case 2:
+            start = generator.integers(len(changed))
+            del changed[start : start + generator.integers(1, 4096)]
+        case 3:
+            start = generator.integers(len(changed))
+            changed[start:start] = changed[start : start + 4096]
+        case _:
+            for place in generator.integers(min(64, len(changed)), size=4):
+                changed[place] = generator.integers(256)
+    return bytes(changed)
+
+
+def crafted() -> dict[str, bytes]:
+    """Files that mean harm, or lie about what they are."""
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    small = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(small, "PNG")
+    return {
+        "empty.jpg": b"",
+        "svg.jpg": svg,
+        "html.jpg": b"<!doctype html><html><body onload=alert(1)>",
+        "text.png": b"no picture " * 1000,
+        "zeros.bmp": bytes(4096),
+        "bomb.png": png_header(30_000, 30_000) + bytes(64),
+        "zip.jpg": b"PK\x03\x04" + bytes(500),
+        "tiny.png": small.getvalue(),
+        "dicom.dcm": bytes(128) + b"DICM" + bytes(2000),
+        "pickle.jpg": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
+    }
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size, with next to no data behind it."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(HALF_MIB)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def as_dicom(data: bytes) -> bytes:
+    """A picture as a visible-light DICOM image."""
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = VLPhotographicImageStorage, generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made = FileDataset("made", {}, file_meta=meta, preamble=b"\0" * 128)
+    made.SOPClassUID, made.SOPInstanceUID = VLPhotographicImageStorage, meta.MediaStorageSOPInstanceUID
+    made.Rows, made.Columns, made.SamplesPerPixel, made.PlanarConfiguration = *pixels.shape, 0
+    made.PhotometricInterpretation, made.PixelRepresentation = "RGB", 0
+    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelData = 8, 8, 7, pixels.tobytes()
+    file = io.BytesIO()
+    made.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def hostile_items(originals: Path, count: int, seed: int = 0) -> list[Item]:
+    """The crafted files, and mutations of real ones up to a count; kept in memory."""
+    generator = np.random.default_rng(seed)
+    files = sorted(path for path in originals.iterdir() if path.stat().st_size < 4 * 2**20)
+    contents = {path.name: path.read_bytes() for path in files}
+    contents |= {f"{name}.dcm": as_dicom(content) for name, content in list(contents.items())[::4]}
+    names = list(contents)
+    made = [Item(name, data) for name, data in crafted().items()]
+    for number in range(count - len(made)):
+        name = names[generator.integers(len(names))]
+        made.append(Item(f"{number}-{name}", mutated(contents[name], generator)))
+    return made
+
+
+def measure(bundle: Path, originals: Path, count: int = 5_000) -> dict[str, float]:
+    """Files, rows, errors, and how much the peak of memory grew between the first fifth and the end."""
+    predictor = load(bundle, engine="onnx" if (bundle / "onnx").exists() else "torch")
+    items = hostile_items(originals, count)
+    peaks: list[float] = []
+
+    def watch(done: int, total: int) -> None:
+        if done in (total // 5, total):
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        errors = predict_files([predictor], items, out, wanted=Wanted(overlays=False), on_progress=watch)
+        kinds = Counter("error" if "error" in row else "prediction" for row in read_rows(out / ROWS))
+    assert len(errors) == kinds["error"]
+    return {
+        "files": len(items),
+        "predictions": kinds["prediction"],
+        "errors": kinds["error"],
+        "MiB more at the peak after the first fifth": peaks[-1] - peaks[0],
+    }
+
+
+if __name__ == "__main__":
+    print(measure(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 5_000))
