@@ -16,7 +16,7 @@ from selcn.data.catalog import read_catalog
 from selcn.engines.onnx import OnnxEngine
 from selcn.engines.torch import TorchEngine
 from selcn.errors import ConfigError, RunError
-from selcn.export import export_bundle, export_graphs
+from selcn.export import export_bundle, export_graphs, export_int8
 from selcn.labels import Masking
 
 
@@ -41,6 +41,25 @@ def test_both_engines_predict_alike(exported: Path, tiny_run: Path) -> None:
         assert (one.abstain, one.warnings) == (other.abstain, other.warnings)
 
 
+def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [Path(path) for path in read_catalog(tiny_run / "data" / "catalog.csv")["image_path"]]
+    monkeypatch.setattr("selcn.export.SAME", 0.9)  # a hardly trained classifier hesitates between classes
+    assert export_int8(exported, paths) >= 0.9
+    ours, theirs = selcn.load(exported, engine="onnx-int8"), selcn.load(exported)
+    one, other = ours.predict(paths[0]), theirs.predict(paths[0])
+    assert one.diagnosis != other.diagnosis
+    assert one.diagnosis == pytest.approx(other.diagnosis, abs=0.05)
+    with pytest.raises(ConfigError, match="exists already"):
+        export_int8(exported, paths)
+    with pytest.raises(ConfigError, match="give at least 40 usual ones"):
+        export_int8(exported, paths[:5])
+    shutil.rmtree(exported / "onnx-int8")
+    monkeypatch.setattr("selcn.export.SAME", 1.1)
+    with pytest.raises(RunError, match="of the diagnoses stay; keep 32"):
+        export_int8(exported, paths)
+    assert not (exported / "onnx-int8").exists()
+
+
 @pytest.mark.parametrize("masking", [Masking.SEGMENTATION, Masking.LAE])
 def test_every_masking_is_exported(tiny_run: Path, tmp_path: Path, masking: Masking) -> None:
     config, ensemble = read_bundle(tiny_run / "bundle")
@@ -58,7 +77,7 @@ def test_every_masking_is_exported(tiny_run: Path, tmp_path: Path, masking: Mask
 def test_what_was_changed_or_not_exported_is_refused(exported: Path, tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="exists already; remove it to export again"):
         export_bundle(exported)
-    with pytest.raises(RunError, match="has no ONNX graphs; make them with `selcn export"):
+    with pytest.raises(RunError, match="has no graphs in onnx; make them with `selcn export"):
         selcn.load(tiny_run / "bundle", engine="onnx")
     other = Path(shutil.copytree(exported, tmp_path / "other"))
     graph = other / "onnx" / "cascade.onnx"

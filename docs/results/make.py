@@ -42,7 +42,15 @@ SCORES = {
     "insertion": "insertion",
 }
 DIFFERENCE = {"value": "", "low": "_low", "high": "_high"}
-MASK_METRICS = ["dice", "jaccard", "thresholded_jaccard", "sensitivity", "specificity", "accuracy"]
+MASK_METRICS = [
+    "dice",
+    "jaccard",
+    "thresholded_jaccard",
+    "boundary_f1",
+    "hausdorff95",
+    "sensitivity",
+    "specificity",
+]
 
 
 def copy_run(run: Path, name: str) -> None:
@@ -139,13 +147,21 @@ def _scored(name: str, against: str) -> str:
 def _found(name: str) -> str:
     """Whether the network's maps lie on the asymmetry more than others do, in words."""
     table = pd.read_csv(HERE / name / "summary.csv")
-    table = table[(table["against"] == "asymmetry") & (table["fold_part"] == "test") & (table["metric"] == "energy")]
-    said = []
-    for other in ("chance", "random weights", "centred Gaussian", "lesion mask"):
-        row = table[table["saliency"] == f"network - {other}"].iloc[0].to_dict()
-        which = "more" if row["low"] > 0 else "less" if row["high"] < 0 else "neither more nor less"
-        said.append(f"{which} than {other} ({_interval(row, signed=True)})")
-    return f"Of the saliency's energy there lies on the asymmetry {'; '.join(said)}."
+    table = table[(table["against"] == "asymmetry") & (table["fold_part"] == "test")]
+    told = {
+        "pointing": "The map's maximum falls on the asymmetry",
+        "energy": "Of its energy there lies on the asymmetry",
+    }
+    sentences = []
+    for metric, begin in told.items():
+        said = []
+        for other in ("chance", "random weights", "centred Gaussian", "lesion mask"):
+            chosen = table[(table["saliency"] == f"network - {other}") & (table["metric"] == metric)]
+            row = chosen.iloc[0].to_dict()
+            which = "more" if row["low"] > 0 else "less" if row["high"] < 0 else "neither more nor less"
+            said.append(f"{which} than with {other} ({_interval(row, signed=True)})")
+        sentences.append(f"{begin} {'; '.join(said)}.")
+    return " ".join(sentences)
 
 
 def _grid(name: str) -> list[str]:
@@ -259,10 +275,11 @@ share counts; the **centred Gaussian** never sees the image; the **lesion mask**
 **random weights** are the same network's before training (Adebayo et al. 2018). More, with paired differences and by
 diagnosis, symmetry and lesion size, is in `docs/results/saliency/`.
 
-Three things to see here. The maps do depend on what was learned: their rank correlation with those of random weights
-is far from 1. They lie on lesions more than chance would. But a bell in the middle of the picture, which has never
-seen it, lies on lesions at least as well: dermoscopists centre what they photograph, and a score against lesion masks
-alone, such as the thesis reports, cannot tell a good map from a centred one."""
+Three things to see here. The maps depend on what was learned: their rank correlation with those of random weights is far
+from 1. They lie on lesions more than chance would have it. But a bell in the middle of the picture, which has never
+seen it, lies on lesions as well or better, and for the diagnosis so does the energy of random weights: dermoscopists
+centre what they photograph, and scores against lesion masks, such as the thesis reports, hardly tell a good map from a
+centred one."""
 
 PHANTOM = """### Does symmetry saliency find the asymmetry?
 
@@ -270,7 +287,9 @@ PHANTOM = """### Does symmetry saliency find the asymmetry?
     selcn saliency-eval runs/phantom-symmetry --head symmetry --mask none --curves 100
 
 No public data say *where* a lesion is asymmetric; the **synthetic** phantom does. 2,000 images, 3 folds, SqueezeNet 1.1
-with ImageNet weights."""
+with ImageNet weights. The lesion mask stands for a map that knows where the lesion is and nothing of its symmetry: all
+its points are equally salient. In part, it does: it points there far more often than chance or random weights do.
+But most of what it marks lies elsewhere, in a grid of 11x8 that reaches beyond the lesion."""
 
 GRID = """## The grid of variants (synthetic)
 

@@ -7,12 +7,13 @@ BUNDLE/
   metrics.json         figures with intervals
   README.md            the model card
   manifest.json        checksum of every other file, written last
-  onnx/                graphs that need no torch, where `selcn export` was run
+  onnx/  onnx-int8/    graphs that need no torch, where `selcn export` was run
 ```
 """
 
 import json
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,7 +29,14 @@ CONFIG, WEIGHTS, METRICS, CARD, MANIFEST = (
     *("config.json", "model.safetensors", "metrics.json", "README.md", "manifest.json"),
 )
 
-ONNX, EXPORT = "onnx", "export.json"
+EXPORT = "export.json"
+
+
+class Precision(StrEnum):
+    """Of an export; its folder in the bundle."""
+
+    FLOAT32 = "onnx"
+    INT8 = "onnx-int8"
 
 
 class DataSource(BaseModel):
@@ -95,15 +103,15 @@ def read_config(path: Path) -> BundleConfig:
     return _parsed(path, checksums, checksums)
 
 
-def read_export(path: Path) -> tuple[BundleConfig, list[Path]]:
+def read_export(path: Path, precision: Precision = Precision.FLOAT32) -> tuple[BundleConfig, list[Path]]:
     """Read what an exported bundle is, and the files of its graphs in the order they run, all of them verified.
 
     Raises:
         RunError: no bundle, it has not been exported, or a file is missing or changed.
     """
-    folder = path / ONNX
+    folder = path / precision
     if (path / MANIFEST).is_file() and not (folder / EXPORT).is_file():
-        raise RunError(f"{path}: has no ONNX graphs; make them with `selcn export {path}`")
+        raise RunError(f"{path}: has no graphs in {precision}; make them with `selcn export`")
     config = _parsed(path, _checksums(path), [CONFIG])
     try:
         about = json.loads((folder / EXPORT).read_text(encoding="utf-8"))

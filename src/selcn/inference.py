@@ -6,11 +6,11 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from selcn.bundle import BundleConfig, read_export
+from selcn.bundle import BundleConfig, Precision, read_export
 from selcn.data.images import read_image
 from selcn.prediction import Outputs, Prediction, describe, prepare
 
-EngineName = Literal["torch", "onnx"]
+EngineName = Literal["torch", "onnx", "onnx-int8"]
 
 
 class Engine(Protocol):
@@ -64,16 +64,17 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: EngineName = "torch
     Args:
         bundle: its folder.
         device: where PyTorch runs it.
-        engine: `torch`, or `onnx` where `selcn export` was run, which is faster on a CPU and loads no torch.
+        engine: `torch`, or `onnx` or `onnx-int8` where `selcn export` was run; those are faster on a CPU and load no
+            torch.
 
     Raises:
         RunError: no bundle, it was not exported, or a file of it is missing or changed.
         ConfigError: there is no such device, or ONNX Runtime is not installed.
     """
-    if engine == "onnx":
+    if engine != "torch":
         from selcn.engines.onnx import OnnxEngine
 
-        config, graphs = read_export(Path(bundle))
+        config, graphs = read_export(Path(bundle), Precision(engine))
         return Predictor(config, OnnxEngine(graphs))
     from selcn.assembling import read_bundle
     from selcn.engines.torch import TorchEngine

@@ -58,6 +58,15 @@ def test_pointing_takes_any_of_several_maxima() -> None:
     assert one(localisation_scores((mask | beside).astype(float), mask))["pointing"] == pytest.approx(0.5)
 
 
+def test_a_stretched_plateau_is_a_maximum_all_over() -> None:
+    # A mask of 144x192 as its own map, and a place that is its left half: any point of it may be named.
+    mask = np.zeros((1, 144, 192), dtype=bool)
+    mask[0, 37:101, 50:114] = True
+    half = mask.copy()
+    half[0, :, 82:] = False
+    assert one(localisation_scores(mask.astype(np.float32), half))["pointing"] == pytest.approx(0.5, abs=0.02)
+
+
 def test_iou_is_averaged_over_all_thresholds() -> None:
     # 1 on the mask and 0.25 all around it: up to 0.25 everything is above the threshold, then the mask alone; and up
     # to 0 as well, since the map's least value is scaled to 0: so a third value is needed, one pixel of 0.

@@ -11,6 +11,7 @@ from selcn.errors import DataError
 from selcn.files import sha256
 
 MOST_ERRORS = 5
+MOST_CALIBRATED = 400
 
 
 class EngineChoice(StrEnum):
@@ -18,6 +19,7 @@ class EngineChoice(StrEnum):
 
     TORCH = "torch"
     ONNX = "onnx"
+    ONNX_INT8 = "onnx-int8"
 
 
 class TableFormat(StrEnum):
@@ -53,15 +55,27 @@ def bundle(
 
 def export(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.", show_default=False)],
+    int8: Annotated[
+        list[Path] | None,
+        typer.Option("--int8", help="Also with 8-bit segmenters, calibrated on these pictures or folders."),
+    ] = None,
 ) -> None:
     """Write a bundle's cascade as ONNX graphs into its folder, saliency included, and compare them with PyTorch.
 
     `selcn predict --engine onnx` then needs onnxruntime alone. Example: `selcn export runs/demo/bundle`
     """
-    from selcn.export import export_bundle
+    from selcn.data.finding import find_pictures
+    from selcn.export import export_bundle, export_int8
 
-    difference = export_bundle(folder, lambda what: typer.echo(what, err=True))
-    typer.echo(f"{folder / 'onnx'}: differs from PyTorch by at most {max(difference.values()):.1e}")
+    def say(what: str) -> None:
+        typer.echo(what, err=True)
+
+    if not (int8 and (folder / "onnx").exists()):
+        difference = export_bundle(folder, say)
+        typer.echo(f"{folder / 'onnx'}: differs from PyTorch by at most {max(difference.values()):.1e}")
+    if int8:
+        same = export_int8(folder, find_pictures(int8)[:MOST_CALIBRATED], say)
+        typer.echo(f"{folder / 'onnx-int8'}: {100 * same:.1f} % of the diagnoses stay what they were")
 
 
 def predict(

@@ -29,6 +29,7 @@ MAP_SCORES = [*LOCALISATION, "flat", "rank_correlation", *FAITHFULNESS]
 NETWORK, CHANCE = "network", "chance"
 SALIENCY_KEYS = ["head", "saliency", "against"]
 _LEVELS = 256
+_ROUNDING = 1e-9  # of a plateau that was stretched
 
 
 def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
     salient = maps > SALIENT
     hit = (salient & wide).sum((1, 2))
     flat = ~maps.any((1, 2))
-    peaks = maps >= 1  # of a flat map none
+    peaks = maps >= 1 - _ROUNDING  # of a flat map none
     pointing = np.nan_to_num(fraction((peaks & plain).sum((1, 2)), peaks.sum((1, 2))))
     return pd.DataFrame(
         {
