@@ -33,6 +33,17 @@ def test_every_block_of_the_notebook_page_runs(tiny_run: Path, tmp_path: Path, m
     assert (tmp_path / "roc.svg").stat().st_size > 1000
 
 
+def test_the_python_of_the_prediction_page_runs(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(tiny_run)
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "prediction.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(block, {"picture": sorted((tiny_run / "data" / "phantom" / "images").iterdir())[0]})
+
+
 def test_the_architecture_names_every_module() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     tree = text[text.index("src/selcn/") : text.index("## How nothing leaks")]

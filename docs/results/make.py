@@ -275,8 +275,8 @@ share counts; the **centred Gaussian** never sees the image; the **lesion mask**
 **random weights** are the same network's before training (Adebayo et al. 2018). More, with paired differences and by
 diagnosis, symmetry and lesion size, is in `docs/results/saliency/`.
 
-Three things to see here. The maps depend on what was learned: their rank correlation with those of random weights is far
-from 1. They lie on lesions more than chance would have it. But a bell in the middle of the picture, which has never
+Three things to see here. The maps depend on what was learned: their rank correlation with those of random weights is
+far from 1. They lie on lesions more than chance would have it. But a bell in the middle of the picture, which has never
 seen it, lies on lesions as well or better, and for the diagnosis so does the energy of random weights: dermoscopists
 centre what they photograph, and scores against lesion masks, such as the thesis reports, hardly tell a good map from a
 centred one."""
