@@ -1,13 +1,30 @@
-"""Catalogs that need no pictures."""
+"""Catalogs that need no pictures, and pictures of one grey."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 
 from selcn.data.catalog import complete_catalog
 
 MakeCatalog = Callable[..., pd.DataFrame]
+Picture = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def picture() -> Picture:
+    """Write a small picture of one grey level, and the folders it needs."""
+
+    def write(path: Path, level: int = 128) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = cv2.imencode(path.suffix.lower(), np.full((6, 8, 3), level, np.uint8))[1]
+        path.write_bytes(data.tobytes())
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")
