@@ -1,0 +1,45 @@
+"""`serve`: a bundle behind HTTP."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selcn.cli.predict import EngineChoice
+from selcn.errors import ConfigError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(serve)
+
+
+def serve(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.", show_default=False)],
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on.")] = 8000,
+    engine: Annotated[EngineChoice, typer.Option("--engine", help="What runs the networks.")] = EngineChoice.TORCH,
+    device: Annotated[str, typer.Option("--device", help="Where PyTorch runs: cpu, cuda ...")] = "cpu",
+    body: Annotated[int, typer.Option("--body", min=1, help="MiB that a request may have.")] = 20,
+    waiting: Annotated[int, typer.Option("--waiting", min=1, help="Pictures that may wait at once.")] = 64,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="That an answer may take.")] = 30.0,
+) -> None:
+    """Answer over HTTP: POST /v1/predict, GET /v1/model, /healthz, /metrics, and an OpenAPI page at /docs.
+
+    Callers must send the token of the environment's SELCN_TOKEN, where that is set. Nothing is stored or logged of a
+    picture. Example: `selcn serve runs/demo/bundle --port 8000`
+    """
+    try:
+        import uvicorn
+
+        from selcn.serving.app import create_app
+        from selcn.serving.limits import Limits
+    except ImportError as error:
+        raise ConfigError(f"serving needs an extra ({error.name} is missing); `pip install selcn[serve]`") from None
+    from selcn.inference import load
+
+    predictor = load(folder, device, engine=engine.value)
+    limits = Limits(body=body * 2**20, waiting=waiting, seconds=seconds)
+    app = create_app(predictor, limits=limits, token=os.environ.get("SELCN_TOKEN") or None)
+    uvicorn.run(app, host=host, port=port, log_level="info", timeout_keep_alive=5, server_header=False)

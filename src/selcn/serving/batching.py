@@ -1,0 +1,105 @@
+"""Pictures of concurrent requests predicted together, with a bounded queue."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from selcn.inference import Predictor
+from selcn.prediction import Prediction
+
+BATCH = 8
+WAIT = 0.005
+"""Seconds that the first picture of a batch waits for others."""
+
+
+class Full(Exception):  # noqa: N818 - what the queue is
+    """No room for more pictures."""
+
+
+class _Waiting(NamedTuple):
+    prepared: np.ndarray
+    size: tuple[int, int]
+    answer: "asyncio.Future[Prediction]"
+
+
+@dataclass(eq=False)
+class Batcher:
+    """Collects pictures that wait and predicts them in a thread of its own.
+
+    Args:
+        predictor: of a bundle.
+        room: how many pictures may wait at once.
+    """
+
+    predictor: Predictor
+    room: int
+
+    def __post_init__(self) -> None:
+        self.queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self.waiting = 0
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
+
+    def reserve(self, count: int) -> None:
+        """Take room for some pictures, to be given back by `release`.
+
+        Raises:
+            Full: there is not enough.
+        """
+        if self.waiting + count > self.room:
+            raise Full
+        self.waiting += count
+
+    def release(self, count: int) -> None:
+        """Give room back."""
+        self.waiting -= count
+
+    async def predict(self, prepared: np.ndarray, size: tuple[int, int]) -> Prediction:
+        """Predict one prepared picture, uint8 RGB (H, W, 3), whose own width and height are known."""
+        answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
+        await self.queue.put(_Waiting(prepared, size, answer))
+        return await answer
+
+    def close(self) -> None:
+        """End the thread once it is done."""
+        self.thread.shutdown(wait=False)
+
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            batch = await self._collect()
+            try:
+                predictions = await loop.run_in_executor(self.thread, self._work, batch)
+            except Exception as error:  # a batch that fails must not end the server
+                for one in batch:
+                    _settle(one.answer, error)
+            else:
+                for one, prediction in zip(batch, predictions, strict=True):
+                    _settle(one.answer, prediction)
+
+    def _work(self, batch: list[_Waiting]) -> list[Prediction]:
+        return self.predictor.predict_prepared(np.stack([one.prepared for one in batch]), [one.size for one in batch])
+
+    async def _collect(self) -> list[_Waiting]:
+        batch = [await self.queue.get()]
+        deadline = asyncio.get_running_loop().time() + WAIT
+        while len(batch) < BATCH:
+            left = deadline - asyncio.get_running_loop().time()
+            try:
+                batch.append(self.queue.get_nowait() if left <= 0 else await asyncio.wait_for(self.queue.get(), left))
+            except (asyncio.QueueEmpty, TimeoutError):
+                break
+        # Whoever has gone away meanwhile needs no answer.
+        return [one for one in batch if not one.answer.cancelled()] or await self._collect()
+
+
+def _settle(answer: "asyncio.Future[Prediction]", result: Prediction | Exception) -> None:
+    if answer.done():
+        return
+    if isinstance(result, Exception):
+        answer.set_exception(result)
+    else:
+        answer.set_result(result)

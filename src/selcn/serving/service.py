@@ -1,0 +1,122 @@
+"""How pictures become answers: decoded beside one another, predicted in shared batches."""
+
+import asyncio
+import base64
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from fastapi import HTTPException
+
+from selcn.data.images import decode_pictures
+from selcn.errors import DataError
+from selcn.inference import Predictor
+from selcn.overlay import draw_overlay
+from selcn.prediction import Prediction, prepare
+from selcn.serving.batching import Batcher, Full
+from selcn.serving.bodies import Sent
+from selcn.serving.limits import Limits
+from selcn.serving.metrics import Metrics
+
+
+@dataclass(eq=False)
+class Answered:
+    """A picture, uint8 RGB (H, W, 3), and what was said of it; or why it could not be read."""
+
+    name: str
+    frame: int | None = None
+    picture: np.ndarray | None = None
+    prediction: Prediction | None = None
+    error: str | None = None
+
+    def to_json(self, *, drawn: bool = False) -> dict[str, Any]:
+        """As the interface gives it; ``drawn`` adds overlay and mask as data URIs."""
+        row: dict[str, Any] = {"image": self.name} | ({} if self.frame is None else {"frame": self.frame})
+        if self.prediction is None or self.picture is None:
+            return {**row, "error": self.error}
+        return row | self.prediction.to_json() | (_drawn(self.picture, self.prediction) if drawn else {})
+
+
+class Service:
+    """Answers pictures of a bundle.
+
+    Args:
+        predictor: of the bundle.
+        metrics: where outcomes are counted.
+        limits: what is taken.
+    """
+
+    def __init__(self, predictor: Predictor, metrics: Metrics, limits: Limits) -> None:
+        self.predictor, self.metrics, self.limits = predictor, metrics, limits
+        self.batcher = Batcher(predictor, limits.waiting)
+        self.decoders = ThreadPoolExecutor(thread_name_prefix="decoders")
+
+    def close(self) -> None:
+        """End the threads once they are done."""
+        self.batcher.close()
+        self.decoders.shutdown(wait=False)
+
+    async def answer(self, pictures: list[Sent]) -> list[Answered]:
+        """What is said of some pictures, in their order; a picture of many frames gives as many answers.
+
+        Raises:
+            HTTPException: 429 when too many wait, 504 when it takes too long.
+        """
+        try:
+            self.batcher.reserve(len(pictures))
+        except Full:
+            raise HTTPException(429, "too many pictures are waiting; try again", {"Retry-After": "1"}) from None
+        begun = time.perf_counter()
+        try:
+            work = asyncio.gather(*(self._one(picture) for picture in pictures))
+            found = await asyncio.wait_for(work, self.limits.seconds)
+        except TimeoutError:
+            raise HTTPException(504, f"no answer within {self.limits.seconds:g} s; try again") from None
+        finally:
+            self.batcher.release(len(pictures))
+            self.metrics.seconds.observe(time.perf_counter() - begun)
+        return [answered for frames in found for answered in frames]
+
+    async def rows(self, answered: list[Answered], *, drawn: bool) -> list[dict[str, Any]]:
+        """What the interface gives of answers, drawn and written beside other work."""
+        loop = asyncio.get_running_loop()
+        rows = [loop.run_in_executor(self.decoders, lambda one=one: one.to_json(drawn=drawn)) for one in answered]  # type: ignore[misc]
+        return list(await asyncio.gather(*rows))
+
+    async def _one(self, sent: Sent) -> list[Answered]:
+        loop = asyncio.get_running_loop()
+        try:
+            frames = await loop.run_in_executor(self.decoders, self._decode, sent)
+        except DataError as error:
+            self.metrics.pictures.labels("unreadable").inc()
+            return [Answered(sent.name, error=str(error))]
+        predictions = await asyncio.gather(
+            *(self.batcher.predict(ready, (picture.shape[1], picture.shape[0])) for picture, ready in frames)
+        )
+        self.metrics.pictures.labels("predicted").inc(len(predictions))
+        numbers = range(len(frames)) if len(frames) > 1 else [None]
+        return [
+            Answered(sent.name, number, picture, prediction)
+            for number, (picture, _), prediction in zip(numbers, frames, predictions, strict=True)
+        ]
+
+    def _decode(self, sent: Sent) -> list[tuple[np.ndarray, np.ndarray]]:
+        pictures = decode_pictures(sent.data, Path(sent.name))
+        if len(pictures) > self.limits.pictures:
+            raise DataError(f"{sent.name}: holds {len(pictures)} frames; send at most {self.limits.pictures}")
+        return [(picture, prepare(picture, self.predictor.config)) for picture in pictures]
+
+
+def _drawn(picture: np.ndarray, prediction: Prediction) -> dict[str, str]:
+    overlay = cv2.cvtColor(draw_overlay(picture, prediction), cv2.COLOR_RGB2BGR)
+    return {"overlay": data_uri(overlay, "jpeg"), "mask": data_uri(prediction.mask.astype(np.uint8) * 255, "png")}
+
+
+def data_uri(picture: np.ndarray, kind: str) -> str:
+    """A picture as OpenCV writes it, uint8 grey, BGR or BGRA, within an address."""
+    data = cv2.imencode(f".{kind}", picture)[1]
+    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -1,0 +1,225 @@
+"""The server over real connections: answers, refusals, many clients at once, and nothing left behind."""
+
+import asyncio
+import base64
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+
+import selcn
+from selcn.data.images import read_image
+from selcn.inference import Predictor
+from selcn.serving.app import create_app
+from selcn.serving.limits import Limits
+
+Serve = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_run: Path) -> Predictor:
+    """A bundle."""
+    return selcn.load(tiny_run / "bundle")
+
+
+@pytest.fixture(scope="module")
+def pictures(tiny_run: Path) -> list[Path]:
+    """Some of the run's."""
+    return sorted((tiny_run / "data" / "phantom" / "images").iterdir())[:6]
+
+
+@contextmanager
+def serving(predictor: Predictor, limits: Limits | None = None, token: str | None = None) -> Iterator[str]:
+    """A real server on a free port; its address."""
+    app = create_app(predictor, limits=limits, token=token)
+    config = uvicorn.Config(app, port=0, log_level="error", timeout_keep_alive=5, lifespan="on")
+    server = uvicorn.Server(config)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(predictor: Predictor) -> Iterator[str]:
+    """Of a server with the usual limits."""
+    with serving(predictor) as address:
+        yield address
+
+
+def test_raw_and_multipart_pictures_are_answered_as_from_python(
+    address: str, predictor: Predictor, pictures: list[Path]
+) -> None:
+    expected = [predictor.predict(path) for path in pictures]
+    one = httpx.post(f"{address}/v1/predict", content=pictures[0].read_bytes(), headers={"content-type": "image/png"})
+    assert one.status_code == 200
+    assert one.json()["predictions"][0] == {"image": "picture", **json.loads(json.dumps(expected[0].to_json()))}
+    many = httpx.post(f"{address}/v1/predict", files=[("images", (path.name, path.read_bytes())) for path in pictures])
+    rows = many.json()["predictions"]
+    assert [row["image"] for row in rows] == [path.name for path in pictures]
+    for row, prediction in zip(rows, expected, strict=True):
+        assert row["diagnosis"]["probabilities"] == pytest.approx(prediction.diagnosis, abs=1e-4)
+    assert "not a medical device" in many.json()["notice"]
+
+
+def test_pictures_come_with_the_answer_on_request(address: str, predictor: Predictor, pictures: list[Path]) -> None:
+    answer = httpx.post(
+        f"{address}/v1/predict?pictures=true", content=pictures[0].read_bytes(), headers={"content-type": "image/png"}
+    )
+    (row,) = answer.json()["predictions"]
+    data = base64.b64decode(row["mask"].removeprefix("data:image/png;base64,"))
+    mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert mask is not None
+    assert ((mask > 0) == predictor.predict(read_image(pictures[0])).mask).mean() > 0.999
+    assert row["overlay"].startswith("data:image/jpeg;base64,/9j/")
+
+
+def test_a_broken_picture_among_others_is_a_row_and_alone_is_422(address: str, pictures: list[Path]) -> None:
+    files = [("images", ("../../etc/passwd.png", b"no picture")), ("images", ("good.png", pictures[0].read_bytes()))]
+    rows = httpx.post(f"{address}/v1/predict", files=files).json()["predictions"]
+    assert rows[0] == {
+        "image": "passwd.png",
+        "error": "passwd.png: not a readable picture; replace the file or remove the row",
+    }
+    assert "diagnosis" in rows[1]
+    alone = httpx.post(f"{address}/v1/predict", content=b"<svg/>", headers={"content-type": "image/jpeg"})
+    assert alone.status_code == 422
+    assert "not a readable picture" in alone.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"{}", "application/json", 415),
+        (b"x", None, 415),
+        (b"", "image/png", 400),
+        (b"x" * (21 * 2**20), "image/png", 413),
+    ],
+)
+def test_what_is_no_request_is_refused(address: str, content: bytes, kind: str | None, status: int) -> None:
+    headers = {"content-type": kind} if kind else {}
+    answer = httpx.post(f"{address}/v1/predict", content=content, headers=headers)
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+
+
+def test_bodies_without_a_length_are_limited_too(predictor: Predictor) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(64):
+            yield b"x" * 2**16
+
+    with serving(predictor, Limits(body=2**20)) as address:
+        headers = {"content-type": "image/png"}
+        answer = httpx.post(f"{address}/v1/predict", content=endless(), headers=headers)
+        assert answer.status_code == 413
+        many = [("images", (f"{number}.png", b"x")) for number in range(20)]
+        assert httpx.post(f"{address}/v1/predict", files=many).status_code == 413
+
+
+def test_a_slow_client_is_let_go(predictor: Predictor) -> None:
+    with serving(predictor, Limits(seconds=0.5)) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(
+                b"POST /v1/predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\ncontent-length: 99\r\n\r\nx"
+            )
+            assert b" 408 " in client.recv(4096).split(b"\r\n")[0] + b" "
+
+
+def test_a_token_is_asked_for_where_there_is_one(predictor: Predictor) -> None:
+    with serving(predictor, token="secret") as address:
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        for headers in ({}, {"authorization": "Bearer wrong"}):
+            assert httpx.get(f"{address}/v1/model", headers=headers).status_code == 401
+        model = httpx.get(f"{address}/v1/model", headers={"authorization": "Bearer secret"})
+        assert model.json()["diagnosis_labels"] == list(predictor.config.diagnosis_labels)
+
+
+def test_a_full_queue_says_so_and_everyone_else_is_answered(
+    predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, sizes = predictor.predict_prepared, []
+
+    def watched(prepared: np.ndarray, of: list[tuple[int, int]]) -> list[selcn.Prediction]:
+        sizes.append(len(prepared))
+        time.sleep(0.1)
+        return slow(prepared, of)
+
+    monkeypatch.setattr(predictor, "predict_prepared", watched)
+
+    async def ask(address: str) -> list[httpx.Response]:
+        async with httpx.AsyncClient(timeout=60) as client:
+            data, headers = pictures[0].read_bytes(), {"content-type": "image/png"}
+            posts = [client.post(f"{address}/v1/predict", content=data, headers=headers) for _ in range(40)]
+            return list(await asyncio.gather(*posts))
+
+    with serving(predictor, Limits(waiting=12)) as address:
+        answers = asyncio.run(ask(address))
+        statuses = {answer.status_code for answer in answers}
+        assert statuses == {200, 429}
+        assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
+        assert max(sizes) > 1  # concurrent requests share batches
+        text = httpx.get(f"{address}/metrics").text
+    refused = sum(answer.status_code == 429 for answer in answers)
+    assert f'selcn_requests_total{{path="/v1/predict",status="429"}} {refused}.0' in text
+    assert "selcn_waiting_pictures 0.0" in text
+
+
+def test_an_answer_that_takes_too_long_is_given_up(
+    predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = predictor.predict_prepared
+
+    def slower(prepared: np.ndarray, of: list[tuple[int, int]]) -> list[selcn.Prediction]:
+        time.sleep(1)
+        return slow(prepared, of)
+
+    headers = {"content-type": "image/png"}
+    with serving(predictor, Limits(seconds=0.6)) as address:
+        with monkeypatch.context() as patched:
+            patched.setattr(predictor, "predict_prepared", slower)
+            late = httpx.post(f"{address}/v1/predict", content=pictures[0].read_bytes(), headers=headers)
+            assert late.status_code == 504
+            time.sleep(1)
+        again = httpx.post(f"{address}/v1/predict", content=pictures[0].read_bytes(), headers=headers)
+        assert again.status_code == 200
+
+
+def test_a_failure_of_the_networks_ends_neither_server_nor_queue(
+    predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> list[selcn.Prediction]:
+        raise RuntimeError("out of memory")
+
+    headers, data = {"content-type": "image/png"}, pictures[0].read_bytes()
+    with serving(predictor) as address:
+        with monkeypatch.context() as patched:
+            patched.setattr(predictor, "predict_prepared", fails)
+            assert httpx.post(f"{address}/v1/predict", content=data, headers=headers).status_code == 500
+        assert httpx.post(f"{address}/v1/predict", content=data, headers=headers).status_code == 200
+
+
+def test_the_interface_describes_itself(address: str) -> None:
+    described = httpx.get(f"{address}/openapi.json").json()
+    post = described["paths"]["/v1/predict"]["post"]
+    assert set(post["requestBody"]["content"]) == {
+        "multipart/form-data",
+        "image/*",
+        "application/dicom",
+        "application/octet-stream",
+    }
+    assert {"200", "413", "415", "422", "429"} <= set(post["responses"])
