@@ -1,5 +1,6 @@
-"""Files and folders that stand under their final name whole or not at all."""
+"""Files and folders that stand under their final name whole or not at all, their checksums, files within pages."""
 
+import base64
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -33,6 +34,11 @@ def sha256(path: Path) -> str:
     """Checksum of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def data_uri(media_type: str, data: bytes) -> str:
+    """An address that is the file itself, for pages that load nothing."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 def _remove(path: Path) -> None:

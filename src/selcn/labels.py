@@ -36,6 +36,22 @@ class Diagnosis(_Named):
     VASC = "vasc"
     DF = "df"
 
+    @property
+    def spelled(self) -> str:
+        """Its name for people."""
+        return _SPELLED[self]
+
+
+_SPELLED = {
+    Diagnosis.NV: "melanocytic nevus",
+    Diagnosis.MEL: "melanoma",
+    Diagnosis.BKL: "benign keratosis",
+    Diagnosis.BCC: "basal cell carcinoma",
+    Diagnosis.AKIEC: "actinic keratosis or Bowen's disease",
+    Diagnosis.VASC: "vascular lesion",
+    Diagnosis.DF: "dermatofibroma",
+}
+
 
 class Symmetry(_Named):
     """Symmetry of a lesion in SymDerm's direction: about no axis, one axis, two axes."""

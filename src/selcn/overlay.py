@@ -6,16 +6,19 @@ import cv2
 import numpy as np
 
 from selcn.data.images import prepare_mask, resize
+from selcn.files import data_uri
 from selcn.prediction import Prediction
 
 PREDICTED_COLOUR = (86, 212, 255)
 TRUE_COLOUR = (255, 225, 77)
 OPACITY = 0.75  # of the colour where saliency is 1; it falls to 0 with the saliency
+JPEG_QUALITY = 82
 PANEL_WIDTHS = (320, 800)  # pixels: smaller pictures are enlarged, or no caption could be read; larger ones shrink
 
 _CASING = (16, 16, 16)
 _DASH = 6  # pixels of contour a pixel of line thickness
 _FEWEST_DASHES = 8  # of a small region
+_TO_OPENCV = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GAP = 0.02  # of a panel's width, between and around panels
 _BACKGROUND, _INK, _FAINT_INK = 255, (24, 24, 24), (95, 95, 95)
@@ -94,11 +97,39 @@ def blend_saliency(picture: np.ndarray, saliency: np.ndarray) -> np.ndarray:
         picture: uint8 RGB (H, W, 3).
         saliency: float (h, w) in [0, 1], of any size; enlarged bilinearly.
     """
-    enlarged = resize(saliency.astype(np.float32), (picture.shape[1], picture.shape[0])).clip(0, 1)
-    colours = cv2.applyColorMap((enlarged * 255).round().astype(np.uint8), cv2.COLORMAP_VIRIDIS)
-    opacity = OPACITY * enlarged[..., None]
-    blended = picture * (1 - opacity) + cv2.cvtColor(colours, cv2.COLOR_BGR2RGB) * opacity
+    colours, opacity = _coloured(saliency, (picture.shape[1], picture.shape[0]))
+    blended = picture * (1 - OPACITY * opacity) + colours * (OPACITY * opacity)
     return blended.round().astype(np.uint8)
+
+
+def saliency_layer(saliency: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """What `blend_saliency` lays over a picture, by itself: uint8 RGBA (H, W, 4), opaque where saliency is 1.
+
+    Args:
+        saliency: float (h, w) in [0, 1].
+        size: width and height of the layer.
+    """
+    colours, opacity = _coloured(saliency, size)
+    return np.concatenate([colours, (opacity * 255).round().astype(np.uint8)], axis=2)
+
+
+def embed(picture: np.ndarray, kind: str) -> str:
+    """A picture as a `data:` URI.
+
+    Args:
+        picture: uint8 grey (H, W), RGB (H, W, 3) or RGBA (H, W, 4).
+        kind: "jpeg" or "png".
+    """
+    stored = cv2.cvtColor(picture, _TO_OPENCV[picture.shape[2]]) if picture.ndim > 2 else picture
+    settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if kind == "jpeg" else []
+    return data_uri(f"image/{kind}", cv2.imencode(f".{kind}", stored, settings)[1].tobytes())
+
+
+def _coloured(saliency: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Colours, uint8 RGB (H, W, 3), and how much they cover, (H, W, 1) in [0, 1]."""
+    enlarged = resize(saliency.astype(np.float32), size).clip(0, 1)
+    colours = cv2.applyColorMap((enlarged * 255).round().astype(np.uint8), cv2.COLORMAP_VIRIDIS)
+    return cv2.cvtColor(colours, cv2.COLOR_BGR2RGB), enlarged[..., None]
 
 
 def _dashes(contours: Sequence[np.ndarray], length: int) -> list[np.ndarray]:

@@ -4,60 +4,29 @@ import asyncio
 import base64
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 
 import selcn
 from selcn.data.images import read_image
 from selcn.inference import Predictor
-from selcn.serving.app import create_app
 from selcn.serving.limits import Limits
+from selcn.serving.schema import Answer
 
-Serve = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def predictor(tiny_run: Path) -> Predictor:
-    """A bundle."""
-    return selcn.load(tiny_run / "bundle")
+Serve = Callable[..., AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="module")
-def pictures(tiny_run: Path) -> list[Path]:
-    """Some of the run's."""
-    return sorted((tiny_run / "data" / "phantom" / "images").iterdir())[:6]
-
-
-@contextmanager
-def serving(predictor: Predictor, limits: Limits | None = None, token: str | None = None) -> Iterator[str]:
-    """A real server on a free port; its address."""
-    app = create_app(predictor, limits=limits, token=token)
-    config = uvicorn.Config(app, port=0, log_level="error", timeout_keep_alive=5, lifespan="on")
-    server = uvicorn.Server(config)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def address(predictor: Predictor) -> Iterator[str]:
+def address(serve: Serve, predictor: Predictor) -> Iterator[str]:
     """Of a server with the usual limits."""
-    with serving(predictor) as address:
+    with serve(predictor) as address:
         yield address
 
 
@@ -74,6 +43,7 @@ def test_raw_and_multipart_pictures_are_answered_as_from_python(
     for row, prediction in zip(rows, expected, strict=True):
         assert row["diagnosis"]["probabilities"] == pytest.approx(prediction.diagnosis, abs=1e-4)
     assert "not a medical device" in many.json()["notice"]
+    assert Answer.model_validate_json(many.content).model_dump(exclude_unset=True, mode="json") == many.json()
 
 
 def test_pictures_come_with_the_answer_on_request(address: str, predictor: Predictor, pictures: list[Path]) -> None:
@@ -117,12 +87,12 @@ def test_what_is_no_request_is_refused(address: str, content: bytes, kind: str |
     assert answer.json()["detail"]
 
 
-def test_bodies_without_a_length_are_limited_too(predictor: Predictor) -> None:
+def test_bodies_without_a_length_are_limited_too(serve: Serve, predictor: Predictor) -> None:
     def endless() -> Iterator[bytes]:
         for _ in range(64):
             yield b"x" * 2**16
 
-    with serving(predictor, Limits(body=2**20)) as address:
+    with serve(predictor, limits=Limits(body=2**20)) as address:
         headers = {"content-type": "image/png"}
         answer = httpx.post(f"{address}/v1/predict", content=endless(), headers=headers)
         assert answer.status_code == 413
@@ -130,8 +100,8 @@ def test_bodies_without_a_length_are_limited_too(predictor: Predictor) -> None:
         assert httpx.post(f"{address}/v1/predict", files=many).status_code == 413
 
 
-def test_a_slow_client_is_let_go(predictor: Predictor) -> None:
-    with serving(predictor, Limits(seconds=0.5)) as address:
+def test_a_slow_client_is_let_go(serve: Serve, predictor: Predictor) -> None:
+    with serve(predictor, limits=Limits(seconds=0.5)) as address:
         host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as client:
             client.sendall(
@@ -140,8 +110,8 @@ def test_a_slow_client_is_let_go(predictor: Predictor) -> None:
             assert b" 408 " in client.recv(4096).split(b"\r\n")[0] + b" "
 
 
-def test_a_token_is_asked_for_where_there_is_one(predictor: Predictor) -> None:
-    with serving(predictor, token="secret") as address:
+def test_a_token_is_asked_for_where_there_is_one(serve: Serve, predictor: Predictor) -> None:
+    with serve(predictor, token="secret") as address:
         assert httpx.get(f"{address}/healthz").status_code == 200
         for headers in ({}, {"authorization": "Bearer wrong"}):
             assert httpx.get(f"{address}/v1/model", headers=headers).status_code == 401
@@ -150,7 +120,7 @@ def test_a_token_is_asked_for_where_there_is_one(predictor: Predictor) -> None:
 
 
 def test_a_full_queue_says_so_and_everyone_else_is_answered(
-    predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+    serve: Serve, predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, sizes = predictor.predict_prepared, []
 
@@ -167,7 +137,7 @@ def test_a_full_queue_says_so_and_everyone_else_is_answered(
             posts = [client.post(f"{address}/v1/predict", content=data, headers=headers) for _ in range(40)]
             return list(await asyncio.gather(*posts))
 
-    with serving(predictor, Limits(waiting=12)) as address:
+    with serve(predictor, limits=Limits(waiting=12)) as address:
         answers = asyncio.run(ask(address))
         statuses = {answer.status_code for answer in answers}
         assert statuses == {200, 429}
@@ -180,7 +150,7 @@ def test_a_full_queue_says_so_and_everyone_else_is_answered(
 
 
 def test_an_answer_that_takes_too_long_is_given_up(
-    predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+    serve: Serve, predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = predictor.predict_prepared
 
@@ -189,7 +159,7 @@ def test_an_answer_that_takes_too_long_is_given_up(
         return slow(prepared, of)
 
     headers = {"content-type": "image/png"}
-    with serving(predictor, Limits(seconds=0.6)) as address:
+    with serve(predictor, limits=Limits(seconds=0.6)) as address:
         with monkeypatch.context() as patched:
             patched.setattr(predictor, "predict_prepared", slower)
             late = httpx.post(f"{address}/v1/predict", content=pictures[0].read_bytes(), headers=headers)
@@ -200,13 +170,13 @@ def test_an_answer_that_takes_too_long_is_given_up(
 
 
 def test_a_failure_of_the_networks_ends_neither_server_nor_queue(
-    predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+    serve: Serve, predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> list[selcn.Prediction]:
         raise RuntimeError("out of memory")
 
     headers, data = {"content-type": "image/png"}, pictures[0].read_bytes()
-    with serving(predictor) as address:
+    with serve(predictor) as address:
         with monkeypatch.context() as patched:
             patched.setattr(predictor, "predict_prepared", fails)
             assert httpx.post(f"{address}/v1/predict", content=data, headers=headers).status_code == 500

@@ -23,9 +23,13 @@ def serve(
     device: Annotated[str, typer.Option("--device", help="Where PyTorch runs: cpu, cuda ...")] = "cpu",
     body: Annotated[int, typer.Option("--body", min=1, help="MiB that a request may have.")] = 20,
     waiting: Annotated[int, typer.Option("--waiting", min=1, help="Pictures that may wait at once.")] = 64,
+    page: Annotated[bool, typer.Option(help="A page for people at /.")] = True,
+    samples: Annotated[
+        Path | None, typer.Option("--samples", help="Folder of pictures to try there; without it, synthetic ones.")
+    ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="That an answer may take.")] = 30.0,
 ) -> None:
-    """Answer over HTTP: POST /v1/predict, GET /v1/model, /healthz, /metrics, and an OpenAPI page at /docs.
+    """Answer over HTTP: POST /v1/predict, GET /v1/model, /healthz, /metrics; a page at / and OpenAPI's at /docs.
 
     Callers must send the token of the environment's SELCN_TOKEN, where that is set. Nothing is stored or logged of a
     picture. Example: `selcn serve runs/demo/bundle --port 8000`
@@ -35,11 +39,13 @@ def serve(
 
         from selcn.serving.app import create_app
         from selcn.serving.limits import Limits
+        from selcn.serving.samples import draw_samples, read_samples
     except ImportError as error:
         raise ConfigError(f"serving needs an extra ({error.name} is missing); `pip install selcn[serve]`") from None
     from selcn.inference import load
 
     predictor = load(folder, device, engine=engine.value)
     limits = Limits(body=body * 2**20, waiting=waiting, seconds=seconds)
-    app = create_app(predictor, limits=limits, token=os.environ.get("SELCN_TOKEN") or None)
+    shown = None if not page else read_samples(samples) if samples else draw_samples()
+    app = create_app(predictor, limits=limits, token=os.environ.get("SELCN_TOKEN") or None, samples=shown)
     uvicorn.run(app, host=host, port=port, log_level="info", timeout_keep_alive=5, server_header=False)

@@ -1,18 +1,16 @@
 """Pictures that live inside the page, as data URIs."""
 
-import base64
 from dataclasses import dataclass
 from io import BytesIO
 
-import cv2
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib import style
 
+from selcn.files import data_uri
+from selcn.overlay import embed
 from selcn.report.figures import STYLE, Chart
-
-JPEG_QUALITY = 82
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,7 @@ class Picture:
 
 def embed_jpeg(image: np.ndarray, alt: str) -> Picture:
     """A JPEG of uint8 RGB (H, W, 3)."""
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return Picture(_data_uri("image/jpeg", data.tobytes()), alt)
+    return Picture(embed(image, "jpeg"), alt)
 
 
 def embed_chart(chart: Chart, name: str) -> Picture:
@@ -54,13 +51,9 @@ def embed_chart(chart: Chart, name: str) -> Picture:
     file = BytesIO()
     with style.context(STYLE), mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "selcn"}):
         chart.figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(_data_uri("image/svg+xml", file.getvalue()), chart.alt, embed_csv(chart.data, name))
+    return Picture(data_uri("image/svg+xml", file.getvalue()), chart.alt, embed_csv(chart.data, name))
 
 
 def embed_csv(table: pd.DataFrame, name: str) -> Download:
     """A table as CSV, its numbers to six significant digits."""
-    return Download(_data_uri("text/csv", table.to_csv(index=False, float_format="%.6g").encode()), f"{name}.csv")
-
-
-def _data_uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    return Download(data_uri("text/csv", table.to_csv(index=False, float_format="%.6g").encode()), f"{name}.csv")

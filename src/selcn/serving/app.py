@@ -7,17 +7,20 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 
 from selcn.inference import Predictor
-from selcn.serving.bodies import read_pictures
+from selcn.serving.bodies import Sent, read_pictures
+from selcn.serving.headers import Guarded
 from selcn.serving.limits import BodyLimit, Limits
 from selcn.serving.metrics import Counted, Metrics
-from selcn.serving.service import Service
+from selcn.serving.schema import Answer, Refusal
+from selcn.serving.service import NOTICE, Service
 
 PREDICT = "/v1/predict"
 PATHS = (PREDICT, "/v1/model", "/healthz", "/metrics", "/")
-NOTICE = "Research tool, not a medical device."
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODY = {
     "content": {
@@ -34,25 +37,32 @@ _BODY = {
     },
     "required": True,
 }
-_FAULTS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "No picture in the body"},
-    401: {"description": "No or a wrong token"},
-    408: {"description": "The body came too slowly"},
-    413: {"description": "The body is too large, or holds too many pictures"},
-    415: {"description": "Neither multipart/form-data nor a picture"},
-    422: {"description": "No picture could be read"},
-    429: {"description": "Too many pictures are waiting"},
-    504: {"description": "The answer took too long"},
+_REFUSED = {
+    400: "No picture in the body",
+    401: "No or a wrong token",
+    408: "The body came too slowly",
+    413: "The body is too large, or holds too many pictures",
+    415: "Neither multipart/form-data nor a picture",
+    422: "No picture could be read, or a parameter is wrong",
+    429: "Too many pictures are waiting",
+    504: "The answer took too long",
 }
 
 
-def create_app(predictor: Predictor, *, limits: Limits | None = None, token: str | None = None) -> FastAPI:
+def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
+    return {code: {"description": _REFUSED[code], "model": Refusal} for code in codes}
+
+
+def create_app(
+    predictor: Predictor, *, limits: Limits | None = None, token: str | None = None, samples: list[Sent] | None = None
+) -> FastAPI:
     """The application of one bundle. No picture is stored or logged.
 
     Args:
         predictor: of the bundle.
         limits: what is taken; None for the usual.
         token: that callers of `/v1` must bear; None for no such check.
+        samples: pictures to try on the page at `/`; None for no page.
     """
     limits, metrics = limits or Limits(), Metrics()
     service = Service(predictor, metrics, limits)
@@ -64,12 +74,25 @@ def create_app(predictor: Predictor, *, limits: Limits | None = None, token: str
         answering.cancel()
         service.close()
 
-    app = FastAPI(title="selcn", description=NOTICE, lifespan=lifespan)
+    app = FastAPIOffline(title="selcn", description=NOTICE, lifespan=lifespan)
+    app.add_exception_handler(RequestValidationError, _one_line)
     _add_routes(app, service, token)
+    if samples is not None:
+        from selcn.serving.page import mount_page  # its framework takes seconds to load
+
+        mount_page(app, service, samples, token)
     # The last one added comes first.
     app.add_middleware(BodyLimit, most=limits.body, seconds=limits.seconds)
+    app.add_middleware(Guarded)
     app.add_middleware(Counted, metrics=metrics, paths=PATHS)
     return app
+
+
+async def _one_line(_: Request, error: Exception) -> JSONResponse:
+    """What is wrong with a parameter, told as every other refusal is."""
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    wrong = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in faults)
+    return JSONResponse({"detail": wrong}, 422)
 
 
 def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
@@ -78,7 +101,13 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
         if token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             raise HTTPException(401, "send the header `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"})
 
-    @app.post(PREDICT, responses=_FAULTS, openapi_extra={"requestBody": _BODY}, dependencies=[Depends(authorised)])
+    @app.post(
+        PREDICT,
+        response_model=Answer,
+        responses=_refusals(*_REFUSED),
+        openapi_extra={"requestBody": _BODY},
+        dependencies=[Depends(authorised)],
+    )
     async def predict(
         request: Request,
         pictures: Annotated[bool, Query(description="Also overlay and mask of each, as data URIs.")] = False,
@@ -89,7 +118,7 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
             raise HTTPException(422, "; ".join(one.error or "" for one in answered))
         return JSONResponse({"notice": NOTICE, "predictions": await service.rows(answered, drawn=pictures)})
 
-    @app.get("/v1/model", dependencies=[Depends(authorised)], responses={401: _FAULTS[401]})
+    @app.get("/v1/model", dependencies=[Depends(authorised)], responses=_refusals(401))
     def model() -> dict[str, Any]:
         """What predicts."""
         return {"notice": NOTICE, **service.predictor.config.model_dump(mode="json")}

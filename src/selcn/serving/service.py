@@ -1,26 +1,30 @@
 """How pictures become answers: decoded beside one another, predicted in shared batches."""
 
 import asyncio
-import base64
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-import cv2
 import numpy as np
 from fastapi import HTTPException
 
 from selcn.data.images import decode_pictures
 from selcn.errors import DataError
 from selcn.inference import Predictor
-from selcn.overlay import draw_overlay
+from selcn.overlay import draw_overlay, embed
 from selcn.prediction import Prediction, prepare
 from selcn.serving.batching import Batcher, Full
 from selcn.serving.bodies import Sent
 from selcn.serving.limits import Limits
 from selcn.serving.metrics import Metrics
+
+P = ParamSpec("P")
+T = TypeVar("T")
+NOTICE = "Research tool, not a medical device."
 
 
 @dataclass(eq=False)
@@ -33,7 +37,7 @@ class Answered:
     prediction: Prediction | None = None
     error: str | None = None
 
-    def to_json(self, *, drawn: bool = False) -> dict[str, Any]:
+    def to_json(self, drawn: bool = False) -> dict[str, Any]:
         """As the interface gives it; ``drawn`` adds overlay and mask as data URIs."""
         row: dict[str, Any] = {"image": self.name} | ({} if self.frame is None else {"frame": self.frame})
         if self.prediction is None or self.picture is None:
@@ -83,14 +87,15 @@ class Service:
 
     async def rows(self, answered: list[Answered], *, drawn: bool) -> list[dict[str, Any]]:
         """What the interface gives of answers, drawn and written beside other work."""
-        loop = asyncio.get_running_loop()
-        rows = [loop.run_in_executor(self.decoders, lambda one=one: one.to_json(drawn=drawn)) for one in answered]  # type: ignore[misc]
-        return list(await asyncio.gather(*rows))
+        return list(await asyncio.gather(*(self.aside(Answered.to_json, one, drawn) for one in answered)))
+
+    async def aside(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """Do some work in a thread, beside other requests."""
+        return await asyncio.get_running_loop().run_in_executor(self.decoders, partial(work, *given, **named))
 
     async def _one(self, sent: Sent) -> list[Answered]:
-        loop = asyncio.get_running_loop()
         try:
-            frames = await loop.run_in_executor(self.decoders, self._decode, sent)
+            frames = await self.aside(self._decode, sent)
         except DataError as error:
             self.metrics.pictures.labels("unreadable").inc()
             return [Answered(sent.name, error=str(error))]
@@ -112,11 +117,5 @@ class Service:
 
 
 def _drawn(picture: np.ndarray, prediction: Prediction) -> dict[str, str]:
-    overlay = cv2.cvtColor(draw_overlay(picture, prediction), cv2.COLOR_RGB2BGR)
-    return {"overlay": data_uri(overlay, "jpeg"), "mask": data_uri(prediction.mask.astype(np.uint8) * 255, "png")}
-
-
-def data_uri(picture: np.ndarray, kind: str) -> str:
-    """A picture as OpenCV writes it, uint8 grey, BGR or BGRA, within an address."""
-    data = cv2.imencode(f".{kind}", picture)[1]
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
+    mask = prediction.mask.astype(np.uint8) * 255
+    return {"overlay": embed(draw_overlay(picture, prediction), "jpeg"), "mask": embed(mask, "png")}

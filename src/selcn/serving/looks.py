@@ -1,0 +1,73 @@
+"""What the page shows of an answer: HTML that holds its own pictures, so that nothing of them need be kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from selcn.bundle import BundleConfig
+from selcn.data.images import resize
+from selcn.files import data_uri
+from selcn.labels import Diagnosis
+from selcn.overlay import embed, panel_size, saliency_layer
+from selcn.prediction import Prediction, likeliest
+from selcn.serving.service import NOTICE, Answered
+
+WIDEST = 640
+"""Pixels that a picture has on the page."""
+SPELLED = {diagnosis.value: diagnosis.spelled for diagnosis in Diagnosis}
+_UNSURE = "The likeliest diagnosis is too improbable to rely on."
+_TEMPLATE = Path(__file__).with_name("looks.html.j2")
+
+
+def show(answered: list[Answered], config: BundleConfig) -> str:
+    """Pictures with outline and saliency, probabilities, warnings and the answer to keep, as HTML."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    looks = [_look(one, one.picture, one.prediction, config) for one in answered]
+    return template.render(looks=looks, spelled=SPELLED, notice=NOTICE)
+
+
+def _look(
+    one: Answered, picture: np.ndarray | None, prediction: Prediction | None, config: BundleConfig
+) -> dict[str, Any]:
+    if picture is None or prediction is None:
+        return {"error": one.error}
+    small = resize(picture, panel_size(picture, 1, WIDEST))
+    size = small.shape[1], small.shape[0]
+    share = f"{100 * prediction.mask.mean():.0f} % of the picture" if len(prediction.outline) else "none found"
+    return {
+        "error": None,
+        "name": one.name if one.frame is None else f"{one.name}, frame {one.frame + 1}",
+        "title": f"Likeliest: {_said(prediction)}, {likeliest(prediction.symmetry)}",
+        "width": picture.shape[1],
+        "height": picture.shape[0],
+        "picture": embed(small, "jpeg"),
+        "outline": " ".join(f"{x},{y}" for x, y in prediction.outline.tolist()),
+        "layers": [
+            (f"Outline of the lesion: {share}", None),
+            (f"Saliency of the symmetry: {likeliest(prediction.symmetry)}", _layer(prediction.symmetry_saliency, size)),
+            (f"Saliency of the diagnosis: {_said(prediction)}", _layer(prediction.diagnosis_saliency, size)),
+        ],
+        "warnings": [*([_UNSURE] if prediction.abstain else []), *(f"{w.capitalize()}." for w in prediction.warnings)],
+        "diagnosis": _ranked(prediction.diagnosis),
+        "symmetry": list(prediction.symmetry.items()),
+        "calibrated": config.safeguards is not None,
+        "json": data_uri("application/json", json.dumps(one.to_json(), indent=1).encode()),
+        "file": f"{Path(one.name).stem}.json",
+    }
+
+
+def _layer(saliency: np.ndarray, size: tuple[int, int]) -> str:
+    return embed(saliency_layer(saliency, size), "png")
+
+
+def _said(prediction: Prediction) -> str:
+    diagnosis = likeliest(prediction.diagnosis)
+    return SPELLED.get(diagnosis, diagnosis)
+
+
+def _ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(probabilities.items(), key=lambda item: -item[1])

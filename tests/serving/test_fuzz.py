@@ -1,0 +1,25 @@
+"""What the interface's own description allows, and what it does not, sent at random."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from selcn.inference import Predictor
+
+# Bytes drawn at random are no picture, however well the description allows them.
+EXCLUDED = "positive_data_acceptance"
+
+
+def test_no_request_makes_the_server_fail_or_answer_otherwise_than_described(
+    serve: Callable[..., AbstractContextManager[str]], predictor: Predictor, tmp_path: Path
+) -> None:
+    program = shutil.which("schemathesis", path=Path(sys.executable).parent)
+    assert program
+    with serve(predictor) as address:
+        asked = [program, "run", f"{address}/openapi.json", "--max-examples=100", f"--exclude-checks={EXCLUDED}"]
+        done = subprocess.run([*asked, "--seed=1", "--no-color"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "No issues found" in done.stdout

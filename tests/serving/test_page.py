@@ -1,0 +1,116 @@
+"""The page for a person, in a real browser: by keyboard, on a phone, with nothing asked of elsewhere or left behind."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from selcn.inference import Predictor
+from selcn.serving.limits import Limits
+from selcn.serving.samples import draw_samples, read_samples
+
+Serve = Callable[..., AbstractContextManager[str]]
+WIDTHS = (390, 1440)
+
+
+@pytest.fixture(scope="module")
+def address(serve: Serve, predictor: Predictor) -> Iterator[str]:
+    """Of a server with the page and drawn samples."""
+    with serve(predictor, samples=draw_samples()) as address:
+        yield address
+
+
+def opened(browser: Browser, address: str, width: int = 1440) -> tuple[Page, list[str]]:
+    """The page once it is there, and all that was complained of or asked of elsewhere."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith((address, "data:")) else said.append(request.url))
+    page.goto(f"{address}/")
+    page.get_by_text("Drop a picture, or pick a sample").wait_for()
+    return page, said
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_picture_that_is_dropped_is_answered_as_over_the_interface(
+    browser: Browser, address: str, pictures: list[Path], width: int, tmp_path: Path
+) -> None:
+    page, said = opened(browser, address, width)
+    page.locator("input[type=file]").set_input_files(pictures[0])
+    page.locator("article.look").wait_for()
+    with page.expect_download() as waiting:
+        page.get_by_text("Download as JSON").click()
+    waiting.value.save_as(tmp_path / "answer.json")
+    headers = {"content-type": "image/png"}
+    answer = httpx.post(f"{address}/v1/predict", content=pictures[0].read_bytes(), headers=headers).json()
+    expected = {**answer["predictions"][0], "image": pictures[0].name}
+    assert json.loads((tmp_path / "answer.json").read_text()) == expected
+    assert waiting.value.suggested_filename == f"{pictures[0].stem}.json"
+    assert page.locator(".bars").first.locator("tr").count() == 7
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert said == []
+    page.close()
+
+
+def test_a_sample_is_picked_and_the_saliency_dimmed_by_keyboard_alone(browser: Browser, address: str) -> None:
+    page, _ = opened(browser, address)
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if "synthetic" in page.evaluate("document.activeElement.textContent"):
+            break
+    page.keyboard.press("Enter")
+    page.locator("article.look").wait_for()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.type") == "range":
+            break
+    saliency = page.locator(".saliency").first
+    expect(saliency).to_have_css("opacity", "0.75")
+    page.keyboard.press("Home")
+    expect(saliency).to_have_css("opacity", "0")
+    page.close()
+
+
+def test_what_is_no_picture_is_told_and_leaves_nothing(browser: Browser, address: str, tmp_path: Path) -> None:
+    page, _ = opened(browser, address)
+    bad = tmp_path / "<img src=x onerror=alert(1)>.jpg"
+    bad.write_bytes(b"<svg onload=alert(1)>")
+    page.locator("input[type=file]").set_input_files(bad)
+    expect(page.get_by_role("alert")).to_contain_text("not a readable picture")
+    expect(page.locator("article.look")).to_have_count(0)
+    left = [path for path in Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*") if path.is_file() and path.stat().st_size]
+    assert {path.suffix for path in left} == {".webp"}  # thumbnails of the samples
+    page.close()
+
+
+def test_a_server_that_is_full_says_so_on_the_page(
+    browser: Browser, serve: Serve, predictor: Predictor, pictures: list[Path]
+) -> None:
+    with serve(predictor, limits=Limits(waiting=0), samples=read_samples(pictures[0].parent)) as address:
+        page, _ = opened(browser, address)
+        samples = page.locator(".samples button.thumbnail-item")
+        expect(samples).to_have_count(8)
+        samples.first.click()
+        expect(page.get_by_role("alert")).to_contain_text("too many pictures are waiting")
+        page.close()
+
+
+def test_the_page_asks_for_the_token_where_there_is_one(
+    browser: Browser, serve: Serve, predictor: Predictor, pictures: list[Path]
+) -> None:
+    with serve(predictor, token="secret", samples=read_samples(pictures[0].parent)) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/")
+        page.get_by_label("username").fill("selcn")
+        page.get_by_label("password").fill("secret")
+        page.get_by_role("button", name="Login").click()
+        page.get_by_text("Drop a picture, or pick a sample").wait_for()
+        assert httpx.post(f"{address}/gradio_api/upload", files={"files": b"x"}).status_code == 401
+        page.close()
