@@ -1,6 +1,7 @@
 """Runs benchmarks once, each in a process of its own, and keeps the figures for docs/results.md.
 
 python benchmarks/record.py [NAME ...]    # all, or those named, whose rows are replaced
+python benchmarks/record.py hostile=BUNDLE,PICTURES clients=BUNDLE,PICTURES    # those that need a bundle and pictures
 """
 
 import importlib
@@ -12,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 NAMES = ("saliency", "bootstrap", "phantom", "store", "audit", "epoch", "pruning", "full_size", "cascade")
+ON_FILES = ("hostile", "clients")
 OUT = Path(__file__).parent.parent / "docs" / "results" / "benchmarks.json"
 
 
@@ -20,21 +22,30 @@ def title(name: str) -> str:
     return (importlib.import_module(name).__doc__ or name).splitlines()[0]
 
 
-def measured(name: str) -> list[dict[str, str]]:
-    """Rows of one benchmark."""
-    figures: dict[str, float] = importlib.import_module(name).measure()
-    return [{"benchmark": title(name), "figure": figure, "value": f"{value:.3g}"} for figure, value in figures.items()]
+def measured(asked: str) -> list[dict[str, str]]:
+    """Rows of one benchmark, given as its name or `name=path,path`."""
+    name, _, paths = asked.partition("=")
+    measure = importlib.import_module(name).measure
+    figures: dict[str, float] = measure(*(Path(path) for path in paths.split(",") if path))
+    return [
+        {
+            "benchmark": title(name),
+            "figure": figure,
+            "value": f"{value:d}" if isinstance(value, int) else f"{value:.3g}",
+        }
+        for figure, value in figures.items()
+    ]
 
 
-def main(names: list[str]) -> None:
+def main(asked: list[str]) -> None:
     """Run them one after the other."""
-    kept: list[dict[str, str]] = json.loads(OUT.read_text()) if names else []
-    redone = names or list(NAMES)
+    kept: list[dict[str, str]] = json.loads(OUT.read_text())
+    asked = asked or list(NAMES)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
-        fresh = dict(zip(redone, pool.map(measured, redone), strict=True))
+        fresh = {one.partition("=")[0]: rows for one, rows in zip(asked, pool.map(measured, asked), strict=True)}
     rows = []
-    for name in NAMES:
+    for name in NAMES + ON_FILES:
         rows += fresh.get(name, [row for row in kept if row["benchmark"] == title(name)])
     OUT.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"{OUT}: {len(rows)} figures, {os.cpu_count()} cores")

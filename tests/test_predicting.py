@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
 
 import selcn
 from selcn.data.images import read_image, write_image
@@ -54,6 +57,28 @@ def test_each_row_is_its_picture_s_prediction(predictor: Predictor, items: list[
             assert (row["width"], row["height"]) == alone.mask.shape[::-1]
             mask = read_image(tmp_path / "out" / row["mask"])[..., 0] > 0
             assert (mask == alone.mask).mean() > 0.999
+
+
+def test_dicom_images_get_segmentations_that_hold_their_masks(
+    predictor: Predictor, items: list[Item], dataset: Callable[..., FileDataset], tmp_path: Path
+) -> None:
+    pixels = np.stack([read_image(Path(items[number].name)) for number in (0, 0, 0)])
+    pixels[1] //= 2
+    made = {"one": dataset(pixels[0], "RGB"), "several": dataset(pixels, "RGB", NumberOfFrames=3)}
+    made["bare"] = dataset(pixels[0], "RGB", StudyInstanceUID="")
+    for name, image in made.items():
+        image.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
+    given = [Item(str(tmp_path / f"{name}.dcm")) for name in made] + [items[0]]
+    assert predict_files([predictor], given, tmp_path / "out", wanted=Wanted(masks=True, segmentations=True)) == []
+    one, *frames, bare, plain = rows_of(tmp_path / "out")
+    for row in (one, *frames):
+        written = dcmread(tmp_path / "out" / row["segmentation"])
+        assert written.pixel_array.tolist() == (read_image(tmp_path / "out" / row["mask"])[..., 0] > 0).tolist()
+    assert [row["segmentation"] for row in frames] == [
+        f"segmentations/several-frame-{number}.dcm" for number in range(3)
+    ]
+    assert "lacks StudyInstanceUID" in bare["segmentation_error"]
+    assert not {"segmentation", "segmentation_error"} & plain.keys()
 
 
 def test_pictures_of_one_name_keep_their_own_overlays(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:

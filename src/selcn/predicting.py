@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from selcn.data.images import decode_pictures, write_image
+from selcn.data.images import decode_pictures, is_dicom, write_image
 from selcn.data.inputs import Item
 from selcn.errors import DataError
 from selcn.files import written_whole
@@ -34,10 +34,12 @@ class Wanted:
     Attributes:
         overlays: pictures with outline and saliency.
         masks: the lesion, 0 or 255 at the picture's own size.
+        segmentations: of DICOM images, the lesion as DICOM Segmentation.
     """
 
     overlays: bool = True
     masks: bool = False
+    segmentations: bool = False
 
 
 class _Frame(NamedTuple):
@@ -63,8 +65,8 @@ def predict_files(
 
     A row holds ``image``, of a file with several frames ``frame``, the keys of
     :meth:`~selcn.prediction.Prediction.to_json` and the paths, below ``out``, of what was drawn; of a file that cannot
-    be read, ``image`` and ``error``. The rows stand under their name when they are whole; what a stopped one has done
-    is not done again.
+    be read, ``image`` and ``error``; of a DICOM image that no segmentation can name, ``segmentation_error``. The rows
+    stand under their name when they are whole; what a stopped one has done is not done again.
 
     Args:
         predictors: of one bundle, one a device.
@@ -76,8 +78,13 @@ def predict_files(
 
     Returns:
         The error of each file that cannot be read.
+
+    Raises:
+        ConfigError: segmentations are wanted without the extra that writes them.
     """
     wanted = wanted or Wanted()
+    if wanted.segmentations:
+        import selcn.data.segmentation_dicom  # noqa: F401 - what it lacks is told before anything is predicted
     out.mkdir(parents=True, exist_ok=True)
     journal = _Journal(out / f".{ROWS}", _plan(items, source, wanted))
     names = _distinct([Path(item.name).stem for item in items])
@@ -87,7 +94,10 @@ def predict_files(
     with journal:
         for number, decoded, predictions in _predicted(predictors, items[done:]):
             place = done + number
-            journal.write(_rows(items[place], names[place], decoded, predictions, out, wanted))
+            rows = _rows(items[place], names[place], decoded, predictions, out, wanted)
+            if wanted.segmentations and predictions:
+                _segment(items[place], names[place], rows, predictions, out, source)
+            journal.write(rows)
             if on_progress:
                 on_progress(place + 1, len(items))
     with written_whole(out / ROWS) as partial, partial.open("w", encoding="utf-8") as file:
@@ -220,12 +230,35 @@ def _rows(
         return [{"image": item.name, "error": str(decoded)}]
     rows = []
     for number, (frame, prediction) in enumerate(zip(decoded, predictions, strict=True)):
-        several = len(decoded) > 1
-        name = f"{stem}-frame-{number}" if several else stem
-        which = {"frame": number} if several else {}
-        drawn = _draw(frame.picture, prediction, name, out, wanted)
+        which = {"frame": number} if len(decoded) > 1 else {}
+        drawn = _draw(frame.picture, prediction, _name(stem, **which), out, wanted)
         rows.append({"image": item.name, **which, **prediction.to_json(), **drawn})
     return rows
+
+
+def _segment(
+    item: Item, stem: str, rows: Sequence[Row], predictions: Sequence[Prediction], out: Path, source: str
+) -> None:
+    """Write the segmentations of a DICOM image, and say so in its rows."""
+    from selcn.data.segmentation_dicom import read_header, write_segmentation
+
+    try:
+        data = item.read()
+        if not is_dicom(data):
+            return
+        header = read_header(data, Path(item.name))
+    except DataError as error:
+        for row in rows:
+            row["segmentation_error"] = str(error)
+        return
+    for row, prediction in zip(rows, predictions, strict=True):
+        frame = row.get("frame")
+        row["segmentation"] = f"segmentations/{_name(stem, frame)}.dcm"
+        write_segmentation(prediction.mask, header, out / row["segmentation"], frame=frame, source=source)
+
+
+def _name(stem: str, frame: int | None = None) -> str:
+    return stem if frame is None else f"{stem}-frame-{frame}"
 
 
 def _draw(picture: np.ndarray, prediction: Prediction, name: str, out: Path, wanted: Wanted) -> Mapping[str, str]:

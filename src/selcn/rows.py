@@ -10,6 +10,7 @@ from selcn.errors import ConfigError
 from selcn.files import written_whole
 
 _GROUP = 5_000  # rows a Parquet row group, which bounds the memory
+_DRAWN = ("overlay", "mask", "segmentation")
 _BOX = ("x", "y", "width", "height")
 
 
@@ -25,7 +26,7 @@ def flatten(row: dict[str, Any]) -> dict[str, Any]:
         flat[head] = row[head]["prediction"]
         flat |= {f"{head}_{name}": value for name, value in row[head]["probabilities"].items()}
     flat |= {"abstain": row["abstain"], "warnings": "; ".join(row["warnings"]), "distance": row["distance"]}
-    return flat | {name: row.get(name) for name in ("overlay", "mask")}
+    return flat | {name: row.get(name) for name in _DRAWN}
 
 
 def columns(symmetry: Sequence[str], diagnosis: Sequence[str]) -> list[str]:
@@ -33,7 +34,7 @@ def columns(symmetry: Sequence[str], diagnosis: Sequence[str]) -> list[str]:
     heads = {"symmetry": symmetry, "diagnosis": diagnosis}
     said = [name for head, classes in heads.items() for name in (head, *(f"{head}_{one}" for one in classes))]
     size = ["image", "frame", "error", "width", "height", "lesion_found", "lesion_share"]
-    return [*size, *(f"box_{name}" for name in _BOX), *said, "abstain", "warnings", "distance", "overlay", "mask"]
+    return [*size, *(f"box_{name}" for name in _BOX), *said, "abstain", "warnings", "distance", *_DRAWN]
 
 
 def write_csv(rows: Iterable[dict[str, Any]], columns: list[str], path: Path) -> None:

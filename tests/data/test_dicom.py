@@ -1,24 +1,21 @@
 """DICOM files made here come back as the pictures that went in."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import (
-    UID,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     RLELossless,
-    VLPhotographicImageStorage,
-    generate_uid,
 )
 
 from selcn.data.images import PictureError, decode_pictures, read_image
@@ -26,26 +23,7 @@ from selcn.data.images import PictureError, decode_pictures, read_image
 RGB = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 GREY = np.linspace(0, 4095, 24 * 32).reshape(24, 32).astype(np.uint16)
 
-
-def dataset(pixels: np.ndarray, photometric: str, syntax: str = ExplicitVRLittleEndian, **more: Any) -> FileDataset:
-    """A visible-light photograph."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = VLPhotographicImageStorage, generate_uid()
-    meta.TransferSyntaxUID = UID(syntax)
-    made = FileDataset("made", {}, file_meta=meta, preamble=b"\0" * 128)
-    made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    colours = 3 if photometric in ("RGB", "YBR_FULL", "YBR_FULL_422") else 1
-    made.Rows, made.Columns = pixels.shape[-2 - (colours == 3) :][:2]
-    made.SamplesPerPixel, made.PhotometricInterpretation = colours, photometric
-    if colours == 3:
-        made.PlanarConfiguration = 0
-    made.BitsAllocated = 8 * pixels.dtype.itemsize
-    made.BitsStored = 8 if pixels.dtype == np.uint8 else 12
-    made.HighBit, made.PixelRepresentation = made.BitsStored - 1, 0
-    made.PixelData = pixels.tobytes()
-    for name, value in more.items():
-        setattr(made, name, value)
-    return made
+Dataset = Callable[..., FileDataset]
 
 
 def written(made: FileDataset) -> bytes:
@@ -61,17 +39,17 @@ def decoded(made: FileDataset) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-def test_colours_come_back_as_they_were(syntax: str) -> None:
+def test_colours_come_back_as_they_were(dataset: Dataset, syntax: str) -> None:
     (picture,) = decoded(dataset(RGB, "RGB", syntax))
     np.testing.assert_array_equal(picture, RGB)
 
 
-def test_ybr_becomes_rgb() -> None:
+def test_ybr_becomes_rgb(dataset: Dataset) -> None:
     (picture,) = decoded(dataset(convert_color_space(RGB, "RGB", "YBR_FULL"), "YBR_FULL"))
     assert np.abs(picture.astype(int) - RGB).max() <= 3
 
 
-def test_run_length_encoding_is_read() -> None:
+def test_run_length_encoding_is_read(dataset: Dataset) -> None:
     made = dataset(RGB, "RGB")
     made.compress(RLELossless)
     (picture,) = decoded(made)
@@ -82,7 +60,7 @@ def test_run_length_encoding_is_read() -> None:
     ("syntax", "kind", "photometric", "most"),
     [(JPEGBaseline8Bit, "JPEG", "YBR_FULL_422", 12), (JPEG2000Lossless, "JPEG2000", "RGB", 0)],
 )
-def test_compressed_pictures_are_read(syntax: str, kind: str, photometric: str, most: int) -> None:
+def test_compressed_pictures_are_read(dataset: Dataset, syntax: str, kind: str, photometric: str, most: int) -> None:
     rows, columns = np.mgrid[:24, :32]
     smooth = np.stack([rows * 8, columns * 6, rows * 2 + columns], axis=-1).astype(np.uint8)
     file = io.BytesIO()
@@ -94,7 +72,7 @@ def test_compressed_pictures_are_read(syntax: str, kind: str, photometric: str, 
     assert np.abs(picture.astype(int) - smooth).max() <= most
 
 
-def test_frames_are_pictures_of_their_own(tmp_path: Path) -> None:
+def test_frames_are_pictures_of_their_own(dataset: Dataset, tmp_path: Path) -> None:
     frames = np.stack([RGB, 255 - RGB, RGB // 2])
     made = dataset(frames, "RGB", NumberOfFrames=3)
     for picture, frame in zip(decoded(made), frames, strict=True):
@@ -104,7 +82,7 @@ def test_frames_are_pictures_of_their_own(tmp_path: Path) -> None:
         read_image(tmp_path / "three.dcm")
 
 
-def test_grey_levels_are_stretched_over_their_range_or_window() -> None:
+def test_grey_levels_are_stretched_over_their_range_or_window(dataset: Dataset) -> None:
     (picture,) = decoded(dataset(GREY, "MONOCHROME2"))
     expected = np.round(GREY / 4095 * 255)
     assert (picture[..., 0] == picture[..., 2]).all()
@@ -116,7 +94,7 @@ def test_grey_levels_are_stretched_over_their_range_or_window() -> None:
 
 
 @pytest.mark.parametrize("change", ["cut", "no pixels", "claims", "nonsense"])
-def test_broken_and_hostile_files_get_one_line(change: str) -> None:
+def test_broken_and_hostile_files_get_one_line(dataset: Dataset, change: str) -> None:
     made = dataset(RGB, "RGB")
     if change == "no pixels":
         del made.PixelData

@@ -94,6 +94,9 @@ def predict(
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw outline and saliency on each picture.")] = True,
     masks: Annotated[bool, typer.Option("--masks", help="Write each lesion's mask as PNG.")] = False,
+    segmentations: Annotated[
+        bool, typer.Option("--segmentations", help="Write each lesion of a DICOM image as DICOM Segmentation.")
+    ] = False,
     engine: Annotated[
         EngineChoice, typer.Option("--engine", help="onnx is faster on a CPU and needs `selcn export` first.")
     ] = EngineChoice.TORCH,
@@ -112,7 +115,7 @@ def predict(
     predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
     source = f"{sha256(folder / 'manifest.json')} {engine.value}"
     with resumable(), progress("predicting") as move:
-        wanted = Wanted(overlays=overlays, masks=masks)
+        wanted = Wanted(overlays=overlays, masks=masks, segmentations=segmentations)
         failed = predict_files(predictors, items, out, wanted=wanted, source=source, on_progress=move)
     if table:
         write = write_csv if table is TableFormat.CSV else write_parquet
@@ -120,6 +123,9 @@ def predict(
         named = columns(config.symmetry_labels, config.diagnosis_labels)
         write(map(flatten, read_rows(out / ROWS)), named, out / f"predictions.{table.value}")
     typer.echo(f"{out / ROWS}: {len(items) - len(failed)} of {len(items)} files")
+    unnamed = [row["segmentation_error"] for row in read_rows(out / ROWS) if "segmentation_error" in row]
+    if unnamed:
+        typer.echo(f"{len(unnamed)} without segmentation, such as {unnamed[0]}", err=True)
     if failed:
         more = f" | and {len(failed) - MOST_ERRORS} more" if len(failed) > MOST_ERRORS else ""
         raise DataError(f"{len(failed)} files were left out: {' | '.join(failed[:MOST_ERRORS])}{more}")

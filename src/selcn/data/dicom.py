@@ -1,4 +1,4 @@
-"""DICOM files <-> arrays: dermoscopy as visible-light images, and a lesion's mask as DICOM Segmentation."""
+"""DICOM files to arrays: dermoscopy as visible-light images."""
 
 import io
 from pathlib import Path

@@ -76,13 +76,18 @@ def decode_image(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
     return header, np.array(_in_srgb(picture))
 
 
+def is_dicom(data: bytes) -> bool:
+    """Whether a file begins as DICOM does."""
+    return data[128:132] == b"DICM"
+
+
 def decode_pictures(data: bytes, path: Path) -> list[np.ndarray]:
     """Decode every picture of a file as uint8 RGB (H, W, 3): the frames of DICOM, the one picture of all else.
 
     Raises:
         PictureError: as for `decode_image`; or DICOM without the extra that reads it.
     """
-    if data[128:132] != b"DICM":
+    if not is_dicom(data):
         return [decode_image(data, path)[1]]
     from selcn.data.dicom import decode_dicom
 

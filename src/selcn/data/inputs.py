@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selcn.data.finding import find_images
-from selcn.data.images import read_bytes
+from selcn.data.images import is_dicom, read_bytes
 from selcn.errors import DataError
 
 STANDARD_INPUT = "-"
@@ -68,7 +68,7 @@ def _items(given: str) -> Iterable[Item]:
 
 def _standard_input(data: bytes) -> list[Item]:
     """One picture, or a path a line."""
-    if data.startswith(_PICTURE_STARTS) or data[128:132] == b"DICM":
+    if data.startswith(_PICTURE_STARTS) or is_dicom(data):
         return [Item(STANDARD_INPUT, data)]
     try:
         names = [line.strip() for line in data.decode("utf-8").splitlines() if line.strip()]

@@ -1,0 +1,137 @@
+"""A server under 50 clients for 60 s, then under 5,000 hostile files: its answers, and its memory.
+
+python benchmarks/clients.py BUNDLE FOLDER_OF_REAL_PICTURES [SECONDS] [FILES]
+"""
+
+import asyncio
+import itertools
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+
+from hostile import hostile_items
+
+CLIENTS = 50
+HEADERS = {"content-type": "image/jpeg"}
+REFUSED = 429
+
+
+@contextmanager
+def serving(bundle: Path) -> Iterator[tuple[str, int]]:
+    """`selcn serve` in a process of its own: its address and process number."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    engine = "onnx" if (bundle / "onnx").exists() else "torch"
+    program = [str(Path(sys.executable).with_name("selcn")), "serve", str(bundle)]
+    asked = [*program, "--port", str(port), "--engine", engine]
+    process = subprocess.Popen(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not answers(port):
+            assert process.poll() is None, "the server did not start"
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}", process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    """Whether someone listens."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def resident(pid: int) -> float:
+    """MiB that a process holds."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+@asynccontextmanager
+async def watched(pid: int) -> AsyncIterator[list[float]]:
+    """The memory of a process, each second."""
+    seen: list[float] = []
+
+    async def look() -> None:
+        while True:
+            seen.append(resident(pid))
+            await asyncio.sleep(1)
+
+    task = asyncio.create_task(look())
+    yield seen
+    task.cancel()
+
+
+async def crowd(address: str, pid: int, pictures: list[bytes], seconds: float) -> dict[str, float]:
+    """Clients that each ask as soon as they are answered."""
+    statuses: Counter[int] = Counter()
+    took: list[float] = []
+    turns, end = itertools.cycle(pictures), time.monotonic() + seconds
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        while time.monotonic() < end:
+            begun = time.monotonic()
+            answer = await client.post(f"{address}/v1/predict", content=next(turns), headers=HEADERS)
+            statuses[answer.status_code] += 1
+            if answer.status_code == REFUSED:
+                await asyncio.sleep(float(answer.headers["retry-after"]))
+            else:
+                took.append(time.monotonic() - begun)
+
+    async with httpx.AsyncClient(timeout=120) as client, watched(pid) as memory:
+        await asyncio.gather(*(ask(client) for _ in range(CLIENTS)))
+    third = len(memory) // 3
+    return {
+        "clients": CLIENTS,
+        "answers": statuses[200],
+        "answers a second": statuses[200] / seconds,
+        "answers 429": statuses[REFUSED],
+        "other answers": statuses.total() - statuses[200] - statuses[REFUSED],
+        "median seconds to an answer": statistics.median(took),
+        "MiB more at the peak of the last third than of the second": max(memory[-third:]) - max(memory[third:-third]),
+    }
+
+
+async def harm(address: str, pid: int, files: Iterator[bytes]) -> dict[str, float]:
+    """Hostile files, eight at a time."""
+    statuses: Counter[int] = Counter()
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        for data in files:
+            answer = await client.post(f"{address}/v1/predict", content=data, headers=HEADERS)
+            statuses[answer.status_code // 100] += 1
+
+    async with httpx.AsyncClient(timeout=120) as client, watched(pid) as memory:
+        await asyncio.gather(*(ask(client) for _ in range(8)))
+        health = await client.get(f"{address}/healthz")
+    fifth = len(memory) // 5
+    return {
+        "hostile files": statuses.total(),
+        "hostile files answered 200": statuses[2],
+        "hostile files answered 4xx": statuses[4],
+        "hostile files answered otherwise": statuses.total() - statuses[2] - statuses[4],
+        "alive afterwards": float(health.is_success),
+        "MiB more at the peak after the first fifth": max(memory[fifth:]) - max(memory[:fifth]),
+    }
+
+
+def measure(bundle: Path, originals: Path, seconds: float = 60, count: int = 5_000) -> dict[str, float]:
+    """One server, both kinds of visitors."""
+    pictures = [path.read_bytes() for path in sorted(originals.glob("*.jpg"))]
+    files = (item.data or b"" for item in hostile_items(originals, count))
+    with serving(bundle) as (address, pid):
+        crowded = asyncio.run(crowd(address, pid, pictures, seconds))
+        return crowded | asyncio.run(harm(address, pid, files))
+
+
+if __name__ == "__main__":
+    print(measure(Path(sys.argv[1]), Path(sys.argv[2]), *(int(given) for given in sys.argv[3:])))
