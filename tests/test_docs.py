@@ -1,10 +1,14 @@
 """What the documents say is what the repository holds."""
 
+import doctest
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
+
+import selcn
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,10 +23,27 @@ def test_a_page_of_figures_is_made_from_its_files(name: str) -> None:
     assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == make.page()
 
 
-def test_every_block_of_the_notebook_page_runs(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def demo(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, whose runs/demo is a finished run."""
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "demo").symlink_to(tiny_run)
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("name", selcn.__all__)
+def test_what_a_user_needs_is_shown_by_examples_that_run(name: str) -> None:
+    assert len(selcn.__all__) == 8
+    shown = getattr(selcn, name)
+    examples = doctest.DocTestFinder(recurse=False).find(shown, name, sys.modules[shown.__module__])
+    results = [doctest.DocTestRunner().run(example) for example in examples]
+    assert sum(result.attempted for result in results) > 0
+    assert sum(result.failed for result in results) == 0
+
+
+def test_every_block_of_the_notebook_page_runs(demo: Path) -> None:
     text = (ROOT / "docs" / "notebook.md").read_text(encoding="utf-8")
     # The demo's classifier reads the saliency of another masking than that of the tests' run.
     blocks = re.findall(r"```python\n(.*?)```", text.replace("se-lcn-none-lae", "se-lcn-none-none"), re.DOTALL)
@@ -30,18 +51,13 @@ def test_every_block_of_the_notebook_page_runs(tiny_run: Path, tmp_path: Path, m
     for block in blocks:
         exec(block, names)
     assert len(blocks) >= 4
-    assert (tmp_path / "roc.svg").stat().st_size > 1000
+    assert (demo / "roc.svg").stat().st_size > 1000
 
 
-def test_the_python_of_the_prediction_page_runs(
-    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "demo").symlink_to(tiny_run)
-    monkeypatch.chdir(tmp_path)
+def test_the_python_of_the_prediction_page_runs(demo: Path) -> None:
     text = (ROOT / "docs" / "prediction.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    exec(block, {"picture": sorted((tiny_run / "data" / "phantom" / "images").iterdir())[0]})
+    exec(block, {"picture": sorted((demo / "runs/demo/data/phantom/images").iterdir())[0]})
 
 
 def test_the_architecture_names_every_module() -> None:

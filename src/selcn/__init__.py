@@ -3,19 +3,42 @@
 A research tool, not a medical device.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from selcn.data.protocols import grouped_split
+    from selcn.evaluation import compare, evaluate_classification
     from selcn.inference import Predictor, load
+    from selcn.overlay import draw_overlay
     from selcn.prediction import Prediction
+    from selcn.saliency.gradcam_pp import grad_cam_pp
 
-__all__ = ["Prediction", "Predictor", "load"]
+__all__ = [
+    "Prediction",
+    "Predictor",
+    "compare",
+    "draw_overlay",
+    "evaluate_classification",
+    "grad_cam_pp",
+    "grouped_split",
+    "load",
+]
+
+_MODULES = {
+    "Prediction": "prediction",
+    "Predictor": "inference",
+    "compare": "evaluation",
+    "draw_overlay": "overlay",
+    "evaluate_classification": "evaluation",
+    "grad_cam_pp": "saliency.gradcam_pp",
+    "grouped_split": "data.protocols",
+    "load": "inference",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
     # Torch takes seconds to import, and `selcn --help` must not wait for it.
-    if name in __all__:
-        from selcn import inference, prediction
-
-        return getattr(prediction if name == "Prediction" else inference, name)
+    if name in _MODULES:
+        return getattr(import_module(f"selcn.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'selcn' has no attribute {name!r}")

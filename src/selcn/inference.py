@@ -26,6 +26,12 @@ class Predictor:
     Args:
         config: of the bundle.
         engine: runs its networks.
+
+    Example:
+        >>> predictor = load("runs/demo/bundle")
+        >>> pictures = [np.full((60, 80, 3), 200, np.uint8), np.full((450, 600, 3), 120, np.uint8)]
+        >>> [prediction.mask.shape for prediction in predictor.predict_batch(pictures)]
+        [(60, 80), (450, 600)]
     """
 
     def __init__(self, config: BundleConfig, engine: Engine) -> None:
@@ -70,6 +76,11 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: EngineName = "torch
     Raises:
         RunError: no bundle, it was not exported, or a file of it is missing or changed.
         ConfigError: there is no such device, or ONNX Runtime is not installed.
+
+    Example:
+        >>> predictor = load("runs/demo/bundle")
+        >>> predictor.config.diagnosis_labels
+        ('nv', 'mel', 'bkl', 'bcc', 'akiec', 'vasc', 'df')
     """
     if engine != "torch":
         from selcn.engines.onnx import OnnxEngine

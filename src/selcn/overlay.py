@@ -34,6 +34,13 @@ def draw_overlay(picture: np.ndarray, prediction: Prediction) -> np.ndarray:
 
     Returns:
         uint8 RGB; three panels side by side, each of the picture's aspect and within ``PANEL_WIDTHS``.
+
+    Example:
+        >>> import selcn
+        >>> picture = np.full((300, 400, 3), 180, np.uint8)
+        >>> drawn = draw_overlay(picture, selcn.load("runs/demo/bundle").predict(picture))
+        >>> drawn.shape[1] > 3 * picture.shape[1], drawn.dtype
+        (True, dtype('uint8'))
     """
     panel = resize(picture, panel_size(picture, *PANEL_WIDTHS))
     panels = [

@@ -51,6 +51,16 @@ class Prediction:
         abstain: whether the likeliest diagnosis is too improbable to rely on.
         warnings: what else speaks against relying on it, of `selcn.safeguards`.
         distance: of the picture's features from those of training pictures; about 1 is usual.
+
+    Example:
+        >>> import selcn
+        >>> prediction = selcn.load("runs/demo/bundle").predict("runs/demo/data/phantom/images/PH_0000001.png")
+        >>> prediction.mask.dtype, len(prediction.box)
+        (dtype('bool'), 4)
+        >>> list(prediction.symmetry)
+        ['asymmetric', 'symmetric']
+        >>> round(sum(prediction.diagnosis.values()), 4)
+        1.0
     """
 
     mask: npt.NDArray[np.bool_]

@@ -63,6 +63,14 @@ def grouped_split(
 
     Raises:
         DataError: a class has fewer groups than there are parts, so that a part would lack it.
+
+    Example:
+        >>> from selcn.data.catalog import complete_catalog
+        >>> rows = [{"image_id": f"{lesion}-{shot}", "image_path": "x.png", "lesion_id": str(lesion),
+        ...          "diagnosis": ("nv", "mel")[lesion % 2]} for lesion in range(12) for shot in range(2)]
+        >>> split = grouped_split(complete_catalog(pd.DataFrame(rows), "rows"), folds=2, test=0.25)
+        >>> split.parts, all(split.part[f"{lesion}-0"] == split.part[f"{lesion}-1"] for lesion in range(12))
+        (['0', '1', 'test'], True)
     """
     parts = [str(fold) for fold in range(folds)] + ([TEST] if test else [])
     share = np.array([(1 - test) / folds] * folds + ([test] if test else []))

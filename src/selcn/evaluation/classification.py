@@ -32,6 +32,14 @@ def evaluate_classification(source: Path | Predictions, *, resamples: int = RESA
     Raises:
         DataError: the file is wrong.
         ConfigError: ``resamples`` is below 1.
+
+    Example:
+        >>> table = pd.DataFrame({"asymmetric": [0.9, 0.6, 0.3], "symmetric": [0.1, 0.4, 0.7]})
+        >>> table = table.assign(image_id=["a", "b", "c"], group=["one", "one", "two"], fold="test")
+        >>> predictions = Predictions.of(table.assign(truth=["asymmetric", "symmetric", "symmetric"]))
+        >>> figures = evaluate_classification(predictions, resamples=100).set_index("metric")
+        >>> figures.loc["accuracy", ["value", "images", "groups"]].round(4).tolist()
+        [0.6667, 3.0, 2.0]
     """
     predictions = source if isinstance(source, Predictions) else read_predictions(source)
     return interval_table(

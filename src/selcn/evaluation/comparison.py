@@ -36,6 +36,15 @@ def compare(
     Raises:
         DataError: a file is wrong, or the two differ in classes, images, truths, groups or folds.
         ConfigError: ``resamples`` is below 1.
+
+    Example:
+        >>> a = pd.DataFrame({"asymmetric": [0.9, 0.6, 0.3], "symmetric": [0.1, 0.4, 0.7]})
+        >>> a = a.assign(image_id=["a", "b", "c"], group=["one", "one", "two"], fold="test")
+        >>> a = a.assign(truth=["asymmetric", "symmetric", "symmetric"])
+        >>> b = a.assign(asymmetric=[0.9, 0.2, 0.3], symmetric=[0.1, 0.8, 0.7])
+        >>> figures = compare(Predictions.of(a), Predictions.of(b), resamples=100).set_index("metric")
+        >>> figures.loc["accuracy", ["value", "p_mcnemar"]].round(4).tolist()
+        [0.3333, 1.0]
     """
     first, second = (source if isinstance(source, Predictions) else read_predictions(source) for source in (a, b))
     second = _aligned(second, first)

@@ -43,6 +43,11 @@ def grad_cam_pp(
 
     Returns:
         Saliency (N, 1, h, w), scaled to [0, 1] for each image; zeros where the map is flat.
+
+    Example:
+        >>> activations = torch.tensor([[[[0.0, 1.0], [2.0, 4.0]], [[9.0, 0.0], [0.0, 0.0]]]])
+        >>> grad_cam_pp(activations, torch.tensor([[1.0, 0.0]])).tolist()  # the second channel does not count
+        [[[[0.0, 0.25], [0.5, 1.0]]]]
     """
     activations, weight = _at_least_float32(activations), _at_least_float32(weight)
     positions = activations.shape[2] * activations.shape[3]
