@@ -1,13 +1,19 @@
 """What several test folders need: a small phantom, tiny networks, a tiny run."""
 
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import uvicorn
 from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -17,6 +23,8 @@ from rich.console import Console
 from selcn.config import RunConfig, load_config
 from selcn.data.catalog import read_catalog
 from selcn.data.phantom import write_phantom
+from selcn.inference import Predictor
+from selcn.serving.app import create_app
 from selcn.training.pipeline import Pipeline
 
 # A busy machine is no fault of the code: no test is timed.
@@ -111,3 +119,25 @@ def _photograph(
     for name, value in more.items():
         setattr(made, name, value)
     return made
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[str]]:
+    """Starts servers, as a context that knows the address."""
+    return _serving
+
+
+@contextmanager
+def _serving(predictor: Predictor, *given: Any, **settings: Any) -> Iterator[str]:
+    """A real server on a free port; its address."""
+    app = create_app(predictor, *given, **settings)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_keep_alive=5, lifespan="on"))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()

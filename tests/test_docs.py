@@ -4,6 +4,8 @@ import doctest
 import importlib.util
 import re
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,16 @@ def test_the_python_of_the_prediction_page_runs(demo: Path) -> None:
     text = (ROOT / "docs" / "prediction.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(block, {"picture": sorted((demo / "runs/demo/data/phantom/images").iterdir())[0]})
+
+
+def test_the_python_of_the_serving_page_runs(
+    demo: Path, serve: Callable[..., AbstractContextManager[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "serving.md").read_text(encoding="utf-8"), re.DOTALL)
+    pictures = sorted((demo / "runs/demo/data/phantom/images").iterdir())[:3]
+    with serve(selcn.load("runs/demo/bundle")) as address:
+        exec(block, {"address": address, "pictures": pictures})
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [path.name for path in pictures]
 
 
 def test_the_architecture_names_every_module() -> None:
