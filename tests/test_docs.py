@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,9 @@ def test_every_block_of_the_notebook_page_runs(demo: Path) -> None:
 def test_the_python_of_the_prediction_page_runs(demo: Path) -> None:
     text = (ROOT / "docs" / "prediction.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    exec(block, {"picture": sorted((demo / "runs/demo/data/phantom/images").iterdir())[0]})
+    names: dict[str, Any] = {"picture": sorted((demo / "runs/demo/data/phantom/images").iterdir())[0]}
+    exec(block, names)
+    assert sum(names["prediction"].diagnosis.values()) == pytest.approx(1)
 
 
 def test_the_python_of_the_serving_page_runs(

@@ -218,8 +218,12 @@ def _in_words(row: Mapping[Any, Any]) -> str:
 
 def _benchmarks() -> list[str]:
     path = HERE / "benchmarks.json"
-    figures = json.loads(path.read_text())
-    return [BENCHMARKS, _markdown(pd.DataFrame(figures))]
+    figures = pd.DataFrame(json.loads(path.read_text()))
+    tables = [
+        f"**{title}**\n\n{_markdown(rows[['figure', 'value']])}"
+        for title, rows in figures.groupby("benchmark", sort=False)
+    ]
+    return [BENCHMARKS, *tables]
 
 
 def _interval(row: Mapping[Any, Any], *, signed: bool = False) -> str:
@@ -307,7 +311,7 @@ and none of it survives the correction."""
 
 BENCHMARKS = """## Benchmarks
 
-`python benchmarks/record.py`, on two CPU cores; times are those of a shared machine, ratios hold better."""
+`python benchmarks/record.py`, on two CPU cores without a GPU. Times are of a shared machine; ratios hold better."""
 
 LOG = """## What did not work
 - **Choosing the symmetry epoch by validation loss** on some 400 training images: the loss was lowest at an early epoch

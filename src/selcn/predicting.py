@@ -100,13 +100,7 @@ def predict_files(
             journal.write(rows)
             if on_progress:
                 on_progress(place + 1, len(items))
-    with written_whole(out / ROWS) as partial, partial.open("w", encoding="utf-8") as file:
-        errors = []
-        for row in journal.rows():
-            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-            errors += [row["error"]] if "error" in row else []
-    journal.path.unlink()
-    return errors
+    return journal.finish(out / ROWS)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -137,8 +131,17 @@ class _Journal:
         self.file.write(json.dumps(rows, ensure_ascii=False) + "\n")
         self.file.flush()
 
-    def rows(self) -> Iterator[Row]:
-        """All rows."""
+    def finish(self, path: Path) -> list[str]:
+        """Write the rows under their name, whole or not at all, and say which are errors."""
+        errors = []
+        with written_whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+            for row in self._rows():
+                file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+                errors += [row["error"]] if "error" in row else []
+        self.path.unlink()
+        return errors
+
+    def _rows(self) -> Iterator[Row]:
         with self.path.open(encoding="utf-8") as file:
             next(file)
             for line in file:

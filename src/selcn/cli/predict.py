@@ -2,13 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from selcn.cli.options import Out, progress, resumable
 from selcn.errors import DataError
 from selcn.files import sha256
+
+if TYPE_CHECKING:
+    from selcn.bundle import BundleConfig
 
 MOST_ERRORS = 5
 MOST_CALIBRATED = 400
@@ -109,7 +112,6 @@ def predict(
     from selcn.data.inputs import list_items
     from selcn.inference import load
     from selcn.predicting import ROWS, Wanted, predict_files, read_rows
-    from selcn.rows import columns, flatten, write_csv, write_parquet
 
     items = list_items(pictures)
     predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
@@ -118,10 +120,7 @@ def predict(
         wanted = Wanted(overlays=overlays, masks=masks, segmentations=segmentations)
         failed = predict_files(predictors, items, out, wanted=wanted, source=source, on_progress=move)
     if table:
-        write = write_csv if table is TableFormat.CSV else write_parquet
-        config = predictors[0].config
-        named = columns(config.symmetry_labels, config.diagnosis_labels)
-        write(map(flatten, read_rows(out / ROWS)), named, out / f"predictions.{table.value}")
+        _write_table(out, table, predictors[0].config)
     typer.echo(f"{out / ROWS}: {len(items) - len(failed)} of {len(items)} files")
     unnamed = [row["segmentation_error"] for row in read_rows(out / ROWS) if "segmentation_error" in row]
     if unnamed:
@@ -129,3 +128,12 @@ def predict(
     if failed:
         more = f" | and {len(failed) - MOST_ERRORS} more" if len(failed) > MOST_ERRORS else ""
         raise DataError(f"{len(failed)} files were left out: {' | '.join(failed[:MOST_ERRORS])}{more}")
+
+
+def _write_table(out: Path, table: TableFormat, config: "BundleConfig") -> None:
+    from selcn.predicting import ROWS, read_rows
+    from selcn.rows import columns, flatten, write_csv, write_parquet
+
+    write = write_csv if table is TableFormat.CSV else write_parquet
+    named = columns(config.symmetry_labels, config.diagnosis_labels)
+    write(map(flatten, read_rows(out / ROWS)), named, out / f"predictions.{table.value}")
