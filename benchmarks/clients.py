@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from hostile import hostile_items
+from hostile import hostile_items, resident
 
 CLIENTS = 50
 HEADERS = {"content-type": "image/jpeg"}
@@ -48,12 +48,6 @@ def answers(port: int) -> bool:
     """Whether someone listens."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
-
-
-def resident(pid: int) -> float:
-    """MiB that a process holds."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """The page for a person, in a real browser: by keyboard, on a phone, with nothing asked of elsewhere or left behind."""
 
+import base64
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -33,7 +33,7 @@ def opened(browser: Browser, address: str, width: int = 1440) -> tuple[Page, lis
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: None if request.url.startswith((address, "data:")) else said.append(request.url))
     page.goto(f"{address}/")
-    page.get_by_text("Drop a picture, or pick a sample").wait_for()
+    page.get_by_text("Drop a picture, or pick a sample.").wait_for()
     return page, said
 
 
@@ -63,10 +63,10 @@ def test_a_sample_is_picked_and_the_saliency_dimmed_by_keyboard_alone(browser: B
     page, _ = opened(browser, address)
     for _ in range(12):
         page.keyboard.press("Tab")
-        if "synthetic" in page.evaluate("document.activeElement.textContent"):
+        if page.evaluate("document.activeElement.dataset.sample") == "1":
             break
     page.keyboard.press("Enter")
-    page.locator("article.look").wait_for()
+    expect(page.locator("article.look")).to_contain_text("synthetic melanoma")
     for _ in range(12):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.type") == "range":
@@ -78,16 +78,66 @@ def test_a_sample_is_picked_and_the_saliency_dimmed_by_keyboard_alone(browser: B
     page.close()
 
 
-def test_what_is_no_picture_is_told_and_leaves_nothing(browser: Browser, address: str, tmp_path: Path) -> None:
+def test_a_picture_is_dropped_with_the_mouse(browser: Browser, address: str, pictures: list[Path]) -> None:
     page, _ = opened(browser, address)
-    bad = tmp_path / "<img src=x onerror=alert(1)>.jpg"
-    bad.write_bytes(b"<svg onload=alert(1)>")
-    page.locator("input[type=file]").set_input_files(bad)
-    expect(page.get_by_role("alert")).to_contain_text("not a readable picture")
-    expect(page.locator("article.look")).to_have_count(0)
-    left = [path for path in Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*") if path.is_file() and path.stat().st_size]
-    assert {path.suffix for path in left} == {".webp"}  # thumbnails of the samples
+    content = base64.b64encode(pictures[0].read_bytes()).decode()
+    dropped = page.evaluate_handle(
+        """content => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const dropped = new DataTransfer();
+            dropped.items.add(new File([bytes], "dropped.png"));
+            return dropped;
+        }""",
+        content,
+    )
+    page.dispatch_event(".drop", "drop", {"dataTransfer": dropped})
+    expect(page.locator("article.look")).to_contain_text("dropped.png")
     page.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"<svg onload=alert(1)>", "not a readable picture"), (bytes(16 * 2**20), "too large")]
+)
+def test_what_is_no_picture_is_told(browser: Browser, address: str, content: bytes, why: str, tmp_path: Path) -> None:
+    page, said = opened(browser, address)
+    bad = tmp_path / "<img src=x onerror=alert(1)>.jpg"
+    bad.write_bytes(content)
+    page.locator("input[type=file]").set_input_files(bad)
+    expect(page.get_by_role("alert")).to_contain_text(why)
+    expect(page.locator("article.look")).to_have_count(0)
+    expect(page.locator(".shown img")).to_have_count(0)
+    assert said == []
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/gradio_api/upload"),
+        ("POST", "/gradio_api/queue/join"),
+        ("POST", "/gradio_api/call/look"),
+        ("GET", "/gradio_api/file=/etc/passwd"),
+        ("GET", "/gradio_api/proxy=http://127.0.0.1/"),
+        ("GET", "/monitoring"),
+    ],
+)
+def test_what_the_framework_offers_besides_is_closed(address: str, method: str, path: str) -> None:
+    assert httpx.request(method, f"{address}{path}", json={}).status_code == 404
+
+
+FILE = {"path": "/etc/passwd", "url": "http://127.0.0.1/", "meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize(
+    "asked", [FILE, {"name": "x", "data": FILE}, {"name": "x", "data": "%"}, {"sample": 99}, {"sample": -1}, None, "x"]
+)
+def test_no_call_reads_a_file_or_an_address(address: str, asked: object) -> None:
+    (html,) = [one for one in httpx.get(f"{address}/config").json()["components"] if one["type"] == "html"]
+    call = {"data": asked, "component_id": html["id"], "fn_name": "look", "session_hash": "s"}
+    answer = httpx.post(f"{address}/gradio_api/component_server", json=call)
+    assert "no picture came" in answer.json()
+    form = httpx.post(f"{address}/gradio_api/component_server", data={**call, "data": "1"}, files={"x": b"x"})
+    assert form.status_code == 404
 
 
 def test_a_server_that_is_full_says_so_on_the_page(
@@ -95,7 +145,7 @@ def test_a_server_that_is_full_says_so_on_the_page(
 ) -> None:
     with serve(predictor, limits=Limits(waiting=0), samples=read_samples(pictures[0].parent)) as address:
         page, _ = opened(browser, address)
-        samples = page.locator(".samples button.thumbnail-item")
+        samples = page.locator(".samples button")
         expect(samples).to_have_count(8)
         samples.first.click()
         expect(page.get_by_role("alert")).to_contain_text("too many pictures are waiting")
@@ -111,6 +161,7 @@ def test_the_page_asks_for_the_token_where_there_is_one(
         page.get_by_label("username").fill("selcn")
         page.get_by_label("password").fill("secret")
         page.get_by_role("button", name="Login").click()
-        page.get_by_text("Drop a picture, or pick a sample").wait_for()
-        assert httpx.post(f"{address}/gradio_api/upload", files={"files": b"x"}).status_code == 401
+        page.get_by_text("Drop a picture, or pick a sample.").wait_for()
+        refused = httpx.post(f"{address}/gradio_api/component_server", json={"data": {"sample": 0}})
+        assert refused.status_code == 401
         page.close()

@@ -1,6 +1,7 @@
 """`serve`: a bundle behind HTTP."""
 
 import os
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -48,4 +49,15 @@ def serve(
     limits = Limits(body=body * 2**20, waiting=waiting, seconds=seconds)
     shown = None if not page else read_samples(samples) if samples else draw_samples()
     app = create_app(predictor, limits=limits, token=os.environ.get("SELCN_TOKEN") or None, samples=shown)
-    uvicorn.run(app, host=host, port=port, log_level="info", timeout_keep_alive=5, server_header=False)
+    config = uvicorn.Config(app, log_level="info", timeout_keep_alive=5, server_header=False)
+    with _listening(host, port) as listening:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Bound before anything is started, so that an address which is taken is told at once."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigError(f"{host}:{port}: {error.strerror or error}; choose another --host or --port") from None

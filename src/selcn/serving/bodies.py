@@ -48,10 +48,11 @@ async def _parts(request: Request, limits: Limits) -> list[Sent]:
         uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if len(uploads) > limits.pictures:
             raise HTTPException(413, f"{len(uploads)} pictures; send at most {limits.pictures} at once")
-        return [Sent(_base(upload.filename or "picture"), await upload.read()) for upload in uploads]
+        return [Sent(base_name(upload.filename or "picture"), await upload.read()) for upload in uploads]
     finally:
         await form.close()
 
 
-def _base(name: str) -> str:
+def base_name(name: str) -> str:
+    """The last part of a path of either kind, which is all of it that is told again."""
     return PurePosixPath(PureWindowsPath(name).name).name or "picture"

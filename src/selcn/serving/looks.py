@@ -19,15 +19,14 @@ WIDEST = 640
 """Pixels that a picture has on the page."""
 SPELLED = {diagnosis.value: diagnosis.spelled for diagnosis in Diagnosis}
 _UNSURE = "The likeliest diagnosis is too improbable to rely on."
-_TEMPLATE = Path(__file__).with_name("looks.html.j2")
+ENVIRONMENT = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+_TEMPLATE = ENVIRONMENT.from_string(Path(__file__).with_name("looks.html.j2").read_text(encoding="utf-8"))
 
 
 def show(answered: list[Answered], config: BundleConfig) -> str:
     """Pictures with outline and saliency, probabilities, warnings and the answer to keep, as HTML."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     looks = [_look(one, one.picture, one.prediction, config) for one in answered]
-    return template.render(looks=looks, spelled=SPELLED, notice=NOTICE)
+    return _TEMPLATE.render(looks=looks, spelled=SPELLED, notice=NOTICE)
 
 
 def _look(

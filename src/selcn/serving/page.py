@@ -1,33 +1,37 @@
-"""The page for a person at `/`: drop a picture or pick a sample, and look at what the bundle says of it."""
+"""The page for a person at `/`: drop a picture or pick a sample, and look at what the bundle says of it.
 
-import atexit
-import os
-import shutil
-import tempfile
-from functools import cache
+Gradio draws it, themes it and asks for the login. What it would offer besides, above all files that come and go through
+a folder on the disk, is fenced off: a picture comes as text within one call and is never a file.
+"""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import gradio
-import numpy as np
 from fastapi import FastAPI, HTTPException
+from starlette.responses import PlainTextResponse
 
 from selcn.data.images import decode_pictures, resize
-from selcn.overlay import panel_size
-from selcn.serving.bodies import Sent
-from selcn.serving.looks import show
+from selcn.overlay import embed, panel_size
+from selcn.serving.bodies import Sent, base_name
+from selcn.serving.limits import App, Limits, Receive, Scope, Send
+from selcn.serving.looks import ENVIRONMENT, show
 from selcn.serving.service import NOTICE, Service
 
 USER = "selcn"
-_THUMBNAIL = 160
-_STYLE = Path(__file__).with_name("page.css")
+_HERE = Path(__file__).parent
 _SYSTEM = ("system-ui", "sans-serif")
-_SWEPT = (60, 60)
-"""Seconds between sweeps, and of age, of what an upload left that nobody read."""
+_THUMBNAIL = 200
+_CALLS = "/gradio_api/"
+_NEEDED = tuple(_CALLS + name for name in ("component_server", "heartbeat/", "login_check", "startup-events", "user"))
+_CLOSED = (_CALLS, "/monitoring", "/svelte")
 
 
 def mount_page(app: FastAPI, service: Service, samples: list[Sent], token: str | None) -> None:
     """Put the page on an application, below all other paths; with a token, behind a login of that password."""
-    _uploads()
     gradio.mount_gradio_app(
         app,
         _page(service, samples),
@@ -36,62 +40,81 @@ def mount_page(app: FastAPI, service: Service, samples: list[Sent], token: str |
         auth_message=f"User {USER}, and the server's token as password.",
         footer_links=[],
         run_history=False,
-        max_file_size=service.limits.body,
         ssr_mode=False,
         theme=gradio.themes.Base(font=_SYSTEM, font_mono=("ui-monospace", "monospace")),
-        css=_STYLE.read_text(encoding="utf-8"),
+        css=_read("page.css"),
     )
+    app.add_middleware(Fenced)
 
 
-@cache
-def _uploads() -> None:
-    """Where a picture lies from the moment it is sent to the page until it is read; goes with the process."""
-    folder = tempfile.mkdtemp(prefix="selcn-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ["GRADIO_TEMP_DIR"] = folder
+class Fenced:
+    """Closes what Gradio offers and the page does not need: uploads, files of the server, downloads, its queue.
+
+    Args:
+        app: what is fenced.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        refused = PlainTextResponse("Not Found", 404)
+        await (refused if _closed(scope) else self.app)(scope, receive, send)
+
+
+def _closed(scope: Scope) -> bool:
+    path = scope.get("path", "")
+    # Parts of a form would lie in files until they were read.
+    forms = any(name == b"content-type" and value.lower().startswith(b"multipart") for name, value in scope["headers"])
+    return path.startswith(_CLOSED) and (forms or not path.startswith(_NEEDED))
 
 
 def _page(service: Service, samples: list[Sent]) -> gradio.Blocks:
-    async def look(sent: Sent) -> str:
+    markup = ENVIRONMENT.from_string(_read("page.html.j2")).render(
+        most=_most(service.limits), notice=NOTICE, samples=[(sample.name, _thumbnail(sample)) for sample in samples]
+    )
+    page = gradio.Blocks(title="selcn", analytics_enabled=False)
+    with page:
+        gradio.HTML(markup, js_on_load=_read("page.js"), server_functions=[_looker(service, samples)])
+    return page
+
+
+def _looker(service: Service, samples: list[Sent]) -> Callable[[Any], Awaitable[str]]:
+    async def look(asked: Any) -> str:  # noqa: ANN401 - whatever a browser, or somebody else, sends
         try:
-            answered = await service.answer([sent])
+            answered = await service.answer([_sent(asked, samples)])
         except HTTPException as refusal:
             return f'<p class="wrong" role="alert">{refusal.detail}</p>'
         return await service.aside(show, answered, service.predictor.config)
 
-    async def dropped(path: str | None) -> tuple[None, str]:
-        file = Path(path or "")
-        data = file.read_bytes()
-        file.unlink()
-        return None, await look(Sent(file.name, data))
-
-    async def picked(event: gradio.SelectData) -> str:
-        return await look(samples[event.index])
-
-    page = gradio.Blocks(title="selcn", analytics_enabled=False, delete_cache=_SWEPT)
-    with page:
-        gradio.HTML(f"<h1>selcn</h1><p>Outline, symmetry, saliency and diagnosis of a skin lesion. <b>{NOTICE}</b></p>")
-        with gradio.Row():
-            with gradio.Column(scale=1, min_width=280):
-                drop = gradio.File(label="A dermoscopic picture", height=160)
-                gallery = gradio.Gallery(
-                    [(_thumbnail(sample), sample.name) for sample in samples],
-                    label="Samples",
-                    columns=2,
-                    height="auto",
-                    object_fit="cover",
-                    elem_classes="samples",
-                    allow_preview=False,
-                    interactive=False,
-                    buttons=[],
-                )
-            with gradio.Column(scale=3, min_width=320):
-                looks = gradio.HTML("<p>Drop a picture, or pick a sample. It is not kept.</p>")
-        drop.upload(dropped, drop, [drop, looks], concurrency_limit=None, api_visibility="private")
-        gallery.select(picked, None, looks, concurrency_limit=None, api_visibility="private")
-    return page
+    return look
 
 
-def _thumbnail(sample: Sent) -> np.ndarray:
+def _sent(asked: object, samples: list[Sent]) -> Sent:
+    match asked:
+        case {"sample": int(number)} if 0 <= number < len(samples):
+            return samples[number]
+        case {"name": str(name), "data": str(data)}:
+            try:
+                return Sent(base_name(name), base64.b64decode(data, validate=True))
+            except binascii.Error:
+                pass
+    raise HTTPException(400, "no picture came; choose one")
+
+
+def _most(limits: Limits) -> int:
+    """Bytes that a picture may have, since three of them become four on their way."""
+    return limits.body * 3 // 4 - 4096
+
+
+def _thumbnail(sample: Sent) -> str:
     picture = decode_pictures(sample.data, Path(sample.name))[0]
-    return resize(picture, panel_size(picture, 1, _THUMBNAIL))
+    return embed(resize(picture, panel_size(picture, 1, _THUMBNAIL)), "jpeg")
+
+
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
