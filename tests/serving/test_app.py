@@ -13,6 +13,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from pydicom.dataset import FileDataset
 
 import selcn
 from selcn.data.images import read_image
@@ -85,6 +86,34 @@ def test_what_is_no_request_is_refused(address: str, content: bytes, kind: str |
     answer = httpx.post(f"{address}/v1/predict", content=content, headers=headers)
     assert answer.status_code == status
     assert answer.json()["detail"]
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+    serve: Serve, predictor: Predictor, dataset: Callable[..., FileDataset], tmp_path: Path
+) -> None:
+    image = np.zeros((100, 100, 3), np.uint8)
+    dataset(np.stack([image, image]), "RGB", NumberOfFrames=2).save_as(tmp_path / "two.dcm", enforce_file_format=True)
+    png = cv2.imencode(".png", image)[1].tobytes()
+    with serve(predictor, limits=Limits(pixels=9_999)) as address:
+        headers = {"content-type": "image/png"}
+        for data in (png, (tmp_path / "two.dcm").read_bytes()):
+            answer = httpx.post(f"{address}/v1/predict", content=data, headers=headers)
+            assert answer.status_code == 422
+            assert "claims" in answer.json()["detail"]
+    with serve(predictor, limits=Limits(pixels=10_000)) as address:
+        assert httpx.post(f"{address}/v1/predict", content=png, headers=headers).status_code == 200
+
+
+def test_a_large_picture_is_answered_in_its_own_pixels(
+    address: str, predictor: Predictor, pictures: list[Path]
+) -> None:
+    large = cv2.resize(read_image(pictures[0]), (1600, 1200))
+    data = cv2.imencode(".png", large[..., ::-1])[1].tobytes()
+    answer = httpx.post(f"{address}/v1/predict", content=data, headers={"content-type": "image/png"}, timeout=60)
+    (row,) = answer.json()["predictions"]
+    expected = predictor.predict(large)
+    assert (row["width"], row["height"]) == (1600, 1200)
+    assert row["lesion"]["box"] == list(expected.box)
 
 
 def test_bodies_without_a_length_are_limited_too(serve: Serve, predictor: Predictor) -> None:

@@ -21,8 +21,13 @@ except ImportError:
 _MOST_FRAMES = 10_000
 
 
-def decode_dicom(data: bytes, path: Path) -> list[np.ndarray]:
+def decode_dicom(data: bytes, path: Path, most: int | None = None) -> list[np.ndarray]:
     """Every frame as uint8 RGB (H, W, 3): colours as RGB whatever their space, grey levels by window or by range.
+
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+        most: pixels that all frames together may have; None for four times Pillow's limit, and that for one frame.
 
     Raises:
         PictureError: no image, cut off, of a compression that is not read here, or of too many pixels, which is told
@@ -30,7 +35,7 @@ def decode_dicom(data: bytes, path: Path) -> list[np.ndarray]:
     """
     try:
         dataset = pydicom.dcmread(io.BytesIO(data))
-        _refuse_large(dataset, path)
+        _refuse_large(dataset, path, most)
         return [_as_rgb(frame, dataset) for frame in _frames(dataset)]
     except PictureError:
         raise
@@ -40,11 +45,11 @@ def decode_dicom(data: bytes, path: Path) -> list[np.ndarray]:
         raise PictureError("unreadable", f"{path}: not a readable DICOM image ({what}); replace the file") from None
 
 
-def _refuse_large(dataset: Any, path: Path) -> None:  # noqa: ANN401 - pydicom's attributes are of any type
+def _refuse_large(dataset: Any, path: Path, most: int | None) -> None:  # noqa: ANN401 - pydicom's attributes are of any type
     frames = int(dataset.get("NumberOfFrames", 1) or 1)
     pixels = int(dataset.Rows) * int(dataset.Columns)
     limit = Image.MAX_IMAGE_PIXELS or 2**28
-    if pixels > limit or frames > _MOST_FRAMES or frames * pixels > 4 * limit:
+    if pixels > limit or frames > _MOST_FRAMES or frames * pixels > (most or 4 * limit):
         raise PictureError("too-large", f"{path}: its header claims {frames} frames of {pixels} pixels; shrink it")
 
 

@@ -1,6 +1,7 @@
 """Picture files <-> arrays: one decoder for the store, the audit, prediction and the report."""
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -59,7 +60,7 @@ def read_bytes(path: Path) -> bytes:
         ) from None
 
 
-def decode_image(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
+def decode_image(data: bytes, path: Path, most: int | None = None) -> tuple[Header, np.ndarray]:
     """Decode a picture as uint8 RGB (H, W, 3) in sRGB, turned as its EXIF says.
 
     16-bit levels lose their lower half, transparency is laid over black, an embedded colour profile other than sRGB is
@@ -68,11 +69,12 @@ def decode_image(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
     Args:
         data: the file's content.
         path: what an error calls it.
+        most: pixels that it may have; None for Pillow's limit alone.
 
     Raises:
-        PictureError: no picture, truncated, or over Pillow's limit of pixels, which is told before decoding.
+        PictureError: no picture, truncated, or of too many pixels, which is told before decoding.
     """
-    header, picture = _open(data, path)
+    header, picture = _open(data, path, most)
     return header, np.array(_in_srgb(picture))
 
 
@@ -81,17 +83,22 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-def decode_pictures(data: bytes, path: Path) -> list[np.ndarray]:
+def decode_pictures(data: bytes, path: Path, most: int | None = None) -> list[np.ndarray]:
     """Decode every picture of a file as uint8 RGB (H, W, 3): the frames of DICOM, the one picture of all else.
+
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+        most: pixels that all of them together may have; None for the limits of what decodes.
 
     Raises:
         PictureError: as for `decode_image`; or DICOM without the extra that reads it.
     """
     if not is_dicom(data):
-        return [decode_image(data, path)[1]]
+        return [decode_image(data, path, most)[1]]
     from selcn.data.dicom import decode_dicom
 
-    return decode_dicom(data, path)
+    return decode_dicom(data, path, most)
 
 
 def decode_mask(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
@@ -176,10 +183,12 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _open(data: bytes, path: Path) -> tuple[Header, Image.Image]:
+def _open(data: bytes, path: Path, most: int | None = None) -> tuple[Header, Image.Image]:
     """The header as stored, and the decoded picture, upright."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
+            if most is not None and math.prod(picture.size) > most:
+                raise Image.DecompressionBombError
             header = Header(picture.format or "", picture.mode, picture.size, _orientation(picture))
             picture.load()
             upright = picture if header.orientation == 1 else ImageOps.exif_transpose(picture)

@@ -26,12 +26,14 @@ class Limits:
     Attributes:
         body: bytes of a request.
         pictures: of a request.
+        pixels: of a picture, or of all frames of a file.
         waiting: pictures that may wait or be worked on at once.
         seconds: that a body may take to come, and an answer to be made.
     """
 
     body: int = 20 * 2**20
     pictures: int = 16
+    pixels: int = 50_000_000
     waiting: int = 64
     seconds: float = 30.0
 

@@ -41,8 +41,8 @@ def _look(
         "error": None,
         "name": one.name if one.frame is None else f"{one.name}, frame {one.frame + 1}",
         "title": f"Likeliest: {_said(prediction)}, {likeliest(prediction.symmetry)}",
-        "width": picture.shape[1],
-        "height": picture.shape[0],
+        "width": prediction.mask.shape[1],
+        "height": prediction.mask.shape[0],
         "picture": embed(small, "jpeg"),
         "outline": " ".join(f"{x},{y}" for x, y in prediction.outline.tolist()),
         "layers": [

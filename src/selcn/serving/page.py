@@ -4,9 +4,11 @@ Gradio draws it, themes it and asks for the login. What it would offer besides, 
 a folder on the disk, is fenced off: a picture comes as text within one call and is never a file.
 """
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +34,24 @@ _CLOSED = (_CALLS, "/monitoring", "/svelte")
 
 def mount_page(app: FastAPI, service: Service, samples: list[Sent], token: str | None) -> None:
     """Put the page on an application, below all other paths; with a token, behind a login of that password."""
-    gradio.mount_gradio_app(
-        app,
-        _page(service, samples),
-        path="/",
-        auth=(USER, token) if token else None,
-        auth_message=f"User {USER}, and the server's token as password.",
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        theme=gradio.themes.Base(font=_SYSTEM, font_mono=("ui-monospace", "monospace")),
-        css=_read("page.css"),
-    )
+
+    async def mount() -> None:
+        gradio.mount_gradio_app(
+            app,
+            _page(service, samples),
+            path="/",
+            auth=(USER, token) if token else None,
+            auth_message=f"User {USER}, and the server's token as password.",
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            theme=gradio.themes.Base(font=_SYSTEM, font_mono=("ui-monospace", "monospace")),
+            css=_read("page.css"),
+        )
+
+    # Where no event loop runs, Gradio makes some and leaves them open.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, mount()).result()
     app.add_middleware(Fenced)
 
 

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from fastapi import HTTPException
 
-from selcn.data.images import decode_pictures
+from selcn.data.images import decode_pictures, resize
 from selcn.errors import DataError
 from selcn.inference import Predictor
-from selcn.overlay import draw_overlay, embed
+from selcn.overlay import PANEL_WIDTHS, draw_overlay, embed, panel_size
 from selcn.prediction import Prediction, prepare
 from selcn.serving.batching import Batcher, Full
 from selcn.serving.bodies import Sent
@@ -29,7 +29,7 @@ NOTICE = "Research tool, not a medical device."
 
 @dataclass(eq=False)
 class Answered:
-    """A picture, uint8 RGB (H, W, 3), and what was said of it; or why it could not be read."""
+    """A picture, uint8 RGB and no wider than it is drawn, and what was said of it; or why it could not be read."""
 
     name: str
     frame: int | None = None
@@ -43,6 +43,14 @@ class Answered:
         if self.prediction is None or self.picture is None:
             return {**row, "error": self.error}
         return row | self.prediction.to_json() | (_drawn(self.picture, self.prediction) if drawn else {})
+
+
+class _Decoded(NamedTuple):
+    """A picture to draw on, the same as the networks see it, and its own width and height."""
+
+    picture: np.ndarray
+    prepared: np.ndarray
+    size: tuple[int, int]
 
 
 class Service:
@@ -99,21 +107,31 @@ class Service:
         except DataError as error:
             self.metrics.pictures.labels("unreadable").inc()
             return [Answered(sent.name, error=str(error))]
-        predictions = await asyncio.gather(
-            *(self.batcher.predict(ready, (picture.shape[1], picture.shape[0])) for picture, ready in frames)
-        )
+        predictions = await asyncio.gather(*(self.batcher.predict(frame.prepared, frame.size) for frame in frames))
         self.metrics.pictures.labels("predicted").inc(len(predictions))
         numbers = range(len(frames)) if len(frames) > 1 else [None]
         return [
-            Answered(sent.name, number, picture, prediction)
-            for number, (picture, _), prediction in zip(numbers, frames, predictions, strict=True)
+            Answered(sent.name, number, frame.picture, prediction)
+            for number, frame, prediction in zip(numbers, frames, predictions, strict=True)
         ]
 
-    def _decode(self, sent: Sent) -> list[tuple[np.ndarray, np.ndarray]]:
-        pictures = decode_pictures(sent.data, Path(sent.name))
+    def _decode(self, sent: Sent) -> list[_Decoded]:
+        pictures = decode_pictures(sent.data, Path(sent.name), self.limits.pixels)
         if len(pictures) > self.limits.pictures:
             raise DataError(f"{sent.name}: holds {len(pictures)} frames; send at most {self.limits.pictures}")
-        return [(picture, prepare(picture, self.predictor.config)) for picture in pictures]
+        return [
+            _Decoded(_small(picture), prepare(picture, self.predictor.config), _size(picture)) for picture in pictures
+        ]
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    """Many may wait at once, and may be of fifty megapixels each."""
+    widest = PANEL_WIDTHS[1]
+    return picture if picture.shape[1] <= widest else resize(picture, panel_size(picture, 1, widest))
+
+
+def _size(picture: np.ndarray) -> tuple[int, int]:
+    return picture.shape[1], picture.shape[0]
 
 
 def _drawn(picture: np.ndarray, prediction: Prediction) -> dict[str, str]:
