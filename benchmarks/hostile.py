@@ -1,4 +1,4 @@
-"""Rows, crashes and memory over 5,000 mutated, mislabelled and hostile files, three times over (`selcn predict`).
+"""Rows, crashes and memory over 5,000 mutated, mislabelled and hostile files, six times over (`selcn predict`).
 
 python benchmarks/hostile.py BUNDLE FOLDER_OF_REAL_PICTURES [COUNT]
 """
@@ -23,7 +23,7 @@ from selcn.inference import load
 from selcn.predicting import ROWS, Wanted, predict_files, read_rows
 
 HALF_MIB = 2**19
-PASSES = 3
+PASSES = 6
 
 
 def mutated(data: bytes, generator: np.random.Generator) -> bytes:

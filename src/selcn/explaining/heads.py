@@ -1,6 +1,7 @@
 """The three heads of a cascade as something that can be asked why: lesion, symmetry, diagnosis."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -79,7 +80,7 @@ class DiagnosisMember(nn.Module):
         return self.cascade.classifier
 
 
-class Explainer(nn.Module):
+class Explainer(nn.Module, ABC):
     """Several members that are asked together.
 
     Attributes:
@@ -88,9 +89,9 @@ class Explainer(nn.Module):
 
     labels: Sequence[str]
 
+    @abstractmethod
     def explain(self, images: Tensor, target: int | None = None) -> Explained:
         """What is said of images (N, 3, H, W) in [0, 1], and where one class, or the predicted one, comes from."""
-        raise NotImplementedError
 
 
 class ClassExplainer(Explainer):
