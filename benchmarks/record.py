@@ -1,7 +1,7 @@
 """Runs benchmarks once, each in a process of its own, and keeps the figures for docs/results.md.
 
 python benchmarks/record.py [NAME ...]    # all, or those named, whose rows are replaced
-python benchmarks/record.py agreement=PICTURES,BUNDLE,... hostile=BUNDLE,PICTURES clients=BUNDLE,PICTURES
+python benchmarks/record.py agreement=PICTURES,BUNDLE,... start=BUNDLE,PICTURES hostile=... clients=...
 """
 
 import importlib
@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 NAMES = ("saliency", "bootstrap", "phantom", "store", "audit", "epoch", "pruning", "full_size", "cascade")
-ON_FILES = ("agreement", "hostile", "clients")
+ON_FILES = ("start", "agreement", "hostile", "clients")
 OUT = Path(__file__).parent.parent / "docs" / "results" / "benchmarks.json"
 
 
