@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from selcn.data.images import resize
 from selcn.overlay import (
     OPACITY,
+    PANEL_WIDTHS,
     PREDICTED_COLOUR,
     TRUE_COLOUR,
     blend_saliency,
@@ -149,3 +150,10 @@ def test_captions_are_written_and_keep_to_their_columns(width: int, height: int,
         assert ink[:, left : left + panel].any()
         assert not ink[:, left + panel : left + panel + gap].any()
     assert not ink[-1].any()
+
+
+@pytest.mark.parametrize("shape", [(30_000, 1), (1, 30_000), (1, 1)])
+def test_a_strip_is_not_enlarged_beyond_measure(shape: tuple[int, int]) -> None:
+    width, height = panel_size(np.zeros((*shape, 3), np.uint8), *PANEL_WIDTHS)
+    assert PANEL_WIDTHS[0] <= width <= PANEL_WIDTHS[1]
+    assert 1 <= height <= 4 * PANEL_WIDTHS[1]

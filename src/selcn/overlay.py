@@ -11,6 +11,7 @@ from selcn.prediction import Prediction
 
 PREDICTED_COLOUR = (86, 212, 255)
 TRUE_COLOUR = (255, 225, 77)
+TALLEST = 4  # times the greatest width
 OPACITY = 0.75  # of the colour where saliency is 1; it falls to 0 with the saliency
 JPEG_QUALITY = 82
 PANEL_WIDTHS = (320, 800)  # pixels: smaller pictures are enlarged, or no caption could be read; larger ones shrink
@@ -63,10 +64,11 @@ def draw_overlay(picture: np.ndarray, prediction: Prediction) -> np.ndarray:
 
 
 def panel_size(picture: np.ndarray, least: int, most: int) -> tuple[int, int]:
-    """Width and height of a picture (H, W, 3) brought between two widths, its aspect kept."""
+    """Width and height of a picture (H, W, 3) brought between two widths; its aspect is kept, but of a strip."""
     height, width = picture.shape[:2]
     panel_width = min(max(width, least), most)
-    return panel_width, max(1, round(height * panel_width / width))
+    # A strip a pixel wide would else be enlarged to more than memory holds.
+    return panel_width, min(max(1, round(height * panel_width / width)), TALLEST * most)
 
 
 def draw_outline(

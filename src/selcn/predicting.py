@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from selcn.data.images import decode_pictures, is_dicom, write_image
+from selcn.data.images import PictureError, decode_pictures, is_dicom, write_image
 from selcn.data.inputs import Item
 from selcn.errors import DataError
 from selcn.files import written_whole
@@ -247,17 +247,21 @@ def _segment(
 
     try:
         data = item.read()
-        if not is_dicom(data):
-            return
-        header = read_header(data, Path(item.name))
-    except DataError as error:
+        header = read_header(data, Path(item.name)) if is_dicom(data) else None
+    except PictureError as error:
         for row in rows:
             row["segmentation_error"] = str(error)
         return
+    if header is None:
+        return
     for row, prediction in zip(rows, predictions, strict=True):
         frame = row.get("frame")
-        row["segmentation"] = f"segmentations/{_name(stem, frame)}.dcm"
-        write_segmentation(prediction.mask, header, out / row["segmentation"], frame=frame, source=source)
+        place = f"segmentations/{_name(stem, frame)}.dcm"
+        try:
+            write_segmentation(prediction.mask, header, out / place, frame=frame, source=source)
+            row["segmentation"] = place
+        except PictureError as error:
+            row["segmentation_error"] = str(error)
 
 
 def _name(stem: str, frame: int | None = None) -> str:

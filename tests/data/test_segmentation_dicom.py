@@ -61,3 +61,12 @@ def test_an_image_that_cannot_be_named_is_told(photograph: FileDataset) -> None:
     del photograph.StudyInstanceUID
     with pytest.raises(PictureError, match=r"made\.dcm: lacks StudyInstanceUID"):
         read_header(written(photograph), Path("made.dcm"))
+
+
+def test_headers_that_no_segmentation_can_hold_are_told(photograph: FileDataset, tmp_path: Path) -> None:
+    photograph.PatientBirthDate = "19700101"
+    birth = b"\x10\x00\x30\x00"
+    data = written(photograph).replace(birth + b"DA", birth + b"D\x99")
+    with pytest.raises(PictureError, match=r"^[^\n]*one\.dcm: no segmentation can name its image"):
+        write_segmentation(MASK, read_header(data, Path("made.dcm")), tmp_path / "one.dcm")
+    assert not list(tmp_path.iterdir())

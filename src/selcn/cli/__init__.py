@@ -24,8 +24,8 @@ for group in (index, audit, data, config, train, jobs, predict, serve, saliency,
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
-    # What Pillow says of damaged metadata: the picture is read, or the command says itself why not.
-    warnings.filterwarnings("ignore", module="PIL")
+    # What Pillow and pydicom say of damaged metadata: the picture is read, or the command says itself why not.
+    warnings.filterwarnings("ignore", module="PIL|pydicom")
     try:
         app()
     except SelcnError as error:

@@ -122,9 +122,9 @@ def predict(
     if table:
         _write_table(out, table, predictors[0].config)
     typer.echo(f"{out / ROWS}: {len(items) - len(failed)} of {len(items)} files")
-    unnamed = [row["segmentation_error"] for row in read_rows(out / ROWS) if "segmentation_error" in row]
-    if unnamed:
-        typer.echo(f"{len(unnamed)} without segmentation, such as {unnamed[0]}", err=True)
+    if segmentations:
+        unnamed = [row["segmentation_error"] for row in read_rows(out / ROWS) if "segmentation_error" in row]
+        typer.echo(f"{len(unnamed)} DICOM images without segmentation{f', such as {unnamed[0]}' if unnamed else ''}")
     if failed:
         more = f" | and {len(failed) - MOST_ERRORS} more" if len(failed) > MOST_ERRORS else ""
         raise DataError(f"{len(failed)} files were left out: {' | '.join(failed[:MOST_ERRORS])}{more}")

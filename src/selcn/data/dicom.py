@@ -27,7 +27,7 @@ def decode_dicom(data: bytes, path: Path, most: int | None = None) -> list[np.nd
     Args:
         data: the file's content.
         path: what an error calls it.
-        most: pixels that all frames together may have; None for four times Pillow's limit, and that for one frame.
+        most: pixels that all frames together may have; None for four times Pillow's limit, which no frame may pass.
 
     Raises:
         PictureError: no image, cut off, of a compression that is not read here, or of too many pixels, which is told

@@ -16,6 +16,8 @@ from selcn.files import written_whole
 
 HALF = 127
 ASPECT_TOLERANCE = 1.02
+LONGEST_SIDE = 65_535
+"""Pixels: the most that JPEG and DICOM have; OpenCV fails at strips that are much longer."""
 _ORIENTATION = 0x0112  # EXIF's tag
 
 Kind = Literal["missing", "unreadable", "truncated", "too-large"]
@@ -187,7 +189,7 @@ def _open(data: bytes, path: Path, most: int | None = None) -> tuple[Header, Ima
     """The header as stored, and the decoded picture, upright."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            if most is not None and math.prod(picture.size) > most:
+            if max(picture.size) > LONGEST_SIDE or math.prod(picture.size) > (most or math.inf):
                 raise Image.DecompressionBombError
             header = Header(picture.format or "", picture.mode, picture.size, _orientation(picture))
             picture.load()

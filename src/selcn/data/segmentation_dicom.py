@@ -1,6 +1,8 @@
 """A lesion's mask as DICOM Segmentation, which names the image it is of."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,7 +41,12 @@ def read_header(data: bytes, path: Path) -> pydicom.Dataset:
     Raises:
         PictureError: it lacks what a segmentation has to name.
     """
-    header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+    with _told(path):
+        header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+        return _complete(header, path)
+
+
+def _complete(header: pydicom.Dataset, path: Path) -> pydicom.Dataset:
     lacking = [name for name in _NEEDED if not header.get(name)]
     if lacking:
         raise PictureError("unreadable", f"{path}: lacks {', '.join(lacking)}, which a segmentation has to name")
@@ -62,12 +69,33 @@ def write_segmentation(
         path: the file to write.
         frame: which of a file with several, from 0.
         source: what tells the bundle that outlined it from others.
+
+    Raises:
+        PictureError: the image's header holds what no segmentation can.
     """
+    with _told(path), written_whole(path) as partial:
+        _segmentation(mask, header, frame, source).save_as(partial)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Headers that were changed make pydicom raise nearly everything there is."""
+    try:
+        yield
+    except (PictureError, OSError):
+        raise
+    except Exception as error:
+        what = " ".join(str(error).split())[:120] or type(error).__name__
+        raise PictureError("unreadable", f"{path}: no segmentation can name its image ({what})") from None
+
+
+def _segmentation(
+    mask: np.ndarray, header: pydicom.Dataset, frame: int | None, source: str
+) -> highdicom.seg.Segmentation:
     single = pydicom.Dataset(header)
     single.file_meta = header.file_meta
-    single.pop(
-        "NumberOfFrames", None
-    )  # highdicom asks for a frame of reference, which photographs lack, where there are several
+    # Of several frames highdicom would ask for a frame of reference, which photographs lack.
+    single.pop("NumberOfFrames", None)
     segment = highdicom.seg.SegmentDescription(
         1,
         "lesion",
@@ -94,5 +122,4 @@ def write_segmentation(
     if frame is not None:
         groups = made.PerFrameFunctionalGroupsSequence[0]
         groups.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber = frame + 1
-    with written_whole(path) as partial:
-        made.save_as(partial)
+    return made
