@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -143,12 +143,15 @@ def test_photograph_shows_the_whole_lesion_and_its_asymmetry(
 
 
 @settings(max_examples=15)
+@example(2118164917, Diagnosis.DF, Diagnosis.BCC, Symmetry.ONE_AXIS)
+@example(1061961622, Diagnosis.MEL, Diagnosis.DF, Symmetry.ONE_AXIS)
 @given(a_seed, a_diagnosis, a_diagnosis, st.sampled_from(list(Symmetry)))
 def test_surroundings_do_not_depend_on_diagnosis_or_symmetry(
     seed: int, diagnosis: Diagnosis, other: Diagnosis, symmetry: Symmetry
 ) -> None:
     one, two = photographed(seed, diagnosis, Symmetry.TWO_AXES), photographed(seed, other, symmetry)
-    away = ~ndimage.binary_dilation((one.mask | two.mask) > 0, iterations=20)
+    # Not by dilation, whose diamond is nearer at its corners: there the pigment of a soft border still shows.
+    away = ndimage.distance_transform_edt((one.mask | two.mask) == 0) > 24
     assert away.mean() > 0.02
     # A lesion's soft border is nowhere quite zero: one grey level is left to rounding.
     assert np.abs(one.image[away].astype(int) - two.image[away]).max() <= 1
