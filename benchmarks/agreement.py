@@ -14,9 +14,9 @@ import httpx
 import numpy as np
 
 from clients import serving
-from selcn.data.finding import find_images
-from selcn.inference import load
-from selcn.predicting import ROWS, read_rows
+from selcn.data.discovery import find_images
+from selcn.inference.batch import ROWS, read_rows
+from selcn.inference.predictor import load
 
 Row = dict[str, Any]
 

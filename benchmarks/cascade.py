@@ -15,16 +15,16 @@ import torch
 from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor, nn
 
-from selcn.bundle import BundleConfig, symmetry_labels
-from selcn.cascade import Cascade, Ensemble
 from selcn.config import load_config
-from selcn.engines.onnx import OnnxEngine
-from selcn.engines.torch import TorchEngine
-from selcn.export import export_graphs
+from selcn.inference.bundle import BundleConfig, symmetry_labels
+from selcn.inference.onnx.engine import OnnxEngine
+from selcn.inference.onnx.export import export_graphs
+from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import Fusion
-from selcn.masking import apply_masking
 from selcn.models.build import build_classifier, build_segmenter, build_symmetry
+from selcn.models.cascade import Cascade, Ensemble
 from selcn.models.classifier import LesionClassifier
+from selcn.models.masking import apply_masking
 
 REPEATS = 15
 PRESETS = ("thesis", "light")

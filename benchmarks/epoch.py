@@ -10,7 +10,7 @@ from rich.console import Console
 
 from selcn.config import PhantomSource, RunConfig, load_config
 from selcn.labels import StageName
-from selcn.training.pipeline import Pipeline
+from selcn.runs.pipeline import Pipeline
 
 OVERRIDES = [
     "segmentation.weights=null",

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from selcn.config import load_config
-from selcn.data.building import build_store
 from selcn.data.catalog import read_catalog
 from selcn.data.phantom import write_phantom
+from selcn.data.store.build import build_store
 from selcn.labels import BinarySymmetry, Diagnosis, Masking
-from selcn.training.engine import fit
-from selcn.training.judging import symmetry_names
-from selcn.training.stages import ClassificationStage, SegmentationStage, Stage, SymmetryStage, class_numbers
+from selcn.runs.predictions import symmetry_names
+from selcn.tasks.stages import ClassificationStage, SegmentationStage, Stage, SymmetryStage, class_numbers
+from selcn.training.trainer import fit
 
 STEPS = 2
 OVERRIDES = [

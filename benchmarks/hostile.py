@@ -20,9 +20,9 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
 
-from selcn.data.inputs import Item
-from selcn.inference import load
-from selcn.predicting import ROWS, Wanted, predict_files, read_rows
+from selcn.inference.batch import ROWS, Wanted, predict_files, read_rows
+from selcn.inference.inputs import Item
+from selcn.inference.predictor import load
 
 HALF_MIB = 2**19
 PASSES = 3

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from selcn.config import RunConfig
 from selcn.labels import StageName
-from selcn.training.jobs import Cluster
-from selcn.training.pipeline import Pipeline
-from selcn.training.tuning import find, thesis_space, tune
+from selcn.runs.jobs import Cluster
+from selcn.runs.pipeline import Pipeline
+from selcn.runs.tuning import find, thesis_space, tune
 
 TRIALS = 12
 CONFIG = {

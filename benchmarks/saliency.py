@@ -14,7 +14,7 @@ import torch
 from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor
 
-from selcn.cascade import explain
+from selcn.models.cascade import explain
 from selcn.models.symmetry import SymmetryNetwork
 
 BATCH, SIDE, REPEATS = 16, 224, 9

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from selcn.data.finding import find_images
+from selcn.data.discovery import find_images
 
 REPEATS = 7
 

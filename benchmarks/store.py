@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from selcn.data.building import build_store
 from selcn.data.catalog import complete_catalog, read_catalog, write_catalog
-from selcn.data.images import prepare_image, read_image, write_image
-from selcn.data.store import IMAGES, Store
+from selcn.data.imaging.images import prepare_image, read_image, write_image
+from selcn.data.store.build import build_store
+from selcn.data.store.store import IMAGES, Store
 
 PICTURES, ROWS, BATCH, REPEATS = 128, (1_000, 10_000), 64, 15
 STORED, PREPARED = (600, 450), (256, 192)

@@ -23,9 +23,9 @@ from rich.console import Console
 from selcn.config import RunConfig, load_config
 from selcn.data.catalog import read_catalog
 from selcn.data.phantom import write_phantom
-from selcn.inference import Predictor
+from selcn.inference.predictor import Predictor
+from selcn.runs.pipeline import Pipeline
 from selcn.serving.app import create_app
-from selcn.training.pipeline import Pipeline
 
 # A busy machine is no fault of the code: no test is timed.
 settings.register_profile("untimed", deadline=None)

@@ -9,9 +9,9 @@ import torch
 import yaml
 
 import selcn
-from selcn.assembling import read_bundle
 from selcn.errors import ConfigError, RunError
-from selcn.training.deployment import bundle_run
+from selcn.inference.assembly import read_bundle
+from selcn.runs.bundling import bundle_run
 
 
 def copied(tiny_run: Path, folder: Path) -> Path:

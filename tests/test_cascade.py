@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from selcn.cascade import Cascade, Ensemble, explain
 from selcn.labels import Fusion, Masking
-from selcn.masking import apply_masking
+from selcn.models.cascade import Cascade, Ensemble, explain
 from selcn.models.classifier import LesionClassifier
+from selcn.models.masking import apply_masking
 from selcn.models.segmenter import Segmenter
 from selcn.models.symmetry import SymmetryNetwork
 from selcn.saliency.gradcam_pp import autograd_grad_cam_pp

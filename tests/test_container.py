@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 import selcn
-from selcn.export import export_bundle
+from selcn.inference.onnx.export import export_bundle
 
 ROOT = Path(__file__).parent.parent
 INSTALLED = "/opt/selcn"

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import selcn
-from selcn.assembling import read_bundle
-from selcn.bundle import read_export
 from selcn.data.catalog import read_catalog
-from selcn.engines.onnx import OnnxEngine
-from selcn.engines.torch import TorchEngine
 from selcn.errors import ConfigError, RunError
-from selcn.export import export_bundle, export_graphs, export_int8
+from selcn.inference.assembly import read_bundle
+from selcn.inference.bundle import read_export
+from selcn.inference.onnx.engine import OnnxEngine
+from selcn.inference.onnx.export import export_bundle, export_graphs, export_int8
+from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import Masking
 
 
@@ -43,7 +43,7 @@ def test_both_engines_predict_alike(exported: Path, tiny_run: Path) -> None:
 
 def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [Path(path) for path in read_catalog(tiny_run / "data" / "catalog.csv")["image_path"]]
-    monkeypatch.setattr("selcn.export.SAME", 0.9)  # a hardly trained classifier hesitates between classes
+    monkeypatch.setattr("selcn.inference.onnx.export.SAME", 0.9)  # hardly trained
     assert export_int8(exported, paths) >= 0.9
     ours, theirs = selcn.load(exported, engine="onnx-int8"), selcn.load(exported)
     one, other = ours.predict(paths[0]), theirs.predict(paths[0])
@@ -54,7 +54,7 @@ def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypat
     with pytest.raises(ConfigError, match="give at least 40 usual ones"):
         export_int8(exported, paths[:5])
     shutil.rmtree(exported / "onnx-int8")
-    monkeypatch.setattr("selcn.export.SAME", 1.1)
+    monkeypatch.setattr("selcn.inference.onnx.export.SAME", 1.1)
     with pytest.raises(RunError, match="of the diagnoses stay; keep 32"):
         export_int8(exported, paths)
     assert not (exported / "onnx-int8").exists()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from selcn.files import sha256, write_text, written_whole
+from selcn.io.files import sha256, write_text, written_whole
 
 
 def test_a_file_or_folder_appears_when_it_is_whole(tmp_path: Path) -> None:

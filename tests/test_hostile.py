@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import selcn
-from selcn.data.images import write_image
-from selcn.predicting import ROWS, Wanted, predict_files, read_rows
+from selcn.data.imaging.images import write_image
+from selcn.inference.batch import ROWS, Wanted, predict_files, read_rows
 
 ROOT = Path(__file__).parent.parent
 ORIGINALS = ROOT.parent / "shared" / "data" / "originals"

@@ -8,10 +8,11 @@ import pytest
 
 import selcn
 from selcn.data.catalog import read_catalog
-from selcn.data.images import read_image
+from selcn.data.imaging.images import read_image
 from selcn.errors import ConfigError, DataError
-from selcn.prediction import describe
-from selcn.safeguards import NO_LESION, rescale
+from selcn.evaluation.calibration import rescale
+from selcn.inference.reliability import NO_LESION
+from selcn.inference.result import describe
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from torch import Tensor
 
 from selcn.labels import Masking
-from selcn.masking import apply_masking, largest_region, lesion_boxes, region
+from selcn.models.masking import apply_masking, largest_region, lesion_boxes, region
 
 
 def draw(*pictures: str) -> Tensor:

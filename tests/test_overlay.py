@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selcn.data.images import resize
-from selcn.overlay import (
+from selcn.data.imaging.images import resize
+from selcn.inference.overlay import (
     OPACITY,
     PANEL_WIDTHS,
     PREDICTED_COLOUR,
@@ -18,7 +18,7 @@ from selcn.overlay import (
     line_thickness,
     panel_size,
 )
-from selcn.prediction import Prediction
+from selcn.inference.result import Prediction
 
 VIRIDIS_ENDS = (68, 1, 84), (253, 231, 37)  # matplotlib's own first and last colour
 

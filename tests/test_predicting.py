@@ -12,13 +12,13 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
 import selcn
-from selcn.data.images import read_image, write_image
-from selcn.data.inputs import Item, list_items
+from selcn.data.imaging.images import read_image, write_image
 from selcn.errors import DataError
-from selcn.inference import Predictor
-from selcn.overlay import draw_overlay
-from selcn.predicting import BATCH, ROWS, Wanted, predict_files, read_rows
-from selcn.rows import columns, flatten, write_csv, write_parquet
+from selcn.inference.batch import BATCH, ROWS, Wanted, predict_files, read_rows
+from selcn.inference.inputs import Item, list_items
+from selcn.inference.overlay import draw_overlay
+from selcn.inference.predictor import Predictor
+from selcn.inference.table import columns, flatten, write_csv, write_parquet
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 import selcn
-from selcn.data.finding import find_pictures
+from selcn.data.discovery import find_pictures
 from selcn.data.merge import merge_catalogs
-from selcn.data.protocols import grouped_split, thesis_split
 from selcn.data.sources import index_ham10000, index_ph2, join_symmetry
-from selcn.data.splits import count_table, leaking_images
+from selcn.data.splits.protocols import grouped_split, thesis_split
+from selcn.data.splits.split import count_table, leaking_images
 from selcn.data.subset import draw_lesions
-from selcn.evaluation.predictions import TEST
-from selcn.labels import Diagnosis
+from selcn.labels import TEST, Diagnosis
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 HAM10000, PH2, ORIGINALS = (SHARED / "data" / name for name in ("ham10000", "ph2", "originals"))

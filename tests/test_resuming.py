@@ -6,7 +6,7 @@ import pytest
 from filelock import FileLock
 
 from selcn.errors import DataError
-from selcn.resuming import work_in_parts
+from selcn.io.resume import work_in_parts
 
 
 class Work:

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selcn.evaluation.calibration import rescale
+from selcn.inference.reliability import BLURRED, EXPOSURE, NO_LESION, UNLIKE, Safeguards, brightness, sharpness
 from selcn.models.features import FeatureDistance
-from selcn.safeguards import BLURRED, EXPOSURE, NO_LESION, UNLIKE, Safeguards, brightness, rescale, sharpness
 
 GUARDS = Safeguards(temperature=1, abstain_below=0.5, coverage=0.8, sharpness=2, brightness=(0.2, 0.8), distance=3)
 

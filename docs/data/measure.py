@@ -19,14 +19,13 @@ from selcn.config import SplitSection
 from selcn.data.audit import audit
 from selcn.data.catalog import groups
 from selcn.data.duplicates import Duplicate, find_duplicates, fingerprint, match
-from selcn.data.images import read_image
+from selcn.data.imaging.images import read_image
 from selcn.data.merge import merge_catalogs
-from selcn.data.protocols import make_split
 from selcn.data.sources import Indexed, index_ham10000, index_ph2, join_symmetry
-from selcn.data.splits import EXCLUDED, Split, count_table, leaking_images
-from selcn.evaluation.predictions import TEST
-from selcn.labels import Protocol
-from selcn.tables import read_table
+from selcn.data.splits.protocols import make_split
+from selcn.data.splits.split import EXCLUDED, Split, count_table, leaking_images
+from selcn.io.tables import read_table
+from selcn.labels import TEST, Protocol
 
 HERE = Path(__file__).parent
 COPIED, SEED = 1_000, 0

@@ -17,7 +17,7 @@ import pandas as pd
 
 from selcn.config import load_config
 from selcn.evaluation import Estimate, verdict
-from selcn.training.figures import grid_table
+from selcn.runs.metrics import grid_table
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "results.md"

@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selcn.data.protocols import grouped_split
+    from selcn.data.splits.protocols import grouped_split
     from selcn.evaluation import compare, evaluate_classification
-    from selcn.inference import Predictor, load
-    from selcn.overlay import draw_overlay
-    from selcn.prediction import Prediction
+    from selcn.inference.overlay import draw_overlay
+    from selcn.inference.predictor import Predictor, load
+    from selcn.inference.result import Prediction
     from selcn.saliency.gradcam_pp import grad_cam_pp
 
 __all__ = [
@@ -26,14 +26,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Prediction": "prediction",
-    "Predictor": "inference",
+    "Prediction": "inference.result",
+    "Predictor": "inference.predictor",
     "compare": "evaluation",
-    "draw_overlay": "overlay",
+    "draw_overlay": "inference.overlay",
     "evaluate_classification": "evaluation",
     "grad_cam_pp": "saliency.gradcam_pp",
-    "grouped_split": "data.protocols",
-    "load": "inference",
+    "grouped_split": "data.splits.protocols",
+    "load": "inference.predictor",
 }
 
 

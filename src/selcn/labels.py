@@ -3,6 +3,9 @@
 from enum import StrEnum
 from typing import Self
 
+TEST = "test"
+"""Name of the held-out subset, beside the numbers of the folds."""
+
 
 class _Named(StrEnum):
     """A string enum whose members parse in any case and number themselves in written order."""

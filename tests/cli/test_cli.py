@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from selcn.config import load_config
-from selcn.data.images import write_image
+from selcn.data.imaging.images import write_image
 
 Selcn = Callable[..., int]
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selcn.config import AugmentSection
-from selcn.data.augment import Colour, Geometry
+from selcn.data.augmentation import Colour, Geometry
 
 STILL = AugmentSection(rotation=0, zoom=0, shift=0, flip=False, colour=0)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from selcn.config import AugmentSection
-from selcn.data.augment import Geometry
+from selcn.data.augmentation import Geometry
 from selcn.data.balance import COPIES, BalancedDataset, BalancedSampler, balanced_counts
 from selcn.data.datasets import Batch
 

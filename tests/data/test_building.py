@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from selcn.data import building
-from selcn.data.building import build_store
 from selcn.data.catalog import complete_catalog, read_catalog, write_catalog
-from selcn.data.images import prepare_image, read_image, write_image
-from selcn.data.store import open_store
+from selcn.data.imaging.images import prepare_image, read_image, write_image
+from selcn.data.store import build as building
+from selcn.data.store.build import build_store
+from selcn.data.store.store import open_store
 from selcn.errors import DataError
 
 
@@ -121,7 +121,7 @@ def test_a_killed_build_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path, deco
     code = f"""
 import time
 from pathlib import Path
-from selcn.data import building
+from selcn.data.store import build as building
 from selcn.data.catalog import read_catalog
 read, building.CHUNK = building.read_image, 4
 def slow(path):

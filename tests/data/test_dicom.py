@@ -18,7 +18,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from selcn.data.images import PictureError, decode_pictures, read_image
+from selcn.data.imaging.images import PictureError, decode_pictures, read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 GREY = np.linspace(0, 4095, 24 * 32).reshape(24, 32).astype(np.uint16)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from selcn.data.hair import remove_hair
-from selcn.data.images import (
+from selcn.data.imaging.hair import remove_hair
+from selcn.data.imaging.images import (
     PictureError,
     decode_image,
     decode_mask,

@@ -10,8 +10,8 @@ import pydicom
 import pytest
 from pydicom.dataset import FileDataset
 
-from selcn.data.images import PictureError
-from selcn.data.segmentation_dicom import read_header, write_segmentation
+from selcn.data.imaging.dicom_segmentation import read_header, write_segmentation
+from selcn.data.imaging.images import PictureError
 
 MASK = np.zeros((24, 32), bool)
 MASK[5:15, 8:20] = True

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from selcn.data.protocols import grouped_split
-from selcn.data.splits import EXCLUDED, Split, check_split, count_table, leaking_images, read_split, write_split
+from selcn.data.splits.protocols import grouped_split
+from selcn.data.splits.split import EXCLUDED, Split, check_split, count_table, leaking_images, read_split, write_split
 from selcn.errors import DataError
-from selcn.evaluation.predictions import TEST
+from selcn.labels import TEST
 
 MakeCatalog = Callable[..., pd.DataFrame]
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from selcn.evaluation import Predictions
-from selcn.evaluation.curves import foremost_part, precision_recall, roc
+from selcn.evaluation.operating_curves import foremost_part, precision_recall, roc
 from selcn.labels import BinarySymmetry, Diagnosis
 
 

@@ -5,10 +5,10 @@ import torch
 from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor, nn
 
-from selcn.cascade import Cascade
-from selcn.explaining.heads import ClassExplainer, DiagnosisMember, LesionExplainer, SymmetryMember, randomised
-from selcn.explaining.lesion import explain_lesion
+from selcn.explain.explainers import ClassExplainer, DiagnosisMember, LesionExplainer, SymmetryMember, randomised
+from selcn.explain.lesion import explain_lesion
 from selcn.labels import BinarySymmetry, Diagnosis, Fusion, Masking
+from selcn.models.cascade import Cascade
 from selcn.models.classifier import LesionClassifier
 from selcn.models.segmenter import Segmenter
 from selcn.models.symmetry import SymmetryNetwork

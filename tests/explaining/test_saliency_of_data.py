@@ -8,20 +8,20 @@ import pytest
 import torch
 
 import selcn
-from selcn.cascade import Explained
 from selcn.data.catalog import read_catalog
-from selcn.data.images import read_image
-from selcn.data.splits import read_split
+from selcn.data.imaging.images import read_image
+from selcn.data.splits.split import read_split
 from selcn.errors import ConfigError, DataError, RunError
 from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
-from selcn.explaining.extract import write_saliency
-from selcn.explaining.heads import Explainer
-from selcn.explaining.scoring import write_saliency_scores
-from selcn.explaining.subject import Subject
+from selcn.explain.explainers import Explainer
+from selcn.explain.job import Subject
+from selcn.explain.runner import write_saliency
+from selcn.explain.scoring import write_saliency_scores
+from selcn.inference.result import prepare
 from selcn.labels import Head, Masking
-from selcn.prediction import prepare
+from selcn.models.cascade import Explained
+from selcn.runs.subjects import Asked, open_subject
 from selcn.saliency.maps import read_saliency
-from selcn.training.subjects import Asked, open_subject
 
 BYTES_AN_IMAGE = 1024
 

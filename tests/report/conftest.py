@@ -12,21 +12,21 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from selcn.assembling import assemble, write_bundle
-from selcn.bundle import NETWORKS, BundleConfig, symmetry_labels
 from selcn.config import RunConfig, dump_config
 from selcn.data.catalog import catalog_hash, complete_catalog, write_catalog
-from selcn.data.images import write_image
-from selcn.data.splits import Split, read_split, write_split
+from selcn.data.imaging.images import write_image
+from selcn.data.splits.split import Split, read_split, write_split
 from selcn.evaluation import Predictions, segmentation_scores
 from selcn.evaluation.localisation import LOCALISATION
 from selcn.evaluation.predictions import write_predictions, write_scores
-from selcn.inference import Predictor, load
+from selcn.inference.assembly import assemble, write_bundle
+from selcn.inference.bundle import NETWORKS, BundleConfig, symmetry_labels
+from selcn.inference.predictor import Predictor, load
 from selcn.labels import BinarySymmetry, Diagnosis, Protocol, Symmetry
 from selcn.models.build import build_classifier, build_segmenter, build_symmetry
-from selcn.report.run import open_run
-from selcn.training.figures import write_figures, write_saliency_figures
-from selcn.training.steps import MANIFEST
+from selcn.report.finished import open_run
+from selcn.runs.metrics import write_figures, write_saliency_figures
+from selcn.runs.steps import MANIFEST
 
 MakeRun = Callable[..., Path]
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from selcn.data.images import write_image
+from selcn.data.imaging.images import write_image
 from selcn.errors import DataError
 from selcn.evaluation import Predictions
-from selcn.inference import Predictor
+from selcn.inference.predictor import Predictor
 from selcn.labels import Diagnosis
 from selcn.report.embed import Picture
 from selcn.report.gallery import CASES, PANEL_WIDTH, choose_cases, choose_extremes, choose_failures, view_images

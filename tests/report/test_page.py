@@ -19,7 +19,7 @@ from selcn.errors import RunError
 from selcn.evaluation import Estimate, confusion, read_predictions, verdict
 from selcn.labels import Diagnosis, Symmetry
 from selcn.report import write_report
-from selcn.report.tables import SHOWN
+from selcn.report.metric_tables import SHOWN
 from selcn.report.wording import spoken
 
 VARIANTS = ["standalone-none", "se-lcn-none-none"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from selcn.evaluation import Estimate
-from selcn.report.run import Measurement, open_run, stages
+from selcn.report.finished import Measurement, open_run, stages
 
 
 def test_curves_join_the_two_rows_of_an_epoch_and_mark_the_one_that_was_kept(whole_run: Path) -> None:

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from selcn.evaluation import Estimate, Predictions
-from selcn.report.run import Measurement, Measurements
-from selcn.report.tables import foremost, judge_difference, tabulate, tabulate_confusion
+from selcn.report.finished import Measurement, Measurements
+from selcn.report.metric_tables import foremost, judge_difference, tabulate, tabulate_confusion
 
 
 def measured(*parts: str, value: float = 0.25) -> Measurements:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import selcn
-from selcn.inference import Predictor
+from selcn.inference.predictor import Predictor
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ import pytest
 from pydicom.dataset import FileDataset
 
 import selcn
-from selcn.data.images import read_image
-from selcn.inference import Predictor
+from selcn.data.imaging.images import read_image
+from selcn.inference.predictor import Predictor
 from selcn.serving.limits import Limits
 from selcn.serving.schema import Answer
 

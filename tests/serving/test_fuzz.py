@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from selcn.inference import Predictor
+from selcn.inference.predictor import Predictor
 
 # Bytes drawn at random are no picture, however well the description allows them.
 EXCLUDED = "positive_data_acceptance"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from selcn.inference import Predictor
+from selcn.inference.predictor import Predictor
 from selcn.serving.limits import Limits
 from selcn.serving.samples import draw_samples, read_samples
 

@@ -10,13 +10,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from selcn.config import AugmentSection, SymmetrySection
-from selcn.data.building import build_store
 from selcn.data.datasets import Batch
+from selcn.data.store.build import build_store
 from selcn.errors import DivergedError, RunError
 from selcn.labels import Masking, Symmetry
-from selcn.training.engine import WEIGHTS, fit
+from selcn.tasks.stages import SymmetryStage, class_numbers
 from selcn.training.module import augment
-from selcn.training.stages import SymmetryStage, class_numbers
+from selcn.training.trainer import WEIGHTS, fit
 
 TRAIN, VALIDATION = np.arange(28), np.arange(28, 40)
 

@@ -6,10 +6,10 @@ from rich.console import Console
 
 from selcn.config import RunConfig, grid_variants
 from selcn.labels import Control, Fusion
-from selcn.training.figures import grid_table
-from selcn.training.grid import run_in_jobs
-from selcn.training.jobs import Cluster
-from selcn.training.pipeline import Pipeline
+from selcn.runs.grid import run_in_jobs
+from selcn.runs.jobs import Cluster
+from selcn.runs.metrics import grid_table
+from selcn.runs.pipeline import Pipeline
 
 QUIET = Console(quiet=True)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from selcn.errors import ConfigError, RunError
-from selcn.training.jobs import Cluster, Jobs
+from selcn.runs.jobs import Cluster, Jobs
 
 PIECES = 5
 

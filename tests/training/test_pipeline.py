@@ -8,21 +8,21 @@ import pytest
 import torch
 from rich.console import Console
 
-from selcn.assembling import load_weights, read_bundle
-from selcn.cascade import Ensemble, explain
 from selcn.config import CatalogSource, RunConfig, SplitSection
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.datasets import as_floats, gather_images
-from selcn.data.splits import read_split
-from selcn.data.store import open_store
-from selcn.engines.torch import TorchEngine
+from selcn.data.splits.split import read_split
+from selcn.data.store.store import open_store
 from selcn.errors import ConfigError, DataError, RunError
 from selcn.evaluation import compare, evaluate_file
+from selcn.inference.assembly import load_weights, read_bundle
+from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import Masking, StageName
 from selcn.models.build import build_segmenter, build_symmetry
-from selcn.training import pipeline as pipeline_module
-from selcn.training.pipeline import Pipeline
-from selcn.training.stages import Stage
+from selcn.models.cascade import Ensemble, explain
+from selcn.runs import pipeline as pipeline_module
+from selcn.runs.pipeline import Pipeline
+from selcn.tasks.stages import Stage
 
 QUIET = Console(quiet=True)
 

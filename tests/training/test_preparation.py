@@ -10,14 +10,13 @@ from rich.console import Console
 
 from selcn.config import CatalogSource, RunConfig, SplitSection
 from selcn.data.catalog import read_catalog, write_catalog
-from selcn.data.protocols import grouped_split
-from selcn.data.splits import EXCLUDED, read_split, write_split
+from selcn.data.splits.protocols import grouped_split
+from selcn.data.splits.split import EXCLUDED, read_split, write_split
 from selcn.errors import DataError, RunError
-from selcn.evaluation.predictions import TEST
-from selcn.labels import Protocol
+from selcn.labels import TEST, Protocol
 from selcn.report import write_report
-from selcn.report.run import open_run
-from selcn.training.pipeline import Pipeline
+from selcn.report.finished import open_run
+from selcn.runs.pipeline import Pipeline
 
 QUIET = Console(quiet=True)
 Prepare = Callable[[], Pipeline]

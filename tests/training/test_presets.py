@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 
 from selcn.config import RunConfig, describe_presets, load_config, presets
-from selcn.data.building import build_store
-from selcn.data.store import Store
+from selcn.data.store.build import build_store
+from selcn.data.store.store import Store
 from selcn.labels import BinarySymmetry, Diagnosis, Fusion, Masking
-from selcn.training.engine import WEIGHTS, fit
-from selcn.training.judging import symmetry_names
-from selcn.training.stages import ClassificationStage, SegmentationStage, Stage, SymmetryStage, class_numbers
+from selcn.runs.predictions import symmetry_names
+from selcn.tasks.stages import ClassificationStage, SegmentationStage, Stage, SymmetryStage, class_numbers
+from selcn.training.trainer import WEIGHTS, fit
 
 TINY = ["weights=null", "batch=4", "epochs=1", "size=[64, 64]"]
 TRAIN, VALIDATION = np.arange(8), np.arange(8, 12)

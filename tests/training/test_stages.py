@@ -10,7 +10,7 @@ from selcn.config import SegmentationSection, SymmetrySection
 from selcn.data.datasets import Batch
 from selcn.errors import DataError
 from selcn.labels import Diagnosis, Masking
-from selcn.training.stages import SegmentationStage, SymmetryStage, class_numbers, class_weights
+from selcn.tasks.stages import SegmentationStage, SymmetryStage, class_numbers, class_weights
 
 NOTHING = torch.empty(0)
 

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from selcn.cli import audit, config, data, evidence, index, jobs, predict, saliency, serve, train
+from selcn.cli import audit, configuration, data, evidence, index, jobs, predict, saliency, serve, train
 from selcn.errors import SelcnError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (index, audit, data, config, train, jobs, predict, serve, saliency, evidence):
+for group in (index, audit, data, configuration, train, jobs, predict, serve, saliency, evidence):
     group.register(app)
 
 

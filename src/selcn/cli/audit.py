@@ -44,7 +44,7 @@ def audit(
     from selcn.data.audit import audit as audit_catalog
     from selcn.data.audit import fix, read_parts
     from selcn.data.catalog import read_catalog, write_catalog
-    from selcn.files import write_text
+    from selcn.io.files import write_text
 
     table = read_catalog(catalog)
     splits = {name: read_parts(path) for name, path in _named(split or []).items()}

@@ -10,7 +10,7 @@ from selcn.errors import ConfigError
 from selcn.labels import Protocol
 
 if TYPE_CHECKING:
-    from selcn.data.splits import Split
+    from selcn.data.splits.split import Split
 
 
 def register(app: typer.Typer) -> None:
@@ -64,8 +64,8 @@ def split(
     """
     from selcn.config import SplitSection
     from selcn.data.catalog import read_catalog
-    from selcn.data.protocols import make_split
-    from selcn.data.splits import count_table, leaking_images, write_split
+    from selcn.data.splits.protocols import make_split
+    from selcn.data.splits.split import count_table, leaking_images, write_split
 
     if (protocol is Protocol.EXTERNAL) != bool(test_source):
         raise ConfigError("--test-source: goes with --protocol external, and only with it")
@@ -87,7 +87,7 @@ def split(
 
 
 def _warn(dealt: "Split", leaking: dict[str, int]) -> None:
-    from selcn.evaluation.predictions import TEST
+    from selcn.labels import TEST
 
     if dealt.duplicates:
         typer.echo(f"{len(dealt.duplicates)} pairs of duplicates are kept in one part", err=True)
@@ -113,8 +113,8 @@ def prepare(
 
     Example: `selcn prepare catalog.csv --size 256x192 --out store`
     """
-    from selcn.data.building import build_store
     from selcn.data.catalog import read_catalog
+    from selcn.data.store.build import build_store
 
     table = read_catalog(catalog)
     with resumable(), progress("preparing") as move:

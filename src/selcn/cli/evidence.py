@@ -42,7 +42,7 @@ def evaluate(
     import pandas as pd
 
     from selcn.evaluation import evaluate_file, read_predictions, subgroup_table
-    from selcn.tables import read_table
+    from selcn.io.tables import read_table
 
     if bool(by) != bool(catalog):
         raise ConfigError("--by and --catalog: give both, or neither")

@@ -115,7 +115,7 @@ def _merged(catalogs: "list[tuple[str, pd.DataFrame]]") -> "Indexed":
 
 
 def _is_labels(path: Path) -> bool:
-    from selcn.tables import read_table
+    from selcn.io.tables import read_table
 
     return "labels_symmetry" in read_table(path).columns
 

@@ -12,7 +12,7 @@ from selcn.errors import ConfigError
 from selcn.labels import StageName
 
 if TYPE_CHECKING:
-    from selcn.training.jobs import Cluster
+    from selcn.runs.jobs import Cluster
 
 
 class Executor(StrEnum):
@@ -71,10 +71,10 @@ def grid(
     """
     from selcn.config import grid_variants, load_config
     from selcn.report import write_report
+    from selcn.runs.grid import run_in_jobs
+    from selcn.runs.metrics import grid_table
+    from selcn.runs.pipeline import Pipeline
     from selcn.training.compute import Compute
-    from selcn.training.figures import grid_table
-    from selcn.training.grid import run_in_jobs
-    from selcn.training.pipeline import Pipeline
 
     folder = out or Path("runs") / f"{config.stem}-grid"
     run = load_config(config, overrides)
@@ -122,9 +122,9 @@ def tune(
     Example: `selcn tune symmetry --config light --out runs/tuned --trials 20 --jobs 2`
     """
     from selcn.config import load_config
+    from selcn.runs.pipeline import Pipeline
+    from selcn.runs.tuning import find, read_space, thesis_space, tune
     from selcn.training.compute import Compute
-    from selcn.training.pipeline import Pipeline
-    from selcn.training.tuning import find, read_space, thesis_space, tune
 
     folder = out or Path("runs") / f"{config.stem}-tuning"
     ranges = read_space(space) if space else thesis_space(stage)
@@ -137,7 +137,7 @@ def tune(
 
 
 def _cluster(executor: Executor, jobs: int | None, retries: int, hours: float, slurm: list[str] | None) -> "Cluster":
-    from selcn.training.jobs import Cluster
+    from selcn.runs.jobs import Cluster
 
     pairs = [text.partition("=") for text in slurm or ()]
     wrong = [text for text, (name, _, value) in zip(slurm or (), pairs, strict=True) if not (name and value)]

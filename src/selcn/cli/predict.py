@@ -8,10 +8,10 @@ import typer
 
 from selcn.cli.options import Out, progress, resumable
 from selcn.errors import DataError
-from selcn.files import sha256
+from selcn.io.files import sha256
 
 if TYPE_CHECKING:
-    from selcn.bundle import BundleConfig
+    from selcn.inference.bundle import BundleConfig
 
 MOST_ERRORS = 5
 MOST_CALIBRATED = 400
@@ -50,7 +50,7 @@ def bundle(
 
     Example: `selcn bundle runs/demo --variant standalone-none --out standalone`
     """
-    from selcn.training.deployment import bundle_run
+    from selcn.runs.bundling import bundle_run
 
     config = bundle_run(run, out, variant)
     typer.echo(f"{out}: {config.variant.name}, {config.members} members")
@@ -67,8 +67,8 @@ def export(
 
     `selcn predict --engine onnx` then needs onnxruntime alone. Example: `selcn export runs/demo/bundle`
     """
-    from selcn.data.finding import find_pictures
-    from selcn.export import export_bundle, export_int8
+    from selcn.data.discovery import find_pictures
+    from selcn.inference.onnx.export import export_bundle, export_int8
 
     def say(what: str) -> None:
         typer.echo(what, err=True)
@@ -109,9 +109,9 @@ def predict(
 
     The same command goes on after a stop. Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
     """
-    from selcn.data.inputs import list_items
-    from selcn.inference import load
-    from selcn.predicting import ROWS, Wanted, predict_files, read_rows
+    from selcn.inference.batch import ROWS, Wanted, predict_files, read_rows
+    from selcn.inference.inputs import list_items
+    from selcn.inference.predictor import load
 
     items = list_items(pictures)
     predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
@@ -131,8 +131,8 @@ def predict(
 
 
 def _write_table(out: Path, table: TableFormat, config: "BundleConfig") -> None:
-    from selcn.predicting import ROWS, read_rows
-    from selcn.rows import columns, flatten, write_csv, write_parquet
+    from selcn.inference.batch import ROWS, read_rows
+    from selcn.inference.table import columns, flatten, write_csv, write_parquet
 
     write = write_csv if table is TableFormat.CSV else write_parquet
     named = columns(config.symmetry_labels, config.diagnosis_labels)

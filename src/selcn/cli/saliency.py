@@ -10,7 +10,7 @@ from selcn.errors import ConfigError
 from selcn.labels import Head, Masking
 
 if TYPE_CHECKING:
-    from selcn.explaining.subject import Subject
+    from selcn.explain.job import Subject
 
 Source = Annotated[
     Path,
@@ -53,7 +53,7 @@ def saliency(
 
     Example: `selcn saliency runs/demo --head diagnosis --target mel --out maps --overlay all`
     """
-    from selcn.explaining.extract import write_saliency
+    from selcn.explain.runner import write_saliency
     from selcn.report.maps import write_overlays
 
     subject = _subject(source, images, head, mask, variant, device)
@@ -92,7 +92,7 @@ def saliency_eval(
     Example: `selcn saliency-eval runs/demo --head symmetry --curves 100 --by diagnosis --out scores`
     """
     from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
-    from selcn.explaining.scoring import write_saliency_scores
+    from selcn.explain.scoring import write_saliency_scores
 
     subject = _subject(source, images, head, mask, variant, device)
     with resumable(), progress("scoring") as move:
@@ -114,7 +114,7 @@ def saliency_eval(
 def _subject(
     source: Path, images: list[Path] | None, head: str | None, mask: str | None, variant: str | None, device: str
 ) -> "Subject":
-    from selcn.training.subjects import Asked, open_subject
+    from selcn.runs.subjects import Asked, open_subject
 
     try:
         asked = Asked(Head.parse(head) if head else None, Masking.parse(mask) if mask else None, variant)

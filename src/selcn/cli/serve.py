@@ -43,7 +43,7 @@ def serve(
         from selcn.serving.samples import draw_samples, read_samples
     except ImportError as error:
         raise ConfigError(f"serving needs an extra ({error.name} is missing); `pip install selcn[serve]`") from None
-    from selcn.inference import load
+    from selcn.inference.predictor import load
 
     predictor = load(folder, device, engine=engine.value)
     limits = Limits(body=body * 2**20, waiting=waiting, seconds=seconds)

@@ -11,7 +11,7 @@ from selcn.errors import ConfigError
 from selcn.labels import Masking, StageName
 
 if TYPE_CHECKING:
-    from selcn.training.pipeline import Pipeline
+    from selcn.runs.pipeline import Pipeline
 
 
 class Accelerator(StrEnum):
@@ -124,8 +124,8 @@ def _pipeline(
     track: list[Tracker] | None,
 ) -> "Pipeline":
     from selcn.config import load_config
+    from selcn.runs.pipeline import Pipeline
     from selcn.training.compute import Compute
-    from selcn.training.pipeline import Pipeline
 
     compute = Compute(devices, nodes, accelerator.value)
     return Pipeline(load_config(config, overrides), folder, compute=compute, track=[str(name) for name in track or ()])

@@ -11,9 +11,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from selcn.errors import DataError, listed
-from selcn.files import written_whole
+from selcn.io.files import written_whole
+from selcn.io.tables import lines, read_table, whole_numbers, without_placeholders
 from selcn.labels import SYMMETRIES, Diagnosis
-from selcn.tables import lines, read_table, whole_numbers, without_placeholders
 
 COLUMNS = ["image_id", "image_path", "mask_path", "lesion_id", "patient_id", "diagnosis", "symmetry", "source"]
 

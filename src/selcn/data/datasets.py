@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from selcn.data.store import Store
+from selcn.data.store.store import Store
 
 
 class Batch(NamedTuple):

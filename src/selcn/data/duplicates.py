@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from scipy.fft import dctn
 
-from selcn.data.images import decode_image, read_bytes
+from selcn.data.imaging.images import decode_image, read_bytes
 from selcn.errors import DataError, listed
-from selcn.tables import lines
+from selcn.io.tables import lines
 
 SIDE = 32
 FREQUENCIES = 8

@@ -10,10 +10,10 @@ import pandas as pd
 
 from selcn.data.catalog import complete_catalog
 from selcn.data.duplicates import fingerprint
-from selcn.data.images import decode_image, read_bytes
+from selcn.data.imaging.images import decode_image, read_bytes
 from selcn.data.sources.indexed import Indexed
 from selcn.errors import DataError, listed
-from selcn.files import sha256
+from selcn.io.files import sha256
 from selcn.labels import BinarySymmetry
 
 FACTS = ("lesion_id", "patient_id", "diagnosis", "symmetry")

@@ -4,7 +4,7 @@ from selcn.evaluation.calibration import Temperature, fit_temperature, reliabili
 from selcn.evaluation.classification import confusion, evaluate_classification
 from selcn.evaluation.comparison import compare, verdict
 from selcn.evaluation.crossvalidation import cross_validation
-from selcn.evaluation.files import evaluate_file
+from selcn.evaluation.evaluate import evaluate_file
 from selcn.evaluation.intervals import Estimate
 from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
 from selcn.evaluation.predictions import (

@@ -7,9 +7,9 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 
 from selcn.errors import DataError
-from selcn.evaluation.predictions import TEST, FloatArray, IntArray, Predictions
+from selcn.evaluation.predictions import FloatArray, IntArray, Predictions
 from selcn.evaluation.ranking import fraction
-from selcn.safeguards import rescale
+from selcn.labels import TEST
 
 BINS = 15
 _LEAST = 1e-15
@@ -112,3 +112,11 @@ def _ece(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> Flo
 def _bin_of(confidence: FloatArray, bins: int) -> IntArray:
     """Number of the bin (low, high] that each confidence lies in."""
     return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
+def rescale(probabilities: FloatArray, temperature: float) -> FloatArray:
+    """Probabilities (N, C) whose logits are divided by a temperature; the likeliest class stays what it was."""
+    logits = np.log(np.maximum(probabilities, _LEAST)) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    rescaled: FloatArray = powers / powers.sum(axis=1, keepdims=True)
+    return rescaled

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from selcn.errors import ConfigError
-from selcn.evaluation.predictions import TEST, FloatArray, IntArray
+from selcn.evaluation.predictions import FloatArray, IntArray
+from selcn.labels import TEST
 
 Part = Literal["test", "validation"]
 Statistic = Callable[[FloatArray], dict[str, FloatArray]]

@@ -16,7 +16,7 @@ from selcn.evaluation.intervals import RESAMPLES, Statistic, fold_parts, interva
 from selcn.evaluation.predictions import BoolArray, FloatArray, check_keys
 from selcn.evaluation.ranking import fraction
 from selcn.evaluation.subgroups import banded
-from selcn.tables import read_table
+from selcn.io.tables import read_table
 
 SIDE = 224
 SALIENT = 0.5

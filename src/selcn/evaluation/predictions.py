@@ -9,15 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from selcn.errors import DataError
-from selcn.files import written_whole
-from selcn.labels import BinarySymmetry, Diagnosis, Symmetry
-from selcn.tables import lines, read_table
+from selcn.io.files import written_whole
+from selcn.io.tables import lines, read_table
+from selcn.labels import TEST, BinarySymmetry, Diagnosis, Symmetry
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
-TEST = "test"
 SCORES = ["dice", "jaccard", "sensitivity", "specificity", "accuracy"]
 BOUNDARY_SCORES = ["boundary_f1", "hausdorff95"]
 """Which a score file may hold besides."""

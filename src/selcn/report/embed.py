@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib import style
 
-from selcn.files import data_uri
-from selcn.overlay import embed
-from selcn.report.figures import STYLE, Chart
+from selcn.inference.overlay import embed
+from selcn.io.files import data_uri
+from selcn.report.charts import STYLE, Chart
 
 
 @dataclass(frozen=True)

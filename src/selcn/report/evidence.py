@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from selcn.data.splits import leaking_images
+from selcn.data.splits.split import leaking_images
 from selcn.evaluation import Estimate, subgroup_table
 from selcn.evaluation.intervals import Part
 from selcn.evaluation.localisation import FAITHFULNESS, LOCALISATION, NETWORK
 from selcn.labels import Head
-from selcn.report.curves import draw_precision_recall, draw_reliability, draw_risk_coverage, draw_roc
+from selcn.report.classifier_charts import draw_precision_recall, draw_reliability, draw_risk_coverage, draw_roc
 from selcn.report.embed import Download, Picture, embed_chart, embed_csv
+from selcn.report.finished import FinishedRun, Measurement
 from selcn.report.gallery import choose_extremes
-from selcn.report.run import FinishedRun, Measurement
-from selcn.report.tables import PARTS, FigureTable
+from selcn.report.metric_tables import PARTS, FigureTable
 
 SUBGROUPS = ("sex", "age", "site", "source", "lesion_share")
 CALLED = {"lesion_share": "lesion size"}

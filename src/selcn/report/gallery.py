@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from selcn.data.images import read_image, read_mask, resize
+from selcn.data.imaging.images import read_image, read_mask, resize
 from selcn.evaluation import Predictions
-from selcn.evaluation.predictions import TEST
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
-from selcn.inference import Predictor
-from selcn.overlay import PREDICTED_COLOUR, TRUE_COLOUR, blend_saliency, draw_outline, panel_size
-from selcn.prediction import Prediction
+from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR, blend_saliency, draw_outline, panel_size
+from selcn.inference.predictor import Predictor
+from selcn.inference.result import Prediction
+from selcn.labels import TEST
 from selcn.report.embed import Picture, embed_jpeg
 
 CASES = 12

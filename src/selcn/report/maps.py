@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from selcn.data.images import read_image, resize, write_image
-from selcn.overlay import PANEL_WIDTHS, blend_saliency, panel_size
-from selcn.resuming import OnProgress
+from selcn.data.imaging.images import read_image, resize, write_image
+from selcn.inference.overlay import PANEL_WIDTHS, blend_saliency, panel_size
+from selcn.io.resume import OnProgress
 from selcn.saliency.maps import SaliencyMaps
 
 

@@ -12,14 +12,14 @@ import pandas as pd
 
 from selcn.config import dump_config
 from selcn.data.catalog import groups
-from selcn.data.splits import count_table
+from selcn.data.splits.split import count_table
 from selcn.evaluation import Estimate
 from selcn.evaluation.intervals import Part
-from selcn.evaluation.predictions import TEST
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
-from selcn.files import write_text
-from selcn.labels import SYMMETRIES, Diagnosis
-from selcn.overlay import PREDICTED_COLOUR, TRUE_COLOUR
+from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR
+from selcn.io.files import write_text
+from selcn.labels import SYMMETRIES, TEST, Diagnosis
+from selcn.report.charts import draw_curves, draw_intervals, draw_jaccard_histogram
 from selcn.report.embed import embed_chart, embed_csv
 from selcn.report.evidence import (
     CALLED,
@@ -30,7 +30,7 @@ from selcn.report.evidence import (
     saliency_tables,
     subgroup_figures,
 )
-from selcn.report.figures import draw_curves, draw_intervals, draw_jaccard_histogram
+from selcn.report.finished import FinishedRun, Measurement, Measurements, open_run, stages
 from selcn.report.gallery import (
     BEST,
     CASES,
@@ -41,8 +41,7 @@ from selcn.report.gallery import (
     choose_failures,
     view_images,
 )
-from selcn.report.run import FinishedRun, Measurement, Measurements, open_run, stages
-from selcn.report.tables import (
+from selcn.report.metric_tables import (
     BALANCED_ACCURACY,
     foremost,
     judge_difference,

@@ -9,15 +9,15 @@ from selcn.errors import DataError
 from selcn.evaluation import Predictions, verdict
 from selcn.evaluation.comparison import compare
 from selcn.evaluation.intervals import Part
-from selcn.files import write_text
-from selcn.report.curves import draw_risk_coverage
+from selcn.io.files import write_text
+from selcn.report.charts import draw_intervals
+from selcn.report.classifier_charts import draw_risk_coverage
 from selcn.report.embed import embed_chart
-from selcn.report.figures import draw_intervals
+from selcn.report.finished import FinishedRun, measurements, open_run
+from selcn.report.metric_tables import BALANCED_ACCURACY, FigureTable, foremost, tabulate
 from selcn.report.page import Headline, headlines, render
-from selcn.report.run import FinishedRun, measurements, open_run
-from selcn.report.tables import BALANCED_ACCURACY, FigureTable, foremost, tabulate
 from selcn.report.wording import duration, spoken
-from selcn.training.steps import changed_keys
+from selcn.runs.steps import changed_keys
 
 
 @dataclass(frozen=True)

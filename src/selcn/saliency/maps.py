@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.lib.format import open_memmap
 
 from selcn.errors import DataError
-from selcn.resuming import PLAN
+from selcn.io.resume import PLAN
 
 MAPS, INDEX = "saliency.npy", "index.csv"
 

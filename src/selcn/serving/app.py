@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
-from selcn.inference import Predictor
+from selcn.inference.predictor import Predictor
 from selcn.serving.bodies import Sent, read_pictures
 from selcn.serving.headers import Guarded
 from selcn.serving.limits import BodyLimit, Limits
@@ -78,7 +78,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _one_line)
     _add_routes(app, service, token)
     if samples is not None:
-        from selcn.serving.page import mount_page  # its framework takes seconds to load
+        from selcn.serving.web import mount_page  # its framework takes seconds to load
 
         mount_page(app, service, samples, token)
     # The last one added comes first.

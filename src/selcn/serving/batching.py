@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selcn.inference import Predictor
-from selcn.prediction import Prediction
+from selcn.inference.predictor import Predictor
+from selcn.inference.result import Prediction
 
 BATCH = 8
 WAIT = 0.005

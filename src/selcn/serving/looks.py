@@ -7,12 +7,12 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from selcn.bundle import BundleConfig
-from selcn.data.images import resize
-from selcn.files import data_uri
+from selcn.data.imaging.images import resize
+from selcn.inference.bundle import BundleConfig
+from selcn.inference.overlay import embed, panel_size, saliency_layer
+from selcn.inference.result import Prediction, likeliest
+from selcn.io.files import data_uri
 from selcn.labels import Diagnosis
-from selcn.overlay import embed, panel_size, saliency_layer
-from selcn.prediction import Prediction, likeliest
 from selcn.serving.service import NOTICE, Answered
 
 WIDEST = 640

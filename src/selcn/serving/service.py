@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 from fastapi import HTTPException
 
-from selcn.data.images import decode_pictures, resize
+from selcn.data.imaging.images import decode_pictures, resize
 from selcn.errors import DataError
-from selcn.inference import Predictor
-from selcn.overlay import PANEL_WIDTHS, draw_overlay, embed, panel_size
-from selcn.prediction import Prediction, prepare
+from selcn.inference.overlay import PANEL_WIDTHS, draw_overlay, embed, panel_size
+from selcn.inference.predictor import Predictor
+from selcn.inference.result import Prediction, prepare
 from selcn.serving.batching import Batcher, Full
 from selcn.serving.bodies import Sent
 from selcn.serving.limits import Limits

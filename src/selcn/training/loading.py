@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
 from selcn.data.datasets import Batch
 from selcn.errors import RunError
-from selcn.training.stages import Stage
+from selcn.tasks.stages import Stage
 
 
 class Shared(Sampler[int]):

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from selcn.data.augment import Colour, Geometry
+from selcn.data.augmentation import Colour, Geometry
 from selcn.data.datasets import Batch, as_floats
+from selcn.tasks.stages import Stage
 from selcn.training.mixing import mix
 from selcn.training.optimisers import build_optimiser, build_schedule
 from selcn.training.profiling import AUGMENTATION
-from selcn.training.stages import Stage
 
 SEEDS_APART = 1_000_003  # more steps than a training has
 

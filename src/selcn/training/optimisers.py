@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from selcn.training.stages import Section
+from selcn.tasks.stages import Section
 
 POLY_POWER = 0.9
 

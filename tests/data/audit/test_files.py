@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selcn.data.audit.files import inspect
+from selcn.data.audit.inspection import inspect
 
 SIZE = (80, 60)
 

@@ -5,7 +5,7 @@ import pytest
 from selcn.config import RunConfig
 from selcn.errors import ConfigError
 from selcn.labels import Masking, StageName
-from selcn.training.tuning.space import configured, read_space, thesis_space
+from selcn.runs.tuning.space import configured, read_space, thesis_space
 
 
 def test_a_space_is_read_from_yaml(tmp_path: Path) -> None:

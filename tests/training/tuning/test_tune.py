@@ -13,11 +13,11 @@ from rich.console import Console
 from selcn.config import RunConfig, load_config
 from selcn.errors import ConfigError
 from selcn.labels import StageName
-from selcn.training.jobs import Cluster
-from selcn.training.pipeline import Pipeline
-from selcn.training.tuning import find, open_study, thesis_space, tune
-from selcn.training.tuning.space import Range
-from selcn.training.tuning.worker import work_on
+from selcn.runs.jobs import Cluster
+from selcn.runs.pipeline import Pipeline
+from selcn.runs.tuning import find, open_study, thesis_space, tune
+from selcn.runs.tuning.space import Range
+from selcn.runs.tuning.worker import work_on
 
 QUIET = Console(quiet=True)
 SPACE = {"lr": Range(low=1e-5, high=1e-2, scale="log"), "weighted": Range(choices=(True, False))}
@@ -47,7 +47,7 @@ def test_a_search_leaves_a_config_that_trains_and_never_sees_the_test_part(pipel
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from selcn.training.tuning import worker
+from selcn.runs.tuning import worker
 
 def die(*_):
     Path(sys.argv[1], "begun").touch()

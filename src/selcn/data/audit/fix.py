@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from selcn.data.audit.audit import Audit
 from selcn.data.audit.findings import KINDS, Mend
-from selcn.data.audit.run import Audit
 from selcn.errors import DataError
 
 

@@ -9,12 +9,12 @@ import pandas as pd
 
 from selcn.data.audit.findings import Finding
 from selcn.data.catalog import groups
+from selcn.data.discovery import IMAGE_SUFFIXES
 from selcn.data.duplicates import Duplicate
-from selcn.data.finding import IMAGE_SUFFIXES
-from selcn.data.splits import EXCLUDED
+from selcn.data.splits.split import EXCLUDED
 from selcn.errors import DataError
-from selcn.evaluation.predictions import TEST
-from selcn.tables import read_table
+from selcn.io.tables import read_table
+from selcn.labels import TEST
 
 Parts = Mapping[str, frozenset[str]]
 """The parts that each image lies in; one, where all is well."""

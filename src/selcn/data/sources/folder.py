@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from selcn.data.finding import by_name, find_images, is_mask, masks_by_name
+from selcn.data.discovery import by_name, find_images, is_mask, masks_by_name
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.errors import ConfigError, DataError, listed
-from selcn.tables import lines, read_table, whole_numbers
+from selcn.io.tables import lines, read_table, whole_numbers
 
 
 def index_folder(

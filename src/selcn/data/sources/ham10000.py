@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from selcn.data.finding import by_name, images, is_mask, masks_by_name, walk_all
+from selcn.data.discovery import by_name, images, is_mask, masks_by_name, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.data.sources.symderm import join_symmetry
 from selcn.errors import DataError
-from selcn.tables import lines, read_table
+from selcn.io.tables import lines, read_table
 
 TABLES = ("", ".csv", ".tab")
 """Suffixes of the metadata table; the archive that publishes it hands it out under each of them."""

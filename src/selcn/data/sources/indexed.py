@@ -7,7 +7,7 @@ import pandas as pd
 
 from selcn.data.catalog import complete_catalog
 from selcn.data.sources.diagnoses import map_diagnoses
-from selcn.tables import without_placeholders
+from selcn.io.tables import without_placeholders
 
 PUBLISHED = "published_diagnosis"
 """Extra column: a diagnosis as its source wrote it, where that is no name of the seven classes."""

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from selcn.data.finding import by_name, images, masks_by_name, walk_all
+from selcn.data.discovery import by_name, images, masks_by_name, walk_all
 from selcn.data.sources.diagnoses import map_diagnosis
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.errors import DataError, listed
-from selcn.tables import lines, read_table
+from selcn.io.tables import lines, read_table
 
 SMALLER = "_downsampled"
 IMAGE = re.compile(rf"ISIC_\d{{7}}({SMALLER})?")

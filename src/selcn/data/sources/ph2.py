@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from selcn.data.finding import by_name, images, is_mask, masks_by_name, walk_all
+from selcn.data.discovery import by_name, images, is_mask, masks_by_name, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.errors import DataError, listed
 from selcn.labels import Symmetry

@@ -8,8 +8,8 @@ import pandas as pd
 
 from selcn.data.sources.indexed import Indexed
 from selcn.errors import DataError, listed
+from selcn.io.tables import lines, read_table
 from selcn.labels import BinarySymmetry, Symmetry
-from selcn.tables import lines, read_table
 
 THREE = dict(zip("012", Symmetry.names(), strict=True))
 TWO = dict(zip("01", BinarySymmetry.names(), strict=True))

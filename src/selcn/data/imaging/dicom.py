@@ -1,0 +1,90 @@
+"""DICOM files to arrays: dermoscopy as visible-light images."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from selcn.data.imaging.images import PictureError
+
+try:
+    import pydicom
+    from pydicom.pixels.processing import apply_color_lut, apply_rescale, apply_voi_lut
+    from pydicom.pixels.utils import pixel_array
+except ImportError:
+    raise PictureError("unreadable", "DICOM needs an extra; `pip install selcn[dicom]`") from None
+
+_MOST_FRAMES = 10_000
+
+
+def decode_dicom(data: bytes, path: Path, most: int | None = None) -> list[np.ndarray]:
+    """Every frame as uint8 RGB (H, W, 3): colours as RGB whatever their space, grey levels by window or by range.
+
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+        most: pixels that all frames together may have; None for four times Pillow's limit, which no frame may pass.
+
+    Raises:
+        PictureError: no image, cut off, of a compression that is not read here, or of too many pixels, which is told
+            before decoding.
+    """
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(data))
+        _refuse_large(dataset, path, most)
+        return [_as_rgb(frame, dataset) for frame in _frames(dataset)]
+    except PictureError:
+        raise
+    # Hostile and broken files make decoders raise nearly everything there is.
+    except Exception as error:
+        what = " ".join(str(error).split())[:120] or type(error).__name__
+        raise PictureError("unreadable", f"{path}: not a readable DICOM image ({what}); replace the file") from None
+
+
+def _refuse_large(dataset: Any, path: Path, most: int | None) -> None:  # noqa: ANN401 - pydicom's attributes are of any type
+    frames = int(dataset.get("NumberOfFrames", 1) or 1)
+    pixels = int(dataset.Rows) * int(dataset.Columns)
+    limit = Image.MAX_IMAGE_PIXELS or 2**28
+    if pixels > limit or frames > _MOST_FRAMES or frames * pixels > (most or 4 * limit):
+        raise PictureError("too-large", f"{path}: its header claims {frames} frames of {pixels} pixels; shrink it")
+
+
+def _frames(dataset: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+    """(F, H, W) or (F, H, W, 3); colours as RGB."""
+    pixels = pixel_array(dataset)
+    single = int(dataset.get("NumberOfFrames", 1) or 1) == 1
+    return pixels[None] if single else pixels
+
+
+def _as_rgb(frame: npt.NDArray[Any], dataset: Any) -> np.ndarray:  # noqa: ANN401
+    if frame.ndim == 3:
+        return np.ascontiguousarray(_to_bytes(frame, 0, 2 ** int(dataset.BitsStored) - 1))
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        coloured = apply_color_lut(frame, dataset)
+        return _to_bytes(coloured, 0, np.iinfo(coloured.dtype).max)
+    levels = apply_voi_lut(apply_rescale(frame, dataset), dataset).astype(np.float64)
+    if "WindowCenter" in dataset:
+        grey = _to_bytes(levels, *_window_output(dataset))
+    else:
+        grey = _to_bytes(levels, float(levels.min()), float(levels.max()))
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    return cv2.cvtColor(255 - grey if inverted else grey, cv2.COLOR_GRAY2RGB)
+
+
+def _window_output(dataset: Any) -> tuple[float, float]:  # noqa: ANN401
+    """What pydicom's windowing maps the window's two ends to."""
+    bits, signed = int(dataset.BitsStored), int(dataset.PixelRepresentation)
+    low, high = (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if signed else (0.0, 2.0**bits - 1)
+    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    return low * slope + intercept, high * slope + intercept
+
+
+def _to_bytes(levels: npt.NDArray[Any], low: float, high: float) -> np.ndarray:
+    if levels.dtype == np.uint8 and (low, high) == (0, 255):
+        return levels
+    scaled = (levels.astype(np.float64) - low) * (255 / max(high - low, 1e-12))
+    return scaled.round().clip(0, 255).astype(np.uint8)

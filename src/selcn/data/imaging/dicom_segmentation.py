@@ -1,0 +1,125 @@
+"""A lesion's mask as DICOM Segmentation, which names the image it is of."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from selcn.data.imaging.images import PictureError
+from selcn.errors import ConfigError
+from selcn.io.files import written_whole
+
+try:
+    import highdicom
+    import pydicom
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+except ImportError as missing:
+    raise ConfigError(f"DICOM Segmentation needs an extra ({missing.name}); `pip install selcn[dicom]`") from None
+
+_MADE_BY = "selcn"
+_NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality")
+_MAY_BE_EMPTY = (
+    "AccessionNumber",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyID",
+    "StudyTime",
+)
+
+
+def read_header(data: bytes, path: Path) -> pydicom.Dataset:
+    """All of a DICOM image but its pixels.
+
+    Raises:
+        PictureError: it lacks what a segmentation has to name.
+    """
+    with _told(path):
+        header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+        return _complete(header, path)
+
+
+def _complete(header: pydicom.Dataset, path: Path) -> pydicom.Dataset:
+    lacking = [name for name in _NEEDED if not header.get(name)]
+    if lacking:
+        raise PictureError("unreadable", f"{path}: lacks {', '.join(lacking)}, which a segmentation has to name")
+    for name in _MAY_BE_EMPTY:
+        if name not in header:
+            setattr(header, name, "")
+    return header
+
+
+def write_segmentation(
+    mask: np.ndarray, header: pydicom.Dataset, path: Path, *, frame: int | None = None, source: str = ""
+) -> None:
+    """Write a mask as DICOM Segmentation of one binary segment, the lesion.
+
+    The same mask of the same image has the same identifiers, so that whoever has it already is not given it twice.
+
+    Args:
+        mask: bool (H, W), of the image's own size.
+        header: of the image, from `read_header`.
+        path: the file to write.
+        frame: which of a file with several, from 0.
+        source: what tells the bundle that outlined it from others.
+
+    Raises:
+        PictureError: the image's header holds what no segmentation can.
+    """
+    with _told(path), written_whole(path) as partial:
+        _segmentation(mask, header, frame, source).save_as(partial)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Headers that were changed make pydicom raise nearly everything there is."""
+    try:
+        yield
+    except (PictureError, OSError):
+        raise
+    except Exception as error:
+        what = " ".join(str(error).split())[:120] or type(error).__name__
+        raise PictureError("unreadable", f"{path}: no segmentation can name its image ({what})") from None
+
+
+def _segmentation(
+    mask: np.ndarray, header: pydicom.Dataset, frame: int | None, source: str
+) -> highdicom.seg.Segmentation:
+    single = pydicom.Dataset(header)
+    single.file_meta = header.file_meta
+    # Of several frames highdicom would ask for a frame of reference, which photographs lack.
+    single.pop("NumberOfFrames", None)
+    segment = highdicom.seg.SegmentDescription(
+        1,
+        "lesion",
+        codes.SCT.MorphologicallyAbnormalStructure,
+        codes.SCT.Lesion,
+        highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        highdicom.AlgorithmIdentificationSequence(_MADE_BY, codes.cid7162.ArtificialIntelligence, version(_MADE_BY)),
+    )
+    made = highdicom.seg.Segmentation(
+        [single],
+        mask[None].astype(np.uint8),
+        highdicom.seg.SegmentationTypeValues.BINARY,
+        [segment],
+        series_instance_uid=generate_uid(entropy_srcs=[source, header.SeriesInstanceUID]),
+        series_number=1,
+        sop_instance_uid=generate_uid(entropy_srcs=[source, header.SOPInstanceUID, str(frame)]),
+        instance_number=1 if frame is None else frame + 1,
+        manufacturer=_MADE_BY,
+        manufacturer_model_name=_MADE_BY,
+        software_versions=version(_MADE_BY),
+        device_serial_number=source[:64] or _MADE_BY,
+        omit_empty_frames=False,
+    )
+    if frame is not None:
+        groups = made.PerFrameFunctionalGroupsSequence[0]
+        groups.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber = frame + 1
+    return made

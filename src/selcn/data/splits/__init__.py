@@ -1,0 +1,1 @@
+"""Who is trained on, validated on and tested on."""

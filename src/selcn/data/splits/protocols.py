@@ -1,0 +1,191 @@
+"""How images are dealt to parts: by whole groups, as the thesis did, or with another source as the test part."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from selcn.config import SplitSection
+from selcn.data.catalog import catalog_hash, groups
+from selcn.data.duplicates import find_duplicates
+from selcn.data.splits.split import EXCLUDED, Split, check_split
+from selcn.errors import DataError
+from selcn.labels import TEST, Protocol
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def make_split(
+    table: pd.DataFrame,
+    section: SplitSection,
+    *,
+    jobs: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Split:
+    """Deal a catalog's images as the configuration says; reads the pictures where duplicates are to stay together.
+
+    Args:
+        table: a validated catalog.
+        section: what is wanted; its ``path`` is not read.
+        jobs: threads that read pictures, all cores by default.
+        on_progress: called with pictures read and pictures in all.
+
+    Raises:
+        DataError: pictures cannot be read, or the images cannot be dealt so.
+    """
+    folds, seed = section.folds, section.seed
+    if section.protocol is Protocol.THESIS:
+        return thesis_split(table, folds=folds, test=section.test, seed=seed)
+    found = find_duplicates(table, jobs=jobs, on_progress=on_progress) if section.duplicates else []
+    duplicates = [(one.first, one.second) for one in found]
+    if section.protocol is Protocol.EXTERNAL:
+        return external_split(table, section.test_sources, folds=folds, seed=seed, duplicates=duplicates)
+    return grouped_split(table, folds=folds, test=section.test, seed=seed, duplicates=duplicates)
+
+
+def grouped_split(
+    table: pd.DataFrame, *, folds: int = 3, test: float = 0.2, seed: int = 42, duplicates: Pairs = ()
+) -> Split:
+    """Deal whole groups to a test part and ``folds`` folds, as near to stratified as groups allow.
+
+    Stratified over diagnosis and symmetry together, so that one split serves all stages. Within a stratum the largest
+    groups are dealt first, each to a part that has none of its classes, else to the one that lacks most images of that
+    stratum, of that diagnosis, and of all.
+
+    Args:
+        table: a validated catalog.
+        folds: number of folds, at least 2.
+        test: share of the images held out for testing, 0 for none.
+        seed: orders groups of equal size.
+        duplicates: pairs of image_id that stay in one part whatever lesion they are said to show.
+
+    Raises:
+        DataError: a class has fewer groups than there are parts, so that a part would lack it.
+
+    Example:
+        >>> from selcn.data.catalog import complete_catalog
+        >>> rows = [{"image_id": f"{lesion}-{shot}", "image_path": "x.png", "lesion_id": str(lesion),
+        ...          "diagnosis": ("nv", "mel")[lesion % 2]} for lesion in range(12) for shot in range(2)]
+        >>> split = grouped_split(complete_catalog(pd.DataFrame(rows), "rows"), folds=2, test=0.25)
+        >>> split.parts, all(split.part[f"{lesion}-0"] == split.part[f"{lesion}-1"] for lesion in range(12))
+        (['0', '1', 'test'], True)
+    """
+    parts = [str(fold) for fold in range(folds)] + ([TEST] if test else [])
+    share = np.array([(1 - test) / folds] * folds + ([test] if test else []))
+    group = groups(table, duplicates)
+    return _checked(Protocol.GROUPED, table, _dealt(table, group, parts, share, seed), group, folds, seed, duplicates)
+
+
+def external_split(
+    table: pd.DataFrame, sources: Sequence[str], *, folds: int = 3, seed: int = 42, duplicates: Pairs = ()
+) -> Split:
+    """Hold out whole sources as the test part, and deal the groups of all others to folds.
+
+    Images of other sources that share a patient, a lesion or a duplicate with the test part are excluded from every
+    part, or they would leak.
+
+    Raises:
+        DataError: no image has that source, none has another, or as for `grouped_split`.
+    """
+    known = sorted(set(table["source"]) - {""})
+    strange = [source for source in sources if source not in known]
+    if strange or not sources:
+        missing = ", ".join(strange) or "(none given)"
+        raise DataError(f"source {missing} is not in the catalog; known there: {', '.join(known) or 'none'}")
+    group, held = groups(table, duplicates), table["source"].isin(sources)
+    touched = group.isin(group[held])
+    if touched.all():
+        raise DataError(f"every image is of, or shares a group with, source {', '.join(sources)}; name fewer sources")
+    names = [str(fold) for fold in range(folds)]
+    part = pd.Series(np.where(held, TEST, EXCLUDED), index=table.index)
+    part[~touched] = _dealt(table[~touched], group[~touched], names, np.full(folds, 1 / folds), seed)
+    return _checked(Protocol.EXTERNAL, table, part, group, folds, seed, duplicates)
+
+
+def thesis_split(table: pd.DataFrame, *, folds: int = 4, test: float = 0.2, seed: int = 42) -> Split:
+    """The original's protocol, by image, stratified by diagnosis: for comparison only, since it divides lesions.
+
+    ``train_test_split`` and then ``StratifiedKFold`` with one seed, on the rows in the catalog's order. The original
+    made its folds after adding turned copies of the images; here they are made of the images themselves. What intervals
+    resample is the lesion within its part.
+
+    Raises:
+        DataError: no test part is wanted, or a diagnosis is unknown or has too few images.
+    """
+    if not test:
+        raise DataError("the thesis protocol has a test part; give its share, such as --test 0.2")
+    unknown = int((table["diagnosis"] == "").sum())
+    if unknown:
+        raise DataError(
+            f"{unknown} images have no diagnosis, by which the thesis protocol stratifies; remove their rows"
+        )
+    rows, part = np.arange(len(table)), pd.Series(TEST, index=table.index)
+    diagnosis = table["diagnosis"].to_numpy()
+    rare, images = table["diagnosis"].value_counts().index[-1], int(table["diagnosis"].value_counts().iloc[-1])
+    if images < folds + 2:
+        raise DataError(
+            f"diagnosis {rare} has {images} images, too few for {folds} folds and a test part; use fewer folds"
+        )
+    training, _ = train_test_split(rows, test_size=test, stratify=diagnosis, random_state=seed)
+    dealer = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, held) in enumerate(dealer.split(training, diagnosis[training])):
+        part.iloc[training[held]] = str(fold)
+    return _checked(Protocol.THESIS, table, part, groups(table) + " in " + part, folds, seed, ())
+
+
+def _checked(
+    protocol: Protocol, table: pd.DataFrame, part: pd.Series, group: pd.Series, folds: int, seed: int, duplicates: Pairs
+) -> Split:
+    parts, units = (dict(zip(table["image_id"], column, strict=True)) for column in (part, group))
+    split = Split(protocol, parts, units, folds, seed, catalog_hash(table), tuple(duplicates))
+    check_split(split, table, "split")
+    return split
+
+
+def _dealt(table: pd.DataFrame, group: pd.Series, parts: list[str], share: np.ndarray, seed: int) -> pd.Series:
+    """The part of each image, whole groups dealt."""
+    table = table.assign(group=group)
+    _refuse_rare_classes(table, len(parts))
+    units = table.groupby("group", sort=True).agg(
+        diagnosis=("diagnosis", "max"), symmetry=("symmetry", "max"), images=("image_id", "size")
+    )
+    units = units.iloc[np.random.default_rng(seed).permutation(len(units))]
+    units = units.sort_values("images", ascending=False, kind="stable")
+    part_of = _deal(units, share)
+    return table["group"].map(lambda name: parts[part_of[name]])
+
+
+def _deal(units: pd.DataFrame, share: np.ndarray) -> dict[str, int]:
+    rarest_first = units.groupby(["diagnosis", "symmetry"], sort=True)["images"].sum().sort_values(kind="stable")
+    lack_all = share * units["images"].sum()
+    lack_of = {name: share * total for name, total in units.groupby("diagnosis")["images"].sum().items()}
+    held: list[set[str]] = [set() for _ in share]
+    part_of: dict[str, int] = {}
+    for diagnosis, symmetry in rarest_first.index:
+        members = units[(units["diagnosis"] == diagnosis) & (units["symmetry"] == symmetry)]
+        lacks = (share * members["images"].sum(), lack_of[diagnosis], lack_all)
+        labels = {diagnosis, symmetry}
+        for group, images in zip(members.index, members["images"], strict=True):
+            best = max(range(len(share)), key=lambda part: _need(part, labels - held[part], lacks))
+            part_of[group] = best
+            held[best] |= labels
+            for lack in lacks:
+                lack[best] -= images
+    return part_of
+
+
+def _need(part: int, not_held: set[str], lacks: tuple[np.ndarray, ...]) -> tuple[float, ...]:
+    # A part without a class comes first, or small parts would be left without the rare ones. Rounding lets ties in the
+    # stratum be settled by the diagnosis, and those by the whole.
+    return len(not_held), *(round(float(lack[part]), 6) for lack in lacks)
+
+
+def _refuse_rare_classes(table: pd.DataFrame, parts: int) -> None:
+    for column in ("diagnosis", "symmetry"):
+        counts = table[table[column] != ""].groupby(column)["group"].nunique()
+        for name, count in counts[counts < parts].items():
+            raise DataError(
+                f"{column} {name} has {count} groups, too few for {parts} parts (test and folds); use fewer folds or "
+                f"remove its images from the catalog"
+            )

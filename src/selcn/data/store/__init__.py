@@ -1,0 +1,1 @@
+"""Prepared images and masks as memory-mapped arrays."""

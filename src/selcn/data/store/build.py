@@ -1,0 +1,156 @@
+"""A store being built: in parallel, in bounded memory, gone on with after a kill.
+
+It grows in a hidden folder beside its final name. A journal tells which rows are prepared, and of which files: an entry
+is written after its pixels are on disk, and never before, so that it may be trusted whenever the work was cut off.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.lib.format import open_memmap
+
+from selcn.data.catalog import catalog_hash
+from selcn.data.imaging.images import prepare_image, prepare_mask, read_image, read_mask
+from selcn.data.store.store import IMAGES, MASKS, Store, open_store, seal_store
+from selcn.errors import DataError, SelcnError, listed
+from selcn.io.resume import OnProgress, alone
+from selcn.io.tables import lines
+
+CHUNK = 128
+"""Rows that are mapped and flushed together: what a kill may cost, and what bounds the memory."""
+PLAN, JOURNAL, ARRAYS = "plan.json", "journal.npy", "arrays"
+
+
+def build_store(
+    table: pd.DataFrame,
+    out: Path,
+    *,
+    size: tuple[int, int] = (256, 192),
+    hair: bool = True,
+    jobs: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> Store:
+    """Decode every image and mask once, in parallel, and keep them at ``size`` (width, height).
+
+    What was prepared before a kill is not prepared again, unless its files changed. Every faulty file is found before
+    anything is given up, and the others stay prepared.
+
+    Raises:
+        DataError: ``out`` exists or is being built by another process, or files are missing, unreadable or of another
+            shape than their image.
+    """
+    if out.exists():
+        raise DataError(f"{out}: exists already; remove it or choose another --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = out.with_name(f".building-{out.name}")
+    with alone(work, out):
+        _begin(table, work, size, hair)
+        faults = _fill(table, work, size, hair, jobs, on_progress)
+        if faults:
+            raise DataError(
+                f"{len(faults)} images cannot be prepared: {listed(faults)}; mend them or drop them with `selcn audit "
+                f"--fix`, and start again: the other {len(table) - len(faults)} stay prepared"
+            )
+        seal_store(work / ARRAYS, table, size, hair=hair)
+        (work / ARRAYS).rename(out)
+        shutil.rmtree(work)
+    return open_store(out, table)
+
+
+def _begin(table: pd.DataFrame, work: Path, size: tuple[int, int], hair: bool) -> None:
+    """Find what an earlier attempt at this very store left, or lay out an empty one."""
+    order = hashlib.sha256("\n".join(table["image_id"]).encode()).hexdigest()
+    plan = json.dumps({"size": size, "hair": hair, "catalog": catalog_hash(table), "order": order})
+    if (work / PLAN).exists() and (work / PLAN).read_text(encoding="utf-8") == plan:
+        return
+    shutil.rmtree(work, ignore_errors=True)
+    (work / ARRAYS).mkdir(parents=True)
+    width, height = size
+    for name, shape in ((IMAGES, (len(table), height, width, 3)), (MASKS, (len(table), height, width))):
+        open_memmap(work / ARRAYS / name, "w+", np.uint8, shape)
+        _allocate(work / ARRAYS / name)
+    open_memmap(work / JOURNAL, "w+", np.int64, (len(table),)).flush()
+    (work / PLAN).write_text(plan, encoding="utf-8")
+
+
+def _allocate(path: Path) -> None:
+    # A disk that is full says so here; on a page of a sparse map it would kill the process.
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def _fill(
+    table: pd.DataFrame, work: Path, size: tuple[int, int], hair: bool, jobs: int | None, on_progress: OnProgress | None
+) -> list[str]:
+    """Prepare every row that the journal does not know, chunk by chunk, and return what could not be."""
+    journal = open_memmap(work / JOURNAL, "r+")
+    wanted = np.array([_state(*paths) for paths in zip(table["image_path"], table["mask_path"], strict=True)])
+    todo = np.flatnonzero((journal != wanted) | (wanted == 0))
+    done, line, faults = len(table) - len(todo), lines(table), list[str]()
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for rows in np.split(todo, np.flatnonzero(np.diff(todo // CHUNK)) + 1):
+            if not len(rows):
+                continue
+            chunk = _Chunk(work / ARRAYS, int(rows[0]) // CHUNK * CHUNK, len(table), size, hair)
+            prepared = np.zeros(len(rows), dtype=bool)
+            for nth, fault in enumerate(pool.map(partial(chunk.prepare, table), rows)):
+                prepared[nth], done = fault is None, done + 1
+                faults += [] if fault is None else [f"line {line[rows[nth]]}: {fault}"]
+                if on_progress:
+                    on_progress(done, len(table))
+            chunk.flush()
+            journal[rows[prepared]] = wanted[rows[prepared]]
+            journal.flush()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return faults
+
+
+class _Chunk:
+    """Some rows of the arrays, mapped; a map of the whole would count to the process's memory as it fills."""
+
+    def __init__(self, folder: Path, start: int, rows: int, size: tuple[int, int], hair: bool) -> None:
+        self.start, self.size, self.hair = start, size, hair
+        count = min(CHUNK, rows - start)
+        self.images, self.masks = (_mapped(folder / name, start, count) for name in (IMAGES, MASKS))
+
+    def prepare(self, table: pd.DataFrame, row: int) -> str | None:
+        """Fill one row, and return what is wrong with its files."""
+        try:
+            image = read_image(Path(table["image_path"].iloc[row]))
+            mask_path = table["mask_path"].iloc[row]
+            mask = prepare_mask(read_mask(Path(mask_path), image.shape[1::-1]), self.size) if mask_path else False
+            self.images[row - self.start] = prepare_image(image, self.size, hair=self.hair)
+            self.masks[row - self.start] = mask
+        except SelcnError as error:
+            return str(error)
+        return None
+
+    def flush(self) -> None:
+        """Have the pixels on disk."""
+        self.images.flush()
+        self.masks.flush()
+
+
+def _mapped(path: Path, start: int, count: int) -> np.memmap:
+    whole = np.load(path, mmap_mode="r")
+    offset = whole.offset + start * whole.strides[0]
+    return np.memmap(path, np.uint8, "r+", offset, (count, *whole.shape[1:]))
+
+
+def _state(*paths: str) -> int:
+    """A number, never 0, that changes when a file does; 0 where one is missing."""
+    try:
+        states = [Path(path).stat() for path in paths if path]
+    except OSError:
+        return 0
+    text = repr([(state.st_size, state.st_mtime_ns) for state in states])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") + 1

@@ -1,0 +1,53 @@
+"""Saliency of many images to one memory-mapped file, in bounded memory, gone on with after a kill."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from selcn.explain.job import Subject
+from selcn.io.resume import OnProgress, work_in_parts
+from selcn.saliency.maps import SaliencyMaps, read_saliency, seal_parts, write_part
+
+KEYS = ["image_id", "group", "fold"]
+
+
+def write_saliency(
+    subject: Subject, out: Path | str, *, target: str | None = None, on_progress: OnProgress | None = None
+) -> SaliencyMaps:
+    """Explain every image of a subject; what has been done is not done again.
+
+    Args:
+        subject: what to explain.
+        out: folder to make; see `selcn.saliency.maps`.
+        target: the class to explain; None for the predicted class of each image.
+        on_progress: called with batches done and batches in all.
+
+    Raises:
+        ConfigError: the head knows no such class.
+        DataError: a picture cannot be read, or ``out`` holds something else.
+    """
+    number, batches, labels = subject.target(target), subject.batches(), np.asarray(subject.labels)
+
+    @torch.inference_mode()
+    def explain(part: int, folder: Path) -> None:
+        rows, explainer = batches[part]
+        probabilities, chosen, saliency = (
+            values.cpu().numpy() for values in explainer.explain(subject.images(rows), number)
+        )
+        index = (
+            subject.table[KEYS]
+            .iloc[rows]
+            .assign(
+                target=labels[chosen],
+                probability=probabilities[np.arange(len(rows)), chosen],
+                prediction=labels[probabilities.argmax(axis=1)],
+            )
+        )
+        write_part(folder, saliency[:, 0], index)
+
+    plan: dict[str, Any] = {**subject.source, "head": subject.head, "target": target or "predicted"}
+    out = Path(out)
+    work_in_parts(out, plan, len(batches), explain, seal_parts, on_progress)
+    return read_saliency(out)

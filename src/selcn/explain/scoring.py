@@ -1,0 +1,169 @@
+"""How good the saliency of a head is, image by image, beside what it must be better than."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import rankdata
+from torch import Tensor
+
+from selcn.data.imaging.images import read_image, resize
+from selcn.errors import DataError
+from selcn.evaluation.localisation import (
+    CHANCE,
+    NETWORK,
+    centred_gaussian,
+    chance_scores,
+    localisation_scores,
+    read_saliency_scores,
+)
+from selcn.evaluation.ranking import fraction
+from selcn.explain.explainers import ClassExplainer, Explainer, View, randomised
+from selcn.explain.job import Subject
+from selcn.explain.runner import KEYS
+from selcn.io.resume import OnProgress, work_in_parts
+from selcn.saliency.perturbation import deletion_insertion
+
+SCORES = "scores.csv"
+RANDOM_WEIGHTS, GAUSSIAN, MASK = "random weights", "centred Gaussian", "lesion mask"
+LESION, ASYMMETRY = "lesion", "asymmetry"
+"""What maps are held against: the true mask, and where a phantom's lesion was made asymmetric."""
+FACTS = ["diagnosis", "symmetry"]
+_HALF = 127
+
+
+def write_saliency_scores(
+    subject: Subject, out: Path | str, *, curves: int = 0, seed: int = 0, on_progress: OnProgress | None = None
+) -> pd.DataFrame:
+    """Score the saliency of the predicted class of every image that has a true mask.
+
+    One row an image, kind of saliency and what it is held against: the network, the same one with random weights, a
+    centred Gaussian, the lesion's mask itself, and chance, which is the network's own map shuffled.
+
+    Args:
+        subject: what to explain.
+        out: folder to make; its `scores.csv` holds the scores.
+        curves: of how many images, drawn at random, deletion and insertion are measured too, which takes a hundred
+            forward passes each.
+        seed: of that draw and of the random weights.
+        on_progress: called with batches done and batches in all.
+
+    Raises:
+        DataError: no image has a mask, a picture cannot be read, or ``out`` holds something else.
+    """
+    masked = subject.only((subject.table["mask_path"] != "").to_numpy())
+    if not masked.turns:
+        raise DataError("no image has a true mask to hold saliency against; fill in the catalog's mask_path")
+    batches, traced = masked.batches(), _drawn(masked, curves, seed)
+    rivals = {id(turn.explainer): _rival(turn.explainer, seed) for turn in masked.turns}
+
+    @torch.inference_mode()
+    def score(part: int, folder: Path) -> None:
+        rows, explainer = batches[part]
+        scores = _score(masked, rows, explainer, rivals[id(explainer)], traced[rows])
+        scores.to_csv(folder / SCORES, index=False)
+
+    plan: dict[str, Any] = {**subject.source, "head": subject.head, "curves": curves, "seed": seed}
+    out = Path(out)
+    work_in_parts(out, plan, len(batches), score, _seal, on_progress)
+    return read_saliency_scores(out / SCORES)
+
+
+def _seal(parts: list[Path], folder: Path) -> None:
+    pd.concat([pd.read_csv(part / SCORES, dtype=str) for part in parts]).to_csv(folder / SCORES, index=False)
+
+
+def _drawn(subject: Subject, count: int, seed: int) -> np.ndarray:
+    """Which rows have their curves measured, bool (N,): of the test part, where there is one."""
+    rows = np.concatenate([turn.rows for turn in subject.turns])
+    tested = rows[subject.table["fold"].to_numpy()[rows] == "test"]
+    pool = tested if len(tested) else rows
+    chosen = np.zeros(len(subject.table), dtype=bool)
+    chosen[np.random.default_rng(seed).permutation(pool)[:count]] = True
+    return chosen
+
+
+def _rival(explainer: Explainer, seed: int) -> ClassExplainer | None:
+    return randomised(explainer, seed) if isinstance(explainer, ClassExplainer) else None
+
+
+def _score(
+    subject: Subject, rows: np.ndarray, explainer: Explainer, rival: ClassExplainer | None, traced: np.ndarray
+) -> pd.DataFrame:
+    images, masks = subject.images(rows), subject.pictures.masks(rows)
+    rows, images, masks, traced = _with_lesion(rows, images, masks, traced)
+    explained = explainer.explain(images)
+    maps = {NETWORK: explained.saliency}
+    if rival is not None:
+        maps[RANDOM_WEIGHTS] = rival.explain(images).saliency
+    bell = torch.from_numpy(centred_gaussian(*images.shape[2:])).to(images)
+    maps |= {GAUSSIAN: bell.expand(len(rows), 1, -1, -1), MASK: torch.from_numpy(masks)[:, None].to(images)}
+    keys = subject.table[[*KEYS, *FACTS]].iloc[rows].reset_index(drop=True)
+    keys = keys.assign(head=subject.head, lesion_share=masks.mean((1, 2)).round(4))
+    faithful = _faithfulness(explainer, images, explained.target, maps, traced)
+    found = []
+    for against, places in _places(subject, rows, masks).items():
+        present = places.any((1, 2))
+        for kind, saliency in [*maps.items(), (CHANCE, explained.saliency)]:
+            measure = chance_scores if kind == CHANCE else localisation_scores
+            scores = measure(saliency[:, 0].cpu().numpy()[present], places[present])
+            table = pd.concat([keys[present].reset_index(drop=True), scores], axis=1)
+            if against == LESION and kind != CHANCE:
+                table["rank_correlation"] = _rank_correlation(saliency, explained.saliency)[present]
+            if against == LESION and kind in faithful:
+                table[["deletion", "insertion"]] = faithful[kind][present]
+            found.append(table.assign(saliency=kind, against=against))
+    return pd.concat(found, ignore_index=True)
+
+
+def _with_lesion(rows: np.ndarray, images: Tensor, masks: np.ndarray, traced: np.ndarray) -> Any:  # noqa: ANN401
+    chosen = masks.any((1, 2))
+    return rows[chosen], images[torch.from_numpy(chosen)], masks[chosen], traced[chosen]
+
+
+def _places(subject: Subject, rows: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
+    """What maps are held against, bool (n, H, W) each; empty where an image has no such place."""
+    if "asymmetry_path" not in subject.table:
+        return {LESION: masks}
+    size = masks.shape[2], masks.shape[1]
+    paths = subject.table["asymmetry_path"].iloc[rows]
+    nowhere = np.zeros(size[::-1], dtype=bool)
+    odd = [resize(read_image(Path(path))[..., 0], size) > _HALF if path else nowhere for path in paths]
+    return {LESION: masks, ASYMMETRY: np.stack(odd)}
+
+
+def _faithfulness(
+    explainer: Explainer, images: Tensor, target: Tensor, maps: dict[str, Tensor], traced: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Deletion and insertion (n, 2) by kind of saliency, NaN where they are not measured."""
+    if not isinstance(explainer, ClassExplainer) or not traced.any():
+        return {}
+    chosen = torch.from_numpy(traced)
+    views, target = explainer.look(images[chosen]), target[chosen]
+    found = {}
+    noise = torch.zeros_like(maps[NETWORK])  # all pixels equal: they go in random order
+    for kind, saliency in {**maps, CHANCE: noise}.items():
+        found[kind] = np.full((len(traced), 2), np.nan)
+        areas = [_areas(view, target, saliency[chosen]) for view in views]
+        found[kind][traced] = torch.stack(areas).mean(0).T.cpu().numpy()
+    return found
+
+
+def _areas(view: View, target: Tensor, saliency: Tensor) -> Tensor:
+    """Deletion and insertion (2, n) of one member."""
+
+    def probability(seen: Tensor) -> Tensor:
+        return view.judge(seen).logits.softmax(dim=1).gather(1, target[:, None])[:, 0]
+
+    return torch.stack(deletion_insertion(probability, view.seen, saliency))
+
+
+def _rank_correlation(one: Tensor, other: Tensor) -> np.ndarray:
+    """Spearman's, of two maps of each image (n,), at the other's grid; NaN where one is flat."""
+    stretched = torch.nn.functional.interpolate(one, size=other.shape[-2:], mode="bilinear", align_corners=False)
+    ranks = [rankdata(maps.flatten(1).cpu().numpy(), axis=1) for maps in (stretched, other)]
+    centred = [rank - rank.mean(1, keepdims=True) for rank in ranks]
+    spread = np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
+    return fraction((centred[0] * centred[1]).sum(1), spread)

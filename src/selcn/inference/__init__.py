@@ -1,0 +1,1 @@
+"""A trained cascade put to work: bundle, predictor, results, many files."""

@@ -1,0 +1,1 @@
+"""Files: whole or not at all, text tables, resumable work."""

@@ -1,0 +1,90 @@
+"""Long work on many images, part by part: what a kill leaves is found again and gone on with."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from selcn.errors import DataError
+from selcn.io.files import write_text, written_whole
+
+PLAN = "plan.json"
+OnProgress = Callable[[int, int], None]
+
+
+def work_in_parts(
+    out: Path,
+    plan: Mapping[str, Any],
+    parts: int,
+    do: Callable[[int, Path], None],
+    seal: Callable[[list[Path], Path], None],
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Do every part once, put them together, and let the result stand as ``out`` with its ``plan.json``.
+
+    A folder that holds the result of the same plan is left as it is.
+
+    Args:
+        out: the folder to make.
+        plan: all that the result depends on, as JSON; parts of another plan are thrown away.
+        parts: how many there are.
+        do: fills the folder of a part, which stands whole or not at all.
+        seal: puts the folders of all parts, in order, together in another.
+        on_progress: called with parts done and parts in all.
+
+    Raises:
+        DataError: ``out`` holds something else, or another process works on it.
+    """
+    text = json.dumps(plan, indent=1, ensure_ascii=False)
+    if out.exists():
+        _refuse_other(out, text)
+        return
+    work = out.with_name(f".working-{out.name}")
+    with alone(work, out):
+        if not (work / PLAN).is_file() or (work / PLAN).read_text(encoding="utf-8") != text:
+            shutil.rmtree(work, ignore_errors=True)
+            write_text(work / PLAN, text)
+        folders = [work / f"{number:06}" for number in range(parts)]
+        for number, folder in enumerate(folders):
+            if not folder.exists():
+                with written_whole(folder) as partial:
+                    partial.mkdir()
+                    do(number, partial)
+            if on_progress:
+                on_progress(number + 1, parts)
+        with written_whole(out) as partial:
+            partial.mkdir()
+            seal(folders, partial)
+            write_text(partial / PLAN, text)
+        shutil.rmtree(work)
+
+
+@contextmanager
+def alone(work: Path, out: Path) -> Iterator[None]:
+    """Be the only process that works in ``work`` to make ``out``.
+
+    Raises:
+        DataError: another one does.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work.with_name(f"{work.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DataError(f"{out}: another process is making it; wait for it, or choose another --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        if not work.exists():
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _refuse_other(out: Path, plan: str) -> None:
+    recorded = out / PLAN
+    if not recorded.is_file() or recorded.read_text(encoding="utf-8") != plan:
+        raise DataError(f"{out}: exists already and holds something else; remove it or choose another --out")

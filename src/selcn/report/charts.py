@@ -1,0 +1,160 @@
+"""Charts of a run: as wide as a phone, on a light ground, in colours the colour-blind can tell apart.
+
+Each comes with the table that it was drawn from, and with words for those who do not see it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from selcn.evaluation.intervals import Part, fold_parts
+from selcn.evaluation.segmentation import JACCARD_THRESHOLD
+from selcn.report.finished import Curve, Measurements
+from selcn.report.wording import interval, spoken
+
+# Okabe & Ito (2008), without the yellow, which is lost on white.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+PART_COLOURS: dict[Part, str] = {"test": COLOURS[0], "validation": COLOURS[1]}
+INK = "#1b1f24"
+WIDTH = 340  # CSS pixels, which a phone of 390 shows without shrinking
+STYLE = Path(__file__).with_name("chart.mplstyle")
+
+
+class Chart(NamedTuple):
+    """A chart with what it shows.
+
+    Attributes:
+        figure: as drawn.
+        data: the table that it was drawn from.
+        alt: what it shows, in words.
+    """
+
+    figure: Figure
+    data: pd.DataFrame
+    alt: str
+
+
+def draw_intervals(measured: Mapping[str, Measurements], metric: str) -> Chart:
+    """A row a variant: the metric on the test part (filled) and in validation (hollow), each with its interval."""
+    with style.context(STYLE):
+        figure = new_figure(70 + 46 * len(measured))
+        axes = figure.subplots()
+        for row, (name, parts) in enumerate(measured.items()):
+            axes.text(0, row - 0.3, name, transform=axes.get_yaxis_transform(), va="center")
+            for part, height in zip(PART_COLOURS, (row + 0.02, row + 0.26), strict=True):
+                if part in parts:
+                    estimate = parts[part][metric].estimate
+                    axes.plot([estimate.low, estimate.high], [height] * 2, color=PART_COLOURS[part])
+                    axes.plot(estimate.value, height, **_dot(part))
+        axes.set(ylim=(len(measured) - 0.4, -0.6), yticks=[], xlabel=f"{spoken(metric)}, 95 % interval")
+        axes.spines["left"].set_visible(False)
+        axes.grid(visible=True, axis="x")
+        figure.legend(
+            handles=[Line2D([], [], label=part, **_dot(part)) for part in PART_COLOURS],
+            loc="outside upper left",
+            ncols=2,
+        )
+        said = "; ".join(
+            f"{name} {part} {interval(figures[metric].estimate)}"
+            for name, parts in measured.items()
+            for part, figures in parts.items()
+        )
+    data = pd.DataFrame(
+        {"name": name, "part": part, "metric": metric, **asdict(figures[metric].estimate)}
+        for name, parts in measured.items()
+        for part, figures in parts.items()
+    )
+    return Chart(figure, data, f"{spoken(metric)} with 95 % intervals: {said}")
+
+
+def draw_jaccard_histogram(scores: pd.DataFrame) -> Chart:
+    """How many images have which Jaccard, the test part filled and validation as a line, as shares of each."""
+    parts = {part: rows["jaccard"] for part, rows in fold_parts(scores).items()}
+    with style.context(STYLE):
+        figure = new_figure(230)
+        axes = figure.subplots()
+        for part, values in parts.items():
+            axes.hist(
+                values,
+                bins=20,
+                range=(0, 1),
+                weights=[100 / len(values)] * len(values),
+                histtype="stepfilled" if part == "test" else "step",
+                color=PART_COLOURS[part],
+                linewidth=1.5,
+                alpha=0.75 if part == "test" else 1,
+                label=f"{part} ({len(values)} images)",
+            )
+        axes.axvline(JACCARD_THRESHOLD, color=INK, linestyle=":", label=f"{JACCARD_THRESHOLD}: ISIC's threshold")
+        axes.set(xlim=(0, 1), xlabel="Jaccard of predicted and true mask", ylabel="% of images")
+        figure.legend(loc="outside upper left", ncols=2)
+        said = "; ".join(
+            f"{part}: {len(values)} images, median {values.median():.3f}, "
+            f"{100 * (values >= JACCARD_THRESHOLD).mean():.0f} % at or above {JACCARD_THRESHOLD}"
+            for part, values in parts.items()
+        )
+    data = scores[[name for name in ("image_id", "fold", "jaccard") if name in scores]]
+    return Chart(figure, data, f"Histogram of Jaccard. {said}")
+
+
+def draw_curves(stage: str, curves: Sequence[Curve]) -> Chart:
+    """Loss above and score below by epoch, a colour a fold; the epoch that was kept is marked where it was chosen."""
+    with style.context(STYLE):
+        figure = new_figure(310)
+        loss, score = figure.subplots(2, sharex=True)
+        for curve in curves:
+            colour = _fold_colour(curve)
+            _draw_column(loss, curve, "train_loss", color=colour, linestyle="--")
+            _draw_column(loss, curve, "val_loss", color=colour)
+            _draw_column(score, curve, curve.score, color=colour)
+            chosen_on = loss if curve.monitor == "val_loss" else score
+            chosen_on.plot(curve.best_epoch, _best(curve), "o", color=colour, mfc="white", zorder=3, clip_on=False)
+        loss.set_title("loss", loc="left")
+        score.set_title(spoken(curves[0].score.removeprefix("val_")), loc="left")
+        score.set_xlabel("epoch")
+        score.xaxis.set_major_locator(MaxNLocator(integer=True))
+        marks = [
+            *(Line2D([], [], color=_fold_colour(curve), label=f"fold {curve.fold}") for curve in curves),
+            Line2D([], [], color=INK, linestyle="--", label="training"),
+            Line2D([], [], color=INK, label="validation"),
+            Line2D([], [], color=INK, linestyle="", marker="o", mfc="white", label="kept"),
+        ]
+        figure.legend(handles=marks, loc="outside lower left", ncols=3)
+        said = "; ".join(
+            f"fold {c.fold} was kept at epoch {c.best_epoch} of {c.epochs.index.max()} with {c.monitor} {_best(c):.3f}"
+            for c in curves
+        )
+    data = pd.concat([curve.epochs.reset_index().assign(fold=curve.fold) for curve in curves], ignore_index=True)
+    return Chart(figure, data, f"Learning curves of {stage}: {said}")
+
+
+def new_figure(height: int) -> Figure:
+    """A figure in CSS pixels; an SVG's points are 3/4 of them, whatever the resolution."""
+    return Figure(figsize=(WIDTH / 96, height / 96), layout="constrained", facecolor="white")
+
+
+def _dot(part: Part) -> dict[str, Any]:
+    colour = PART_COLOURS[part]
+    return {"color": colour, "marker": "o", "markerfacecolor": colour if part == "test" else "white"}
+
+
+def _draw_column(axes: Axes, curve: Curve, column: str, **looks: Any) -> None:  # noqa: ANN401 - matplotlib's own
+    values = curve.epochs[column].dropna()
+    # A single epoch is a point, which a line would not show.
+    axes.plot(values.index, values, marker="." if len(values) == 1 else None, **looks)
+
+
+def _fold_colour(curve: Curve) -> str:
+    return COLOURS[curve.fold % len(COLOURS)]
+
+
+def _best(curve: Curve) -> float:
+    return float(curve.epochs[curve.monitor][curve.best_epoch])

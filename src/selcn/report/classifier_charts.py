@@ -1,0 +1,115 @@
+"""Charts of what class probabilities are worth: ROC, precision and recall, calibration, selective answers.
+
+All are of the test part, or of validation where there is no test part.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+
+from selcn.errors import DataError
+from selcn.evaluation import Predictions, area_under_risk_coverage, fit_temperature, reliability, risk_coverage
+from selcn.evaluation.operating_curves import foremost_part, precision_recall, roc
+from selcn.report.charts import COLOURS, INK, STYLE, Chart, new_figure
+from selcn.report.wording import number
+
+_DASHES = ("-", "--")  # the second round through the colours
+
+
+def draw_roc(predictions: Predictions) -> Chart:
+    """Sensitivity against false positives, a line a class; the legend gives areas under the curves."""
+
+    def guess(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1)
+
+    data = roc(foremost_part(predictions))
+    labels = {"x": ("false_positive_rate", "1 − specificity"), "y": ("sensitivity", "sensitivity")}
+    return _one_against_the_rest(data, "auc", "ROC, each class against the rest, area", labels, guess)
+
+
+def draw_precision_recall(predictions: Predictions) -> Chart:
+    """Precision against recall, a line a class; the legend gives average precisions."""
+    data = precision_recall(foremost_part(predictions))
+    labels = {"x": ("recall", "recall (sensitivity)"), "y": ("precision", "precision")}
+    return _one_against_the_rest(
+        data, "average_precision", "precision and recall, each class against the rest, average precision", labels
+    )
+
+
+def draw_reliability(predictions: Predictions) -> Chart:
+    """Accuracy by confidence, as said and with a temperature that is fitted on the validation folds only."""
+    shown = foremost_part(predictions)
+    said = {"as said": shown}
+    try:
+        temperature = fit_temperature(predictions)
+        said[f"temperature {temperature.value:.2f}, fitted on validation"] = temperature.of(shown)
+    except DataError:
+        pass  # a file of the test part alone: nothing to fit on
+    tables = {name: reliability(one) for name, one in said.items()}
+    with style.context(STYLE):
+        figure = new_figure(330)
+        axes, counts = figure.subplots(2, sharex=True, height_ratios=[3, 1])
+        axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1)
+        for (name, table), colour in zip(tables.items(), COLOURS, strict=False):
+            filled = table[table["images"] > 0]
+            axes.plot(filled["confidence"], filled["accuracy"], marker="o", markersize=4, color=colour, label=name)
+            counts.stairs(table["images"], [*table["low"], 1.0], color=colour)
+        axes.set(ylim=(0, 1), ylabel="share that is right")
+        counts.set(xlim=(0, 1), xlabel="probability of the predicted class", ylabel="images")
+        figure.legend(loc="outside upper left")
+    gaps = "; ".join(f"{name}: calibration error {number(_gap(table))}" for name, table in tables.items())
+    data = pd.concat([table.assign(probabilities=name) for name, table in tables.items()], ignore_index=True)
+    return Chart(figure, data, f"Reliability. {gaps}")
+
+
+def draw_risk_coverage(predictions: Mapping[str, Predictions]) -> Chart:
+    """Share of wrong answers when only the surest images are answered, a line a classifier by its name."""
+    shown = {name: foremost_part(one) for name, one in predictions.items()}
+    curves = {name: risk_coverage(one) for name, one in shown.items()}
+    with style.context(STYLE):
+        figure = new_figure(270 + 14 * len(curves))
+        axes = figure.subplots()
+        for place, (name, curve) in enumerate(curves.items()):
+            axes.plot(100 * curve["coverage"], 100 * curve["risk"], label=name, **_looks(place))
+        axes.set(xlim=(0, 100), xlabel="% of images answered, the surest first", ylabel="% of answers wrong")
+        axes.set_ylim(bottom=0)
+        figure.legend(loc="outside upper left")
+    said = "; ".join(f"{name} {number(area_under_risk_coverage(one))}" for name, one in shown.items())
+    data = pd.concat([curve.assign(name=name) for name, curve in curves.items()], ignore_index=True)
+    return Chart(figure, data, f"Risk against coverage. Area under the curve (less is better): {said}")
+
+
+def _one_against_the_rest(
+    data: pd.DataFrame,
+    area: str,
+    title: str,
+    labels: Mapping[str, tuple[str, str]],
+    guess: Callable[[Axes], None] | None = None,
+) -> Chart:
+    areas = {str(name): float(rows[area].iloc[0]) for name, rows in data.groupby("class", sort=False)}
+    with style.context(STYLE):
+        figure = new_figure(330)
+        axes = figure.subplots()
+        if guess:
+            guess(axes)
+        for place, (name, value) in enumerate(areas.items()):
+            rows = data[data["class"] == name]
+            x, y = (rows[column] for column, _ in labels.values())
+            axes.plot(x, y, label=f"{name} {number(value)}", **_looks(place))
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=labels["x"][1], ylabel=labels["y"][1])
+        figure.legend(loc="outside upper left", ncols=3)
+    said = ", ".join(f"{name} {number(value)}" for name, value in areas.items())
+    return Chart(figure, data, f"{title}: {said}")
+
+
+def _looks(place: int) -> dict[str, Any]:
+    return {"color": COLOURS[place % len(COLOURS)], "linestyle": _DASHES[place // len(COLOURS) % len(_DASHES)]}
+
+
+def _gap(table: pd.DataFrame) -> float:
+    filled = table[table["images"] > 0]
+    return float(np.average((filled["confidence"] - filled["accuracy"]).abs(), weights=filled["images"]))

@@ -1,0 +1,214 @@
+"""Workers as jobs, through submitit: processes of this machine, or of a SLURM cluster."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import submitit
+
+from selcn.errors import ConfigError, RunError, SelcnError
+from selcn.io.files import write_text
+
+LOOK = {"local": 0.2, "slurm": 2.0}
+"""Seconds between two looks at the jobs of an executor."""
+TABLE = "jobs.csv"
+THREADS = "OMP_NUM_THREADS"
+_GENERAL = ("gpus_per_node", "cpus_per_task", "mem_gb", "nodes", "tasks_per_node")
+Work = Callable[..., dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where jobs run.
+
+    Attributes:
+        executor: `local` or `slurm`.
+        jobs: how many at once; None for one a GPU (or one) of this machine, and on SLURM for as many as there is work.
+        retries: how often in a row jobs may be killed or fail without any work being finished.
+        hours: time limit of a job.
+        slurm: further parameters of SLURM by name, such as partition, gpus_per_node, cpus_per_task, mem_gb.
+    """
+
+    executor: str = "local"
+    jobs: int | None = None
+    retries: int = 2
+    hours: float = 24.0
+    slurm: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self, logs: Path) -> submitit.Executor:
+        """The executor, which writes its jobs' logs to a folder.
+
+        Raises:
+            ConfigError: there is no SLURM here, or it has no such parameter.
+        """
+        try:
+            executor = submitit.AutoExecutor(logs, cluster=self.executor)
+            names = {name: name if name in _GENERAL else f"slurm_{name}" for name in self.slurm}
+            special = {names[name]: _number(value) for name, value in self.slurm.items()}
+            executor.update_parameters(timeout_min=max(round(self.hours * 60), 1), name="selcn", **special)
+        except (RuntimeError, NameError, ValueError, TypeError) as error:
+            reason = " ".join(str(error).split())[:150]
+            raise ConfigError(f"--executor {self.executor}: cannot be used ({reason}); use local") from None
+        return executor
+
+    @property
+    def most(self) -> int:
+        """How many jobs may run at once."""
+        if self.jobs is not None:
+            return self.jobs
+        return 10**6 if self.executor == "slurm" else max(gpus(), 1)
+
+
+@dataclass
+class _Running:
+    slot: int
+    job: submitit.Job[dict[str, Any]]
+    done_before: int
+
+
+class Jobs:
+    """Keeps as many workers running as there is work for, and starts another where one is killed.
+
+    Args:
+        cluster: where.
+        folder: for the table of the jobs, and their logs.
+        ready: how many pieces of work could be done at once now, those under way included.
+        done: how many pieces of work have been finished.
+        say: told of each job that failed.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        folder: Path,
+        ready: Callable[[], int],
+        done: Callable[[], int],
+        say: Callable[[str], None],
+    ) -> None:
+        self.cluster, self.folder, self.ready, self.done, self.say = cluster, folder, ready, done, say
+        self.executor = cluster.start(folder / "logs")
+        self.rows: list[dict[str, Any]] = []
+        if (folder / TABLE).exists():
+            self.rows = [dict(row) for _, row in pd.read_csv(folder / TABLE, dtype=str, na_filter=False).iterrows()]
+
+    def run(self, work: Work, *arguments: object) -> None:
+        """Run ``work(number, *arguments)`` in jobs until nothing is left to do.
+
+        Args:
+            work: a function of a module, with the job's number among those at once; it does pieces of work until it
+                finds none, and returns what enters the table.
+            arguments: pickled for each job.
+
+        Raises:
+            RunError: a job failed for a reason that trying again would not mend, or too often in a row.
+        """
+        running: list[_Running] = []
+        fault, in_a_row = "", 0
+        with self._cancelled(running):
+            while True:
+                wanted = 0 if fault else min(self.cluster.most, self.ready())
+                while len(running) < wanted:
+                    running.append(self._submit(running, work, arguments))
+                if not running:
+                    break
+                for one in self._ended(running):
+                    running.remove(one)
+                    failure, final = self._record(one)
+                    in_a_row = in_a_row + 1 if failure and self.done() == one.done_before else 0
+                    if failure and (final or in_a_row > self.cluster.retries):
+                        fault = failure
+        if fault:
+            raise RunError(f"a job failed: {fault}; mend the cause and start again, what is finished stays")
+
+    def _submit(self, running: list[_Running], work: Work, arguments: tuple[object, ...]) -> _Running:
+        slot = next(number for number in range(len(running) + 1) if number not in {one.slot for one in running})
+        local = self.cluster.executor == "local"
+        with _threads(max((os.cpu_count() or 1) // self.cluster.most, 1) if local else None):
+            return _Running(slot, self.executor.submit(_in_job, work, slot, local, arguments), self.done())
+
+    def _ended(self, running: list[_Running]) -> list[_Running]:
+        """Jobs that have ended; waits until there are any, or until there is work for more."""
+        while True:
+            ended = [one for one in running if one.job.done()]
+            if ended or len(running) < min(self.cluster.most, self.ready()):
+                return ended
+            time.sleep(LOOK[self.cluster.executor])
+
+    def _record(self, one: _Running) -> tuple[str, bool]:
+        """Why a job failed, or "", and whether trying again would not help."""
+        try:
+            result = one.job.result()
+        except submitit.core.utils.UncompletedJobError:
+            result = {
+                "error": f"was killed, or ran out of memory or time (log: {one.job.paths.stderr})",
+                "final": False,
+            }
+        except Exception as error:  # whatever a job or its cluster may end with
+            result = {"error": f"{_reason(str(error))} (log: {one.job.paths.stderr})", "final": False}
+        fault, final = str(result.pop("error", "")), bool(result.pop("final", True))
+        self.rows.append({"id": one.job.job_id, "state": "failed" if fault else "done", "why": fault, **result})
+        write_text(self.folder / TABLE, pd.DataFrame(self.rows).to_csv(index=False))
+        if fault:
+            self.say(f"job {one.job.job_id} failed: {fault}")
+        return fault, final
+
+    @contextmanager
+    def _cancelled(self, running: list[_Running]) -> Iterator[None]:
+        """Take back what runs when this process is stopped."""
+        try:
+            yield
+        except BaseException:
+            for one in running:
+                one.job.cancel(check=False)
+            raise
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Hand a number of threads on to processes that are started now: torch reads it when it is imported.
+
+    Idle threads are to sleep: those of several processes that spin keep one another from working.
+    """
+    wanted = {} if count is None else {THREADS: str(count), "OMP_WAIT_POLICY": "passive"}
+    set_here = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(set_here)
+    try:
+        yield
+    finally:
+        for name in set_here:
+            del os.environ[name]
+
+
+def _in_job(work: Work, number: int, local: bool, arguments: tuple[object, ...]) -> dict[str, Any]:
+    """What runs in the job: a user's mistake is told, and not tried again."""
+    if local:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % gpus()) if gpus() else ""
+    start = time.perf_counter()
+    where: dict[str, Any] = {"host": socket.gethostname()}
+    try:
+        where |= work(number, *arguments)
+    except SelcnError as error:
+        where |= {"error": str(error), "final": True}
+    return {**where, "seconds": round(time.perf_counter() - start, 1)}
+
+
+def gpus() -> int:
+    """GPUs of this machine, without asking torch, which would hold on to them."""
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+
+
+def _number(value: str) -> str | int:
+    return int(value) if value.isdecimal() else value
+
+
+def _reason(text: str) -> str:
+    """What a job's traceback ends with; submitit lists the job's logs behind it."""
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("-", "You can check"))]
+    return lines[-1][:200] if lines else "no reason given"

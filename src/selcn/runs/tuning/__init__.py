@@ -1,0 +1,8 @@
+"""Search for a stage's hyperparameters with Optuna, several workers on one study; the test part is never looked at."""
+
+from selcn.runs.tuning.space import Space, read_space, thesis_space
+from selcn.runs.tuning.study import open_study
+from selcn.runs.tuning.tune import find, tune
+from selcn.runs.tuning.worker import Search
+
+__all__ = ["Search", "Space", "find", "open_study", "read_space", "thesis_space", "tune"]

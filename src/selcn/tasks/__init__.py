@@ -1,0 +1,1 @@
+"""What is particular to a kind of network: labels, network, data, loss, metric."""

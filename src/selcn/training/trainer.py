@@ -1,0 +1,221 @@
+"""The thin Lightning shell around the pure networks: one fold of one stage, resumable, seeded."""
+
+import logging
+import math
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.profilers import Profiler
+from safetensors.torch import save_file
+from torch import Tensor
+
+from selcn.errors import DivergedError, RunError
+from selcn.tasks.stages import Stage
+from selcn.training.compute import Compute, rank
+from selcn.training.loading import build_loader
+from selcn.training.module import StageModule
+from selcn.training.tracking import finish, trackers
+
+WEIGHTS = "network.safetensors"
+LOGS = "logs"
+CHECKPOINTS = "checkpoints"
+KEPT: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+OnEpoch = Callable[[int, Mapping[str, float]], None]
+
+
+def fit(
+    stage: Stage,
+    train: np.ndarray,
+    validation: np.ndarray,
+    out: Path,
+    *,
+    seed: int,
+    compute: Compute | None = None,
+    track: Sequence[str] = (),
+    profiler: Profiler | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, Any]:
+    """Train one fold of a stage and leave `network.safetensors` and the logs in ``out``.
+
+    An epoch that finished is never repeated: ``out`` holds a checkpoint until training is over.
+
+    Args:
+        stage: what to train.
+        train: rows of the store to train on.
+        validation: rows to validate on, for early stopping and to choose the best epoch.
+        out: folder for weights and logs.
+        seed: of weights, order, augmentation and dropout.
+        compute: what to train on.
+        track: names of trackers to log to besides CSV and TensorBoard.
+        profiler: told of what the trainer does.
+        on_epoch: called after each epoch with its number and the logged values.
+
+    Returns:
+        What was monitored, its best value, and epochs trained.
+
+    Raises:
+        RunError: too few images for one batch, or a loss that is no number.
+        KeyboardInterrupt: Ctrl-C; the checkpoint stays.
+    """
+    compute = compute or Compute()
+    L.seed_everything(seed, verbose=False)
+    this, pin = rank(), compute.device.type == "cuda"
+    module = _module(stage, seed, this, compute.world)
+    loader = partial(build_loader, stage, seed=seed, rank=this, world=compute.world, pin=pin)
+    loaders = loader(train, shuffle=True), loader(validation, shuffle=False)
+    best = _best_checkpoint(stage, out)
+    with _quiet():
+        trainer = _trainer(stage, best, out, compute, track, profiler, on_epoch)
+        # Lightning answers Ctrl-C by leaving the process; the caller shall hear of it instead.
+        with suppress(SystemExit):
+            trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
+    _refuse_interrupted(trainer)
+    if this == 0:
+        _keep(module, best, out)
+    return {"monitor": best.monitor, "best": _best(best), "epochs": trainer.current_epoch}
+
+
+def _last(out: Path) -> Path | None:
+    path = out / CHECKPOINTS / "last.ckpt"
+    return path if path.exists() else None
+
+
+def _refuse_interrupted(trainer: L.Trainer) -> None:
+    finish(trainer.loggers)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _module(stage: Stage, seed: int, this: int, world: int) -> StageModule:
+    module = StageModule(stage, seed, rank=this, world=world)
+    module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if stage.section.compile:
+        module.network.compile()
+    return module
+
+
+def _keep(module: StageModule, best: ModelCheckpoint, out: Path) -> None:
+    """Leave the best weights and joined logs of a finished training."""
+    module.load_state_dict(torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"])
+    weights = {name: tensor.cpu().contiguous() for name, tensor in module.network.state_dict().items()}
+    save_file(weights, out / WEIGHTS)
+    _join_logs(out)
+    shutil.rmtree(out / CHECKPOINTS)
+
+
+def _best(best: ModelCheckpoint) -> float:
+    if best.best_model_score is None:
+        raise RunError(f"{best.dirpath}: no epoch was finished; set epochs higher")
+    return float(best.best_model_score)
+
+
+def _best_checkpoint(stage: Stage, out: Path) -> ModelCheckpoint:
+    by_score = stage.section.monitor == "score"
+    monitor, mode = (f"val_{stage.score}", "max") if by_score else ("val_loss", "min")
+    return ModelCheckpoint(out / CHECKPOINTS, "best", monitor=monitor, mode=mode, **KEPT)
+
+
+def _trainer(
+    stage: Stage,
+    best: ModelCheckpoint,
+    out: Path,
+    compute: Compute,
+    track: Sequence[str],
+    profiler: Profiler | None,
+    on_epoch: OnEpoch | None,
+) -> L.Trainer:
+    section = stage.section
+    stopping = EarlyStopping(str(best.monitor), patience=section.patience, mode=best.mode, check_finite=False)
+    # After `best`, whose state it holds.
+    last = ModelCheckpoint(out / CHECKPOINTS, "last", **KEPT)
+    averaging = [WeightAveraging(avg_fn=partial(_averaged, section.ema))] if section.ema else []
+    return L.Trainer(
+        accelerator=compute.accelerator,
+        devices=compute.devices,
+        num_nodes=compute.nodes,
+        strategy="ddp" if compute.world > 1 else "auto",
+        use_distributed_sampler=False,
+        precision=compute.precision(section.precision),  # type: ignore[arg-type]
+        accumulate_grad_batches=section.accumulate,
+        gradient_clip_val=section.clip,
+        max_epochs=section.epochs,
+        callbacks=[stopping, *averaging, best, last, _Reporter(on_epoch, out)],
+        logger=[_csv_logger(out), TensorBoardLogger(out, "", "tensorboard"), *trackers(track, out)],
+        profiler=profiler,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        default_root_dir=out,
+    )
+
+
+def _averaged(decay: float, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+    """Exponential moving average whose decay rises with the updates, so that the first epochs do not hold it back."""
+    bounded = torch.clamp((1 + torch.as_tensor(updates)) / (10 + torch.as_tensor(updates)), max=decay).to(average)
+    return bounded * average + (1 - bounded) * current
+
+
+def _csv_logger(out: Path) -> CSVLogger:
+    # Lightning's logger deletes what an earlier attempt wrote, so each attempt has a file of its own.
+    return CSVLogger(out, LOGS, f"{len(list((out / LOGS).glob('*'))):03d}")
+
+
+def _join_logs(out: Path) -> None:
+    attempts = [pd.read_csv(path) for path in sorted((out / LOGS).glob("*/metrics.csv"))]
+    if not attempts:  # killed right after an earlier attempt had joined them
+        return
+    # One row an epoch: Lightning writes training and validation apart, and a killed attempt's last epoch is repeated.
+    pd.concat(attempts).groupby("epoch", as_index=False).last().to_csv(out / "metrics.csv", index=False)
+    shutil.rmtree(out / LOGS)
+
+
+class _Reporter(Callback):
+    """Hands the logged values on after each epoch, and ends a training that lost its numbers.
+
+    It comes in front of the checkpoints, so that the last one is of an epoch that was still whole.
+    """
+
+    def __init__(self, on_epoch: OnEpoch | None, out: Path) -> None:
+        self.on_epoch, self.out = on_epoch, out
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        lost = [name for name, value in values.items() if not math.isfinite(value)]
+        if lost:
+            raise DivergedError(
+                f"{self.out}: training diverged ({lost[0]} is no number in epoch {trainer.current_epoch + 1}); "
+                "the checkpoint of the epoch before is kept; lower lr and choose another --out"
+            )
+        if self.on_epoch:
+            self.on_epoch(trainer.current_epoch + 1, values)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Lightning's advice on workers (batches are gathers from memory-mapped arrays) and its talk of GPUs."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")  # it does when resuming
+            warnings.filterwarnings("ignore", message="The `srun` command is available")
+            warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning's own, on torch 2.13
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,8 +1,0 @@
-"""Search for a stage's hyperparameters with Optuna, several workers on one study; the test part is never looked at."""
-
-from selcn.training.tuning.space import Space, read_space, thesis_space
-from selcn.training.tuning.study import open_study
-from selcn.training.tuning.tune import find, tune
-from selcn.training.tuning.worker import Search
-
-__all__ = ["Search", "Space", "find", "open_study", "read_space", "thesis_space", "tune"]
