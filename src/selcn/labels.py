@@ -1,14 +1,186 @@
-"""The only owners of class names and of their order."""
+"""Classes and their order: label sets, and the few fixed vocabularies."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 TEST = "test"
 """Name of the held-out subset, beside the numbers of the folds."""
 
 
-class _Named(StrEnum):
-    """A string enum whose members parse in any case and number themselves in written order."""
+@dataclass(frozen=True)
+class LabelClass:
+    """One class of a label set.
+
+    Attributes:
+        name: as in prediction files and configurations, for example `mel`.
+        long_name: for people, for example `melanoma`.
+        malignant: whether it counts as malignant; None where the set does not say.
+        aliases: other words of a catalog's column that mean this class.
+    """
+
+    name: str
+    long_name: str = ""
+    malignant: bool | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """An ordered list of classes; networks number them in this order.
+
+    Attributes:
+        name: of the set.
+        classes: at least two, no name twice.
+        column: the catalog's column that holds the labels.
+        ordinal: whether the order of the classes is a scale.
+
+    Raises:
+        ValueError: fewer than two classes, an empty name, or a word that stands for two classes.
+    """
+
+    name: str
+    classes: tuple[LabelClass, ...]
+    column: str = "diagnosis"
+    ordinal: bool = False
+    _number: dict[str, int] = field(init=False, repr=False, compare=False, hash=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise ValueError(f"label set {self.name}: has {len(self.classes)} classes; give at least 2")
+        for number, one in enumerate(self.classes):
+            for word in (one.name, *one.aliases):
+                if not word.strip() or self._number.setdefault(word, number) != number:
+                    raise ValueError(f"label set {self.name}: {word!r} is empty or stands for two classes; rename it")
+
+    @classmethod
+    def of(cls, names: Iterable[str], name: str = "own", column: str = "diagnosis") -> Self:
+        """A label set of mere names, in their order; nothing is said of malignancy."""
+        return cls(name, tuple(LabelClass(str(one)) for one in names), column)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The classes' names in order."""
+        return [one.name for one in self.classes]
+
+    @property
+    def malignant(self) -> list[str]:
+        """Names of the malignant classes; empty where the set does not say which are."""
+        return [one.name for one in self.classes if one.malignant]
+
+    def long_name(self, name: str) -> str:
+        """A class' name for people; the name itself where it has no longer one."""
+        return next((one.long_name for one in self.classes if one.name == name), "") or name
+
+    def class_of(self, word: str) -> str:
+        """Name of the class that a word of the catalog means, "" where it means none."""
+        return self.names[self._number[word]] if word in self._number else ""
+
+    def numbers(self, words: Iterable[str]) -> list[int]:
+        """Class numbers of a catalog's words, -1 where a word means no class."""
+        return [self._number.get(word, -1) for word in words]
+
+
+def _classes(**named: tuple[str, bool | None] | tuple[str, bool | None, Sequence[str]]) -> tuple[LabelClass, ...]:
+    return tuple(
+        LabelClass(name.replace("_", "-"), about[0], about[1], tuple(about[2]) if len(about) > 2 else ())
+        for name, about in named.items()
+    )
+
+
+HAM10000 = LabelSet(
+    "ham10000",
+    _classes(
+        nv=("melanocytic nevus", False),
+        mel=("melanoma", True),
+        bkl=("benign keratosis", False),
+        bcc=("basal cell carcinoma", True),
+        akiec=("actinic keratosis or Bowen's disease", True),
+        vasc=("vascular lesion", False),
+        df=("dermatofibroma", False),
+    ),
+)
+"""The seven diagnoses of HAM10000 (Tschandl et al. 2018)."""
+
+SYMMETRY = LabelSet(
+    "symmetry",
+    _classes(
+        asymmetric=("asymmetric", None),
+        one_axis=("symmetric about one axis", None),
+        two_axes=("symmetric about two axes", None),
+    ),
+    column="symmetry",
+    ordinal=True,
+)
+"""Symmetry in SymDerm's direction: about no axis, one axis, two axes."""
+
+SYMMETRY_BINARY = LabelSet(
+    "symmetry-binary",
+    _classes(asymmetric=("asymmetric", None), symmetric=("symmetric", None, ["one-axis", "two-axes"])),
+    column="symmetry",
+)
+"""The two classes that the thesis trains on: SymDerm 0 against 1 or 2."""
+
+LABEL_SETS: Mapping[str, LabelSet] = {one.name: one for one in (HAM10000, SYMMETRY, SYMMETRY_BINARY)}
+"""The built-in label sets by name."""
+
+SYMMETRIES = [*SYMMETRY.names, "symmetric"]
+"""What a catalog's column `symmetry` may hold: `symmetric` is a label that does not say about how many axes."""
+
+
+def parse_label_set(value: Any) -> LabelSet:  # noqa: ANN401 - any YAML value
+    """A label set from a configuration: a built-in's name, a list of class names, or a mapping of fields.
+
+    Args:
+        value: a name, a list of names, a mapping `{name, classes, column, ordinal}` whose classes are names or mappings
+            `{name, long_name, malignant, aliases}`, or a label set.
+
+    Raises:
+        ValueError: an unknown name, or a wrong field.
+    """
+    match value:
+        case LabelSet():
+            return value
+        case str():
+            if value not in LABEL_SETS:
+                raise ValueError(f"unknown label set {value!r}; known are {', '.join(LABEL_SETS)}, or list the classes")
+            return LABEL_SETS[value]
+        case Mapping():
+            return _from_mapping(dict(value))
+        case Iterable():
+            return LabelSet("own", tuple(map(_parse_class, value)))
+    raise ValueError(f"{value!r} is no label set; give a name, or list the classes")
+
+
+def label_set_of(names: Sequence[str]) -> LabelSet:
+    """The built-in set whose classes are called so, in any order; else a set of those names in their order."""
+    known = (one for one in LABEL_SETS.values() if sorted(one.names) == sorted(names))
+    return next(known, None) or LabelSet.of(names)
+
+
+def _from_mapping(fields: dict[str, Any]) -> LabelSet:
+    unknown = fields.keys() - {"name", "classes", "column", "ordinal"}
+    if unknown or "classes" not in fields:
+        raise ValueError(f"a label set has the keys name, classes, column, ordinal; given are {', '.join(fields)}")
+    classes = tuple(map(_parse_class, fields.pop("classes")))
+    return LabelSet(**{"name": "own", **fields, "classes": classes})
+
+
+def _parse_class(value: Any) -> LabelClass:  # noqa: ANN401 - any YAML value
+    if isinstance(value, LabelClass):
+        return value
+    if not isinstance(value, Mapping):
+        return LabelClass(str(value))
+    unknown = value.keys() - {"name", "long_name", "malignant", "aliases"}
+    if unknown or "name" not in value:
+        raise ValueError(f"a class has the keys name, long_name, malignant, aliases; given are {', '.join(value)}")
+    return LabelClass(**{**value, "aliases": tuple(value.get("aliases") or ())})
+
+
+class Word(StrEnum):
+    """A string enum whose members parse in any case."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -28,7 +200,39 @@ class _Named(StrEnum):
         return [member.value for member in cls]
 
 
-class Diagnosis(_Named):
+class Masking(Word):
+    """What of an image a network is shown, given the lesion's mask."""
+
+    NONE = "none"
+    SEGMENTATION = "segmentation"
+    LAE = "lae"
+
+
+class Fusion(Word):
+    """How the saliency of an earlier network enters a classifier."""
+
+    NONE = "none"
+    CONCAT = "concat"
+    ATTENTION = "attention"
+
+
+class Control(Word):
+    """What a classifier reads in place of saliency, to measure what the saliency itself is worth."""
+
+    ZERO = "zero"
+    SHUFFLED = "shuffled"
+    RANDOM = "random"
+
+
+class Protocol(Word):
+    """How images are dealt to a test subset and folds."""
+
+    GROUPED = "grouped"
+    THESIS = "thesis"
+    EXTERNAL = "external"
+
+
+class Diagnosis(Word):
     """The seven diagnoses of HAM10000 (Tschandl et al. 2018), in the order networks number them."""
 
     NV = "nv"
@@ -45,18 +249,7 @@ class Diagnosis(_Named):
         return _SPELLED[self]
 
 
-_SPELLED = {
-    Diagnosis.NV: "melanocytic nevus",
-    Diagnosis.MEL: "melanoma",
-    Diagnosis.BKL: "benign keratosis",
-    Diagnosis.BCC: "basal cell carcinoma",
-    Diagnosis.AKIEC: "actinic keratosis or Bowen's disease",
-    Diagnosis.VASC: "vascular lesion",
-    Diagnosis.DF: "dermatofibroma",
-}
-
-
-class Symmetry(_Named):
+class Symmetry(Word):
     """Symmetry of a lesion in SymDerm's direction: about no axis, one axis, two axes."""
 
     ASYMMETRIC = "asymmetric"
@@ -64,7 +257,7 @@ class Symmetry(_Named):
     TWO_AXES = "two-axes"
 
 
-class BinarySymmetry(_Named):
+class BinarySymmetry(Word):
     """The two classes the thesis trains on: SymDerm 0 against 1 or 2."""
 
     ASYMMETRIC = "asymmetric"
@@ -76,35 +269,7 @@ class BinarySymmetry(_Named):
         return cls.ASYMMETRIC if symmetry == cls.ASYMMETRIC else cls.SYMMETRIC
 
 
-SYMMETRIES = [*Symmetry.names(), BinarySymmetry.SYMMETRIC.value]
-"""What a catalog may hold: a label of two classes only says that a lesion is symmetric, not about how many axes."""
-
-
-class Masking(_Named):
-    """What of an image a network is shown, given the lesion's mask."""
-
-    NONE = "none"
-    SEGMENTATION = "segmentation"
-    LAE = "lae"
-
-
-class Fusion(_Named):
-    """How the symmetry saliency enters the lesion classifier."""
-
-    NONE = "none"
-    CONCAT = "concat"
-    ATTENTION = "attention"
-
-
-class Control(_Named):
-    """What a classifier is given in place of the symmetry saliency, to see what the saliency itself is worth."""
-
-    ZERO = "zero"
-    SHUFFLED = "shuffled"
-    RANDOM = "random"
-
-
-class Head(_Named):
+class Head(Word):
     """What a saliency map explains: the lesion's mask, its symmetry or its diagnosis."""
 
     SEGMENTATION = "segmentation"
@@ -112,7 +277,7 @@ class Head(_Named):
     DIAGNOSIS = "diagnosis"
 
 
-class StageName(_Named):
+class StageName(Word):
     """The three stages, in order."""
 
     SEGMENTATION = "segmentation"
@@ -120,9 +285,12 @@ class StageName(_Named):
     CLASSIFICATION = "classification"
 
 
-class Protocol(_Named):
-    """How images are dealt to a test part and folds."""
-
-    GROUPED = "grouped"
-    THESIS = "thesis"
-    EXTERNAL = "external"
+_SPELLED = {
+    Diagnosis.NV: "melanocytic nevus",
+    Diagnosis.MEL: "melanoma",
+    Diagnosis.BKL: "benign keratosis",
+    Diagnosis.BCC: "basal cell carcinoma",
+    Diagnosis.AKIEC: "actinic keratosis or Bowen's disease",
+    Diagnosis.VASC: "vascular lesion",
+    Diagnosis.DF: "dermatofibroma",
+}
