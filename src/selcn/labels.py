@@ -8,6 +8,8 @@ from typing import Any, Self
 
 TEST = "test"
 """Name of the held-out subset, beside the numbers of the folds."""
+NO_MASKING = "none"
+"""Name of the masking under which a network sees the whole image."""
 
 
 @dataclass(frozen=True)
@@ -200,18 +202,9 @@ class Word(StrEnum):
         return [member.value for member in cls]
 
 
-class Masking(Word):
-    """What of an image a network is shown, given the lesion's mask."""
-
-    NONE = "none"
-    SEGMENTATION = "segmentation"
-    LAE = "lae"
-
-
 class Fusion(Word):
     """How the saliency of an earlier network enters a classifier."""
 
-    NONE = "none"
     CONCAT = "concat"
     ATTENTION = "attention"
 

@@ -101,12 +101,11 @@ def report(
 
     Example: `selcn report runs/demo`, or `selcn report runs/demo runs/other --out versus.html`
     """
-    from selcn.report import write_report, write_versus
+    from selcn.report import refresh_report, write_versus
 
     if other:
         page = out or Path("versus.html")
         write_versus(run, other, page)
     else:
-        page = out or run / "report.html"
-        write_report(run, page)
+        page = refresh_report(run, out, anew=True)
     typer.echo(page)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from selcn.cli.predict import EngineChoice
+from selcn.cli.options import EngineChoice
 from selcn.errors import ConfigError
 
 

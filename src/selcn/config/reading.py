@@ -9,7 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from selcn.config.sections import RunConfig
+from selcn.config.run import RunConfig
 from selcn.errors import ConfigError
 
 PRESETS = Path(__file__).parent / "presets"
@@ -67,6 +67,8 @@ def _override(tree: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise ConfigError(f"--set {override}: write it as key.subkey=value")
     *parents, leaf = key.split(".")
+    if parents and parents[0] in (tree.get("networks") or {}):  # the short form NETWORK.key=value
+        parents = ["networks", *parents]
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
@@ -78,7 +80,11 @@ def _override(tree: dict[str, Any], override: str) -> None:
 
 
 def _one_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's own error dictionary
-    key = ".".join(str(part) for part in fault["loc"] if part not in ("phantom", "ham10000", "catalog"))
+    key = ".".join(
+        str(part)
+        for part in fault["loc"]
+        if part not in ("phantom", "ham10000", "catalog", "segmentation", "classification")
+    )
     if fault["type"] == "extra_forbidden":
         return f"unknown key {key}{_suggestion(key)}; remove it"
     if fault["type"] == "missing":

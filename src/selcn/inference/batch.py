@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class OutputOptions:
     """What to write beside the rows.
 
     Attributes:
@@ -57,7 +57,7 @@ def predict_files(
     items: Sequence[Item],
     out: Path,
     *,
-    wanted: Wanted | None = None,
+    options: OutputOptions | None = None,
     source: str = "",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
@@ -72,7 +72,7 @@ def predict_files(
         predictors: of one bundle, one a device.
         items: files to predict.
         out: folder, made where it does not exist.
-        wanted: what to write beside the rows; None for overlays.
+        options: what to write beside the rows; None for overlays.
         source: what tells the bundle and its engine from others.
         on_progress: called with files done and files in all.
 
@@ -80,13 +80,13 @@ def predict_files(
         The error of each file that cannot be read.
 
     Raises:
-        ConfigError: segmentations are wanted without the extra that writes them.
+        ConfigError: segmentations are options without the extra that writes them.
     """
-    wanted = wanted or Wanted()
-    if wanted.segmentations:
+    options = options or OutputOptions()
+    if options.segmentations:
         import selcn.data.imaging.dicom_segmentation  # noqa: F401 - what it lacks is told before anything is predicted
     out.mkdir(parents=True, exist_ok=True)
-    journal = _Journal(out / f".{ROWS}", _plan(items, source, wanted))
+    journal = _Journal(out / f".{ROWS}", _plan(items, source, options))
     names = _distinct([Path(item.name).stem for item in items])
     done = journal.done
     if on_progress:
@@ -94,8 +94,8 @@ def predict_files(
     with journal:
         for number, decoded, predictions in _predicted(predictors, items[done:]):
             place = done + number
-            rows = _rows(items[place], names[place], decoded, predictions, out, wanted)
-            if wanted.segmentations and predictions:
+            rows = _rows(items[place], names[place], decoded, predictions, out, options)
+            if options.segmentations and predictions:
                 _segment(items[place], names[place], rows, predictions, out, source)
             journal.write(rows)
             if on_progress:
@@ -152,8 +152,8 @@ class _Journal:
         return [line for line in lines if line.endswith(b"\n")]
 
 
-def _plan(items: Sequence[Item], source: str, wanted: Wanted) -> str:
-    named = "\n".join(chain((source, json.dumps(asdict(wanted))), (item.name for item in items)))
+def _plan(items: Sequence[Item], source: str, options: OutputOptions) -> str:
+    named = "\n".join(chain((source, json.dumps(asdict(options))), (item.name for item in items)))
     return hashlib.sha256(named.encode()).hexdigest()
 
 
@@ -227,14 +227,14 @@ def _predict(
 
 
 def _rows(
-    item: Item, stem: str, decoded: _Decoded, predictions: Sequence[Prediction], out: Path, wanted: Wanted
+    item: Item, stem: str, decoded: _Decoded, predictions: Sequence[Prediction], out: Path, options: OutputOptions
 ) -> list[Row]:
     if isinstance(decoded, DataError):
         return [{"image": item.name, "error": str(decoded)}]
     rows = []
     for number, (frame, prediction) in enumerate(zip(decoded, predictions, strict=True)):
         which = {"frame": number} if len(decoded) > 1 else {}
-        drawn = _draw(frame.picture, prediction, _name(stem, **which), out, wanted)
+        drawn = _draw(frame.picture, prediction, _name(stem, **which), out, options)
         rows.append({"image": item.name, **which, **prediction.to_json(), **drawn})
     return rows
 
@@ -255,10 +255,12 @@ def _segment(
     if header is None:
         return
     for row, prediction in zip(rows, predictions, strict=True):
+        if prediction.lesion is None:
+            continue
         frame = row.get("frame")
         place = f"segmentations/{_name(stem, frame)}.dcm"
         try:
-            write_segmentation(prediction.mask, header, out / place, frame=frame, source=source)
+            write_segmentation(prediction.lesion.mask, header, out / place, frame=frame, source=source)
             row["segmentation"] = place
         except PictureError as error:
             row["segmentation_error"] = str(error)
@@ -268,14 +270,16 @@ def _name(stem: str, frame: int | None = None) -> str:
     return stem if frame is None else f"{stem}-frame-{frame}"
 
 
-def _draw(picture: np.ndarray, prediction: Prediction, name: str, out: Path, wanted: Wanted) -> Mapping[str, str]:
+def _draw(
+    picture: np.ndarray, prediction: Prediction, name: str, out: Path, options: OutputOptions
+) -> Mapping[str, str]:
     drawn = {}
-    if wanted.overlays:
+    if options.overlays:
         drawn["overlay"] = f"overlays/{name}.jpg"
         write_image(out / drawn["overlay"], draw_overlay(picture, prediction))
-    if wanted.masks:
+    if options.masks and prediction.lesion is not None:
         drawn["mask"] = f"masks/{name}.png"
-        write_image(out / drawn["mask"], prediction.mask.astype(np.uint8) * 255)
+        write_image(out / drawn["mask"], prediction.lesion.mask.astype(np.uint8) * 255)
     return drawn
 
 

@@ -27,14 +27,14 @@ _LINE = 0.075  # of a panel's width, from one line of the caption to the next
 
 
 def draw_overlay(picture: np.ndarray, prediction: Prediction) -> np.ndarray:
-    """The outlined picture beside both saliency maps, with labels and probabilities below.
+    """The outlined image beside the saliency of each classifier, with labels and probabilities below.
 
     Args:
         picture: uint8 RGB (H, W, 3).
-        prediction: what was said of it.
+        prediction: of it.
 
     Returns:
-        uint8 RGB; three panels side by side, each of the picture's aspect and within ``PANEL_WIDTHS``.
+        uint8 RGB; panels side by side, each of the image's aspect and within ``PANEL_WIDTHS``.
 
     Example:
         >>> import selcn
@@ -44,17 +44,14 @@ def draw_overlay(picture: np.ndarray, prediction: Prediction) -> np.ndarray:
         (True, dtype('uint8'))
     """
     panel = resize(picture, panel_size(picture, *PANEL_WIDTHS))
-    panels = [
-        draw_outline(panel, prediction.mask, PREDICTED_COLOUR),
-        blend_saliency(panel, prediction.symmetry_saliency),
-        blend_saliency(panel, prediction.diagnosis_saliency),
-    ]
+    first = panel if prediction.lesion is None else draw_outline(panel, prediction.lesion.mask, PREDICTED_COLOUR)
+    panels = [first, *(blend_saliency(panel, one.saliency) for one in prediction.results.values())]
     height, width = panel.shape[:2]
     gap, line = max(1, round(_GAP * width)), round(_LINE * width)
     captions = _captions(prediction)
-    sheet = np.full(
-        (height + 2 * gap + line * max(map(len, captions)) + gap, 3 * width + 4 * gap, 3), _BACKGROUND, np.uint8
-    )
+    tall = height + 2 * gap + line * max(map(len, captions)) + gap
+    wide = len(panels) * (width + gap) + gap
+    sheet = np.full((tall, wide, 3), _BACKGROUND, np.uint8)
     for number, (drawn, lines) in enumerate(zip(panels, captions, strict=True)):
         left = gap + number * (width + gap)
         sheet[gap : gap + height, left : left + width] = drawn
@@ -151,12 +148,13 @@ def _dashes(contours: Sequence[np.ndarray], length: int) -> list[np.ndarray]:
 
 
 def _captions(prediction: Prediction) -> list[list[str]]:
-    """Lines below the three panels; ASCII, which is all that OpenCV's font holds."""
-    share = f"{100 * prediction.mask.mean():.0f} % of the picture" if prediction.mask.any() else "no lesion found"
+    """Lines below the panels; ASCII, which is all that OpenCV's font holds."""
+    lesion = prediction.lesion
+    found = "" if lesion is None else "no lesion found"
+    share = f"{100 * lesion.mask.mean():.0f} % of the picture" if lesion is not None and lesion.mask.any() else found
     return [
-        ["lesion", share, "research tool, not a medical device"],
-        ["symmetry saliency", *_ranked(prediction.symmetry)],
-        ["diagnosis saliency", *_ranked(prediction.diagnosis)],
+        ["image" if lesion is None else "lesion", share, "research tool, not a medical device"],
+        *([f"{name} saliency", *_ranked(one.probabilities)] for name, one in prediction.results.items()),
     ]
 
 
