@@ -1,14 +1,34 @@
 """The one prediction path, of the commands, the report and Python; torch is loaded only where it is asked for."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from selcn.data.imaging.images import read_image
 from selcn.errors import ConfigError
-from selcn.inference.bundle import BundleConfig, Engine, read_export
+from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, read_export
 from selcn.inference.result import Outputs, Prediction, describe, prepare
+from selcn.io.files import sha256
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells the model behind an answer from others.
+
+    Attributes:
+        name: of the bundle.
+        hash: SHA-256 of the bundle's manifest, "" of networks that are in no bundle.
+        engine: that runs the networks.
+        selcn: version that predicts.
+    """
+
+    name: str
+    hash: str
+    engine: str
+    selcn: str
 
 
 class Predictor:
@@ -17,6 +37,8 @@ class Predictor:
     Args:
         config: of the bundle.
         run: its engine, from prepared images uint8 RGB (N, H, W, 3) to what the networks make of them.
+        engine: name of the engine.
+        digest: SHA-256 of the bundle's manifest.
 
     Example:
         >>> predictor = load("runs/demo/bundle")
@@ -25,8 +47,11 @@ class Predictor:
         [(60, 80), (450, 600)]
     """
 
-    def __init__(self, config: BundleConfig, run: Callable[[np.ndarray], Outputs]) -> None:
+    def __init__(
+        self, config: BundleConfig, run: Callable[[np.ndarray], Outputs], engine: str = Engine.TORCH, digest: str = ""
+    ) -> None:
         self.config, self.run = config, run
+        self.identity = Identity(config.name, digest, str(engine), version("selcn"))
 
     def predict(self, image: str | Path | np.ndarray) -> Prediction:
         """Predict one image: a file, or uint8 RGB (H, W, 3).
@@ -79,9 +104,9 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH)
         from selcn.inference.onnx.engine import OnnxEngine
 
         config, graphs = read_export(Path(bundle), Engine(engine))
-        return Predictor(config, OnnxEngine(config, graphs))
+        return Predictor(config, OnnxEngine(config, graphs), engine, sha256(Path(bundle) / MANIFEST))
     from selcn.inference.assembly import read_bundle
     from selcn.inference.torch_engine import TorchEngine
 
     config, ensemble = read_bundle(Path(bundle))
-    return Predictor(config, TorchEngine(ensemble, device))
+    return Predictor(config, TorchEngine(ensemble, device), engine, sha256(Path(bundle) / MANIFEST))

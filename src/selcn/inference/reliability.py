@@ -81,7 +81,7 @@ class Reliability(_Strict):
 
 
 def sharpness(image: np.ndarray) -> float:
-    """Logarithm of an image's (uint8 RGB (H, W, 3)) variance of Laplacian, which blur lowers (Pech-Pacheco et al. 2000)."""
+    """Logarithm of an image's (H, W, 3) variance of Laplacian, which blur lowers (Pech-Pacheco et al. 2000)."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return float(np.log(cv2.Laplacian(grey, cv2.CV_64F).var() + 1e-3))
 

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from selcn.data.imaging.images import prepare_image, resize
 from selcn.data.imaging.masks import LESION_THRESHOLD, grown_boxes, largest_regions
@@ -180,6 +181,52 @@ def _outline(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     contours, _ = cv2.findContours(region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
     found = max(contours, key=cv2.contourArea)[:, 0] if contours else np.empty((0, 2))
     return found.astype(np.int32)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class LesionRow(_Strict):
+    """Where the lesion is, in the image's own pixels."""
+
+    found: bool
+    share: float = Field(ge=0, le=1, description="Of the image.")
+    box: tuple[int, int, int, int] = Field(description="x, y, width, height; grown by 20 % on every side.")
+    outline: list[tuple[int, int]] = Field(description="x and y along the border of the largest lesion region.")
+
+
+class ClassRow(_Strict):
+    """The answer of one network."""
+
+    prediction: str = Field(description="The most probable class.")
+    probabilities: dict[str, float] = Field(description="By class.")
+
+
+def row_model(config: BundleConfig) -> type[BaseModel]:
+    """The type of a JSON row of a bundle's predictions; of an image that cannot be read only `image` and `error`."""
+    fields: dict[str, Any] = {
+        "image": (str, Field(description="The name it was given under.")),
+        "frame": (int | None, Field(None, description="Only of a file with several.")),
+        "error": (str | None, Field(None, description="Why it cannot be read.")),
+        "width": (int | None, None),
+        "height": (int | None, None),
+    }
+    if config.segmenter:
+        fields["lesion"] = (LesionRow | None, None)
+    for name in config.classifiers:
+        calibrated = config.reliability is not None and name in config.reliability.networks
+        fields[name] = (ClassRow | None, Field(None, description="Calibrated." if calibrated else "Not calibrated."))
+    fields |= {
+        "abstain": (bool | None, Field(None, description="The most probable class is too improbable to rely on.")),
+        "warnings": (list[str] | None, Field(None, description="What else speaks against relying on it.")),
+        "distance": (float | None, Field(None, description="From the training images; about 1 is usual.")),
+    }
+    for name in config.classifiers:
+        maps = Field(None, description="Where the predicted class comes from, 0 to 1.")
+        fields[f"{name}_saliency"] = (list[list[float]] | None, maps)
+    fields |= dict.fromkeys(FILES, (str | None, None))
+    return create_model("Row", __base__=_Strict, **fields)
 
 
 def row_fields(config: BundleConfig) -> Mapping[str, type]:

@@ -17,8 +17,9 @@ from matplotlib.ticker import MaxNLocator
 
 from selcn.evaluation.intervals import Part, fold_parts
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
-from selcn.report.finished import Curve, Measurements
+from selcn.report.measurements import Measurements
 from selcn.report.wording import interval, spoken
+from selcn.runs.run import Curve
 
 # Okabe & Ito (2008), without the yellow, which is lost on white.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -105,7 +106,7 @@ def draw_jaccard_histogram(scores: pd.DataFrame) -> Chart:
     return Chart(figure, data, f"Histogram of Jaccard. {said}")
 
 
-def draw_curves(stage: str, curves: Sequence[Curve]) -> Chart:
+def draw_curves(network: str, curves: Sequence[Curve]) -> Chart:
     """Loss above and score below by epoch, a colour a fold; the epoch that was kept is marked where it was chosen."""
     with style.context(STYLE):
         figure = new_figure(310)
@@ -133,7 +134,7 @@ def draw_curves(stage: str, curves: Sequence[Curve]) -> Chart:
             for c in curves
         )
     data = pd.concat([curve.epochs.reset_index().assign(fold=curve.fold) for curve in curves], ignore_index=True)
-    return Chart(figure, data, f"Learning curves of {stage}: {said}")
+    return Chart(figure, data, f"Learning curves of {network}: {said}")
 
 
 def new_figure(height: int) -> Figure:

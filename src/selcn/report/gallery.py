@@ -32,18 +32,16 @@ class View:
 
     Attributes:
         image_id: of the catalog.
-        prediction: what the bundle says of it.
+        prediction: of the bundle.
         outlined: the picture with its outlines.
-        symmetry: the picture under the symmetry saliency.
-        diagnosis: the picture under the diagnosis saliency.
+        saliency: the picture under the saliency of each classifier, by its name.
         asymmetry: the picture under the map of its planted asymmetry, where that is known.
     """
 
     image_id: str
     prediction: Prediction
     outlined: Picture
-    symmetry: Picture
-    diagnosis: Picture
+    saliency: dict[str, Picture]
     asymmetry: Picture | None
 
 
@@ -51,7 +49,7 @@ def choose_cases(predictions: Predictions) -> dict[str, str]:
     """Test images to show, and why each: image_id to reason.
 
     The most certain that are right, the most certain that are wrong, then at random with a fixed seed: first one of
-    each diagnosis not shown yet, then any. No lesion is shown twice.
+    each class not shown yet, then any. No lesion is shown twice.
     """
     order = np.random.default_rng(SEED).permutation(len(predictions.table))
     probabilities = predictions.probabilities
@@ -64,8 +62,8 @@ def choose_cases(predictions: Predictions) -> dict[str, str]:
     chosen = _add(certain.head(0), certain[certain["right"]], "among the most certain that are right", CERTAIN_CASES)
     chosen = _add(chosen, certain[~certain["right"]], "among the most certain that are wrong", CERTAIN_CASES)
     missing = drawn[~drawn["truth"].isin(chosen["truth"])].drop_duplicates("truth")
-    chosen = _add(chosen, missing, "drawn at random from a diagnosis not shown above", CASES - len(chosen))
-    chosen = _add(chosen, drawn, "drawn at random", CASES - len(chosen))
+    chosen = _add(chosen, missing, "sampled from a class not shown above", CASES - len(chosen))
+    chosen = _add(chosen, drawn, "sampled", CASES - len(chosen))
     return dict(zip(chosen["image_id"], chosen["reason"], strict=True))
 
 
@@ -113,16 +111,22 @@ def _view_batch(predictor: Predictor, rows: pd.DataFrame) -> Iterator[View]:
 def _view(row: pd.Series, picture: np.ndarray, prediction: Prediction) -> View:
     name = str(row["image_id"])
     panel = resize(picture, panel_size(picture, PANEL_WIDTH, PANEL_WIDTH))
-    outlined, outlines = draw_outline(panel, prediction.mask, PREDICTED_COLOUR), "the predicted outline"
+    outlined, outlines = panel, list[str]()
+    if prediction.lesion is not None:
+        outlined, outlines = draw_outline(panel, prediction.lesion.mask, PREDICTED_COLOUR), ["the predicted outline"]
     if row["mask_path"]:
         true_mask = read_mask(Path(row["mask_path"]), picture.shape[1::-1])
-        outlined, outlines = draw_outline(outlined, true_mask, TRUE_COLOUR, dashed=True), "predicted and true outline"
+        outlined = draw_outline(outlined, true_mask, TRUE_COLOUR, dashed=True)
+        outlines.append("the true outline")
+    saliency = {
+        network: embed_jpeg(blend_saliency(panel, one.saliency), f"{name} under the saliency of {network}")
+        for network, one in prediction.results.items()
+    }
     return View(
         name,
         prediction,
-        embed_jpeg(outlined, f"{name} with {outlines}"),
-        embed_jpeg(blend_saliency(panel, prediction.symmetry_saliency), f"{name} under its symmetry saliency"),
-        embed_jpeg(blend_saliency(panel, prediction.diagnosis_saliency), f"{name} under its diagnosis saliency"),
+        embed_jpeg(outlined, f"{name} with {' and '.join(outlines)}" if outlines else name),
+        saliency,
         _asymmetry(row, panel),
     )
 

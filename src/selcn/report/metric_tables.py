@@ -7,10 +7,9 @@ import pandas as pd
 
 from selcn.evaluation import Predictions, confusion, verdict
 from selcn.evaluation.intervals import Part, fold_parts
-from selcn.report.finished import Measurement, Measurements
+from selcn.report.measurements import PARTS, Measurement, Measurements, foremost
 from selcn.report.wording import spoken
 
-PARTS: tuple[Part, ...] = ("test", "validation")
 BALANCED_ACCURACY = "balanced_accuracy"
 SHOWN = (
     *(BALANCED_ACCURACY, "kappa", "macro_f1", "accuracy", "macro_auc"),
@@ -20,7 +19,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True)
-class FigureTable:
+class MetricTable:
     """A row a network or a difference, a column a metric.
 
     Attributes:
@@ -95,19 +94,14 @@ class Comparison:
     verdict: str
 
 
-def foremost(measured: Measurements) -> Part:
-    """The test part where there is one, else validation."""
-    return next(part for part in PARTS if part in measured)
-
-
-def tabulate(title: str, measured: Mapping[str, Measurements], *, signed: bool = False) -> list[FigureTable]:
+def tabulate(title: str, measured: Mapping[str, Measurements], *, signed: bool = False) -> list[MetricTable]:
     """A table for each part that was measured, of the metrics that a page has room for."""
     tables = []
     for part in PARTS:
         rows = {name: parts[part] for name, parts in measured.items() if part in parts}
         if rows:
             metrics = [metric for metric in SHOWN if any(metric in figures for figures in rows.values())]
-            tables.append(FigureTable(title, part, metrics, rows, signed))
+            tables.append(MetricTable(title, part, metrics, rows, signed))
     return tables
 
 

@@ -12,25 +12,19 @@ import pandas as pd
 
 from selcn.config import dump_config
 from selcn.data.catalog import groups
-from selcn.data.splits.split import count_table
+from selcn.data.splits.split import count_table, leaking_images
+from selcn.errors import RunError
 from selcn.evaluation import Estimate
 from selcn.evaluation.intervals import Part
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
+from selcn.inference.bundle import BundleConfig
 from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR
+from selcn.inference.predictor import Predictor, load
 from selcn.io.files import write_text
-from selcn.labels import SYMMETRIES, TEST, Diagnosis
+from selcn.labels import TEST
 from selcn.report.charts import draw_curves, draw_intervals, draw_jaccard_histogram
 from selcn.report.embed import embed_chart, embed_csv
-from selcn.report.evidence import (
-    CALLED,
-    curve_charts,
-    leaks,
-    saliency_energies,
-    saliency_gallery,
-    saliency_tables,
-    subgroup_figures,
-)
-from selcn.report.finished import FinishedRun, Measurement, Measurements, open_run, stages
+from selcn.report.evidence import CALLED, curve_charts, saliency_gallery, saliency_tables, subgroup_metrics
 from selcn.report.gallery import (
     BEST,
     CASES,
@@ -41,15 +35,16 @@ from selcn.report.gallery import (
     choose_failures,
     view_images,
 )
+from selcn.report.measurements import Measurement, Measurements, comparisons, fold_metrics, foremost, measured
 from selcn.report.metric_tables import (
     BALANCED_ACCURACY,
-    foremost,
     judge_difference,
     tabulate,
     tabulate_confusion,
     tabulate_folds,
 )
 from selcn.report.wording import bounds, duration, number, spoken
+from selcn.runs.run import Run, open_run
 
 HERE = Path(__file__).parent
 _COUNTED = ("images", "groups")  # of a split, beside its classes
@@ -57,7 +52,7 @@ _COUNTED = ("images", "groups")  # of a split, beside its classes
 
 @dataclass(frozen=True)
 class Headline:
-    """One of the figures the page opens with."""
+    """One of the metrics the page opens with."""
 
     title: str
     metric: str
@@ -66,25 +61,57 @@ class Headline:
     chance: float | None = None
 
 
-def write_report(run: Path, out: Path) -> None:
+def write_report(path: Path, out: Path) -> None:
     """Write the page of a finished run; it needs no network and no other file.
 
     Args:
-        run: the run's folder.
+        path: the run's folder.
         out: the page; it stands under its name when it is whole.
 
     Raises:
         RunError: no run, or a step of it has not finished; the line names it.
-        DataError: a picture, mask or table of the run cannot be read.
+        DataError: an image, mask or table of the run cannot be read.
     """
-    write_text(out, render("run.html.j2", _context(open_run(run))))
+    write_text(out, render("run.html.j2", _context(open_run(path))))
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
-    """A page of one of the templates, with its style and its script, which is the only one that may run on it."""
+    """A page of one of the templates, with its style and its script, which is the only one that may run on it.
+
+    Args:
+        template: name of its file.
+        context: what it shows.
+    """
     style, script = (HERE.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _environment().get_template(template).render(style=style, script=script, allowed=allowed, **context)
+
+
+def open_predictor(run: Run) -> Predictor:
+    """The run's bundle.
+
+    Raises:
+        RunError: it is not whole, or was trained on another split.
+    """
+    predictor = load(run.folder.bundle)
+    if predictor.config.split != run.split.fingerprint:
+        raise RunError(f"{run.folder.bundle}: was trained on another split; remove it and run again")
+    return predictor
+
+
+def headlines(run: Run, bundle: BundleConfig) -> list[Headline]:
+    """A metric of each network that the bundle holds, its target first."""
+    names = [bundle.target, *(name for name in bundle.networks if name != bundle.target)]
+    return [_headline(run, name, found) for name in names if (found := measured(run, name))]
+
+
+def _headline(run: Run, name: str, found: Measurements) -> Headline:
+    part = foremost(found)
+    if name == run.graph.segmenter:
+        return Headline(f"Segmentation ({name})", "dice", part, found[part]["dice"])
+    classes = len(run.labels(name).names)
+    title = f"{run.labels(name).column.capitalize()} ({name})"
+    return Headline(title, BALANCED_ACCURACY, part, found[part][BALANCED_ACCURACY], 1 / classes)
 
 
 def _environment() -> jinja2.Environment:
@@ -99,122 +126,126 @@ def _environment() -> jinja2.Environment:
         "bounds": bounds,
         "csv": embed_csv,
         "duration": duration,
-        "likeliest": _likeliest,
         "number": number,
         "spoken": spoken,
     }
     return environment
 
 
-def _context(run: FinishedRun) -> dict[str, Any]:
-    units = groups(run.table, run.split.duplicates)
+def _context(run: Run) -> dict[str, Any]:
+    steps, predictor = run.manifests(), open_predictor(run)
+    units, leaks = groups(run.table, run.split.duplicates), leaking_images(run.split, run.table)
     return {
-        "name": run.folder.resolve().name,
+        "name": run.folder.path.resolve().name,
         "config": run.config,
         "config_yaml": dump_config(run.config),
-        "deployed": run.deployed,
+        "bundle": predictor.config,
         "images": len(run.table),
         "groups": units.nunique(),
         "group_word": _group_word(units),
         "synthetic": int((run.table["source"] == "phantom").sum()),
         "predicted_colour": PREDICTED_COLOUR,
         "true_colour": TRUE_COLOUR,
-        "environment": run.environment,
+        "environment": run.environment(),
         "split": run.split,
         "split_counts": _split_counts(run),
-        "leaking": leaks(run).get(TEST, 0),
-        "steps": run.manifests(),
-        "leaks": leaks(run),
+        "leaking": leaks.get(TEST, 0),
+        "steps": steps,
+        "leaks": leaks,
         "curves": {
-            stage: embed_chart(draw_curves(stage, run.curves(stage)), f"curves-{stage.replace('/', '-')}")
-            for stage in stages(run.config)
+            name: embed_chart(draw_curves(name, run.curves(name)), f"curves-{name}") for name in run.graph.nodes
         },
-        **_results(run),
-        **_examples(run),
+        **_results(run, predictor.config),
+        **_examples(run, predictor),
     }
 
 
-def _results(run: FinishedRun) -> dict[str, Any]:
-    variants = {name: run.measured(name) for name in run.variants}
-    symmetries = {f"symmetry-{masking}": run.measured(f"symmetry-{masking}") for masking in run.config.cam_masks}
-    segmentation, comparisons = run.measured("segmentation"), run.comparisons()
-    deployed = run.deployed.variant.name
-    subgroups = subgroup_figures(run)
-    judged = {pair: judge_difference(*pair, measured) for pair, measured in comparisons.items()}
+def _results(run: Run, bundle: BundleConfig) -> dict[str, Any]:
+    target, differences = bundle.target, comparisons(run)
+    all_measured = {name: found for name in run.graph.classifiers if (found := measured(run, name))}
+    of_target = target if target in all_measured else None
+    subgroups = subgroup_metrics(run, of_target) if of_target else pd.DataFrame()
+    judged = [judge_difference(*pair, found) for pair, found in differences.items()]
+    opening = headlines(run, bundle)
+    scores = run.scores() if run.graph.segmenter else None
+    segmentation = measured(run, run.graph.segmenter) if run.graph.segmenter else {}
+    same_labels = [name for name in all_measured if of_target and run.labels(name) == run.labels(of_target)]
     return {
-        "headlines": headlines(run),
-        "deployed_comparison": next((comparison for (_, b), comparison in judged.items() if b == deployed), None),
-        "other_comparisons": [comparison for (_, b), comparison in judged.items() if b != deployed],
-        "interval_chart": embed_chart(draw_intervals(variants, BALANCED_ACCURACY), BALANCED_ACCURACY),
-        "curve_charts": curve_charts(run),
+        "headlines": opening,
+        "target": of_target,
+        "target_part": foremost(all_measured[of_target]) if of_target else "",
+        "main_comparison": next((one for one in judged if one.b == target), None),
+        "other_comparisons": [one for one in judged if one.b != target],
+        "interval_chart": embed_chart(
+            draw_intervals({name: all_measured[name] for name in same_labels}, BALANCED_ACCURACY), BALANCED_ACCURACY
+        )
+        if same_labels
+        else None,
+        "curve_charts": curve_charts(run, of_target) if of_target else [],
+        "malignant": run.labels(of_target).malignant if of_target else [],
         "subgroups": subgroups,
         "subgroup_rows": [
             row | {"estimate": Estimate(row["value"], row["low"], row["high"])} for row in subgroups.to_dict("records")
         ],
         "called": CALLED,
         "saliency_tables": saliency_tables(run),
-        "variant_tables": tabulate("Lesion classifiers", variants),
+        "network_tables": _network_tables(run, all_measured),
         "difference_tables": tabulate(
-            "Paired differences", {f"{b} − {a}": measured for (a, b), measured in comparisons.items()}, signed=True
+            "Paired differences", {f"{b} − {a}": found for (a, b), found in differences.items()}, signed=True
         ),
-        "fold_tables": tabulate_folds(run.folds()),
-        "symmetry_tables": tabulate("Symmetry networks", symmetries),
-        "segmentation_tables": tabulate("Segmentation", {"segmentation": segmentation}),
-        "histogram": embed_chart(draw_jaccard_histogram(run.scores()), "jaccard"),
-        "confusions": [tabulate_confusion(name, run.predictions(name)) for name in [*variants, *symmetries]],
+        "fold_tables": tabulate_folds(fold_metrics(run)),
+        "segmentation_tables": tabulate("Segmentation", {str(run.graph.segmenter): segmentation}),
+        "histogram": None if scores is None else embed_chart(draw_jaccard_histogram(scores), "jaccard"),
+        "confusions": [tabulate_confusion(name, run.predictions(name)) for name in all_measured],
     }
 
 
-def headlines(run: FinishedRun) -> dict[str, Headline]:
-    """One figure a stage, of the networks that are deployed."""
-    deployed = run.deployed
-    variant, symmetry = deployed.variant.name, f"symmetry-{deployed.cam_mask}"
-    return {
-        "classification": _headline(
-            f"Lesion classification ({variant})",
-            run.measured(variant),
-            BALANCED_ACCURACY,
-            len(deployed.diagnosis_labels),
-        ),
-        "segmentation": _headline("Segmentation", run.measured("segmentation"), "dice"),
-        "symmetry": _headline(
-            f"Symmetry ({symmetry})", run.measured(symmetry), BALANCED_ACCURACY, len(deployed.symmetry_labels)
-        ),
-    }
+def _network_tables(run: Run, all_measured: Mapping[str, Measurements]) -> list[Any]:
+    """Tables of the classifiers, those of one label set together."""
+    by_labels: dict[str, dict[str, Measurements]] = {}
+    for name, found in all_measured.items():
+        labels = run.labels(name)
+        by_labels.setdefault(f"{labels.column.capitalize()} ({labels.name})", {})[name] = found
+    return [table for title, found in by_labels.items() for table in tabulate(title, found)]
 
 
-def _headline(title: str, measured: Measurements, metric: str, classes: int | None = None) -> Headline:
-    part = foremost(measured)
-    return Headline(title, metric, part, measured[part][metric], 1 / classes if classes else None)
-
-
-def _examples(run: FinishedRun) -> dict[str, Any]:
-    diagnoses = run.predictions(run.deployed.variant.name)
-    symmetries, scores = run.predictions(f"symmetry-{run.deployed.cam_mask}").table, run.scores()
-    cases, failures, best = choose_cases(diagnoses), choose_failures(scores), choose_extremes(scores, "jaccard")
-    gallery = saliency_gallery(run)
-    shown = [*cases, *failures, *best.get(BEST, []), *(name for names in gallery.values() for name in names)]
-    tested = scores[scores["fold"] == TEST]
+def _examples(run: Run, predictor: Predictor) -> dict[str, Any]:
+    bundle, scores = predictor.config, run.scores() if run.graph.segmenter else None
+    truths = {name: run.predictions(name) for name in bundle.classifiers if run.folder.prediction_file(name).is_file()}
+    cases = choose_cases(truths[bundle.target]) if bundle.target in truths else {}
+    failures = [] if scores is None else choose_failures(scores)
+    best = [] if scores is None else choose_extremes(scores, "jaccard").get(BEST, [])
+    explained = next(iter(bundle.classifiers), None)
+    gallery, energy = saliency_gallery(run, explained) if explained else ({}, {})
+    shown = [*cases, *failures, *best, *(image for images in gallery.values() for image in images)]
+    tested = [] if scores is None else list(scores.loc[scores["fold"] == TEST, "jaccard"])
     return {
         "cases": cases,
         "rule": {"most": CASES, "certain": CERTAIN_CASES, "seed": SEED},
         "failures": failures,
-        "failed": int((tested["jaccard"] < JACCARD_THRESHOLD).sum()),
+        "failed": sum(value < JACCARD_THRESHOLD for value in tested),
         "tested": len(tested),
         "threshold": JACCARD_THRESHOLD,
-        "best_masks": best.get(BEST, []),
+        "best_masks": best,
         "saliency_gallery": gallery,
-        "energy": saliency_energies(run),
-        "views": view_images(run.predictor, run.table, shown),
-        "true_diagnosis": _by_image(diagnoses.table, "truth"),
-        "true_symmetry": _by_image(symmetries, "truth"),
-        "jaccard": _by_image(scores, "jaccard"),
+        "explained": explained,
+        "energy": energy,
+        "views": view_images(predictor, run.table, shown),
+        "truths": {name: _by_image(one.table, "truth") for name, one in truths.items()},
+        "jaccard": {} if scores is None else _by_image(scores, "jaccard"),
     }
 
 
-def _split_counts(run: FinishedRun) -> pd.DataFrame:
+def _split_counts(run: Run) -> pd.DataFrame:
     counts = count_table(run.split, run.table)
-    return counts[[name for name in (*_COUNTED, *Diagnosis, *SYMMETRIES) if name in counts]]
+    words = dict.fromkeys(word for section in run.graph.classifiers.values() for word in _words(run, section.labels))
+    return counts[[name for name in (*_COUNTED, *words) if name in counts]]
+
+
+def _words(run: Run, labels: Any) -> list[str]:  # noqa: ANN401 - a label set
+    """Words of the catalog that mean a class of a label set, in the classes' order."""
+    words = [word for word in run.table[labels.column].unique() if labels.class_of(word)]
+    return sorted(words, key=lambda word: (labels.numbers([word]), word))
 
 
 def _by_image(table: pd.DataFrame, column: str) -> dict[str, Any]:
@@ -225,7 +256,3 @@ def _group_word(units: Iterable[str]) -> str:
     """What the units that are never divided are; see `selcn.data.catalog.groups`."""
     kinds = {unit.partition(":")[0] for unit in units}
     return f"{kinds.pop()}s" if len(kinds) == 1 else "groups"
-
-
-def _likeliest(probabilities: dict[str, float]) -> tuple[str, float]:
-    return max(probabilities.items(), key=lambda item: item[1])

@@ -30,7 +30,6 @@ from selcn.runs.folder import (
 )
 from selcn.runs.run import Run
 
-
 Place = np.ndarray | tuple[int, np.ndarray]
 """Row numbers, or a member's number with places in the test subset."""
 

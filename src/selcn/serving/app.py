@@ -4,6 +4,7 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
@@ -11,13 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
+from selcn.config import FULL
 from selcn.inference.predictor import Predictor
-from selcn.serving.bodies import Sent, read_pictures
-from selcn.serving.headers import Guarded
-from selcn.serving.limits import BodyLimit, Limits
-from selcn.serving.metrics import Counted, Metrics
-from selcn.serving.schema import Answer, Refusal
-from selcn.serving.service import NOTICE, Service
+from selcn.serving.batching import QueueFull
+from selcn.serving.bodies import Upload, read_pictures
+from selcn.serving.headers import SecurityHeadersMiddleware
+from selcn.serving.limits import BodyLimitMiddleware, Limits
+from selcn.serving.metrics import CountingMiddleware, Metrics
+from selcn.serving.schema import Refusal, answer_model
+from selcn.serving.service import NOTICE, AnswerTimeout, Service
 
 PREDICT = "/v1/predict"
 PATHS = (PREDICT, "/v1/model", "/healthz", "/metrics", "/")
@@ -54,7 +57,7 @@ def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 def create_app(
-    predictor: Predictor, *, limits: Limits | None = None, token: str | None = None, samples: list[Sent] | None = None
+    predictor: Predictor, *, limits: Limits | None = None, token: str | None = None, samples: list[Upload] | None = None
 ) -> FastAPI:
     """The application of one bundle. No picture is stored or logged.
 
@@ -76,15 +79,17 @@ def create_app(
 
     app = FastAPIOffline(title="selcn", description=NOTICE, lifespan=lifespan)
     app.add_exception_handler(RequestValidationError, _one_line)
+    app.add_exception_handler(QueueFull, _queue_full)
+    app.add_exception_handler(AnswerTimeout, _too_late)
     _add_routes(app, service, token)
     if samples is not None:
         from selcn.serving.web import mount_page  # its framework takes seconds to load
 
         mount_page(app, service, samples, token)
     # The last one added comes first.
-    app.add_middleware(BodyLimit, most=limits.body, seconds=limits.seconds)
-    app.add_middleware(Guarded)
-    app.add_middleware(Counted, metrics=metrics, paths=PATHS)
+    app.add_middleware(BodyLimitMiddleware, most=limits.body, seconds=limits.seconds)
+    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(CountingMiddleware, metrics=metrics, paths=PATHS)
     return app
 
 
@@ -95,6 +100,14 @@ async def _one_line(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": wrong}, 422)
 
 
+async def _queue_full(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 429, {"Retry-After": "1"})
+
+
+async def _too_late(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 504)
+
+
 def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
     def authorised(request: Request) -> None:
         given = request.headers.get("authorization", "")
@@ -103,7 +116,7 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
 
     @app.post(
         PREDICT,
-        response_model=Answer,
+        response_model=answer_model(service.predictor.config),
         responses=_refusals(*_REFUSED),
         openapi_extra={"requestBody": _BODY},
         dependencies=[Depends(authorised)],
@@ -116,12 +129,15 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
         answered = await service.answer(await read_pictures(request, service.limits))
         if all(one.error for one in answered):
             raise HTTPException(422, "; ".join(one.error or "" for one in answered))
-        return JSONResponse({"notice": NOTICE, "predictions": await service.rows(answered, drawn=pictures)})
+        rows = await service.rows(answered, drawn=pictures)
+        return JSONResponse({"notice": NOTICE, "model": asdict(service.predictor.identity), "predictions": rows})
 
     @app.get("/v1/model", dependencies=[Depends(authorised)], responses=_refusals(401))
     def model() -> dict[str, Any]:
         """What predicts."""
-        return {"notice": NOTICE, **service.predictor.config.model_dump(mode="json")}
+        predictor = service.predictor
+        config = predictor.config.model_dump(mode="json", context={FULL: True})
+        return {"notice": NOTICE, "model": asdict(predictor.identity), **config}
 
     @app.get("/healthz")
     def health() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Pictures of concurrent requests predicted together, with a bounded queue."""
+"""Images of concurrent requests predicted together, with a bounded queue."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +15,11 @@ WAIT = 0.005
 """Seconds that the first picture of a batch waits for others."""
 
 
-class Full(Exception):  # noqa: N818 - what the queue is
-    """No room for more pictures."""
+class QueueFull(Exception):  # noqa: N818 - what the queue is
+    """No room for more images."""
+
+    def __init__(self) -> None:
+        super().__init__("too many images are waiting; try again")
 
 
 class _Waiting(NamedTuple):
@@ -27,7 +30,7 @@ class _Waiting(NamedTuple):
 
 @dataclass(eq=False)
 class Batcher:
-    """Collects pictures that wait and predicts them in a thread of its own.
+    """Collects images that wait and predicts them in a thread of its own.
 
     Args:
         predictor: of a bundle.
@@ -46,10 +49,10 @@ class Batcher:
         """Take room for some pictures, to be given back by `release`.
 
         Raises:
-            Full: there is not enough.
+            QueueFull: there is not enough.
         """
         if self.waiting + count > self.room:
-            raise Full
+            raise QueueFull
         self.waiting += count
 
     def release(self, count: int) -> None:

@@ -12,14 +12,14 @@ from selcn.serving.limits import Limits
 RAW = ("image/", "application/dicom", "application/octet-stream")
 
 
-class Sent(NamedTuple):
+class Upload(NamedTuple):
     """A picture as it came: its name, never used as a path, and its bytes."""
 
     name: str
     data: bytes
 
 
-async def read_pictures(request: Request, limits: Limits) -> list[Sent]:
+async def read_pictures(request: Request, limits: Limits) -> list[Upload]:
     """Pictures of a request, kept in memory alone.
 
     Raises:
@@ -29,7 +29,7 @@ async def read_pictures(request: Request, limits: Limits) -> list[Sent]:
     if kind == "multipart/form-data":
         pictures = await _parts(request, limits)
     elif kind.startswith(RAW):
-        pictures = [Sent("picture", await request.body())]
+        pictures = [Upload("picture", await request.body())]
     else:
         raise HTTPException(415, "send multipart/form-data with files, or a picture as image/jpeg, image/png ...")
     if not any(picture.data for picture in pictures):
@@ -37,7 +37,7 @@ async def read_pictures(request: Request, limits: Limits) -> list[Sent]:
     return pictures
 
 
-async def _parts(request: Request, limits: Limits) -> list[Sent]:
+async def _parts(request: Request, limits: Limits) -> list[Upload]:
     parser = MultiPartParser(request.headers, request.stream(), max_part_size=limits.body)
     parser.spool_max_size = limits.body + 1  # nothing is ever spooled to a disk
     try:
@@ -48,7 +48,7 @@ async def _parts(request: Request, limits: Limits) -> list[Sent]:
         uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if len(uploads) > limits.pictures:
             raise HTTPException(413, f"{len(uploads)} pictures; send at most {limits.pictures} at once")
-        return [Sent(base_name(upload.filename or "picture"), await upload.read()) for upload in uploads]
+        return [Upload(base_name(upload.filename or "picture"), await upload.read()) for upload in uploads]
     finally:
         await form.close()
 

@@ -15,7 +15,7 @@ _HEADERS = [
 ]
 
 
-class Guarded:
+class SecurityHeadersMiddleware:
     """Adds those headers.
 
     Args:

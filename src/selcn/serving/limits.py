@@ -38,7 +38,7 @@ class Limits:
     seconds: float = 30.0
 
 
-class BodyLimit:
+class BodyLimitMiddleware:
     """Refuses bodies that are too large (413) or come too slowly (408), before anything is decoded.
 
     Of a refused body some more is read and dropped, since most clients look for an answer only once they have sent all.

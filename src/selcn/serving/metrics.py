@@ -22,7 +22,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class Counted:
+class CountingMiddleware:
     """Counts answers by path and status; a path that is not known counts as `other`, so that none can flood memory.
 
     Args:

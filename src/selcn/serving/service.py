@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
-from fastapi import HTTPException
 
 from selcn.data.imaging.images import decode_pictures, resize
 from selcn.errors import DataError
 from selcn.inference.overlay import PANEL_WIDTHS, draw_overlay, embed, panel_size
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction, prepare
-from selcn.serving.batching import Batcher, Full
-from selcn.serving.bodies import Sent
+from selcn.serving.batching import Batcher
+from selcn.serving.bodies import Upload
 from selcn.serving.limits import Limits
 from selcn.serving.metrics import Metrics
 
@@ -28,7 +27,7 @@ NOTICE = "Research tool, not a medical device."
 
 
 @dataclass(eq=False)
-class Answered:
+class ImageAnswer:
     """A picture, uint8 RGB and no wider than it is drawn, and what was said of it; or why it could not be read."""
 
     name: str
@@ -43,6 +42,10 @@ class Answered:
         if self.prediction is None or self.picture is None:
             return {**row, "error": self.error}
         return row | self.prediction.to_json() | (_drawn(self.picture, self.prediction) if drawn else {})
+
+
+class AnswerTimeout(Exception):  # noqa: N818 - what happened
+    """An answer took too long."""
 
 
 class _Decoded(NamedTuple):
@@ -72,50 +75,48 @@ class Service:
         self.batcher.close()
         self.decoders.shutdown(wait=False)
 
-    async def answer(self, pictures: list[Sent]) -> list[Answered]:
+    async def answer(self, pictures: list[Upload]) -> list[ImageAnswer]:
         """What is said of some pictures, in their order; a picture of many frames gives as many answers.
 
         Raises:
-            HTTPException: 429 when too many wait, 504 when it takes too long.
+            QueueFull: too many wait.
+            AnswerTimeout: it takes too long.
         """
-        try:
-            self.batcher.reserve(len(pictures))
-        except Full:
-            raise HTTPException(429, "too many pictures are waiting; try again", {"Retry-After": "1"}) from None
+        self.batcher.reserve(len(pictures))
         begun = time.perf_counter()
         try:
             work = asyncio.gather(*(self._one(picture) for picture in pictures))
             found = await asyncio.wait_for(work, self.limits.seconds)
         except TimeoutError:
-            raise HTTPException(504, f"no answer within {self.limits.seconds:g} s; try again") from None
+            raise AnswerTimeout(f"no answer within {self.limits.seconds:g} s; try again") from None
         finally:
             self.batcher.release(len(pictures))
             self.metrics.seconds.observe(time.perf_counter() - begun)
         return [answered for frames in found for answered in frames]
 
-    async def rows(self, answered: list[Answered], *, drawn: bool) -> list[dict[str, Any]]:
+    async def rows(self, answered: list[ImageAnswer], *, drawn: bool) -> list[dict[str, Any]]:
         """What the interface gives of answers, drawn and written beside other work."""
-        return list(await asyncio.gather(*(self.aside(Answered.to_json, one, drawn) for one in answered)))
+        return list(await asyncio.gather(*(self.aside(ImageAnswer.to_json, one, drawn) for one in answered)))
 
     async def aside(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
         """Do some work in a thread, beside other requests."""
         return await asyncio.get_running_loop().run_in_executor(self.decoders, partial(work, *given, **named))
 
-    async def _one(self, sent: Sent) -> list[Answered]:
+    async def _one(self, sent: Upload) -> list[ImageAnswer]:
         try:
             frames = await self.aside(self._decode, sent)
         except DataError as error:
             self.metrics.pictures.labels("unreadable").inc()
-            return [Answered(sent.name, error=str(error))]
+            return [ImageAnswer(sent.name, error=str(error))]
         predictions = await asyncio.gather(*(self.batcher.predict(frame.prepared, frame.size) for frame in frames))
         self.metrics.pictures.labels("predicted").inc(len(predictions))
         numbers = range(len(frames)) if len(frames) > 1 else [None]
         return [
-            Answered(sent.name, number, frame.picture, prediction)
+            ImageAnswer(sent.name, number, frame.picture, prediction)
             for number, frame, prediction in zip(numbers, frames, predictions, strict=True)
         ]
 
-    def _decode(self, sent: Sent) -> list[_Decoded]:
+    def _decode(self, sent: Upload) -> list[_Decoded]:
         pictures = decode_pictures(sent.data, Path(sent.name), self.limits.pixels)
         if len(pictures) > self.limits.pictures:
             raise DataError(f"{sent.name}: holds {len(pictures)} frames; send at most {self.limits.pictures}")
@@ -135,5 +136,7 @@ def _size(picture: np.ndarray) -> tuple[int, int]:
 
 
 def _drawn(picture: np.ndarray, prediction: Prediction) -> dict[str, str]:
-    mask = prediction.mask.astype(np.uint8) * 255
-    return {"overlay": embed(draw_overlay(picture, prediction), "jpeg"), "mask": embed(mask, "png")}
+    drawn = {"overlay": embed(draw_overlay(picture, prediction), "jpeg")}
+    if prediction.lesion is None:
+        return drawn
+    return {**drawn, "mask": embed(prediction.lesion.mask.astype(np.uint8) * 255, "png")}

@@ -18,10 +18,11 @@ from starlette.responses import PlainTextResponse
 
 from selcn.data.imaging.images import decode_pictures, resize
 from selcn.inference.overlay import embed, panel_size
-from selcn.serving.bodies import Sent, base_name
+from selcn.serving.answers import ENVIRONMENT, show
+from selcn.serving.batching import QueueFull
+from selcn.serving.bodies import Upload, base_name
 from selcn.serving.limits import App, Limits, Receive, Scope, Send
-from selcn.serving.looks import ENVIRONMENT, show
-from selcn.serving.service import NOTICE, Service
+from selcn.serving.service import NOTICE, AnswerTimeout, Service
 
 USER = "selcn"
 _HERE = Path(__file__).parent
@@ -32,7 +33,7 @@ _NEEDED = tuple(_CALLS + name for name in ("component_server", "heartbeat/", "lo
 _CLOSED = (_CALLS, "/monitoring", "/svelte")
 
 
-def mount_page(app: FastAPI, service: Service, samples: list[Sent], token: str | None) -> None:
+def mount_page(app: FastAPI, service: Service, samples: list[Upload], token: str | None) -> None:
     """Put the page on an application, below all other paths; with a token, behind a login of that password."""
 
     async def mount() -> None:
@@ -52,10 +53,10 @@ def mount_page(app: FastAPI, service: Service, samples: list[Sent], token: str |
     # Where no event loop runs, Gradio makes some and leaves them open.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, mount()).result()
-    app.add_middleware(Fenced)
+    app.add_middleware(FenceMiddleware)
 
 
-class Fenced:
+class FenceMiddleware:
     """Closes what Gradio offers and the page does not need: uploads, files of the server, downloads, its queue.
 
     Args:
@@ -81,7 +82,7 @@ def _closed(scope: Scope) -> bool:
     return path.startswith(_CLOSED) and (forms or not path.startswith(_NEEDED))
 
 
-def _page(service: Service, samples: list[Sent]) -> gradio.Blocks:
+def _page(service: Service, samples: list[Upload]) -> gradio.Blocks:
     markup = ENVIRONMENT.from_string(_read("page.html.j2")).render(
         most=_most(service.limits), notice=NOTICE, samples=[(sample.name, _thumbnail(sample)) for sample in samples]
     )
@@ -91,24 +92,25 @@ def _page(service: Service, samples: list[Sent]) -> gradio.Blocks:
     return page
 
 
-def _looker(service: Service, samples: list[Sent]) -> Callable[[Any], Awaitable[str]]:
+def _looker(service: Service, samples: list[Upload]) -> Callable[[Any], Awaitable[str]]:
     async def look(asked: Any) -> str:  # noqa: ANN401 - whatever a browser, or somebody else, sends
         try:
             answered = await service.answer([_sent(asked, samples)])
-        except HTTPException as refusal:
-            return f'<p class="wrong" role="alert">{refusal.detail}</p>'
+        except (QueueFull, AnswerTimeout, HTTPException) as refusal:
+            why = refusal.detail if isinstance(refusal, HTTPException) else str(refusal)
+            return f'<p class="wrong" role="alert">{why}</p>'
         return await service.aside(show, answered, service.predictor.config)
 
     return look
 
 
-def _sent(asked: object, samples: list[Sent]) -> Sent:
+def _sent(asked: object, samples: list[Upload]) -> Upload:
     match asked:
         case {"sample": int(number)} if 0 <= number < len(samples):
             return samples[number]
         case {"name": str(name), "data": str(data)}:
             try:
-                return Sent(base_name(name), base64.b64decode(data, validate=True))
+                return Upload(base_name(name), base64.b64decode(data, validate=True))
             except binascii.Error:
                 pass
     raise HTTPException(400, "no picture came; choose one")
@@ -119,7 +121,7 @@ def _most(limits: Limits) -> int:
     return limits.body * 3 // 4 - 4096
 
 
-def _thumbnail(sample: Sent) -> str:
+def _thumbnail(sample: Upload) -> str:
     picture = decode_pictures(sample.data, Path(sample.name))[0]
     return embed(resize(picture, panel_size(picture, 1, _THUMBNAIL)), "jpeg")
 
