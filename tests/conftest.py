@@ -18,7 +18,6 @@ from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
-from rich.console import Console
 
 from selcn.config import RunConfig, load_config
 from selcn.data.catalog import read_catalog
@@ -35,9 +34,29 @@ TINY_RUN = """
 data: {source: phantom, images: 96, seed: 1}
 split: {folds: 2, test: 0.25}
 prepare: {size: [64, 48]}
-segmentation: {architecture: Unet, encoder: tu-mobilenetv3_small_050, size: [32, 32], epochs: 1, batch: 8}
-symmetry: {backbone: squeezenet1_1, epochs: 2, batch: 8, lr: 1.0e-3}
-classification: {backbone: resnet10t, size: [32, 32], epochs: 1, batch: 8, lr: 1.0e-3}
+networks:
+  lesion:
+    {task: segmentation, architecture: Unet, encoder: tu-mobilenetv3_small_050, size: [32, 32], epochs: 1, batch: 8}
+  symmetry:
+    task: classification
+    labels: symmetry-binary
+    backbone: squeezenet1_1
+    head: squeezenet
+    dropout: 0.5
+    epochs: 2
+    batch: 8
+    lr: 1.0e-3
+  diagnosis:
+    task: classification
+    labels: ham10000
+    reads: {symmetry: concat}
+    backbone: resnet10t
+    size: [32, 32]
+    epochs: 1
+    batch: 8
+    lr: 1.0e-3
+    weighted: true
+compare: {diagnosis: [standalone]}
 resamples: 100
 """
 
@@ -76,7 +95,7 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 def tiny_run(tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of it; tests only read it."""
     folder = tmp_path_factory.mktemp("run") / "tiny"
-    Pipeline(tiny_config, folder, Console(quiet=True)).run()
+    Pipeline(tiny_config, folder).run()
     return folder
 
 

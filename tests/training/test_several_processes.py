@@ -20,7 +20,7 @@ def test_two_processes_get_the_metrics_of_one(tiny_run: Path, tmp_path: Path) ->
     config.write_text(dump_config(load_config(tiny_run / "config.yaml", KEYS)))
     for name, devices in (("one", "1"), ("two", "2")):
         run = tmp_path / name
-        for step in ("data", "split", "store", "segmentation", "masks"):
+        for step in ("data", "split", "store", "networks/lesion", "outputs/lesion"):
             shutil.copytree(tiny_run / step, run / step)
         shutil.copy(config, run / "config.yaml")
         command = [SELCN, "train", "symmetry", "--config", config, "--out", run, "--accelerator", "cpu"]
@@ -30,7 +30,7 @@ def test_two_processes_get_the_metrics_of_one(tiny_run: Path, tmp_path: Path) ->
         assert done.returncode == 0, done.stderr
     for fold in (0, 1):
         one, two = (
-            pd.read_csv(tmp_path / name / "symmetry" / "none" / f"fold-{fold}" / "metrics.csv")
+            pd.read_csv(tmp_path / name / "networks" / "symmetry" / f"fold-{fold}" / "metrics.csv")
             for name in ("one", "two")
         )
         assert len(one) == 2

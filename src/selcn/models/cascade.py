@@ -114,7 +114,7 @@ class Cascade(nn.Module):
     def look(self, name: str, images: Tensor, lesion: Tensor | None) -> Tensor:
         """What a classifier sees of images (N, 3, H, W) whose lesion probability (N, 1, H, W) is known."""
         masking = self.specs[name].masking  # type: ignore[union-attr]  # of a classifier
-        return images if lesion is None else apply_masking(images, lesion > LESION_THRESHOLD, masking)
+        return images if lesion is None else apply_masking(images, (lesion > LESION_THRESHOLD).to(images), masking)
 
     def classify(self, name: str, seen: Tensor, saliency: Sequence[Tensor]) -> HeadOutput:
         """Answer of a classifier to what it sees (N, 3, H, W), given the maps (N, 1, h, w) that it reads."""

@@ -110,8 +110,13 @@ def _headline(run: Run, name: str, found: Measurements) -> Headline:
     if name == run.graph.segmenter:
         return Headline(f"Segmentation ({name})", "dice", part, found[part]["dice"])
     classes = len(run.labels(name).names)
-    title = f"{run.labels(name).column.capitalize()} ({name})"
-    return Headline(title, BALANCED_ACCURACY, part, found[part][BALANCED_ACCURACY], 1 / classes)
+    return Headline(
+        f"{name.capitalize()} ({run.labels(name).name})",
+        BALANCED_ACCURACY,
+        part,
+        found[part][BALANCED_ACCURACY],
+        1 / classes,
+    )
 
 
 def _environment() -> jinja2.Environment:

@@ -21,7 +21,7 @@ from selcn.runs.metrics import write_metrics, write_saliency_metrics
 from selcn.runs.out_of_fold import write_outputs
 from selcn.runs.plan import Kind, Step, with_needs
 from selcn.runs.predictions import tested_only, write_prediction_files
-from selcn.runs.preparation import check_run, prepare_run, prepare_store
+from selcn.runs.preparation import check_labels, check_networks, prepare_run, prepare_store
 from selcn.runs.run import Run
 from selcn.runs.saliency_jobs import run_job
 from selcn.training.compute import Compute
@@ -67,11 +67,13 @@ class Pipeline:
         """Make catalog, split and store where they have not been made.
 
         Args:
-            check: whether to find first what would else end the run later; see `check_run`.
+            check: whether to find first what would else end the run later.
         """
+        if check:
+            check_networks(self.config.graph)
         run = prepare_run(self.config, self.executor)
         if check:
-            check_run(run)
+            check_labels(run)
         prepare_store(run, self.executor)
         return run
 

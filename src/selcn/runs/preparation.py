@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from selcn.config import CatalogSource, ClassificationSection, Ham10000Source, PhantomSource, RunConfig
+from selcn.config import CatalogSource, ClassificationSection, Graph, Ham10000Source, PhantomSource, RunConfig
 from selcn.data.catalog import catalog_hash, read_catalog, write_catalog
 from selcn.data.imaging.masking import find_masking
 from selcn.data.phantom import write_phantom
@@ -63,18 +63,33 @@ def prepare_store(run: Run, executor: Executor) -> None:
     executor.do(Step(Kind.STORE), action, resumable=True)
 
 
-def check_run(run: Run) -> None:
-    """Find in seconds what would else end a run after hours: names, weight files, classes and folds too small.
+def check_networks(graph: Graph) -> None:
+    """Find before anything is read what would else end a run after hours: unknown names, weight files.
+
+    Args:
+        graph: of the run's networks.
+
+    Raises:
+        ConfigError: a network, its weights, its masking or its saliency method cannot be had.
+    """
+    for node in graph.nodes.values():
+        build_for_training(node.section)
+    for section in graph.classifiers.values():
+        find_masking(section.masking)
+        find_saliency(section.saliency)
+
+
+def check_labels(run: Run) -> None:
+    """Find before anything is trained which classes or folds are too small.
 
     Args:
         run: that has catalog and split.
 
     Raises:
-        ConfigError: a network or its weights cannot be had, or a batch is larger than what there is to train on.
+        ConfigError: a batch is larger than what there is to train on, or nothing is labelled for a network.
         DataError: a class that is needed has no image in some folds.
     """
     for name, node in run.graph.nodes.items():
-        build_for_training(node.section)
         labelled = _labelled(run, name)
         for fold in range(run.split.folds):
             run.task(name, fold)
@@ -90,8 +105,6 @@ def _labelled(run: Run, network: str) -> np.ndarray:
     """Which images can train a network, bool (N,): those with a true mask, or with a class of its label set."""
     section = run.graph.nodes[network].section
     if isinstance(section, ClassificationSection):
-        find_masking(section.masking)
-        find_saliency(section.saliency)
         labelled, what = run.class_numbers(network) >= 0, f"{section.labels.column} of label set {section.labels.name}"
     else:
         labelled, what = (run.table["mask_path"] != "").to_numpy(), "mask_path"

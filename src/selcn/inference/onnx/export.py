@@ -65,7 +65,7 @@ class _Classify(nn.Module):
         self.between = masked_between(config)
         self.members: Sequence[Cascade] = nn.ModuleList(ensemble.members)  # type: ignore[assignment]
 
-    def forward(self, prepared: Tensor, lesions: Tensor | None, *regions: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, prepared: Tensor, lesions: Tensor | None, regions: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         images = _floats(prepared)
         visible = dict(zip(self.between, regions, strict=True))
         passes = []
@@ -213,12 +213,13 @@ def export_graphs(config: BundleConfig, ensemble: Ensemble, folder: Path) -> lis
     regions = [(lesions > LESION_THRESHOLD).to(torch.float32) for _ in between]
     _export(_Segment(config, ensemble), (prepared,), folder / OUTLINE, [IMAGES], [LESIONS])
     inputs = [IMAGES, LESIONS, *map(visible_name, between)]
-    _export(_Classify(config, ensemble), (prepared, lesions, *regions), folder / CASCADE, inputs, outputs)
+    _export(_Classify(config, ensemble), (prepared, lesions, regions), folder / CASCADE, inputs, outputs)
     return [OUTLINE, CASCADE]
 
 
-def _export(network: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: list[str], outputs: list[str]) -> None:
-    dynamic = tuple({0: torch.export.Dim.DYNAMIC} for _ in example)
+def _export(network: nn.Module, example: tuple[Any, ...], path: Path, inputs: list[str], outputs: list[str]) -> None:
+    any_number = {0: torch.export.Dim.DYNAMIC}
+    dynamic = tuple(any_number if isinstance(one, Tensor) else [any_number for _ in one] for one in example)
     with torch.inference_mode(mode=False), torch.no_grad(), _quiet():
         program = torch.onnx.export(
             network.eval(),

@@ -9,8 +9,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import Tensor
 
-from selcn.labels import Masking
-from selcn.models.masking import apply_masking, largest_region, lesion_boxes, region
+from selcn.data.imaging.masking import Masking, find_masking, maskings, register_masking
+from selcn.data.imaging.masks import grown_boxes, largest_regions
+from selcn.errors import ConfigError
+from selcn.models.masking import apply_masking, visible
+
+BUILT_IN = ("none", "segmentation", "lae")
+
+
+def largest_region(mask: Tensor) -> Tensor:
+    return torch.from_numpy(largest_regions(mask[:, 0].numpy() > 0.5))[:, None].to(mask)
+
+
+def lesion_boxes(mask: Tensor, grow: float = 0.2) -> Tensor:
+    return torch.from_numpy(grown_boxes(mask[:, 0].numpy() > 0.5, grow))
 
 
 def draw(*pictures: str) -> Tensor:
@@ -59,7 +71,7 @@ def test_neighbours_are_diagonal_too_but_never_in_the_next_image() -> None:
 def test_regions_keep_the_mask_s_type(dtype: torch.dtype) -> None:
     mask = draw("##. ..#").to(dtype)
     assert largest_region(mask).dtype == dtype
-    assert all(region(mask, masking).dtype == dtype for masking in Masking)
+    assert all(visible(mask, masking).dtype == dtype for masking in BUILT_IN)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +100,7 @@ def test_a_mask_without_lesion_hides_nothing() -> None:
     mask = torch.cat([torch.zeros(1, 1, 4, 6), box_mask(4, 6, slice(1, 3), slice(2, 4))])
     images = torch.rand(2, 3, 4, 6) + 0.1
     assert lesion_boxes(mask)[0].tolist() == [0, 0, 6, 4]
-    for masking in Masking:
+    for masking in BUILT_IN:
         assert torch.equal(apply_masking(images, mask, masking)[0], images[0])
 
 
@@ -96,28 +108,28 @@ def test_pixels_outside_are_black_and_inside_untouched() -> None:
     mask = box_mask(30, 40, slice(10, 20), slice(15, 25))
     mask[..., 10, 15] = 0
     images = torch.rand(1, 3, 30, 40) + 0.1
-    lesion, boxed = (apply_masking(images, mask, masking) for masking in (Masking.SEGMENTATION, Masking.LAE))
+    lesion, boxed = (apply_masking(images, mask, masking) for masking in ("segmentation", "lae"))
     assert torch.equal(lesion, torch.where(mask.bool(), images, 0.0))
     assert torch.equal(boxed[..., 8:22, 13:27], images[..., 8:22, 13:27])
     assert int((boxed != 0).sum()) == 3 * 14 * 14
-    assert torch.equal(apply_masking(images, mask, Masking.NONE), images)
+    assert torch.equal(apply_masking(images, mask, "none"), images)
 
 
 def test_segmentation_shows_every_region_of_the_mask() -> None:
     mask = draw("##..# ##... .....")
-    assert torch.equal(region(mask, Masking.SEGMENTATION), mask)
+    assert torch.equal(visible(mask, "segmentation"), mask)
 
 
 def test_an_empty_batch_stays_empty() -> None:
     mask = torch.zeros(0, 1, 4, 5)
     assert lesion_boxes(mask).shape == (0, 4)
-    assert apply_masking(torch.zeros(0, 3, 4, 5), mask, Masking.LAE).shape == (0, 3, 4, 5)
+    assert apply_masking(torch.zeros(0, 3, 4, 5), mask, "lae").shape == (0, 3, 4, 5)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 8, 8), (1, 1, 8, 4)])
 def test_masks_of_other_images_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="differ in number or size"):
-        apply_masking(torch.rand(1, 3, 8, 8), torch.zeros(shape), Masking.LAE)
+        apply_masking(torch.rand(1, 3, 8, 8), torch.zeros(shape), "lae")
 
 
 @given(
@@ -129,9 +141,28 @@ def test_a_batch_agrees_with_a_naive_oracle(lesions: np.ndarray, grow: float) ->
     mask = torch.from_numpy(lesions)[:, None].float()
     boxes, regions = lesion_boxes(mask, grow), largest_region(mask)
     assert boxes.dtype == torch.int64
-    inside = region(mask, Masking.LAE, grow)
+    inside = visible(mask, "lae")
     for image, lesion in enumerate(lesions):
         assert boxes[image].tolist() == naive_box(lesion, grow)
         assert np.array_equal(regions[image, 0].numpy() > 0, naive_region(lesion))
-        x, y, width, height = boxes[image].tolist()
+        x, y, width, height = naive_box(lesion, 0.2)
         assert int(inside[image].sum()) == width * height == int(inside[image, 0, y : y + height, x : x + width].sum())
+
+
+def test_a_masking_that_a_stranger_registers_is_known_everywhere() -> None:
+    rows = register_masking(Masking("upper-half", "rows above the middle", lambda masks: _upper(masks)))
+    assert find_masking("UPPER-HALF") is rows
+    assert "upper-half" in maskings()
+    images, mask = torch.rand(2, 3, 4, 6) + 0.1, torch.cat([torch.ones(1, 1, 4, 6), torch.zeros(1, 1, 4, 6)])
+    seen = apply_masking(images, mask, "upper-half")
+    assert torch.equal(seen[0, :, :2], images[0, :, :2])
+    assert not seen[0, :, 2:].any()
+    assert torch.equal(seen[1], images[1]), "without lesion nothing is hidden"
+    with pytest.raises(ConfigError, match="masking 'lower': unknown; known are none, segmentation, lae"):
+        apply_masking(images, mask, "lower")
+
+
+def _upper(masks: np.ndarray) -> np.ndarray:
+    upper = np.zeros_like(masks)
+    upper[:, : masks.shape[1] // 2] = True
+    return upper

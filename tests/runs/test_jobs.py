@@ -32,32 +32,30 @@ def finish_pieces(_number: int, folder: str, fault: str) -> dict[str, Any]:
     return {"pieces": " ".join(map(str, done))}
 
 
-def jobs(folder: Path, said: list[str], cluster: Cluster) -> Jobs:
+def jobs(folder: Path, cluster: Cluster) -> Jobs:
     def finished() -> int:
         return sum((folder / str(piece)).exists() for piece in range(PIECES))
 
-    return Jobs(cluster, folder / "jobs", lambda: min(PIECES - finished(), 1), finished, said.append)
+    return Jobs(cluster, folder / "jobs", lambda: min(PIECES - finished(), 1), finished)
 
 
-def test_a_killed_job_is_replaced_and_the_work_is_finished(tmp_path: Path) -> None:
-    said: list[str] = []
-    jobs(tmp_path, said, Cluster(jobs=1)).run(finish_pieces, str(tmp_path), "killed")
+def test_a_killed_job_is_replaced_and_the_work_is_finished(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    jobs(tmp_path, Cluster(jobs=1)).run(finish_pieces, str(tmp_path), "killed")
     table = pd.read_csv(tmp_path / "jobs" / "jobs.csv")
     assert table["state"].tolist() == ["failed", "done"]
     assert table["pieces"].tolist()[1] == "2 3 4"
-    assert len(said) == 1
-    assert "failed" in said[0]
+    assert [record.levelname for record in caplog.records if record.name == "selcn.runs.jobs"] == ["WARNING"]
 
 
 def test_a_users_mistake_is_not_tried_again(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="a job failed: row 7 is wrong; mend it; mend the cause"):
-        jobs(tmp_path, [], Cluster(jobs=1)).run(finish_pieces, str(tmp_path), "data")
+        jobs(tmp_path, Cluster(jobs=1)).run(finish_pieces, str(tmp_path), "data")
     assert len(pd.read_csv(tmp_path / "jobs" / "jobs.csv")) == 1
 
 
 def test_jobs_that_fail_too_often_in_a_row_end_it(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="a job failed"):
-        jobs(tmp_path, [], Cluster(jobs=1, retries=1)).run(finish_pieces, str(tmp_path), "always")
+        jobs(tmp_path, Cluster(jobs=1, retries=1)).run(finish_pieces, str(tmp_path), "always")
     # The first got two pieces done, the second and third none.
     assert len(pd.read_csv(tmp_path / "jobs" / "jobs.csv")) == 3
 

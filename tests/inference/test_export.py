@@ -8,16 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import selcn
+from selcn.config import ClassifierSpec
 from selcn.data.catalog import read_catalog
+from selcn.data.imaging.masking import Masking, register_masking
 from selcn.errors import ConfigError, RunError
-from selcn.inference.assembly import read_bundle
-from selcn.inference.bundle import read_export
+from selcn.inference.assembly import build_cascade, read_bundle, write_bundle
+from selcn.inference.bundle import BundleConfig, Preparation, read_export
 from selcn.inference.onnx.engine import OnnxEngine
 from selcn.inference.onnx.export import export_bundle, export_graphs, export_int8
+from selcn.inference.result import flatten, row_fields
 from selcn.inference.torch_engine import TorchEngine
-from selcn.labels import Masking
+from selcn.models.cascade import Ensemble
 
 
 @pytest.fixture(scope="module")
@@ -33,45 +37,83 @@ def test_both_engines_predict_alike(exported: Path, tiny_run: Path) -> None:
     ours, theirs = selcn.load(exported, engine="onnx"), selcn.load(exported)
     for path in paths:
         one, other = ours.predict(path), theirs.predict(path)
-        assert one.diagnosis == pytest.approx(other.diagnosis, abs=1e-4)
-        assert one.symmetry == pytest.approx(other.symmetry, abs=1e-4)
-        assert np.abs(one.symmetry_saliency - other.symmetry_saliency).max() < 1e-4
-        assert np.abs(one.diagnosis_saliency - other.diagnosis_saliency).max() < 1e-4
-        assert (one.mask == other.mask).mean() > 0.999
+        for name in ("symmetry", "diagnosis"):
+            assert one[name].probabilities == pytest.approx(other[name].probabilities, abs=1e-4)
+            assert np.abs(one[name].saliency - other[name].saliency).max() < 1e-4
+        assert one.lesion is not None
+        assert other.lesion is not None
+        assert (one.lesion.mask == other.lesion.mask).mean() > 0.999
         assert (one.abstain, one.warnings) == (other.abstain, other.warnings)
 
 
 def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [Path(path) for path in read_catalog(tiny_run / "data" / "catalog.csv")["image_path"]]
-    monkeypatch.setattr("selcn.inference.onnx.export.SAME", 0.9)  # hardly trained
+    monkeypatch.setattr("selcn.inference.onnx.export.MIN_AGREEMENT", 0.9)  # hardly trained
     assert export_int8(exported, paths) >= 0.9
     ours, theirs = selcn.load(exported, engine="onnx-int8"), selcn.load(exported)
     one, other = ours.predict(paths[0]), theirs.predict(paths[0])
-    assert one.diagnosis != other.diagnosis
-    assert one.diagnosis == pytest.approx(other.diagnosis, abs=0.05)
+    ours_said, theirs_said = one["diagnosis"].probabilities, other["diagnosis"].probabilities
+    assert ours_said != theirs_said
+    assert ours_said == pytest.approx(theirs_said, abs=0.05)
     with pytest.raises(ConfigError, match="exists already"):
         export_int8(exported, paths)
     with pytest.raises(ConfigError, match="give at least 40 usual ones"):
         export_int8(exported, paths[:5])
     shutil.rmtree(exported / "onnx-int8")
-    monkeypatch.setattr("selcn.inference.onnx.export.SAME", 1.1)
+    monkeypatch.setattr("selcn.inference.onnx.export.MIN_AGREEMENT", 1.1)
     with pytest.raises(RunError, match="of the diagnoses stay; keep 32"):
         export_int8(exported, paths)
     assert not (exported / "onnx-int8").exists()
 
 
-@pytest.mark.parametrize("masking", [Masking.SEGMENTATION, Masking.LAE])
-def test_every_masking_is_exported(tiny_run: Path, tmp_path: Path, masking: Masking) -> None:
+@pytest.mark.parametrize("masking", ["segmentation", "lae", "left-half"])
+def test_every_masking_is_exported(tiny_run: Path, tmp_path: Path, masking: str) -> None:
+    register_masking(Masking("left-half", "of the lesion", _left_half))
     config, ensemble = read_bundle(tiny_run / "bundle")
-    config = config.model_copy(update={"cam_mask": masking})
+    masked = {name: spec.model_copy(update={"masking": masking}) for name, spec in config.classifiers.items()}
+    config = config.model_copy(update={"networks": {**config.networks, **masked}})
     for member in ensemble.members:
-        member.cam_mask = member.mask = masking
+        member.specs = dict(config.networks)
     names = export_graphs(config, ensemble, tmp_path)
-    assert len(names) == (2 if masking is Masking.LAE else 1)
-    pictures = np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
-    ours, theirs = OnnxEngine([tmp_path / name for name in names])(pictures), TorchEngine(ensemble)(pictures)
-    for one, other in zip(ours, theirs, strict=True):
-        assert np.abs(one - other).max() < 1e-4
+    assert len(names) == (1 if masking == "segmentation" else 2)
+    images = np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
+    ours, theirs = OnnxEngine(config, [tmp_path / name for name in names])(images), TorchEngine(ensemble)(images)
+    assert ours.lesion is not None
+    assert theirs.lesion is not None
+    assert np.abs(ours.lesion - theirs.lesion).max() < 1e-4
+    for name in config.classifiers:
+        assert np.abs(ours.probabilities[name] - theirs.probabilities[name]).max() < 1e-4
+        assert np.abs(ours.saliency[name] - theirs.saliency[name]).max() < 1e-4
+
+
+def _left_half(masks: np.ndarray) -> np.ndarray:
+    left = masks.copy()
+    left[:, :, masks.shape[2] // 2 :] = False
+    return left
+
+
+def test_a_bundle_without_a_segmenter_is_exported(tmp_path: Path) -> None:
+    specs = {"streaks": ClassifierSpec(labels=["absent", "present"], backbone="test_resnet")}
+    torch.manual_seed(0)
+    config = BundleConfig(
+        selcn="0",
+        name="plain",
+        prepare=Preparation(size=(64, 48), hair=False),
+        networks=specs,
+        target="streaks",
+        members=1,
+        split="",
+    )
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    write_bundle(bundle, config, Ensemble([build_cascade(specs)]))
+    export_bundle(bundle)
+    image = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    ours, theirs = selcn.load(bundle, engine="onnx").predict(image), selcn.load(bundle).predict(image)
+    assert ours["streaks"].probabilities == pytest.approx(theirs["streaks"].probabilities, abs=1e-4)
+    assert (ours.lesion, ours.warnings, ours.abstain) == (None, (), False)
+    rows = [flatten({"image": "x", **one.to_json()}, config) for one in (ours, theirs)]
+    assert [list(row) for row in rows] == [list(row_fields(config))] * 2
 
 
 def test_what_was_changed_or_not_exported_is_refused(exported: Path, tiny_run: Path, tmp_path: Path) -> None:
@@ -105,4 +147,4 @@ def test_the_command_predicts_without_torch_pandas_and_matplotlib(
     subprocess.run([*command, "--out", str(tmp_path / "out"), "--table", "csv"], check=True)
     row = json.loads((tmp_path / "out" / "predictions.jsonl").read_text())
     expected = selcn.load(exported).predict(picture)
-    assert row["diagnosis"]["probabilities"] == pytest.approx(expected.diagnosis, abs=1e-4)
+    assert row["diagnosis"]["probabilities"] == pytest.approx(expected["diagnosis"].probabilities, abs=1e-4)

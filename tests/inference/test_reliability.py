@@ -8,10 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selcn.evaluation.calibration import rescale
-from selcn.inference.reliability import BLURRED, EXPOSURE, NO_LESION, UNLIKE, Safeguards, brightness, sharpness
+from selcn.inference.reliability import (
+    BLURRED,
+    EXPOSURE,
+    NO_LESION,
+    OUT_OF_DISTRIBUTION,
+    ImageReliability,
+    NetworkReliability,
+    Reliability,
+    brightness,
+    sharpness,
+)
 from selcn.models.features import FeatureDistance
 
-GUARDS = Safeguards(temperature=1, abstain_below=0.5, coverage=0.8, sharpness=2, brightness=(0.2, 0.8), distance=3)
+MEASURED = NetworkReliability(temperature=1, abstain_below=0.5, coverage=0.8, distance=3, components=(2,))
+GUARDS = Reliability(image=ImageReliability(sharpness=2, brightness=(0.2, 0.8)), networks={"diagnosis": MEASURED})
 
 
 def noise(seed: int = 0) -> np.ndarray:
@@ -20,11 +31,13 @@ def noise(seed: int = 0) -> np.ndarray:
 
 
 def test_each_warning_has_its_cause() -> None:
-    assert GUARDS.warnings(noise(), 1.0, lesion=True) == ()
-    assert GUARDS.warnings(noise(), 1.0, lesion=False) == (NO_LESION,)
-    assert GUARDS.warnings(noise(), 3.5, lesion=True) == (UNLIKE,)
-    assert GUARDS.warnings(noise() // 8, 1.0, lesion=True) == (EXPOSURE,)
-    assert GUARDS.warnings(np.full((48, 64, 3), 128, np.uint8), 1.0, lesion=True) == (BLURRED,)
+    assert GUARDS.warnings(noise(), "diagnosis", 1.0, lesion=True) == ()
+    assert GUARDS.warnings(noise(), "diagnosis", 1.0, lesion=False) == (NO_LESION,)
+    assert GUARDS.warnings(noise(), "diagnosis", 1.0, lesion=None) == ()
+    assert GUARDS.warnings(noise(), "symmetry", 9.0, lesion=True) == (), "of that network nothing was measured"
+    assert GUARDS.warnings(noise(), "diagnosis", 3.5, lesion=True) == (OUT_OF_DISTRIBUTION,)
+    assert GUARDS.warnings(noise() // 8, "diagnosis", 1.0, lesion=True) == (EXPOSURE,)
+    assert GUARDS.warnings(np.full((48, 64, 3), 128, np.uint8), "diagnosis", 1.0, lesion=True) == (BLURRED,)
 
 
 def test_blur_lowers_sharpness_step_by_step() -> None:

@@ -1,4 +1,4 @@
-"""The symmetry network against torchvision's SqueezeNet, and its trace against the network's own layers."""
+"""A classifier with SqueezeNet's own head against torchvision's, and its trace against the network's own layers."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import torchvision.models as tv
 from safetensors.torch import save_file
 
 from selcn.models.backbones import Normalise, resize_images
+from selcn.models.classifier import Classifier
 from selcn.models.heads import PooledLinearHead, SqueezeNetHead
-from selcn.models.symmetry import SymmetryNetwork
 
 IMAGES = torch.rand(2, 3, 96, 80, generator=torch.Generator().manual_seed(0))
 
@@ -18,7 +18,7 @@ IMAGES = torch.rand(2, 3, 96, 80, generator=torch.Generator().manual_seed(0))
 def test_with_squeezenet_it_is_torchvision_s_network(name: str, tmp_path: Path) -> None:
     reference = tv.get_model(name, weights=None, num_classes=2).eval()
     save_file(reference.state_dict(), tmp_path / "w.safetensors")
-    network = SymmetryNetwork(name, 2, weights=tmp_path / "w.safetensors").eval()
+    network = Classifier(name, 2, head="squeezenet", weights=tmp_path / "w.safetensors").eval()
     assert isinstance(network.head, SqueezeNetHead)
     network.head.conv.load_state_dict(reference.classifier[1].state_dict())
     with torch.no_grad():
@@ -27,7 +27,7 @@ def test_with_squeezenet_it_is_torchvision_s_network(name: str, tmp_path: Path) 
 
 @torch.no_grad()
 def test_the_target_layer_is_the_last_3x3_expansion() -> None:
-    network = SymmetryNetwork("squeezenet1_0", 3).eval()
+    network = Classifier("squeezenet1_0", 3, head="squeezenet").eval()
     seen = []
     layer = network.get_submodule("backbone.body.features.12.expand3x3_activation")
     layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
@@ -41,7 +41,7 @@ def test_the_target_layer_is_the_last_3x3_expansion() -> None:
 
 
 def test_another_backbone_gets_the_linear_head() -> None:
-    network = SymmetryNetwork("test_resnet", 2).eval()
+    network = Classifier("test_resnet", 2).eval()
     assert isinstance(network.head, PooledLinearHead)
     trace = network.trace(IMAGES)
     expected = trace.activations.mean((2, 3)) @ trace.weight.T + network.head.linear.bias
@@ -49,12 +49,7 @@ def test_another_backbone_gets_the_linear_head() -> None:
 
 
 def test_images_are_brought_to_its_size() -> None:
-    network = SymmetryNetwork("squeezenet1_1", 2, size=(64, 48)).eval()
-    unsized = SymmetryNetwork("squeezenet1_1", 2).eval()
+    network = Classifier("squeezenet1_1", 2, head="squeezenet", size=(64, 48)).eval()
+    unsized = Classifier("squeezenet1_1", 2, head="squeezenet").eval()
     unsized.load_state_dict(network.state_dict())
     torch.testing.assert_close(network(IMAGES), unsized(resize_images(IMAGES, (64, 48))))
-
-
-def test_other_numbers_of_classes_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 or 3 classes, not 4"):
-        SymmetryNetwork("squeezenet1_1", 4)

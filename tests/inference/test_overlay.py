@@ -18,20 +18,21 @@ from selcn.inference.overlay import (
     line_thickness,
     panel_size,
 )
-from selcn.inference.result import Prediction
+from selcn.inference.result import ClassResult, Lesion, Prediction
 
 VIRIDIS_ENDS = (68, 1, 84), (253, 231, 37)  # matplotlib's own first and last colour
 
 
 def prediction_of(mask: np.ndarray, symmetry: np.ndarray, diagnosis: np.ndarray) -> Prediction:
+    diagnoses = {"nv": 0.125, "mel": 0.5, "bkl": 0.25, "bcc": 0.0625, "akiec": 0.0625, "vasc": 0.0, "df": 0.0}
     return Prediction(
-        mask=mask,
-        outline=np.empty((0, 2), np.int32),
-        box=(0, 0, mask.shape[1], mask.shape[0]),
-        symmetry={"asymmetric": 0.75, "symmetric": 0.25},
-        symmetry_saliency=symmetry,
-        diagnosis={"nv": 0.125, "mel": 0.5, "bkl": 0.25, "bcc": 0.0625, "akiec": 0.0625, "vasc": 0.0, "df": 0.0},
-        diagnosis_saliency=diagnosis,
+        size=(mask.shape[1], mask.shape[0]),
+        target="diagnosis",
+        lesion=Lesion(mask, np.empty((0, 2), np.int32), (0, 0, mask.shape[1], mask.shape[0])),
+        results={
+            "symmetry": ClassResult({"asymmetric": 0.75, "symmetric": 0.25}, symmetry),
+            "diagnosis": ClassResult(diagnoses, diagnosis),
+        },
         abstain=False,
         warnings=(),
         distance=1.0,
@@ -126,7 +127,7 @@ def test_panels_hold_outline_and_both_saliencies_at_a_sensible_width(width: int,
     small = resize(picture, (panel, height))
     gap = (sheet.shape[1] - 3 * panel) // 4
     expected = [
-        draw_outline(small, said.mask, PREDICTED_COLOUR),
+        draw_outline(small, square_mask(*picture.shape[:2]), PREDICTED_COLOUR),
         blend_saliency(small, symmetry),
         blend_saliency(small, diagnosis),
     ]

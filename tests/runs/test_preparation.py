@@ -1,12 +1,10 @@
 """A run keeps to the catalog, the split and the store it began with."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from selcn.config import CatalogSource, RunConfig, SplitSection
 from selcn.data.catalog import read_catalog, write_catalog
@@ -15,11 +13,9 @@ from selcn.data.splits.split import EXCLUDED, read_split, write_split
 from selcn.errors import DataError, RunError
 from selcn.labels import TEST, Protocol
 from selcn.report import write_report
-from selcn.report.finished import open_run
+from selcn.report.page import open_predictor
 from selcn.runs.pipeline import Pipeline
-
-QUIET = Console(quiet=True)
-Prepare = Callable[[], Pipeline]
+from selcn.runs.run import open_run
 
 
 @pytest.fixture
@@ -30,30 +26,36 @@ def catalog(tiny_run: Path, tmp_path: Path) -> Path:
 
 def config_of(tiny_config: RunConfig, catalog: Path, split: SplitSection) -> RunConfig:
     source = CatalogSource(source="catalog", path=catalog)
-    return tiny_config.model_copy(update={"data": source, "split": split})
+    return changed_config(tiny_config, data=source, split=split)
+
+
+def changed_config(config: RunConfig, **keys: object) -> RunConfig:
+    return RunConfig(**{**{key: getattr(config, key) for key in RunConfig.model_fields}, **keys})
 
 
 def test_a_run_refuses_a_split_that_was_made_anew(tiny_config: RunConfig, catalog: Path, tmp_path: Path) -> None:
     table, path = read_catalog(catalog), tmp_path / "split.json"
     write_split(grouped_split(table, folds=2, seed=1), table, path)
     config = config_of(tiny_config, catalog, SplitSection(path=path))
-    first = Pipeline(config, tmp_path / "run", QUIET).data.split
-    assert Pipeline(config, tmp_path / "run", QUIET).data.split == first
+    first = Pipeline(config, tmp_path / "run").prepare(check=False).split
+    assert Pipeline(config, tmp_path / "run").prepare(check=False).split == first
     write_split(grouped_split(table, folds=2, seed=2), table, path)
     with pytest.raises(RunError, match=r"split\.json: was changed since .*run began with it; put it back"):
-        _ = Pipeline(config, tmp_path / "run", QUIET).data.split
+        _ = Pipeline(config, tmp_path / "run").prepare(check=False).split
     path.unlink()
-    assert Pipeline(config, tmp_path / "run", QUIET).data.split == first, "a run that was moved has its own copy"
+    assert Pipeline(config, tmp_path / "run").prepare(check=False).split == first, (
+        "a run that was moved has its own copy"
+    )
 
 
 def test_a_run_refuses_a_catalog_whose_labels_changed(tiny_config: RunConfig, catalog: Path, tmp_path: Path) -> None:
     config = config_of(tiny_config, catalog, SplitSection(folds=2, test=0.25, duplicates=False))
-    _ = Pipeline(config, tmp_path / "run", QUIET).data.table
+    _ = Pipeline(config, tmp_path / "run").prepare(check=False).table
     table = read_catalog(catalog)
     table.loc[0, "diagnosis"] = "vasc" if table["diagnosis"][0] != "vasc" else "df"
     write_catalog(table, catalog)
     with pytest.raises(RunError, match=r"catalog\.csv: was changed since"):
-        _ = Pipeline(config, tmp_path / "run", QUIET).data.table
+        _ = Pipeline(config, tmp_path / "run").prepare(check=False).table
 
 
 def test_a_store_of_another_catalog_is_refused(
@@ -63,19 +65,19 @@ def test_a_store_of_another_catalog_is_refused(
     prepare = tiny_config.prepare.model_copy(update={"store": tiny_run / "store" / "arrays"})
     config = config_of(tiny_config, catalog, SplitSection(folds=2, duplicates=False))
     with pytest.raises(DataError, match="was prepared from another catalog"):
-        _ = Pipeline(config.model_copy(update={"prepare": prepare}), tmp_path / "run", QUIET).data.store
+        _ = Pipeline(changed_config(config, prepare=prepare), tmp_path / "run").prepare(check=False).store
 
 
 def test_a_bundle_of_another_split_is_refused(tiny_run: Path, tmp_path: Path) -> None:
     run = open_run(tiny_run)
     tree = json.loads((tiny_run / "bundle" / "config.json").read_text())
     assert tree["split"] == run.split.fingerprint
-    assert run.predictor.config.split == run.split.fingerprint
+    assert open_predictor(run).config.split == run.split.fingerprint
     table = run.table
     write_split(grouped_split(table, folds=2, test=0.25, seed=9), table, tmp_path / "other.json")
     other = type(run)(run.folder, run.config, table, read_split(tmp_path / "other.json", table))
     with pytest.raises(RunError, match="bundle: was trained on another split"):
-        _ = other.predictor
+        open_predictor(other)
 
 
 @pytest.mark.parametrize("protocol", [Protocol.THESIS, Protocol.EXTERNAL])
@@ -91,16 +93,15 @@ def test_the_whole_cascade_runs_under_every_protocol(
     write_catalog(table, tmp_path / "catalog.csv")
     sources = ("theirs",) if protocol is Protocol.EXTERNAL else ()
     split = SplitSection(protocol=protocol, folds=2, test=0.25, test_sources=sources)
-    classification = tiny_config.classification.model_copy(update={"weighted": False, "balance": 8})
+    diagnosis = tiny_config.networks["diagnosis"].model_copy(update={"weighted": False, "balance": 8})
     config = config_of(tiny_config, tmp_path / "catalog.csv", split)
-    config = config.model_copy(update={"classification": classification})
-    pipeline = Pipeline(config, tmp_path / "run", QUIET)
-    pipeline.run()
-    predictions = pd.read_csv(tmp_path / "run" / "predictions" / "se-lcn-none-none.csv", dtype=str)
-    parts = pipeline.data.split.part
+    config = changed_config(config, networks={**tiny_config.networks, "diagnosis": diagnosis})
+    run = Pipeline(config, tmp_path / "run").run()
+    predictions = pd.read_csv(tmp_path / "run" / "predictions" / "diagnosis.csv", dtype=str)
+    parts = run.split.part
     assert set(predictions["image_id"]) == {image for image, part in parts.items() if part != EXCLUDED}
     assert (EXCLUDED in parts.values()) == (protocol is Protocol.EXTERNAL)
-    figures = pd.read_csv(tmp_path / "run" / "evaluation" / "se-lcn-none-none.csv")
+    figures = pd.read_csv(tmp_path / "run" / "evaluation" / "diagnosis.csv")
     assert figures.loc[figures["fold_part"] == TEST, "value"].notna().any()
     write_report(tmp_path / "run", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()

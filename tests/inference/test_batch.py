@@ -14,11 +14,12 @@ from pydicom.dataset import FileDataset
 import selcn
 from selcn.data.imaging.images import read_image, write_image
 from selcn.errors import DataError
-from selcn.inference.batch import BATCH, ROWS, Wanted, predict_files, read_rows
+from selcn.inference.batch import BATCH, ROWS, OutputOptions, predict_files, read_rows
 from selcn.inference.inputs import Item, list_items
 from selcn.inference.overlay import draw_overlay
 from selcn.inference.predictor import Predictor
-from selcn.inference.table import columns, flatten, write_csv, write_parquet
+from selcn.inference.result import flatten, row_fields
+from selcn.inference.table import write_csv, write_parquet
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +46,18 @@ def rows_of(out: Path) -> list[dict[str, Any]]:
 
 
 def test_each_row_is_its_picture_s_prediction(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
-    predict_files([predictor], items, tmp_path / "out", wanted=Wanted(masks=True))
+    predict_files([predictor], items, tmp_path / "out", options=OutputOptions(masks=True))
     rows = rows_of(tmp_path / "out")
     assert [row["image"] for row in rows] == [item.name for item in items]
     for item, row in zip(items, rows, strict=True):
         if "error" not in row:
             alone = predictor.predict(item.name)
-            assert row["diagnosis"]["probabilities"] == pytest.approx(alone.diagnosis, abs=1e-5)
+            assert row["diagnosis"]["probabilities"] == pytest.approx(alone["diagnosis"].probabilities, abs=1e-5)
             assert {**row, **alone.to_json()}.keys() == row.keys()
-            assert (row["width"], row["height"]) == alone.mask.shape[::-1]
+            assert (row["width"], row["height"]) == alone.size
+            assert alone.lesion is not None
             mask = read_image(tmp_path / "out" / row["mask"])[..., 0] > 0
-            assert (mask == alone.mask).mean() > 0.999
+            assert (mask == alone.lesion.mask).mean() > 0.999
 
 
 def test_dicom_images_get_segmentations_that_hold_their_masks(
@@ -68,7 +70,9 @@ def test_dicom_images_get_segmentations_that_hold_their_masks(
     for name, image in made.items():
         image.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
     given = [Item(str(tmp_path / f"{name}.dcm")) for name in made] + [items[0]]
-    assert predict_files([predictor], given, tmp_path / "out", wanted=Wanted(masks=True, segmentations=True)) == []
+    assert (
+        predict_files([predictor], given, tmp_path / "out", options=OutputOptions(masks=True, segmentations=True)) == []
+    )
     one, *frames, bare, plain = rows_of(tmp_path / "out")
     for row in (one, *frames):
         written = dcmread(tmp_path / "out" / row["segmentation"])
@@ -141,20 +145,24 @@ def test_several_devices_give_the_same_rows_in_the_same_order(
     predictor: Predictor, tiny_run: Path, items: list[Item], tmp_path: Path
 ) -> None:
     many = items * 6
-    predict_files([predictor], many, tmp_path / "one", wanted=Wanted(overlays=False))
+    predict_files([predictor], many, tmp_path / "one", options=OutputOptions(overlays=False))
     twins = [predictor, selcn.load(tiny_run / "bundle")]
-    predict_files(twins, many, tmp_path / "two", wanted=Wanted(overlays=False))
+    predict_files(twins, many, tmp_path / "two", options=OutputOptions(overlays=False))
     assert rows_of(tmp_path / "one") == rows_of(tmp_path / "two")
 
 
 def test_rows_become_tables(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
     predict_files([predictor], items, tmp_path / "out")
     rows = rows_of(tmp_path / "out")
-    named = columns(predictor.config.symmetry_labels, predictor.config.diagnosis_labels)
-    write_csv(map(flatten, rows), named, tmp_path / "p.csv")
-    write_parquet(map(flatten, rows), named, tmp_path / "p.parquet")
+    rows[0] |= {"segmentation": "segmentations/x.dcm"}
+    rows[1] |= {"segmentation_error": "lacks StudyInstanceUID"}
+    named, flat = row_fields(predictor.config), [flatten(row, predictor.config) for row in rows]
+    write_csv(flat, named, tmp_path / "p.csv")
+    write_parquet(flat, named, tmp_path / "p.parquet")
     for table in (pd.read_csv(tmp_path / "p.csv"), pd.read_parquet(tmp_path / "p.parquet")):
-        assert list(table.columns) == named
+        assert list(table.columns) == list(named)
+        assert table["segmentation"].dropna().tolist() == ["segmentations/x.dcm"]
+        assert table["segmentation_error"].dropna().tolist() == ["lacks StudyInstanceUID"]
         assert table["image"].tolist() == [row["image"] for row in rows]
         assert table["diagnosis_mel"][0] == pytest.approx(rows[0]["diagnosis"]["probabilities"]["mel"])
         assert table["error"].notna().tolist() == [False, False, False, False, True, False]

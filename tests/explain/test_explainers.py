@@ -5,27 +5,26 @@ import torch
 from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor, nn
 
-from selcn.explain.explainers import ClassExplainer, DiagnosisMember, LesionExplainer, SymmetryMember, randomised
+from selcn.config import ClassifierSpec, SegmenterSpec
+from selcn.explain.explainers import ClassExplainer, LesionExplainer, build_explainer, randomised
 from selcn.explain.lesion import explain_lesion
-from selcn.labels import BinarySymmetry, Diagnosis, Fusion, Masking
-from selcn.models.cascade import Cascade
-from selcn.models.classifier import LesionClassifier
+from selcn.inference.assembly import build_cascade
+from selcn.labels import Fusion
+from selcn.models.cascade import Cascade, Ensemble
 from selcn.models.segmenter import Segmenter
-from selcn.models.symmetry import SymmetryNetwork
 
-
-def cascade(masking: Masking = Masking.LAE) -> Cascade:
-    """A cascade of random networks, one pass of which has filled its batch norms."""
-    segmenter = Segmenter("Unet", "resnet18")
-    symmetry, classifier = SymmetryNetwork("squeezenet1_1", 2), LesionClassifier("resnet10t", fusion=Fusion.CONCAT)
-    return Cascade(segmenter, symmetry, classifier, masking, Masking.NONE).eval()
+SPECS = {
+    "lesion": SegmenterSpec(architecture="Unet", encoder="resnet18"),
+    "symmetry": ClassifierSpec(labels="symmetry-binary", backbone="squeezenet1_1", head="squeezenet", masking="lae"),
+    "diagnosis": ClassifierSpec(labels="ham10000", backbone="resnet10t", reads={"symmetry": Fusion.CONCAT}),
+}
 
 
 @pytest.fixture(scope="module")
 def members() -> list[Cascade]:
-    """Two of them."""
+    """Two cascades of random networks."""
     torch.manual_seed(1)
-    return [cascade(), cascade()]
+    return [build_cascade(SPECS).eval(), build_cascade(SPECS).eval()]
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +34,18 @@ def images() -> Tensor:
 
 
 @torch.inference_mode()
-def test_heads_say_what_the_cascade_says(members: list[Cascade], images: Tensor) -> None:
-    output = members[0](images)
-    one = members[0]
-    symmetry = ClassExplainer([SymmetryMember(one.segmenter, one.symmetry, one.cam_mask)], BinarySymmetry.names())
-    diagnosis = ClassExplainer([DiagnosisMember(one)], Diagnosis.names())
-    torch.testing.assert_close(symmetry.explain(images).probabilities, output.symmetry)
-    torch.testing.assert_close(symmetry.explain(images).saliency, output.symmetry_saliency)
-    torch.testing.assert_close(diagnosis.explain(images).probabilities, output.diagnosis)
-    torch.testing.assert_close(diagnosis.explain(images).saliency, output.diagnosis_saliency)
+def test_explainers_answer_as_the_cascade_does(members: list[Cascade], images: Tensor) -> None:
+    output = Ensemble(members[:1])(images)
+    for name in ("symmetry", "diagnosis"):
+        explained = build_explainer(members[:1], name).explain(images)
+        torch.testing.assert_close(explained.probabilities, output.probabilities[name])
+        torch.testing.assert_close(explained.saliency, output.saliency[name])
 
 
 @torch.inference_mode()
 def test_members_are_averaged_for_the_class_they_predict_together(members: list[Cascade], images: Tensor) -> None:
-    explainers = [ClassExplainer([DiagnosisMember(one)], Diagnosis.names()) for one in members]
-    together = ClassExplainer([DiagnosisMember(one) for one in members], Diagnosis.names()).explain(images)
+    explainers = [build_explainer([one], "diagnosis") for one in members]
+    together = build_explainer(members, "diagnosis").explain(images)
     alone = [explainer.explain(images) for explainer in explainers]
     torch.testing.assert_close(together.probabilities, (alone[0].probabilities + alone[1].probabilities) / 2)
     for target in range(7):
@@ -59,26 +55,31 @@ def test_members_are_averaged_for_the_class_they_predict_together(members: list[
 
 
 @torch.inference_mode()
-def test_random_weights_change_the_judging_network_alone(members: list[Cascade], images: Tensor) -> None:
-    explainer = ClassExplainer([DiagnosisMember(members[0])], Diagnosis.names())
+def test_random_weights_change_the_explained_network_alone(members: list[Cascade], images: Tensor) -> None:
+    explainer = ClassExplainer(members[:1], "diagnosis")
     before = explainer.explain(images).saliency
     twin = randomised(explainer, seed=3)
     torch.testing.assert_close(explainer.explain(images).saliency, before)
     assert not torch.allclose(twin.explain(images).probabilities, explainer.explain(images).probabilities)
     torch.testing.assert_close(twin.explain(images).saliency, randomised(explainer, seed=3).explain(images).saliency)
-    kept = dict(twin.members[0].cascade.segmenter.named_parameters())  # type: ignore[attr-defined]
-    for name, values in members[0].segmenter.named_parameters():
-        assert torch.equal(kept[name], values)
+    for name in ("lesion", "symmetry"):
+        kept = dict(twin.members[0].networks[name].named_parameters())
+        for parameter, values in members[0].networks[name].named_parameters():
+            assert torch.equal(kept[parameter], values)
 
 
 @torch.inference_mode()
-def test_without_masking_the_segmenter_is_not_asked(members: list[Cascade], images: Tensor) -> None:
+def test_without_masking_the_segmenter_is_not_asked(images: Tensor) -> None:
     class Untouchable(nn.Module):
         def forward(self, _: Tensor) -> Tensor:
             raise AssertionError("asked")
 
-    member = SymmetryMember(Untouchable(), members[0].symmetry, Masking.NONE)  # type: ignore[arg-type]
-    assert member.look(images).seen is images
+    specs = {**SPECS, "symmetry": SPECS["symmetry"].model_copy(update={"masking": "none"})}
+    cascade = build_cascade(specs).eval()
+    cascade.networks["lesion"] = Untouchable()
+    (view,) = ClassExplainer([cascade], "symmetry").look(images)
+    assert view.seen is images
+    assert ClassExplainer([cascade], "diagnosis").explain(images).probabilities.shape == (3, 7)
 
 
 class MeanLesionLogit(nn.Module):
@@ -111,7 +112,8 @@ def test_lesion_saliency_equals_the_grad_cam_package(images: Tensor) -> None:
 
 
 def test_lesion_explainer_names_lesion_and_background(members: list[Cascade], images: Tensor) -> None:
-    explainer = LesionExplainer([one.segmenter for one in members])
+    explainer = build_explainer(members, "lesion")
+    assert isinstance(explainer, LesionExplainer)
     lesion, background = explainer.explain(images), explainer.explain(images, 1)
     assert lesion.target.tolist() == [0, 0, 0]
     assert background.target.tolist() == [1, 1, 1]
