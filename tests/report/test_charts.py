@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from selcn.report.finished import Measurement, Measurements, open_run
 
 from selcn.evaluation import Estimate
 from selcn.report.charts import WIDTH, Chart, draw_curves, draw_intervals, draw_jaccard_histogram
 from selcn.report.embed import embed_chart
-from selcn.report.finished import Measurement, Measurements, open_run
 
 
 def svg(chart: Chart) -> tuple[ElementTree.Element, str]:

@@ -2,9 +2,9 @@
 
 import pandas as pd
 import pytest
+from selcn.report.finished import Measurement, Measurements
 
 from selcn.evaluation import Estimate, Predictions
-from selcn.report.finished import Measurement, Measurements
 from selcn.report.metric_tables import foremost, judge_difference, tabulate, tabulate_confusion
 
 

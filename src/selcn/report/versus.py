@@ -18,7 +18,7 @@ from selcn.report.embed import Picture, embed_chart
 from selcn.report.measurements import Measurements, foremost, measured, measurements
 from selcn.report.metric_tables import BALANCED_ACCURACY, MetricTable, tabulate
 from selcn.report.page import Headline, headlines, open_predictor, render
-from selcn.report.wording import duration, spoken
+from selcn.report.wording import duration
 from selcn.runs.executor import changed_keys
 from selcn.runs.run import Run, open_run
 
@@ -126,7 +126,7 @@ def _paired(targets: dict[str, Predictions], resamples: int) -> Paired | str:
         return str(error)
     measured = measurements(table)
     part = foremost(measured)
-    said = verdict(measured[part][BALANCED_ACCURACY].estimate, spoken(BALANCED_ACCURACY), name_a, name_b)
+    said = verdict(measured[part][BALANCED_ACCURACY].estimate, BALANCED_ACCURACY, name_a, name_b)
     return Paired(tabulate("B − A, paired", {"B − A": measured}, signed=True), said, part)
 
 

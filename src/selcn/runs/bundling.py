@@ -13,9 +13,10 @@ from torch import Tensor
 from selcn.data.catalog import groups
 from selcn.data.licences import licence_of
 from selcn.errors import ConfigError, RunError
-from selcn.evaluation.calibration import fit_temperature
 from selcn.evaluation.predictions import Predictions
+from selcn.evaluation.registry import headline_metrics
 from selcn.evaluation.selective import abstention_threshold
+from selcn.evaluation.temperature import fit_temperature
 from selcn.inference.assembly import write_bundle
 from selcn.inference.bundle import BundleConfig, DataSource, Preparation, lesion_hash
 from selcn.inference.reliability import (
@@ -37,18 +38,6 @@ COVERAGE = 0.8
 """Share of the out-of-fold images for which the target answers without abstaining."""
 _USUAL = (0.5, 99.5)  # percentiles of what training images look like
 _FAR = 99.0
-HEADLINE = (
-    "balanced_accuracy",
-    "kappa",
-    "macro_f1",
-    "accuracy",
-    "macro_auc",
-    "auc_mel",
-    "ece",
-    "nll",
-    "dice",
-    "jaccard",
-)
 
 
 def bundle_run(path: Path, out: Path, network: str | None = None) -> BundleConfig:
@@ -138,7 +127,7 @@ def _measure(run: Run, target: str, members: list[Cascade]) -> Reliability:
         distances.append(held)
     predictions = run.predictions(target)
     held_out = predictions.table[predictions.table["fold"] != TEST].reset_index(drop=True)
-    out_of_fold = Predictions(predictions.classes, held_out)
+    out_of_fold = Predictions(predictions.labels, held_out)
     temperature = fit_temperature(out_of_fold)
     components = [member.distance.whitening.shape[1] for member in members if member.distance]
     network = NetworkReliability(
@@ -179,6 +168,6 @@ def _metrics(run: Run, config: BundleConfig) -> list[Mapping[str, Any]]:
         path = run.folder.metrics(name)
         if path.is_file():
             table = pd.read_csv(path)
-            rows = table[table["metric"].isin(HEADLINE)].astype(object)
+            rows = table[table["metric"].isin(headline_metrics(table["metric"]))].astype(object)
             found += rows.where(rows.notna(), None).assign(network=name).to_dict("records")  # type: ignore[arg-type]
     return found

@@ -25,9 +25,11 @@ def write_metrics(run: Run, out: Path) -> None:
     resamples = run.config.resamples
     predicted = [name for name in run.graph.nodes if run.folder.prediction_file(name).is_file()]
     for name in predicted:
-        evaluate_file(run.folder.prediction_file(name), resamples=resamples).to_csv(out / f"{name}.csv", index=False)
+        labels = run.labels(name) if name in run.graph.classifiers else None
+        table = evaluate_file(run.folder.prediction_file(name), labels=labels, resamples=resamples)
+        table.to_csv(out / f"{name}.csv", index=False)
     compared = [
-        compare(run.folder.prediction_file(a), run.folder.prediction_file(b), resamples=resamples).assign(a=a, b=b)
+        compare(run.predictions(a), run.predictions(b), resamples=resamples).assign(a=a, b=b)
         for a, b in run.graph.pairs()
         if a in predicted and b in predicted
     ]
@@ -89,4 +91,4 @@ def grid_table(run: Run, names: Sequence[str], metric: str = "balanced_accuracy"
 def _folds(run: Run, name: str) -> pd.DataFrame:
     members = [run.folder.member_file(name, fold) for fold in range(run.split.folds)]
     there = [path for path in members if path.is_file()]
-    return cross_validation(run.folder.prediction_file(name), there).assign(name=name)
+    return cross_validation(run.folder.prediction_file(name), there, labels=run.labels(name)).assign(name=name)

@@ -60,7 +60,7 @@ def _write(run: Run, network: str, rows: np.ndarray, probabilities: np.ndarray, 
     table[labels.names] = probabilities.astype(np.float64)
     known = table[table["truth"] != ""].reset_index(drop=True)
     if len(known):
-        write_predictions(Predictions.of(known), path)
+        write_predictions(Predictions.of(known, str(path), labels), path)
 
 
 def _keys(run: Run, rows: np.ndarray) -> pd.DataFrame:

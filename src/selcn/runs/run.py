@@ -154,7 +154,7 @@ class Run:
 
     def predictions(self, network: str) -> Predictions:
         """Per-image probabilities of a classifier."""
-        return read_predictions(self.folder.prediction_file(network))
+        return read_predictions(self.folder.prediction_file(network), self.labels(network))
 
     def scores(self) -> pd.DataFrame | None:
         """Per-image scores of segmentation; None where no image has a true mask."""
