@@ -174,11 +174,19 @@ def _parse_class(value: Any) -> LabelClass:  # noqa: ANN401 - any YAML value
     if isinstance(value, LabelClass):
         return value
     if not isinstance(value, Mapping):
-        return LabelClass(str(value))
+        return LabelClass(_word(value))
     unknown = value.keys() - {"name", "long_name", "malignant", "aliases"}
     if unknown or "name" not in value:
         raise ValueError(f"a class has the keys name, long_name, malignant, aliases; given are {', '.join(value)}")
-    return LabelClass(**{**value, "aliases": tuple(value.get("aliases") or ())})
+    aliases = value.get("aliases") or ()
+    aliases = (aliases,) if isinstance(aliases, str) else aliases
+    return LabelClass(**{**value, "name": _word(value["name"]), "aliases": tuple(map(_word, aliases))})
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):  # what YAML makes of an unquoted yes or no
+        raise ValueError(f"a class is called {value}; put yes, no, on, off, true and false in quotes")  # noqa: TRY004
+    return str(value)
 
 
 class Word(StrEnum):

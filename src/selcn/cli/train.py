@@ -165,9 +165,9 @@ def with_maskings(config: "RunConfig", name: str, mask: str | None, saliency_mas
         saliency_mask: masking of the networks whose saliency it reads; None for that of the configuration.
 
     Raises:
-        ConfigError: the network sees whole images, or reads no saliency.
+        ConfigError: the network sees whole images, reads no saliency, or there is no segmentation network.
     """
-    from selcn.config import ClassificationSection, RunConfig
+    from selcn.config import ClassificationSection, changed_config
     from selcn.data.imaging.masking import find_masking
 
     section = config.graph.nodes[name].section
@@ -181,7 +181,7 @@ def with_maskings(config: "RunConfig", name: str, mask: str | None, saliency_mas
     networks = dict(config.networks)
     for one, masking in changed.items():
         networks[one] = networks[one].model_copy(update={"masking": find_masking(str(masking)).name})
-    return RunConfig(**{**{key: getattr(config, key) for key in RunConfig.model_fields}, "networks": networks})
+    return changed_config(config, networks=networks)
 
 
 def _pipeline(

@@ -12,7 +12,7 @@ from selcn.config.networks import (
     SegmenterSpec,
     Training,
 )
-from selcn.config.reading import describe_presets, dump_config, load_config, presets
+from selcn.config.reading import changed_config, describe_presets, dump_config, load_config, presets
 from selcn.config.run import RunConfig
 from selcn.config.sections import (
     AugmentSection,
@@ -45,6 +45,7 @@ __all__ = [
     "Training",
     "Twin",
     "build_graph",
+    "changed_config",
     "describe_presets",
     "dump_config",
     "grid_config",

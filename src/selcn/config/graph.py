@@ -69,21 +69,18 @@ class Graph:
         return any(name in section.reads for section in self.classifiers.values())
 
     def bundled(self, target: str) -> list[str]:
-        """The networks that a bundle of ``target`` holds: it, and those before it that are no twins of any.
+        """The networks that a bundle of ``target`` holds: it, what it needs, and other answers before it in the order.
 
-        Of several networks of one label set only those are taken that the target needs.
+        Those are networks that are twins of none and need nothing else. Of several networks of one label set that which
+        the target needs is taken, or else the first.
         """
-        needed = self.with_needs(target)
-        names = list(self.nodes)
-        before = names[: names.index(target)]
-        taken_labels = [self.classifiers[name].labels for name in needed if name in self.classifiers]
-        others = [
-            name
-            for name in before
-            if self.nodes[name].twin_of is None
-            and (name not in self.classifiers or self.classifiers[name].labels not in taken_labels)
-        ]
-        return [name for name in names if name in needed or name in others]
+        taken, names = self.with_needs(target), list(self.nodes)
+        for name in names[: names.index(target)]:
+            labels = [self.classifiers[one].labels for one in taken if one in self.classifiers]
+            rival = name in self.classifiers and self.classifiers[name].labels in labels
+            if not rival and self.nodes[name].twin_of is None and set(self.needs(name)) <= set(taken):
+                taken.append(name)
+        return [name for name in names if name in taken]
 
     def pairs(self) -> list[tuple[str, str]]:
         """Networks A and B to compare: one that reads nothing with each that sees and names the same but reads.
@@ -128,7 +125,8 @@ def build_graph(
 
     Raises:
         ValueError: no network, several segmentation networks, a network reads one that is not there, is no classifier,
-            or needs itself; a masking without a segmentation network; or a twin of a network that reads nothing.
+            or needs itself; a masking without a segmentation network; or a twin of a network that reads nothing or
+            that is called like another network.
     """
     segmenters = [name for name, section in networks.items() if section.task == "segmentation"]
     if len(segmenters) > 1:
@@ -140,7 +138,12 @@ def build_graph(
     for name in _ordered(networks, segmenters):
         section = networks[name]
         nodes[name] = Node(name, section.resolved if isinstance(section, ClassificationSection) else section)
-        nodes |= {twin.name: twin for twin in _twins(name, section, compare.get(name, ()))}
+        for twin in _twins(name, section, compare.get(name, ())):
+            if twin.name in networks:
+                raise ValueError(
+                    f"compare: the {name} network has a twin called {twin.name}; rename your own {twin.name}"
+                )
+            nodes[twin.name] = twin
     for key, names in (("compare", list(compare)), ("target", [target] if target else [])):
         absent = [name for name in names if name not in networks]
         if absent:
@@ -186,6 +189,7 @@ def _twins(name: str, section: SegmentationSection | ClassificationSection, want
     for twin in dict.fromkeys(wanted):
         if not isinstance(section, ClassificationSection) or not section.reads:
             raise ValueError(f"compare: {name} reads no saliency, so that it has no {twin} twin; leave it out")
-        changed: dict[str, object] = {"reads": {}} if twin is Twin.STANDALONE else {"control": Control(twin.value)}
+        alone = twin is Twin.STANDALONE
+        changed: dict[str, object] = {"reads": {}, "control": None} if alone else {"control": Control(twin.value)}
         twins.append(Node(f"{name}-{twin}", section.model_copy(update=changed).resolved, name))
     return twins

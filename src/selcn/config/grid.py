@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from selcn.config.networks import ClassificationSection
+from selcn.config.reading import changed_config
 from selcn.config.run import RunConfig
 from selcn.errors import ConfigError
 from selcn.labels import NO_MASKING, Control, Fusion
@@ -23,7 +24,8 @@ def grid_config(config: RunConfig, *, attention: bool = False, controls: bool = 
         controls: also zero, shuffled and random saliency for each masking of the target.
 
     Raises:
-        ConfigError: the target reads no saliency, or that of several networks.
+        ConfigError: the target reads no saliency, or that of several networks; there is no segmentation network; or
+            another network reads one of the two.
     """
     name = config.graph.target
     target = config.graph.nodes[name].section
@@ -40,8 +42,7 @@ def grid_config(config: RunConfig, *, attention: bool = False, controls: bool = 
             networks[other] = section
     own = config.networks[name]
     networks |= dict(_variants(name, source, own, attention=attention, controls=controls))
-    kept = {key: getattr(config, key) for key in RunConfig.model_fields}
-    return RunConfig(**{**kept, "networks": networks, "compare": {}, "target": f"{name}-none-none"})
+    return changed_config(config, networks=networks, compare={}, target=f"{name}-none-none")
 
 
 def _variants(

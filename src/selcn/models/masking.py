@@ -12,14 +12,15 @@ def visible(mask: Tensor, masking: str) -> Tensor:
 
     Args:
         mask: of the lesion (N, 1, H, W), 0 or 1.
-        masking: name of a strategy.
+        masking: name of a strategy, in any case.
 
     Raises:
         ConfigError: there is no strategy of that name.
     """
-    if masking == NO_MASKING:
+    strategy = find_masking(masking)
+    if strategy.name == NO_MASKING:
         return torch.ones_like(mask)
-    if find_masking(masking).region is None:  # the mask itself: no detour by the CPU, and it can be traced
+    if strategy.region is None:  # the mask itself: no detour by the CPU, and it can be traced
         empty = mask.amax(dim=(1, 2, 3), keepdim=True) == 0
         return torch.where(empty, torch.ones_like(mask), mask)
     region = visible_region(masking, mask[:, 0].cpu().numpy() > 0.5)
@@ -38,7 +39,7 @@ def apply_masking(images: Tensor, mask: Tensor, masking: str) -> Tensor:
         ConfigError: there is no strategy of that name.
         ValueError: images and masks differ in number or size.
     """
-    if masking == NO_MASKING:
+    if find_masking(masking).name == NO_MASKING:
         return images
     if images.shape[:1] + images.shape[2:] != mask.shape[:1] + mask.shape[2:]:
         raise ValueError(f"images {tuple(images.shape)} and masks {tuple(mask.shape)} differ in number or size")

@@ -142,21 +142,24 @@ class Jobs:
 
     def _record(self, one: _Running) -> tuple[str, bool]:
         """Why a job failed, or "", and whether trying again would not help."""
-        try:
-            result = one.job.result()
-        except submitit.core.utils.UncompletedJobError:
-            result = {
-                "error": f"was killed, or ran out of memory or time (log: {one.job.paths.stderr})",
-                "final": False,
-            }
-        except Exception as error:  # whatever a job or its cluster may end with
-            result = {"error": f"{_reason(str(error))} (log: {one.job.paths.stderr})", "final": False}
+        result = self._result(one.job)
         fault, final = str(result.pop("error", "")), bool(result.pop("final", True))
         self.rows.append({"id": one.job.job_id, "state": "failed" if fault else "done", "why": fault, **result})
         write_text(self.folder / TABLE, pd.DataFrame(self.rows).to_csv(index=False))
         if fault:
             logger.warning("job %s failed: %s", one.job.job_id, fault)
         return fault, final
+
+    def _result(self, job: submitit.Job[dict[str, Any]]) -> dict[str, Any]:
+        killed = {"error": f"was killed, or ran out of memory or time (log: {job.paths.stderr})", "final": False}
+        if self.cluster.executor == "local" and not job.paths.result_pickle.exists():
+            return killed  # at once: submitit would wait for a slow file system to show a result
+        try:
+            return job.result()
+        except submitit.core.utils.UncompletedJobError:
+            return killed
+        except Exception as error:  # whatever a job or its cluster may end with
+            return {"error": f"{_reason(str(error))} (log: {job.paths.stderr})", "final": False}
 
     @contextmanager
     def _cancelled(self, running: list[_Running]) -> Iterator[None]:

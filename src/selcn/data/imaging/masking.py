@@ -34,7 +34,7 @@ _MASKINGS: dict[str, Masking] = {}
 
 def register_masking(masking: Masking) -> Masking:
     """Make a strategy known by its name; a later one of the same name replaces it."""
-    _MASKINGS[masking.name] = masking
+    _MASKINGS[masking.name.lower()] = masking
     return masking
 
 
@@ -60,7 +60,7 @@ def visible_region(name: str, masks: Bools) -> Bools:
     Without lesion it is everything, since a black image would tell the next network nothing.
     """
     strategy = find_masking(name)
-    if name == NO_MASKING:
+    if strategy.name == NO_MASKING:
         return np.ones_like(masks)
     region = masks if strategy.region is None else strategy.region(masks)
     empty = ~masks.any(axis=(1, 2), keepdims=True)

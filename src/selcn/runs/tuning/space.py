@@ -8,7 +8,7 @@ import optuna
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from selcn.config import ClassificationSection, Node, RunConfig, SegmentationSection
+from selcn.config import ClassificationSection, Node, RunConfig, SegmentationSection, changed_config
 from selcn.config.networks import Recipe
 from selcn.errors import ConfigError
 
@@ -98,21 +98,15 @@ def configured(config: RunConfig, network: str, values: Mapping[str, Any]) -> Ru
     Raises:
         ConfigError: a key that the network does not have, or a value that it refuses.
     """
-    tree, node = config.model_dump(mode="json"), config.graph.nodes[network]
-    section = tree["networks"][node.twin_of or network]
+    tree, node = config.model_dump(mode="json")["networks"], config.graph.nodes[network]
+    section = tree[node.twin_of or network]
     unknown = sorted(values.keys() - section.keys())
     if unknown:
         raise ConfigError(f"network {network} has no key {', '.join(unknown)}; keys are {', '.join(sorted(section))}")
     recipe = _recipe(node, section)
     for key, value in values.items():
         (recipe if recipe is not None and key in Recipe.model_fields else section)[key] = value
-    try:
-        return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise ConfigError(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (given: {fault['input']!r:.60})"
-        ) from None
+    return changed_config(config, networks=tree)
 
 
 def _recipe(node: Node, section: dict[str, Any]) -> dict[str, Any] | None:
