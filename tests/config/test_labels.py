@@ -40,6 +40,8 @@ def test_own_labels_are_names_or_fields() -> None:
     assert own.malignant == []
     assert own.long_name("yes") == "yes"
     assert HAM10000.long_name("mel") == "melanoma"
+    mapping = parse_label_set({"classes": [{"name": 0, "aliases": "none"}, {"name": 1, "aliases": [2, "3"]}]})
+    assert (mapping.name, mapping.numbers(["0", "none", "n", "2", "3"])) == ("own", [0, 0, -1, 1, 1])
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,8 @@ def test_own_labels_are_names_or_fields() -> None:
         ({"classes": ["a", "b"], "colour": 1}, "has the keys name, classes, column, ordinal"),
         ([{"long_name": "a"}, "b"], "a class has the keys name"),
         (3, "3 is no label set"),
+        ([True, False], "a class is called True; put yes, no, on, off, true and false in quotes"),
+        ([{"name": "a", "aliases": [False]}, "b"], "a class is called False"),
     ],
 )
 def test_wrong_label_sets_are_told_in_one_line(value: object, said: str) -> None:

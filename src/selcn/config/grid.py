@@ -40,6 +40,8 @@ def grid_config(config: RunConfig, *, attention: bool = False, controls: bool = 
             networks |= {f"{source}-{mask}": _changed(section, masking=mask) for mask in MASKINGS}
         elif other != name:
             networks[other] = section
+            if {name, source} & set(getattr(section, "reads", ())):
+                raise ConfigError(f"network {other}: reads one of which a grid makes several; leave {other} out")
     own = config.networks[name]
     networks |= dict(_variants(name, source, own, attention=attention, controls=controls))
     return changed_config(config, networks=networks, compare={}, target=f"{name}-none-none")
