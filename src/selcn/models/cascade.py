@@ -161,7 +161,10 @@ def combine(passes: Sequence[tuple[Cascade, Pass]]) -> CascadeOutput:
     What a member's classifier reads is the saliency of that member's own prediction, as in training.
     """
     lesions = [found.lesion for _, found in passes if found.lesion is not None]
-    explained = {name: explain_together([found.outputs[name] for _, found in passes]) for name in passes[0][1].outputs}
+    explained = {
+        name: explain_together([found.outputs[name] for _, found in passes], method=method)
+        for name, method in passes[0][0].methods.items()
+    }
     return CascadeOutput(
         lesion=_mean(lesions) if lesions else None,
         probabilities={name: one.probabilities for name, one in explained.items()},
