@@ -12,6 +12,7 @@ from torch import Tensor
 
 from selcn.config import AugmentSection, ClassificationSection
 from selcn.data.datasets import Batch, Sources
+from selcn.data.imaging import masking
 from selcn.data.store.build import build_store
 from selcn.errors import DivergedError, RunError
 from selcn.labels import SYMMETRY
@@ -23,7 +24,7 @@ TRAIN, VALIDATION = np.arange(28), np.arange(28, 40)
 
 
 class Subject(NamedTuple):
-    """A task with the arrays it is trained on."""
+    """A task, and the arrays it is trained on."""
 
     task: ClassificationTask
     sources: Sources
@@ -37,7 +38,7 @@ class Subject(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def stage(phantom: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+def subject(phantom: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     store = build_store(phantom, tmp_path_factory.mktemp("engine") / "store", size=(64, 48), hair=False)
     section = ClassificationSection(
         labels="symmetry",
@@ -54,8 +55,8 @@ def stage(phantom: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Su
     return Subject(ClassificationTask("symmetry", section), Sources(store, store.masks, (), labels))
 
 
-def trained(stage: Subject, out: Path, seed: int = 0) -> dict[str, Tensor]:
-    stage.fit(out, seed)
+def trained(subject: Subject, out: Path, seed: int = 0) -> dict[str, Tensor]:
+    subject.fit(out, seed)
     return load_file(out / WEIGHTS)
 
 
@@ -68,28 +69,28 @@ class KilledError(Exception):
 
 
 def test_same_seed_same_weights_and_a_killed_run_ends_where_an_unbroken_one_does(
-    stage: Subject, tmp_path: Path
+    subject: Subject, tmp_path: Path
 ) -> None:
-    unbroken = trained(stage, tmp_path / "a")
-    assert same(unbroken, trained(stage, tmp_path / "b"))
-    assert not same(unbroken, trained(stage, tmp_path / "c", seed=1))
+    unbroken = trained(subject, tmp_path / "a")
+    assert same(unbroken, trained(subject, tmp_path / "b"))
+    assert not same(unbroken, trained(subject, tmp_path / "c", seed=1))
 
     def kill(epoch: int, _: Mapping[str, float]) -> None:
         if epoch == 2:
             raise KilledError
 
     with pytest.raises(KilledError):
-        stage.fit(tmp_path / "d", on_epoch=kill)
+        subject.fit(tmp_path / "d", on_epoch=kill)
     epochs: list[int] = []
-    stage.fit(tmp_path / "d", on_epoch=lambda epoch, _: epochs.append(epoch))
+    subject.fit(tmp_path / "d", on_epoch=lambda epoch, _: epochs.append(epoch))
     assert epochs[0] > 1, "finished epochs are not repeated"
     assert same(unbroken, load_file(tmp_path / "d" / WEIGHTS))
     log, unbroken_log = (pd.read_csv(tmp_path / run / "metrics.csv") for run in ("d", "a"))
     assert log["val_loss"].dropna().tolist() == unbroken_log["val_loss"].dropna().tolist()
 
 
-def test_the_best_epochs_weights_are_kept_and_the_logs_tell_each_epoch(stage: Subject, tmp_path: Path) -> None:
-    result = stage.fit(tmp_path)
+def test_the_best_epochs_weights_are_kept_and_the_logs_tell_each_epoch(subject: Subject, tmp_path: Path) -> None:
+    result = subject.fit(tmp_path)
     log = pd.read_csv(tmp_path / "metrics.csv")
     losses = log["val_loss"].dropna()
     assert len(losses) == result["epochs"] == 3
@@ -99,15 +100,15 @@ def test_the_best_epochs_weights_are_kept_and_the_logs_tell_each_epoch(stage: Su
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_training_stops_when_the_monitored_value_no_longer_improves(stage: Subject, tmp_path: Path) -> None:
-    short = stage.changed(epochs=20, patience=2, lr=1e-12, schedule="constant", monitor="score")
+def test_training_stops_when_the_monitored_value_no_longer_improves(subject: Subject, tmp_path: Path) -> None:
+    short = subject.changed(epochs=20, patience=2, lr=1e-12, schedule="constant", monitor="score")
     assert short.fit(tmp_path)["epochs"] == 3
 
 
 def test_averaging_mixing_clipping_and_accumulation_go_on_after_a_kill_as_if_unbroken(
-    stage: Subject, tmp_path: Path
+    subject: Subject, tmp_path: Path
 ) -> None:
-    rich = stage.changed(
+    rich = subject.changed(
         batch=4,
         accumulate=2,
         clip=0.5,
@@ -130,8 +131,8 @@ def test_averaging_mixing_clipping_and_accumulation_go_on_after_a_kill_as_if_unb
     assert same(unbroken, trained(rich, tmp_path / "c"))
 
 
-def test_a_loss_that_is_no_number_ends_training_with_the_last_good_checkpoint(stage: Subject, tmp_path: Path) -> None:
-    bad = stage.changed(lr=1e30, epochs=9, schedule="constant", monitor="score")
+def test_a_loss_that_is_no_number_ends_training_with_the_last_good_checkpoint(subject: Subject, tmp_path: Path) -> None:
+    bad = subject.changed(lr=1e30, epochs=9, schedule="constant", monitor="score")
     with pytest.raises(DivergedError, match=r"is NaN or infinite in epoch \d\); the checkpoint of the epoch before"):
         bad.fit(tmp_path / "first")
     checkpoints = tmp_path / "first" / "checkpoints"
@@ -140,8 +141,8 @@ def test_a_loss_that_is_no_number_ends_training_with_the_last_good_checkpoint(st
         assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()), path
 
 
-def test_the_validation_loss_does_not_depend_on_how_images_fall_into_batches(stage: Subject, tmp_path: Path) -> None:
-    short = stage.changed(epochs=1, lr=1e-12)
+def test_the_validation_loss_does_not_depend_on_how_images_fall_into_batches(subject: Subject, tmp_path: Path) -> None:
+    short = subject.changed(epochs=1, lr=1e-12)
     weighted = short._replace(task=replace(short.task, weight=torch.tensor([1.0, 5.0, 0.2])))
     losses = []
     for batch in (4, 7):
@@ -150,14 +151,49 @@ def test_the_validation_loss_does_not_depend_on_how_images_fall_into_batches(sta
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_a_batch_larger_than_the_fold_is_refused(stage: Subject, tmp_path: Path) -> None:
+STILL = AugmentSection(rotation=0, zoom=0, shift=0, flip=False, colour=0)
+
+
+def test_a_masking_of_a_stranger_decides_what_a_network_is_trained_on(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images that are masked in training, or were before it, give the same losses."""
+    monkeypatch.setattr(masking, "_MASKINGS", masking.maskings())
+    calls: list[int] = []
+
+    def left_half(masks: np.ndarray) -> np.ndarray:
+        calls.append(len(masks))
+        region = masks.copy()
+        region[:, :, masks.shape[2] // 2 :] = False
+        return region
+
+    masking.register_masking(masking.Masking("left-half", "the left half of the lesion", left_half))
+    masked = subject.changed(epochs=1, lr=1e-12, augment=STILL, masking="left-half")
+    store, masks = masked.sources.store, masked.sources.masks
+    assert masks is not None
+    assert masks.any(axis=(1, 2)).all()
+    masked.fit(tmp_path / "masked")
+    assert sum(calls) == 3 * 8 + len(VALIDATION), "three whole batches, and the validation fold"
+
+    seen = np.asarray(store.images) * left_half(masks > 0)[..., None]
+    shown = {"before": replace(store, images=seen.astype(np.uint8)), "never": store}
+    for name, images in shown.items():
+        plain = masked.changed(masking="none")
+        plain._replace(sources=Sources(images, labels=masked.sources.labels)).fit(tmp_path / name)
+    losses = {name: pd.read_csv(tmp_path / name / "metrics.csv").iloc[0] for name in ("masked", *shown)}
+    for loss in ("train_loss", "val_loss"):
+        assert losses["masked"][loss] == pytest.approx(losses["before"][loss], rel=1e-5)
+        assert losses["masked"][loss] != pytest.approx(losses["never"][loss], rel=1e-3)
+
+
+def test_a_batch_larger_than_the_fold_is_refused(subject: Subject, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="5 training images for batches of 8; lower batch"):
-        stage.fit(tmp_path, train=TRAIN[:5])
+        subject.fit(tmp_path, train=TRAIN[:5])
 
 
-def test_image_mask_and_saliency_are_augmented_alike_and_only_the_image_in_colour(stage: Subject) -> None:
+def test_image_mask_and_saliency_are_augmented_alike_and_only_the_image_in_colour(subject: Subject) -> None:
     def augmented(colour: float) -> Batch:
-        task = stage.changed(augment=AugmentSection(colour=colour)).task
+        task = subject.changed(augment=AugmentSection(colour=colour)).task
         return augment(batch, task, torch.Generator().manual_seed(0))
 
     image = torch.randint(0, 255, (4, 1, 48, 64), dtype=torch.uint8)
@@ -170,6 +206,6 @@ def test_image_mask_and_saliency_are_augmented_alike_and_only_the_image_in_colou
     assert torch.equal(still.mask, coloured.mask)
     assert torch.equal(still.saliency[1], coloured.saliency[1])
     assert not torch.allclose(still.image, coloured.image, atol=0.01)
-    plain = augment(Batch(batch.image), stage.task, torch.Generator().manual_seed(0))
-    with_mask = augment(batch, stage.task, torch.Generator().manual_seed(0))
+    plain = augment(Batch(batch.image), subject.task, torch.Generator().manual_seed(0))
+    with_mask = augment(batch, subject.task, torch.Generator().manual_seed(0))
     assert torch.equal(plain.image, with_mask.image), "what else a task needs does not change its images"
