@@ -1,30 +1,32 @@
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from selcn.config import CatalogSource, RunConfig, SplitSection
+import selcn
+from selcn.config import CatalogSource, RunConfig, SplitSection, changed_config
 from selcn.data.catalog import read_catalog, write_catalog
+from selcn.data.datasets import as_floats, gather_images
 from selcn.data.splits.split import read_split
 from selcn.data.store.store import open_store
-from selcn.errors import ConfigError, DataError, RunError
+from selcn.errors import ConfigError, DataError
 from selcn.evaluation import compare, evaluate_file
+from selcn.io.progress import OnProgress
 from selcn.runs import pipeline as pipeline_module
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.plan import Kind, Step
 
 
-def changed(config: RunConfig, **keys: object) -> RunConfig:
-    """A configuration, validated anew, with other values."""
-    return RunConfig(**{**{key: getattr(config, key) for key in RunConfig.model_fields}, **keys})
-
-
 def with_network(config: RunConfig, name: str, **keys: object) -> RunConfig:
     section = config.networks[name].model_copy(update=keys)
-    return changed(config, networks={**config.networks, name: section})
+    return changed_config(config, networks={**config.networks, name: section})
 
 
 def test_predictions_hold_every_labelled_image_once(tiny_run: Path) -> None:
@@ -46,34 +48,13 @@ def test_every_metric_comes_from_the_prediction_files(tiny_run: Path) -> None:
     pd.testing.assert_frame_equal(recorded[difference.columns], difference)
 
 
-def test_a_finished_run_is_not_repeated_and_another_config_is_refused(
+def test_a_finished_run_is_not_repeated(
     tiny_run: Path, tiny_config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")}
     monkeypatch.setattr(pipeline_module, "fit", None)
     Pipeline(tiny_config, tiny_run).run()
     assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")} == before
-    with pytest.raises(RunError, match=r"another configuration \(networks.symmetry.batch, seed differ\)"):
-        Pipeline(changed(with_network(tiny_config, "symmetry", batch=9), seed=9), tiny_run)
-
-
-def test_a_step_that_failed_leaves_nothing_under_its_final_name(tiny_config: RunConfig, tmp_path: Path) -> None:
-    pipeline, step = Pipeline(tiny_config, tmp_path / "run"), Step(Kind.OUTPUTS, "lesion")
-
-    def half(work: Path, _: object) -> None:
-        (work / "half").write_text("written")
-        raise RuntimeError("killed")
-
-    with pytest.raises(RuntimeError, match="killed"):
-        pipeline.executor.do(step, half)
-    assert not (tmp_path / "run" / "outputs" / "lesion").exists()
-
-    def whole(work: Path, _: object) -> None:
-        (work / "whole").write_text("written")
-
-    done = pipeline.executor.do(step, whole)
-    assert done == tmp_path / "run" / "outputs" / "lesion"
-    assert sorted(path.name for path in done.iterdir()) == ["step.json", "whole"]
 
 
 def test_a_split_and_a_store_made_by_hand_are_used_as_they_are(
@@ -81,7 +62,7 @@ def test_a_split_and_a_store_made_by_hand_are_used_as_they_are(
 ) -> None:
     table = read_catalog(tiny_run / "data" / "catalog.csv")
     path, store = tiny_run / "split" / "split.json", tiny_run / "store" / "arrays"
-    config = changed(
+    config = changed_config(
         tiny_config,
         data=CatalogSource(source="catalog", path=tiny_run / "data" / "catalog.csv"),
         split=SplitSection(folds=9, path=path),
@@ -91,7 +72,7 @@ def test_a_split_and_a_store_made_by_hand_are_used_as_they_are(
     assert run.split == read_split(path, table)
     assert (run.store.images == open_store(store, table).images).all()
     assert not (tmp_path / "run" / "store").exists()
-    other = changed(config, prepare=config.prepare.model_copy(update={"size": (96, 96)}))
+    other = changed_config(config, prepare=config.prepare.model_copy(update={"size": (96, 96)}))
     with pytest.raises(ConfigError, match=r"holds 64x48 images with hair True; set prepare.size"):
         Pipeline(other, tmp_path / "other").prepare()
 
@@ -107,18 +88,10 @@ def test_wrong_names_end_a_run_before_its_first_step_and_can_be_corrected(
     ):
         with pytest.raises(ConfigError, match=said):
             Pipeline(with_network(tiny_config, network, **keys), tmp_path / "run").run()
-    nowhere = changed(tiny_config, data=CatalogSource(source="catalog", path=tmp_path / "absent.csv"))
+    nowhere = changed_config(tiny_config, data=CatalogSource(source="catalog", path=tmp_path / "absent.csv"))
     with pytest.raises(DataError, match=r"absent\.csv: cannot be read"):
         Pipeline(nowhere, tmp_path / "run").run()
     Pipeline(tiny_config, tmp_path / "run")  # nothing has finished, so the corrected one is welcome
-
-
-def test_two_processes_in_one_run_folder_are_refused(tiny_config: RunConfig, tmp_path: Path) -> None:
-    first = Pipeline(tiny_config, tmp_path / "run")
-    with pytest.raises(RunError, match=r"run: another process works in it; wait for it or choose another --out"):
-        Pipeline(tiny_config, tmp_path / "run")
-    del first
-    Pipeline(tiny_config, tmp_path / "run")
 
 
 def test_each_members_own_metrics_and_the_ensembles_are_written(tiny_run: Path) -> None:
@@ -170,7 +143,8 @@ def test_three_symmetries_of_a_catalog_that_knows_two_are_refused(
         Pipeline(RunConfig.model_validate(tree), tmp_path / "run").run()
 
 
-PLAIN = {"task": "classification", "backbone": "test_resnet", "size": [32, 32], "epochs": 1, "batch": 8}
+Networks = dict[str, dict[str, Any]]
+PipelineOf = Callable[..., Pipeline]
 
 
 @pytest.fixture
@@ -182,86 +156,148 @@ def bare_catalog(tiny_run: Path, tmp_path: Path) -> Path:
     return tmp_path / "bare.csv"
 
 
-def run_of(catalog: Path, networks: dict[str, object], folder: Path, **more: object) -> Pipeline:
-    tree = {
-        "data": {"source": "catalog", "path": str(catalog)},
-        "split": {"folds": 2, "test": 0.25, "duplicates": False},
-        "prepare": {"size": [64, 48], "hair": False},
-        "networks": networks,
-        "resamples": 100,
-        **more,
-    }
-    return Pipeline(RunConfig.model_validate(tree), folder)
+def bundled(folder: Path) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads((folder / "bundle" / "config.json").read_text())
+    return tree
 
 
 def test_a_plain_classifier_needs_neither_masks_nor_symmetry_nor_a_segmenter(
-    bare_catalog: Path, tmp_path: Path
+    bare_catalog: Path, tmp_path: Path, small_networks: Networks, pipeline_of: PipelineOf
 ) -> None:
-    pipeline = run_of(bare_catalog, {"diagnosis": {**PLAIN, "labels": "ham10000"}}, tmp_path / "run")
-    run = pipeline.run()
-    assert sorted(path.name for path in (tmp_path / "run" / "networks").iterdir()) == ["diagnosis"]
-    config = json.loads((tmp_path / "run" / "bundle" / "config.json").read_text())
-    assert list(config["networks"]) == ["diagnosis"]
+    folder, plain = tmp_path / "run", {"diagnosis": small_networks["plain"]}
+    run = pipeline_of(bare_catalog, folder, plain).run()
+    for kind in ("networks", "outputs", "explained"):
+        assert [path.name for path in sorted((folder / kind).iterdir())] == ["diagnosis"], kind
+    assert list(bundled(folder)["networks"]) == ["diagnosis"]
     assert len(run.predictions("diagnosis").table) == len(run.table)
-    masks = {"lesion": {"task": "segmentation", "architecture": "Unet", "encoder": "tu-test_resnet"}}
-    with pytest.raises(ConfigError, match="network lesion: no image has a mask_path; fill in the catalog or leave"):
-        run_of(bare_catalog, masks, tmp_path / "masks").run()
-    symmetry = {"symmetry": {**PLAIN, "labels": "symmetry-binary"}}
-    with pytest.raises(ConfigError, match="network symmetry: no image has a symmetry of label set symmetry-binary"):
-        run_of(bare_catalog, symmetry, tmp_path / "symmetry").run()
+    assert run.scores() is None
+    image = Path(run.table["image_path"].iloc[run.test_rows[0]])
+    answer = selcn.load(folder / "bundle").predict(image)
+    assert answer.lesion is None
+    assert list(answer["diagnosis"].probabilities) == run.labels("diagnosis").names
 
 
-def test_another_criterion_is_one_entry_of_the_configuration(bare_catalog: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("lesion", "network lesion: no image has a mask_path; fill in the catalog or leave the network out"),
+        ("symmetry", "network symmetry: no image has a symmetry of label set symmetry-binary; fill in"),
+    ],
+)
+def test_a_network_without_any_label_is_refused(
+    bare_catalog: Path, tmp_path: Path, small_networks: Networks, pipeline_of: PipelineOf, name: str, message: str
+) -> None:
+    network = {key: value for key, value in small_networks[name].items() if key != "masking"}
+    with pytest.raises(ConfigError, match=message):
+        pipeline_of(bare_catalog, tmp_path / "run", {name: network}).run()
+
+
+def test_another_criterion_is_one_entry_of_the_configuration(
+    tiny_run: Path, bare_catalog: Path, tmp_path: Path, small_networks: Networks, pipeline_of: PipelineOf
+) -> None:
+    """A fourth network: the cascade of the thesis, and what one entry adds to it."""
+    table = read_catalog(tiny_run / "data" / "catalog.csv")
+    write_catalog(table.assign(streaks=read_catalog(bare_catalog)["streaks"]), bare_catalog)
+    labels = {"name": "streaks", "classes": ["absent", "present"], "column": "streaks"}
+    reads = {"symmetry": "concat", "streaks": "attention"}
     networks = {
-        "streaks": {**PLAIN, "labels": {"name": "streaks", "classes": ["absent", "present"], "column": "streaks"}},
-        "diagnosis": {**PLAIN, "labels": "ham10000", "reads": {"streaks": "concat"}},
+        **{name: small_networks[name] for name in ("lesion", "symmetry")},
+        "streaks": {**small_networks["plain"], "labels": labels, "size": [64, 64]},
+        "diagnosis": {**small_networks["diagnosis"], "reads": reads},
     }
-    run = run_of(bare_catalog, networks, tmp_path / "run", compare={"diagnosis": ["zero"]}).run()
-    truths = run.predictions("streaks").table.set_index("image_id")["truth"]
-    assert truths.to_dict() == dict(zip(run.table["image_id"], run.table["streaks"], strict=True))
-    saliency = np.load(tmp_path / "run" / "outputs" / "streaks" / "saliency.npy")
-    assert len(saliency) == len(run.table)
-    config = json.loads((tmp_path / "run" / "bundle" / "config.json").read_text())
-    assert list(config["networks"]) == ["streaks", "diagnosis"]
-    assert config["networks"]["diagnosis"]["reads"] == {"streaks": "concat"}
-    ulcers = {**networks["streaks"], "labels": {"classes": ["absent", "present"], "column": "ulcers"}}
-    other = run_of(bare_catalog, {"ulcers": ulcers}, tmp_path / "other")
+    folder = tmp_path / "run"
+    run = pipeline_of(bare_catalog, folder, networks).run()
+    predicted = run.predictions("streaks").table.set_index("image_id")
+    assert predicted["truth"].to_dict() == dict(zip(run.table["image_id"], run.table["streaks"], strict=True))
+    assert predicted[["absent", "present"]].sum(axis=1).to_numpy() == pytest.approx(1)
+    metrics = pd.read_csv(folder / "evaluation" / "streaks.csv").set_index(["metric", "fold_part"])
+    tested = predicted[predicted["fold"] == "test"]
+    right = tested[["absent", "present"]].idxmax(axis=1) == tested["truth"]
+    assert metrics.loc[("accuracy", "test"), "value"] == pytest.approx(right.mean())
+
+    maps = [torch.from_numpy(np.array(run.output(name, "saliency.npy")[run.fold_rows[1]]))[:, None] for name in reads]
+    assert all(float(one.std()) > 0 for one in maps)
+    member = run.cascade(1, ["lesion", "diagnosis"])
+    images = as_floats(gather_images(run.store, run.fold_rows[1]))
+    with torch.no_grad():
+        mask = torch.from_numpy(np.array(run.output("lesion", "masks.npy")[run.fold_rows[1]]))[:, None]
+        logits = member.classify("diagnosis", member.look("diagnosis", images, mask), maps).logits
+    recorded = run.output("diagnosis", "probabilities.npy")[run.fold_rows[1]]
+    assert logits.softmax(1).numpy() == pytest.approx(recorded, abs=1e-5)
+
+    config = bundled(folder)
+    assert list(config["networks"]) == ["lesion", "symmetry", "streaks", "diagnosis"]
+    assert config["networks"]["diagnosis"]["reads"] == reads
+    prediction = selcn.load(folder / "bundle").predict(Path(run.table["image_path"].iloc[0]))
+    assert list(prediction["streaks"].probabilities) == ["absent", "present"]
+
+
+def test_a_column_that_the_catalog_lacks_is_named(
+    bare_catalog: Path, tmp_path: Path, small_networks: Networks, pipeline_of: PipelineOf
+) -> None:
+    ulcers = {**small_networks["plain"], "labels": {"classes": ["absent", "present"], "column": "ulcers"}}
     with pytest.raises(ConfigError, match="network ulcers: the catalog has no column ulcers; it holds image_id"):
-        other.run()
+        pipeline_of(bare_catalog, tmp_path / "run", {"ulcers": ulcers}).run()
 
 
-def test_a_segmenter_alone_is_trained_scored_and_bundled(tiny_run: Path, tmp_path: Path) -> None:
-    lesion = {"task": "segmentation", "architecture": "Unet", "encoder": "tu-test_resnet", "epochs": 1, "batch": 8}
-    run = run_of(tiny_run / "data" / "catalog.csv", {"lesion": lesion}, tmp_path / "run").run()
-    scores = run.scores()
-    assert scores is not None
-    assert len(scores) == len(run.table)
-    masks = np.load(tmp_path / "run" / "outputs" / "lesion" / "masks.npy")
-    truth, row = np.asarray(run.store.masks) > 0, run.table["image_id"].tolist().index(scores["image_id"].iloc[-1])
-    union = ((masks[row] > 0) | truth[row]).sum()
-    assert scores["jaccard"].iloc[-1] == pytest.approx(((masks[row] > 0) & truth[row]).sum() / union)
-    assert json.loads((tmp_path / "run" / "bundle" / "config.json").read_text())["target"] == "lesion"
-
-
-def test_an_interrupted_run_ends_with_the_predictions_of_an_unbroken_one(
-    tiny_run: Path, tiny_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_segmenter_alone_is_trained_scored_and_bundled(
+    tiny_run: Path, tmp_path: Path, small_networks: Networks, pipeline_of: PipelineOf
 ) -> None:
     folder = tmp_path / "run"
-    for name in ("data", "split", "store"):
+    run = pipeline_of(tiny_run / "data" / "catalog.csv", folder, {"lesion": small_networks["lesion"]}).run()
+    scores = run.scores()
+    assert scores is not None
+    masks, truth = run.output("lesion", "masks.npy") > 0, np.asarray(run.store.masks) > 0
+    jaccard = (masks & truth).sum(axis=(1, 2)) / (masks | truth).sum(axis=(1, 2))
+    assert scores.set_index("image_id")["jaccard"].loc[run.table["image_id"]].to_numpy() == pytest.approx(jaccard)
+    config = bundled(folder)
+    assert (config["target"], list(config["networks"]), config["reliability"]) == ("lesion", ["lesion"], None)
+    row = int(run.test_rows[0])
+    prediction = selcn.load(folder / "bundle").predict(Path(run.table["image_path"].iloc[row]))
+    assert prediction.results == {}
+    assert prediction.lesion is not None
+
+
+class KilledError(Exception):
+    """Stands for a kill that leaves no time to tidy up."""
+
+
+def test_a_run_that_was_killed_twice_ends_with_the_predictions_of_an_unbroken_one(
+    tiny_run: Path, tiny_config: RunConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    for name in ("data", "split", "store", "networks/lesion", "outputs/lesion"):
         shutil.copytree(tiny_run / name, folder / name)
     shutil.copy(tiny_run / "config.yaml", folder / "config.yaml")
-    whole, asked = pipeline_module.write_outputs, []
+    seen: list[tuple[str, int]] = []
 
-    def killed(run: object, network: str, *more: object) -> None:
-        asked.append(network)
-        if asked.count("symmetry") == 1 and network == "symmetry":
-            raise KeyboardInterrupt
-        whole(run, network, *more)  # type: ignore[arg-type]
+    def run(kill: str = "", at: int = 0) -> None:
+        """Run until a step has done so much of its work."""
+        seen.clear()
 
-    monkeypatch.setattr(pipeline_module, "write_outputs", killed)
-    with pytest.raises(KeyboardInterrupt):
-        Pipeline(tiny_config, folder).run()
-    Pipeline(tiny_config, folder).run()
-    assert asked.count("lesion") == 1
-    for path in sorted((tiny_run / "predictions").rglob("*.csv")):
+        @contextmanager
+        def show(step: str) -> Iterator[OnProgress]:
+            def on_progress(done: int, total: int, note: str = "") -> None:  # noqa: ARG001
+                seen.append((step, done))
+                if step == kill and done >= at:
+                    raise KilledError
+
+            yield on_progress
+
+        Pipeline(tiny_config, folder, show).run()
+
+    training, outputs = "networks/symmetry/fold-1", "outputs/symmetry"
+    with pytest.raises(KilledError):
+        run(kill=training, at=2)
+    assert (folder / ".work" / training / "checkpoints").is_dir()
+    with pytest.raises(KilledError):
+        run(kill=outputs, at=20)
+    assert [done for step, done in seen if step == training] == [2], "the first epoch was not repeated"
+    assert (folder / ".work" / outputs / "probabilities.npy").is_file()
+    run()
+    assert not [step for step, _ in seen if step.startswith("networks/symmetry")]
+    assert not (folder / ".work").exists()
+    files = [*(tiny_run / "predictions").rglob("*.csv"), *(tiny_run / "evaluation").glob("*.csv")]
+    assert len(files) > 10
+    for path in files:
         assert path.read_bytes() == (folder / path.relative_to(tiny_run)).read_bytes(), path.name

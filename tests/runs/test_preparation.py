@@ -1,12 +1,14 @@
 """A run keeps to the catalog, the split and the store it began with."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from selcn.config import CatalogSource, RunConfig, SplitSection
+from selcn.config import CatalogSource, RunConfig, SplitSection, changed_config
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.splits.protocols import grouped_split
 from selcn.data.splits.split import EXCLUDED, read_split, write_split
@@ -25,12 +27,7 @@ def catalog(tiny_run: Path, tmp_path: Path) -> Path:
 
 
 def config_of(tiny_config: RunConfig, catalog: Path, split: SplitSection) -> RunConfig:
-    source = CatalogSource(source="catalog", path=catalog)
-    return changed_config(tiny_config, data=source, split=split)
-
-
-def changed_config(config: RunConfig, **keys: object) -> RunConfig:
-    return RunConfig(**{**{key: getattr(config, key) for key in RunConfig.model_fields}, **keys})
+    return changed_config(tiny_config, data=CatalogSource(source="catalog", path=catalog), split=split)
 
 
 def test_a_run_refuses_a_split_that_was_made_anew(tiny_config: RunConfig, catalog: Path, tmp_path: Path) -> None:
@@ -82,7 +79,11 @@ def test_a_bundle_of_another_split_is_refused(tiny_run: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("protocol", [Protocol.THESIS, Protocol.EXTERNAL])
 def test_the_whole_cascade_runs_under_every_protocol(
-    tiny_config: RunConfig, tiny_run: Path, tmp_path: Path, protocol: Protocol
+    tiny_run: Path,
+    tmp_path: Path,
+    protocol: Protocol,
+    small_networks: dict[str, dict[str, Any]],
+    pipeline_of: Callable[..., Pipeline],
 ) -> None:
     table = read_catalog(tiny_run / "data" / "catalog.csv")
     known = table["diagnosis"].value_counts()
@@ -92,17 +93,16 @@ def test_the_whole_cascade_runs_under_every_protocol(
     table.loc[table.index[-1], ["lesion_id", "source"]] = [lesions[0], "ours"]  # a lesion that both sources show
     write_catalog(table, tmp_path / "catalog.csv")
     sources = ("theirs",) if protocol is Protocol.EXTERNAL else ()
-    split = SplitSection(protocol=protocol, folds=2, test=0.25, test_sources=sources)
-    diagnosis = tiny_config.networks["diagnosis"].model_copy(update={"weighted": False, "balance": 8})
-    config = config_of(tiny_config, tmp_path / "catalog.csv", split)
-    config = changed_config(config, networks={**tiny_config.networks, "diagnosis": diagnosis})
-    run = Pipeline(config, tmp_path / "run").run()
+    split = {"protocol": protocol.value, "folds": 2, "test": 0.25, "test_sources": sources}
+    networks = {name: small_networks[name] for name in ("lesion", "symmetry")}
+    networks["diagnosis"] = {**small_networks["diagnosis"], "balance": 8}
+    run = pipeline_of(tmp_path / "catalog.csv", tmp_path / "run", networks, split=split).run()
     predictions = pd.read_csv(tmp_path / "run" / "predictions" / "diagnosis.csv", dtype=str)
     parts = run.split.part
     assert set(predictions["image_id"]) == {image for image, part in parts.items() if part != EXCLUDED}
     assert (EXCLUDED in parts.values()) == (protocol is Protocol.EXTERNAL)
-    figures = pd.read_csv(tmp_path / "run" / "evaluation" / "diagnosis.csv")
-    assert figures.loc[figures["fold_part"] == TEST, "value"].notna().any()
+    metrics = pd.read_csv(tmp_path / "run" / "evaluation" / "diagnosis.csv")
+    assert metrics.loc[metrics["fold_part"] == TEST, "value"].notna().any()
     write_report(tmp_path / "run", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert ("This split leaks." in page) == (protocol is Protocol.THESIS)
