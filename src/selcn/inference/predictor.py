@@ -7,8 +7,9 @@ import numpy as np
 
 from selcn.data.imaging.images import read_image
 from selcn.errors import ConfigError
-from selcn.inference.bundle import BundleConfig, Engine, read_export
+from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, read_export
 from selcn.inference.result import Outputs, Prediction, describe, prepare
+from selcn.io.files import sha256
 
 
 class Predictor:
@@ -17,6 +18,8 @@ class Predictor:
     Args:
         config: of the bundle.
         run: its engine, from prepared images uint8 RGB (N, H, W, 3) to what the networks make of them.
+        digest: SHA-256 of the bundle's manifest, in hexadecimal; "" of networks that come from no bundle.
+        engine: what runs the networks; a name of `selcn.inference.bundle.Engine`.
 
     Example:
         >>> predictor = load("runs/demo/bundle")
@@ -25,8 +28,16 @@ class Predictor:
         [(60, 80), (450, 600)]
     """
 
-    def __init__(self, config: BundleConfig, run: Callable[[np.ndarray], Outputs]) -> None:
+    def __init__(
+        self,
+        config: BundleConfig,
+        run: Callable[[np.ndarray], Outputs],
+        *,
+        digest: str = "",
+        engine: str = Engine.TORCH,
+    ) -> None:
         self.config, self.run = config, run
+        self.name, self.digest, self.engine = config.name, digest, str(engine)
 
     def predict(self, image: str | Path | np.ndarray) -> Prediction:
         """Predict one image: a file, or uint8 RGB (H, W, 3).
@@ -79,9 +90,9 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH)
         from selcn.inference.onnx.engine import OnnxEngine
 
         config, graphs = read_export(Path(bundle), Engine(engine))
-        return Predictor(config, OnnxEngine(config, graphs))
+        return Predictor(config, OnnxEngine(config, graphs), digest=sha256(Path(bundle) / MANIFEST), engine=engine)
     from selcn.inference.assembly import read_bundle
     from selcn.inference.torch_engine import TorchEngine
 
     config, ensemble = read_bundle(Path(bundle))
-    return Predictor(config, TorchEngine(ensemble, device))
+    return Predictor(config, TorchEngine(ensemble, device), digest=sha256(Path(bundle) / MANIFEST))

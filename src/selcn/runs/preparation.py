@@ -17,6 +17,7 @@ from selcn.data.store.build import build_store
 from selcn.data.store.store import open_store, verify_store
 from selcn.data.subset import draw_lesions
 from selcn.errors import ConfigError, RunError
+from selcn.inference.row import row_keys
 from selcn.io.progress import OnProgress
 from selcn.labels import TEST
 from selcn.models.build import build_for_training
@@ -70,9 +71,12 @@ def check_run(run: Run) -> None:
         run: that has catalog and split.
 
     Raises:
-        ConfigError: a network or its weights cannot be had, or a batch is larger than what there is to train on.
+        ConfigError: a network or its weights cannot be had, a batch is larger than what there is to train on, or a
+            prediction's row could not hold a network's name.
         DataError: a class that is needed has no image in some folds.
     """
+    labels = {name: section.labels.names for name, section in run.graph.classifiers.items()}
+    row_keys(labels, lesion=run.graph.segmenter is not None)
     for name, node in run.graph.nodes.items():
         build_for_training(node.section)
         labelled = _labelled(run, name)
