@@ -10,7 +10,7 @@ import selcn
 from selcn.data.catalog import read_catalog
 from selcn.data.imaging.images import read_image
 from selcn.errors import ConfigError, DataError
-from selcn.evaluation.calibration import rescale
+from selcn.evaluation.temperature import rescale
 from selcn.inference.reliability import NO_LESION
 from selcn.inference.result import describe
 

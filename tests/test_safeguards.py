@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selcn.evaluation.calibration import rescale
+from selcn.evaluation.temperature import rescale
 from selcn.inference.reliability import BLURRED, EXPOSURE, NO_LESION, UNLIKE, Safeguards, brightness, sharpness
 from selcn.models.features import FeatureDistance
 

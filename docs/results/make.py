@@ -213,7 +213,7 @@ def _differences(folder: Path) -> str:
 
 def _in_words(row: Mapping[Any, Any]) -> str:
     estimate = Estimate(row["value"], row["low"], row["high"])
-    return f"On the test part, {verdict(estimate, 'balanced accuracy', str(row['a']), str(row['b']))}."
+    return f"On the test part, {verdict(estimate, 'balanced_accuracy', str(row['a']), str(row['b']))}."
 
 
 def _benchmarks() -> list[str]:

@@ -6,8 +6,8 @@ import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from selcn.evaluation import Predictions
-from selcn.evaluation.operating_curves import foremost_part, precision_recall, roc
-from selcn.labels import BinarySymmetry, Diagnosis
+from selcn.evaluation.operating_curves import precision_recall, primary_subset, roc
+from selcn.labels import HAM10000, SYMMETRY_BINARY, LabelSet
 
 
 def drawn(classes: list[str], images: int = 60, seed: int = 0) -> Predictions:
@@ -21,11 +21,17 @@ def drawn(classes: list[str], images: int = 60, seed: int = 0) -> Predictions:
     return Predictions.of(table.assign(image_id=ids, group=ids, fold="test", truth=truth))
 
 
-@pytest.mark.parametrize("classes", [Diagnosis.names(), BinarySymmetry.names()])
-def test_points_equal_scikit_learn(classes: list[str]) -> None:
-    predictions = drawn(classes)
-    for number, name in enumerate(classes):
-        positive, scores = predictions.truth == number, predictions.probabilities[:, number]
+@pytest.mark.parametrize("labels", [HAM10000, SYMMETRY_BINARY])
+def test_points_equal_scikit_learn(labels: LabelSet) -> None:
+    predictions = drawn(labels.names)
+    truth, probabilities = predictions.truth, predictions.probabilities
+    asked = {name: (truth == c, probabilities[:, c]) for c, name in enumerate(labels.names)}
+    if labels is HAM10000:
+        columns = [labels.names.index(name) for name in ("mel", "bcc", "akiec")]
+        asked["malignant"] = (np.isin(truth, columns), probabilities[:, columns].sum(axis=1))
+    for curves in (roc(predictions), precision_recall(predictions)):
+        assert curves["class"].unique().tolist() == list(asked)
+    for name, (positive, scores) in asked.items():
         curves = roc(predictions)
         points = curves[curves["class"] == name]
         rates = roc_curve(positive, scores, drop_intermediate=False)
@@ -51,13 +57,8 @@ def test_four_images_counted_by_hand() -> None:
     assert curve["auc"].iloc[0] == pytest.approx(0.875)
 
 
-def test_malignant_is_asked_of_diagnoses_only() -> None:
-    assert roc(drawn(Diagnosis.names()))["class"].unique().tolist() == [*Diagnosis.names(), "malignant"]
-    assert roc(drawn(BinarySymmetry.names()))["class"].unique().tolist() == BinarySymmetry.names()
-
-
 def test_a_class_that_is_not_there_is_undefined() -> None:
-    predictions = drawn(Diagnosis.names())
+    predictions = drawn(HAM10000.names)
     without = Predictions.of(predictions.table[predictions.table["truth"] != "df"].reset_index(drop=True))
     for curves in (roc(without), precision_recall(without)):
         row = curves[curves["class"] == "df"]
@@ -65,8 +66,10 @@ def test_a_class_that_is_not_there_is_undefined() -> None:
         assert row.drop(columns="class").isna().all(axis=None)
 
 
-def test_the_test_part_comes_first() -> None:
-    predictions = drawn(BinarySymmetry.names())
-    table = predictions.table.assign(fold=["test"] * 20 + ["0"] * 40)
-    assert len(foremost_part(Predictions.of(table)).table) == 20
-    assert len(foremost_part(Predictions.of(table[table["fold"] == "0"].reset_index(drop=True))).table) == 40
+def test_the_primary_subset_is_test_or_else_validation() -> None:
+    table = drawn(SYMMETRY_BINARY.names).table.assign(fold=["0"] * 20 + ["test"] * 15 + ["1"] * 25)
+    chosen = primary_subset(Predictions.of(table))
+    assert chosen.table["image_id"].tolist() == table["image_id"][20:35].tolist()
+    validation = table[table["fold"] != "test"]
+    chosen = primary_subset(Predictions.of(validation))
+    assert chosen.table["image_id"].tolist() == validation["image_id"].tolist()

@@ -86,7 +86,7 @@ def compare(
     typer.echo(table.to_string(index=False, float_format="{:.3f}".format))
     for row in table[table["metric"] == "balanced_accuracy"].to_dict("records"):
         difference = Estimate(row["value"], row["low"], row["high"])
-        said = verdict(difference, "balanced accuracy", a.stem, b.stem)
+        said = verdict(difference, "balanced_accuracy", a.stem, b.stem)
         typer.echo(f"{row['fold_part']}: {said}; p {row['p']:.3f} by permutation of lesions")
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from selcn.data.imaging.images import prepare_image, resize
 from selcn.data.imaging.masks import LESION_THRESHOLD, grown_boxes, largest_regions
-from selcn.evaluation.calibration import rescale
+from selcn.evaluation.temperature import rescale
 from selcn.inference.bundle import BundleConfig
 
 Floats = npt.NDArray[np.float32]

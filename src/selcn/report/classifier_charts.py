@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from selcn.errors import DataError
 from selcn.evaluation import Predictions, area_under_risk_coverage, fit_temperature, reliability, risk_coverage
-from selcn.evaluation.operating_curves import foremost_part, precision_recall, roc
+from selcn.evaluation.operating_curves import precision_recall, primary_subset, roc
 from selcn.report.charts import COLOURS, INK, STYLE, Chart, new_figure
 from selcn.report.wording import number
 
@@ -26,14 +26,14 @@ def draw_roc(predictions: Predictions) -> Chart:
     def guess(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1)
 
-    data = roc(foremost_part(predictions))
+    data = roc(primary_subset(predictions))
     labels = {"x": ("false_positive_rate", "1 − specificity"), "y": ("sensitivity", "sensitivity")}
     return _one_against_the_rest(data, "auc", "ROC, each class against the rest, area", labels, guess)
 
 
 def draw_precision_recall(predictions: Predictions) -> Chart:
     """Precision against recall, a line a class; the legend gives average precisions."""
-    data = precision_recall(foremost_part(predictions))
+    data = precision_recall(primary_subset(predictions))
     labels = {"x": ("recall", "recall (sensitivity)"), "y": ("precision", "precision")}
     return _one_against_the_rest(
         data, "average_precision", "precision and recall, each class against the rest, average precision", labels
@@ -42,7 +42,7 @@ def draw_precision_recall(predictions: Predictions) -> Chart:
 
 def draw_reliability(predictions: Predictions) -> Chart:
     """Accuracy by confidence, as said and with a temperature that is fitted on the validation folds only."""
-    shown = foremost_part(predictions)
+    shown = primary_subset(predictions)
     said = {"as said": shown}
     try:
         temperature = fit_temperature(predictions)
@@ -68,7 +68,7 @@ def draw_reliability(predictions: Predictions) -> Chart:
 
 def draw_risk_coverage(predictions: Mapping[str, Predictions]) -> Chart:
     """Share of wrong answers when only the surest images are answered, a line a classifier by its name."""
-    shown = {name: foremost_part(one) for name, one in predictions.items()}
+    shown = {name: primary_subset(one) for name, one in predictions.items()}
     curves = {name: risk_coverage(one) for name, one in shown.items()}
     with style.context(STYLE):
         figure = new_figure(270 + 14 * len(curves))

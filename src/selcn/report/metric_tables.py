@@ -7,16 +7,11 @@ import pandas as pd
 
 from selcn.evaluation import Predictions, confusion, verdict
 from selcn.evaluation.intervals import Part, fold_parts
+from selcn.evaluation.registry import headline_metrics
 from selcn.report.finished import Measurement, Measurements
-from selcn.report.wording import spoken
 
 PARTS: tuple[Part, ...] = ("test", "validation")
 BALANCED_ACCURACY = "balanced_accuracy"
-SHOWN = (
-    *(BALANCED_ACCURACY, "kappa", "macro_f1", "accuracy", "macro_auc"),
-    *("sensitivity_mel", "auc_mel", "auc_malignant", "sensitivity_asymmetric", "ece", "nll"),
-    *("dice", "jaccard", "thresholded_jaccard", "boundary_f1", "hausdorff95", "sensitivity", "specificity"),
-)
 
 
 @dataclass(frozen=True)
@@ -106,7 +101,7 @@ def tabulate(title: str, measured: Mapping[str, Measurements], *, signed: bool =
     for part in PARTS:
         rows = {name: parts[part] for name, parts in measured.items() if part in parts}
         if rows:
-            metrics = [metric for metric in SHOWN if any(metric in figures for figures in rows.values())]
+            metrics = headline_metrics(metric for figures in rows.values() for metric in figures)
             tables.append(FigureTable(title, part, metrics, rows, signed))
     return tables
 
@@ -149,4 +144,4 @@ def judge_difference(a: str, b: str, measured: Measurements) -> Comparison:
     """The difference B - A of balanced accuracy, in words too."""
     part = foremost(measured)
     difference = measured[part][BALANCED_ACCURACY]
-    return Comparison(a, b, part, difference, verdict(difference.estimate, spoken(BALANCED_ACCURACY), a, b))
+    return Comparison(a, b, part, difference, verdict(difference.estimate, BALANCED_ACCURACY, a, b))

@@ -16,7 +16,7 @@ from selcn.report.embed import embed_chart
 from selcn.report.finished import FinishedRun, measurements, open_run
 from selcn.report.metric_tables import BALANCED_ACCURACY, FigureTable, foremost, tabulate
 from selcn.report.page import Headline, headlines, render
-from selcn.report.wording import duration, spoken
+from selcn.report.wording import duration
 from selcn.runs.steps import changed_keys
 
 
@@ -107,7 +107,7 @@ def _paired(deployed: dict[str, Predictions], resamples: int) -> Paired | str:
         return str(error)
     measured = measurements(table)
     part = foremost(measured)
-    said = verdict(measured[part][BALANCED_ACCURACY].estimate, spoken(BALANCED_ACCURACY), name_a, name_b)
+    said = verdict(measured[part][BALANCED_ACCURACY].estimate, BALANCED_ACCURACY, name_a, name_b)
     return Paired(tabulate("B − A, paired", {"B − A": measured}, signed=True), said, part)
 
 

@@ -2,33 +2,12 @@
 
 import math
 
-from selcn.evaluation import Estimate
-
-_NAMES = {
-    "kappa": "Cohen's kappa",
-    "macro_f1": "macro F1",
-    "macro_auc": "macro AUC",
-    "auc_mel": "AUC of melanoma",
-    "auc_malignant": "AUC of malignant",
-    "ece": "calibration error (less is better)",
-    "nll": "log-likelihood loss (less is better)",
-    "thresholded_jaccard": "thresholded Jaccard",
-    "boundary_f1": "boundary F1",
-    "hausdorff95": "Hausdorff 95 %, in diagonals (less is better)",
-    "iou": "IoU",
-    "pointing": "pointing game",
-    "energy": "energy on it",
-    "iou_auc": "IoU over all thresholds",
-    "rank_correlation": "rank correlation with the network's map",
-    "deletion": "deletion (less is better)",
-    "dice": "Dice",
-    "jaccard": "Jaccard",
-}
+from selcn.evaluation import Estimate, metric_spec
 
 
 def spoken(metric: str) -> str:
-    """A metric's column name as people write it."""
-    return _NAMES.get(metric) or metric.replace("sensitivity_", "sensitivity for ").replace("_", " ")
+    """A metric's display name, with a note where less is better."""
+    return metric_spec(metric).heading
 
 
 def number(value: float, *, signed: bool = False) -> str:

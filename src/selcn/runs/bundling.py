@@ -16,6 +16,7 @@ from selcn.data.store.store import Store
 from selcn.errors import ConfigError, RunError
 from selcn.evaluation import abstention_threshold, fit_temperature, read_predictions
 from selcn.evaluation.predictions import Predictions
+from selcn.evaluation.registry import headline_metrics
 from selcn.inference.assembly import assemble, write_bundle
 from selcn.inference.bundle import BundleConfig, DataSource
 from selcn.inference.reliability import Safeguards, brightness, sharpness
@@ -31,7 +32,6 @@ COVERAGE = 0.8
 """Share of the validation images whose diagnosis is surely enough to be given."""
 _USUAL = (0.5, 99.5)  # percentiles of what training pictures look like
 _FAR = 99.0
-SHOWN = ("balanced_accuracy", "kappa", "macro_f1", "accuracy", "macro_auc", "auc_mel", "ece", "nll", "dice", "jaccard")
 
 
 def bundle_run(run: Path, out: Path, variant: str | None = None) -> BundleConfig:
@@ -113,7 +113,7 @@ def fit_distance(known: Tensor, groups: np.ndarray) -> tuple[FeatureDistance, Te
 
 def _safeguards(run: Path, variant: Variant, store: Store, rows: np.ndarray, distances: Tensor) -> Safeguards:
     said = read_predictions(run / "predictions" / f"{variant.name}.csv")
-    held = Predictions(said.classes, said.table[said.table["fold"] != TEST].reset_index(drop=True))
+    held = Predictions(said.labels, said.table[said.table["fold"] != TEST].reset_index(drop=True))
     temperature = fit_temperature(held)
     pictures = [np.asarray(store.images[row]) for row in rows]
     bright = np.percentile([brightness(picture) for picture in pictures], _USUAL)
@@ -143,6 +143,6 @@ def _metrics(run: Path, config: BundleConfig) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
     for stage, name in names.items():
         figures = pd.read_csv(run / "evaluation" / f"{name}.csv")
-        rows = figures[figures["metric"].isin(SHOWN)].astype(object)
+        rows = figures[figures["metric"].isin(headline_metrics(figures["metric"]))].astype(object)
         found += rows.where(rows.notna(), None).assign(network=stage).to_dict("records")  # type: ignore[arg-type]
     return found
