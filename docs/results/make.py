@@ -392,7 +392,8 @@ LOG = """## What did not work
   HAM10000.
 - **Sensitivity for melanoma** did not rise with the E-layer on HAM10000, though balanced accuracy did (table above).
 - **Classifiers in 8 bits** changed the diagnosis of more than one image in a hundred, whichever way they were
-  calibrated, and were no faster on a CPU. `selcn export --int8` quantizes the segmentation networks alone."""
+  calibrated, and were no faster on a CPU. `selcn export BUNDLE --int8 IMAGES` quantizes the segmentation networks
+  alone."""
 
 if __name__ == "__main__":
     for run, name in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
