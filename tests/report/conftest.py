@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from selcn.config import RunConfig, dump_config
 from selcn.data.catalog import catalog_hash, complete_catalog, write_catalog
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 from selcn.data.splits.split import Split, read_split, write_split
 from selcn.evaluation import Predictions, segmentation_scores
 from selcn.evaluation.localisation import LOCALISATION

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from selcn.data.imaging.images import read_image
+from selcn.data.imaging.read import read_image
 from selcn.inference.bundle import BundleConfig, Precision, read_export
 from selcn.inference.result import Outputs, Prediction, describe, prepare
 

@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from selcn.data.imaging.images import resize
+from selcn.data.imaging.prepare import resize
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.overlay import embed, panel_size, saliency_layer
 from selcn.inference.result import Prediction, likeliest

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 from fastapi import HTTPException
 
-from selcn.data.imaging.images import decode_pictures, resize
+from selcn.data.imaging.prepare import resize
+from selcn.data.imaging.read import decode_frames
 from selcn.errors import DataError
 from selcn.inference.overlay import PANEL_WIDTHS, draw_overlay, embed, panel_size
 from selcn.inference.predictor import Predictor
@@ -116,7 +117,7 @@ class Service:
         ]
 
     def _decode(self, sent: Sent) -> list[_Decoded]:
-        pictures = decode_pictures(sent.data, Path(sent.name), self.limits.pixels)
+        pictures = decode_frames(sent.data, Path(sent.name), self.limits.pixels)
         if len(pictures) > self.limits.pictures:
             raise DataError(f"{sent.name}: holds {len(pictures)} frames; send at most {self.limits.pictures}")
         return [

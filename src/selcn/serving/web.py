@@ -16,7 +16,8 @@ import gradio
 from fastapi import FastAPI, HTTPException
 from starlette.responses import PlainTextResponse
 
-from selcn.data.imaging.images import decode_pictures, resize
+from selcn.data.imaging.prepare import resize
+from selcn.data.imaging.read import decode_frames
 from selcn.inference.overlay import embed, panel_size
 from selcn.serving.bodies import Sent, base_name
 from selcn.serving.limits import App, Limits, Receive, Scope, Send
@@ -120,7 +121,7 @@ def _most(limits: Limits) -> int:
 
 
 def _thumbnail(sample: Sent) -> str:
-    picture = decode_pictures(sample.data, Path(sample.name))[0]
+    picture = decode_frames(sample.data, Path(sample.name))[0]
     return embed(resize(picture, panel_size(picture, 1, _THUMBNAIL)), "jpeg")
 
 
