@@ -18,11 +18,11 @@ from selcn.config import RunConfig, dump_config, load_config
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.labels import TEST
 from selcn.report import write_report, write_versus
-from selcn.runs.folder import COMPARISON, SALIENCY_METRICS, RunFolder
+from selcn.runs.folder import COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS, RunFolder
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.plan import Kind, Step
 
-LESION, SYMMETRY = "lesion", "symmetry"
+LESION, SYMMETRY, DIAGNOSIS = "lesion", "symmetry", "diagnosis"
 AXES = {
     "task": "classification",
     "labels": {
@@ -148,12 +148,9 @@ def symmetry_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def four_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny run with a fourth network, whose classes are its own."""
-    folder = tmp_path_factory.mktemp("runs") / "four"
-    graph = load_config(RunFolder(tiny_run).config)
-    networks = networks_of(tiny_run, LESION, SYMMETRY) | {"axes": AXES} | networks_of(tiny_run, "diagnosis")
-    compare = {name: list(twins) for name, twins in graph.compare.items()}
-    return of_networks(tiny_run, folder, networks, *graph.graph.nodes, compare=compare)
+    """The cascade of the tiny run with a fourth network, whose classes are its own, and without comparison."""
+    networks = networks_of(tiny_run, LESION, SYMMETRY) | {"axes": AXES} | networks_of(tiny_run, DIAGNOSIS)
+    return of_networks(tiny_run, tmp_path_factory.mktemp("runs") / "four", networks, LESION, SYMMETRY, DIAGNOSIS)
 
 
 def networks_of(run: Path, *names: str) -> dict[str, Any]:
@@ -169,19 +166,22 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bare_run(run: Path) -> Path:
-    """A run without test subset, comparisons, saliency scores and symmetry labels, half of it from a clinic."""
+    """A run without test subset, saliency scores and symmetry labels, with a control, half of it from a clinic."""
     folder = RunFolder(run)
     for path in (*folder.predictions.glob("*.csv"), *folder.evaluation.glob("*.csv")):
         table = pd.read_csv(path, dtype=str)
         column = "fold_part" if "fold_part" in table else "fold"
         table = table[table[column] != TEST]
         path.unlink()
-        table[table.get("name", pd.Series("", table.index)) != SYMMETRY].to_csv(path, index=False)
-    for name in (SYMMETRY, "diagnosis"):
+        if path.name == CROSS_VALIDATION:
+            table = table[table["name"] != SYMMETRY]
+        elif path.name == COMPARISON:
+            table = pd.concat([table, table.assign(a="diagnosis-zero")])
+        table.to_csv(path, index=False)
+    for name in (SYMMETRY, DIAGNOSIS):
         folder.saliency_scores(name).unlink()
-    for name in (COMPARISON, SALIENCY_METRICS, f"{SYMMETRY}.csv"):
-        (folder.evaluation / name).unlink()
-    folder.prediction_file(SYMMETRY).unlink()
+    for path in (folder.evaluation / SALIENCY_METRICS, folder.metrics(SYMMETRY), folder.prediction_file(SYMMETRY)):
+        path.unlink()
     table = read_catalog(folder.catalog)
     folder.catalog.unlink()
     write_catalog(table.assign(source=["phantom", "clinic"] * (len(table) // 2)), folder.catalog)

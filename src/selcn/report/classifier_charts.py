@@ -1,4 +1,4 @@
-"""Charts of what class probabilities are worth: ROC, precision and recall, calibration, selective answers.
+"""Charts of what class probabilities are worth: ROC, precision and recall, calibration, risk against coverage.
 
 All are of the test subset, or of validation where there is none.
 """

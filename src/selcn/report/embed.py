@@ -1,4 +1,4 @@
-"""Pictures that live inside the page, as data URIs."""
+"""Images, charts and tables that live inside the page, as data URIs."""
 
 from dataclasses import dataclass
 from io import BytesIO

@@ -21,7 +21,7 @@ from selcn.report.saliency_tables import RANKED_BY, network_saliency_scores
 from selcn.runs.run import Run
 
 CASES = 12
-CERTAIN_CASES = 3  # right ones, and as many wrong ones
+CONFIDENT_CASES = 3  # right ones, and as many wrong ones
 EXTREMES = 4  # best segmentations; best, worst and random saliency
 MAX_FAILURES = 12  # segmentations below ISIC's threshold
 SEED = 0
@@ -125,7 +125,7 @@ def _by_image(table: pd.DataFrame | None, column: str) -> dict[str, Any]:
 def choose_cases(predictions: Predictions) -> dict[str, str]:
     """Test images to show, and why each: image_id to reason.
 
-    The most certain that are right, the most certain that are wrong, then at random with a fixed seed: first one of
+    The most confident that are right, the most confident that are wrong, then at random with a fixed seed: first one of
     each class not shown yet, then any. No lesion is shown twice.
 
     Args:
@@ -134,13 +134,15 @@ def choose_cases(predictions: Predictions) -> dict[str, str]:
     order = np.random.default_rng(SEED).permutation(len(predictions.table))
     probabilities = predictions.probabilities
     pool = predictions.table[["image_id", "group", "fold", "truth"]].assign(
-        right=probabilities.argmax(axis=1) == predictions.truth, certainty=probabilities.max(axis=1), reason=""
+        right=probabilities.argmax(axis=1) == predictions.truth, confidence=probabilities.max(axis=1), reason=""
     )
     sampled = pool.iloc[order]
     sampled = sampled[sampled["fold"] == TEST]
-    certain = sampled.sort_values("certainty", ascending=False, kind="stable")
-    chosen = _add(certain.head(0), certain[certain["right"]], "among the most certain that are right", CERTAIN_CASES)
-    chosen = _add(chosen, certain[~certain["right"]], "among the most certain that are wrong", CERTAIN_CASES)
+    confident = sampled.sort_values("confidence", ascending=False, kind="stable")
+    chosen = _add(
+        confident.head(0), confident[confident["right"]], "among the most confident that are right", CONFIDENT_CASES
+    )
+    chosen = _add(chosen, confident[~confident["right"]], "among the most confident that are wrong", CONFIDENT_CASES)
     missing = sampled[~sampled["truth"].isin(chosen["truth"])].drop_duplicates("truth")
     chosen = _add(chosen, missing, "sampled from a class not shown above", CASES - len(chosen))
     chosen = _add(chosen, sampled, "sampled", CASES - len(chosen))

@@ -23,7 +23,7 @@ from selcn.labels import TEST
 from selcn.report.charts import draw_curves, draw_intervals, draw_jaccard_histogram
 from selcn.report.classifier_charts import draw_precision_recall, draw_reliability, draw_risk_coverage, draw_roc
 from selcn.report.embed import Picture, embed_chart, embed_csv
-from selcn.report.gallery import CASES, CERTAIN_CASES, SEED, make_gallery
+from selcn.report.gallery import CASES, CONFIDENT_CASES, SEED, make_gallery
 from selcn.report.measurements import Measurements, comparisons, fold_metrics, network_metrics, primary_part
 from selcn.report.metric_tables import (
     BALANCED_ACCURACY,
@@ -111,7 +111,7 @@ def _context(run: Run) -> dict[str, Any]:
         "saliency_tables": saliency_tables(run),
         "methods": sorted({spec.saliency for spec in bundle.classifiers.values()}),
         "gallery": make_gallery(run, predictor),
-        "rule": {"most": CASES, "certain": CERTAIN_CASES, "seed": SEED},
+        "rule": {"most": CASES, "confident": CONFIDENT_CASES, "seed": SEED},
         "curves": {
             name: embed_chart(draw_curves(name, run.curves(name)), f"curves-{name}") for name in run.graph.nodes
         },
