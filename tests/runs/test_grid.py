@@ -12,7 +12,9 @@ from selcn.runs.run import open_run
 
 
 def test_a_run_in_jobs_gets_what_one_process_gets(tiny_run: Path, tiny_config: RunConfig, tmp_path: Path) -> None:
-    folder, finished = tmp_path / "run", ["networks/lesion/fold-0", "networks/lesion/fold-1", "outputs/lesion"]
+    folder, names = tmp_path / "run", ("lesion", "symmetry")
+    finished = [f"networks/{name}/fold-{fold}" for name in names for fold in (0, 1)]
+    finished += [f"outputs/{name}" for name in names]
     for name in ("data", "split", "store", *finished):
         shutil.copytree(tiny_run / name, folder / name)
     shutil.copy(tiny_run / "config.yaml", folder / "config.yaml")

@@ -272,7 +272,7 @@ def test_a_run_that_was_killed_twice_ends_with_the_predictions_of_an_unbroken_on
     seen: list[tuple[str, int]] = []
 
     def run(kill: str = "", at: int = 0) -> None:
-        """Run until a step has done so much of its work."""
+        """Run up to the prediction files, or until a step has done so much of its work."""
         seen.clear()
 
         @contextmanager
@@ -284,7 +284,8 @@ def test_a_run_that_was_killed_twice_ends_with_the_predictions_of_an_unbroken_on
 
             yield on_progress
 
-        Pipeline(tiny_config, folder, show).run()
+        pipeline = Pipeline(tiny_config, folder, show)
+        pipeline.do_all(pipeline.prepare(), [Step(Kind.PREDICTIONS)])
 
     training, outputs = "networks/symmetry/fold-1", "outputs/symmetry"
     with pytest.raises(KilledError):
@@ -296,8 +297,7 @@ def test_a_run_that_was_killed_twice_ends_with_the_predictions_of_an_unbroken_on
     assert (folder / ".work" / outputs / "probabilities.npy").is_file()
     run()
     assert not [step for step, _ in seen if step.startswith("networks/symmetry")]
-    assert not (folder / ".work").exists()
-    files = [*(tiny_run / "predictions").rglob("*.csv"), *(tiny_run / "evaluation").glob("*.csv")]
-    assert len(files) > 10
+    files = list((tiny_run / "predictions").rglob("*.csv"))
+    assert len(files) == 4 + 3 * 2
     for path in files:
         assert path.read_bytes() == (folder / path.relative_to(tiny_run)).read_bytes(), path.name
