@@ -15,7 +15,8 @@ networks:
   symmetry: {task: classification, labels: symmetry-binary}
   diagnosis: {task: classification, labels: ham10000, reads: {symmetry: concat}}
 """
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+CONFIGS = [*sorted((ROOT / "configs").glob("*.yaml")), ROOT / "tests" / "slurm" / "grid.yaml"]
 
 
 def written(folder: Path, text: str) -> Path:
