@@ -1,42 +1,57 @@
-"""Charts are whole SVGs as wide as a phone, and their texts give the figures."""
+"""Charts are whole SVGs as wide as a phone, and their texts give the numbers."""
 
 import base64
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
-from selcn.report.finished import Measurement, Measurements, open_run
 
 from selcn.evaluation import Estimate
 from selcn.report.charts import WIDTH, Chart, draw_curves, draw_intervals, draw_jaccard_histogram
 from selcn.report.embed import embed_chart
+from selcn.report.measurements import Measurement, Measurements
+from selcn.runs.run import Curve
 
 
 def svg(chart: Chart) -> tuple[ElementTree.Element, str]:
-    """The root and every text of a chart's picture."""
+    """The root and every text of a chart."""
     picture = embed_chart(chart, "name")
     root = ElementTree.fromstring(base64.b64decode(picture.uri.partition(",")[2]))
     return root, " ".join("".join(root.itertext()).split())
 
 
 def measured(**parts: tuple[float, float, float]) -> Measurements:
-    return {part: {"kappa": Measurement(Estimate(*figures), 9, 7)} for part, figures in parts.items()}
+    return {part: {"kappa": Measurement(Estimate(*numbers), 9, 7)} for part, numbers in parts.items()}
 
 
-def test_curves_name_the_folds_and_say_which_epoch_was_kept(whole_run: Path) -> None:
-    picture = draw_curves("segmentation", open_run(whole_run).curves("segmentation"))
-    assert picture.alt == (
-        "Learning curves of segmentation: fold 0 was kept at epoch 2 of 3 with val_loss 0.500; "
+def curve(fold: int, losses: list[float], best: int) -> Curve:
+    epochs = pd.DataFrame(
+        {"train_loss": losses, "val_loss": losses, "val_jaccard": [1 - loss for loss in losses]},
+        index=pd.RangeIndex(1, len(losses) + 1, name="epoch"),
+    )
+    return Curve(fold, epochs, "val_jaccard", "val_loss", best)
+
+
+def test_curves_name_the_folds_and_the_epoch_that_was_kept() -> None:
+    chart = draw_curves("lesion", [curve(0, [0.9, 0.5, 0.7], 2), curve(1, [0.4, 0.6], 1)])
+    assert chart.alt == (
+        "Learning curves of lesion: fold 0 was kept at epoch 2 of 3 with val_loss 0.500; "
         "fold 1 was kept at epoch 1 of 2 with val_loss 0.400"
     )
-    root, text = svg(picture)
+    root, text = svg(chart)
     assert float(root.attrib["width"].removesuffix("pt")) * 4 / 3 == WIDTH
     assert all(word in text for word in ("fold 0", "fold 1", "training", "validation", "kept", "loss", "Jaccard"))
+    assert chart.data["fold"].tolist() == [0, 0, 0, 1, 1]
 
 
-def test_intervals_are_told_for_every_part_there_is_even_if_undefined() -> None:
+def test_a_single_epoch_is_one_tick() -> None:
+    axes = draw_curves("lesion", [curve(0, [0.5], 1)]).figure.axes[-1]
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+
+
+def test_intervals_are_given_for_every_subset_even_if_undefined() -> None:
     nan = float("nan")
     variants = {
         "a": measured(test=(0.5, 0.25, 0.75), validation=(0.125, 0.0, 0.5)),
@@ -51,7 +66,7 @@ def test_intervals_are_told_for_every_part_there_is_even_if_undefined() -> None:
 
 
 @pytest.mark.parametrize("folds", [["test", "0"], ["test"], ["0"]])
-def test_histogram_counts_each_part_by_itself(folds: list[str]) -> None:
+def test_histogram_counts_each_subset_by_itself(folds: list[str]) -> None:
     scores = pd.DataFrame({"fold": np.repeat(folds, 4), "jaccard": np.tile([0.5, 0.65, 0.8, 0.9], len(folds))})
     picture = draw_jaccard_histogram(scores)
     for part in ("test", "validation"):

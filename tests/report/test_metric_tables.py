@@ -2,10 +2,11 @@
 
 import pandas as pd
 import pytest
-from selcn.report.finished import Measurement, Measurements
 
 from selcn.evaluation import Estimate, Predictions
-from selcn.report.metric_tables import foremost, judge_difference, tabulate, tabulate_confusion
+from selcn.labels import HAM10000, SYMMETRY_BINARY, LabelSet
+from selcn.report.measurements import Measurement, Measurements, primary_part
+from selcn.report.metric_tables import judge_difference, tabulate, tabulate_by_labels, tabulate_confusion
 
 
 def measured(*parts: str, value: float = 0.25) -> Measurements:
@@ -52,5 +53,23 @@ def test_a_part_has_a_table_of_those_measured_on_it() -> None:
 @pytest.mark.parametrize(("parts", "part"), [(["test", "validation"], "test"), (["validation"], "validation")])
 def test_a_difference_is_judged_on_the_foremost_part(parts: list[str], part: str) -> None:
     comparison = judge_difference("x", "y", measured(*parts))
-    assert foremost(measured(*parts)) == comparison.part == part
+    assert primary_part(measured(*parts)) == comparison.part == part
     assert comparison.verdict == "balanced accuracy: y is better by 25.0 points (95 % interval 12.5 to 50.0)"
+
+
+def test_classifiers_of_one_label_set_share_a_table() -> None:
+    own = LabelSet.of(["absent", "present"], column="blue_veil")
+    rows = [("a", HAM10000), ("b", SYMMETRY_BINARY), ("c", HAM10000), ("d", own)]
+    tables = tabulate_by_labels((name, labels, measured("test")) for name, labels in rows)
+    assert [(table.title, list(table.rows)) for table in tables] == [
+        ("Diagnosis (ham10000)", ["a", "c"]),
+        ("Symmetry (symmetry-binary)", ["b"]),
+        ("Blue veil (absent, present)", ["d"]),
+    ]
+
+
+def test_the_first_metric_is_the_one_that_is_asked_for() -> None:
+    figures = {name: Measurement(Estimate(0.5, 0.25, 0.75), 9, 7) for name in ("jaccard", "accuracy", "dice")}
+    (table,) = tabulate("Segmentation", {"lesion": {"test": figures}}, first="dice")
+    assert table.metrics == ["dice", "accuracy", "jaccard"]
+    assert table.frame()["metric"].tolist() == ["dice", "accuracy", "jaccard"]

@@ -47,7 +47,7 @@ def saliency(
     Example: `selcn saliency runs/demo --network diagnosis --target mel --out maps --overlay all`
     """
     from selcn.explain.runner import write_saliency
-    from selcn.report.maps import write_overlays
+    from selcn.report.saliency_overlays import write_overlays
     from selcn.runs.saliency_jobs import open_job
 
     job = open_job(source, images or [], network, method=method, device=device)

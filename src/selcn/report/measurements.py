@@ -1,4 +1,4 @@
-"""Metrics of a finished run as they were written, read for its page."""
+"""Metrics of a finished run as its evaluation wrote them, read for the report."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,18 @@ from selcn.runs.folder import COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS
 from selcn.runs.run import Run
 
 PARTS: tuple[Part, ...] = ("test", "validation")
+"""Subsets that are measured, the more telling one first."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric with its interval and what it was measured on."""
+    """A metric with its interval and what it was measured on.
+
+    Attributes:
+        estimate: value and 95 % interval.
+        images: how many.
+        groups: of how many lesions or patients.
+    """
 
     estimate: Estimate
     images: int
@@ -27,7 +34,11 @@ Measurements = dict[str, dict[str, Measurement]]
 
 
 def measurements(table: pd.DataFrame) -> Measurements:
-    """Metrics of an evaluation table."""
+    """The metrics of an evaluation table.
+
+    Args:
+        table: with columns ``metric, fold_part, value, low, high, images, groups``.
+    """
     found: Measurements = {}
     for row in table.to_dict(orient="records"):
         estimate = Estimate(row["value"], row["low"], row["high"])
@@ -35,19 +46,32 @@ def measurements(table: pd.DataFrame) -> Measurements:
     return found
 
 
-def measured(run: Run, network: str) -> Measurements:
-    """The metrics of a network; none where it has no labelled image."""
+def network_metrics(run: Run, network: str) -> Measurements:
+    """The metrics of a network; empty where none of its images is labelled.
+
+    Args:
+        run: that is evaluated.
+        network: its name.
+    """
     path = run.folder.metrics(network)
     return measurements(pd.read_csv(path)) if path.is_file() else {}
 
 
-def foremost(found: Measurements) -> Part:
-    """The test subset where there is one, else validation."""
+def primary_part(found: Measurements) -> Part:
+    """The test subset where it was measured, else validation.
+
+    Args:
+        found: metrics of at least one subset.
+    """
     return next(part for part in PARTS if part in found)
 
 
 def comparisons(run: Run) -> dict[tuple[str, str], Measurements]:
-    """Differences B - A by the names of A and B; none where no networks are to be compared."""
+    """Paired differences B - A by the names of A and B; empty where there is no pair.
+
+    Args:
+        run: that is evaluated.
+    """
     path = run.folder.evaluation / COMPARISON
     if not path.is_file():
         return {}
@@ -56,18 +80,31 @@ def comparisons(run: Run) -> dict[tuple[str, str], Measurements]:
 
 
 def fold_metrics(run: Run) -> pd.DataFrame:
-    """Each fold's and member's metrics; empty where no classifier has a labelled image."""
+    """Each fold's and each member's metrics; empty where no classifier has a labelled image.
+
+    Args:
+        run: that is evaluated.
+    """
     path = run.folder.evaluation / CROSS_VALIDATION
     return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["metric", "fold_part", "name"])
 
 
 def saliency_scores(run: Run, network: str) -> pd.DataFrame | None:
-    """Per-image scores of a classifier's saliency; None where no image had a true mask."""
+    """Scores of a classifier's saliency, a row an image and kind; None where no image had a true mask.
+
+    Args:
+        run: that is evaluated.
+        network: name of the classifier.
+    """
     path = run.folder.saliency_scores(network)
     return read_saliency_scores(path) if path.is_file() else None
 
 
 def saliency_metrics(run: Run) -> pd.DataFrame | None:
-    """Means of those scores with intervals; see `selcn.evaluation.localisation.summarise_saliency`."""
+    """Means of those scores with intervals, as `selcn.evaluation.summarise_saliency` gives them; None without scores.
+
+    Args:
+        run: that is evaluated.
+    """
     path = run.folder.evaluation / SALIENCY_METRICS
     return pd.read_csv(path) if path.is_file() else None

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ from selcn.config import dump_config
 from selcn.data.catalog import groups
 from selcn.data.splits.split import count_table, leaking_images
 from selcn.errors import RunError
-from selcn.evaluation import Estimate
-from selcn.evaluation.intervals import Part
+from selcn.evaluation import Estimate, subgroup_table
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR
@@ -23,46 +21,31 @@ from selcn.inference.predictor import Predictor, load
 from selcn.io.files import write_text
 from selcn.labels import TEST
 from selcn.report.charts import draw_curves, draw_intervals, draw_jaccard_histogram
-from selcn.report.embed import embed_chart, embed_csv
-from selcn.report.evidence import CALLED, curve_charts, saliency_gallery, saliency_tables, subgroup_metrics
-from selcn.report.gallery import (
-    BEST,
-    CASES,
-    CERTAIN_CASES,
-    SEED,
-    choose_cases,
-    choose_extremes,
-    choose_failures,
-    view_images,
-)
-from selcn.report.measurements import Measurement, Measurements, comparisons, fold_metrics, foremost, measured
+from selcn.report.classifier_charts import draw_precision_recall, draw_reliability, draw_risk_coverage, draw_roc
+from selcn.report.embed import Picture, embed_chart, embed_csv
+from selcn.report.gallery import CASES, CONFIDENT_CASES, SEED, make_gallery
+from selcn.report.measurements import Measurements, comparisons, fold_metrics, network_metrics, primary_part
 from selcn.report.metric_tables import (
     BALANCED_ACCURACY,
+    DICE,
+    headlines,
     judge_difference,
     tabulate,
+    tabulate_by_labels,
     tabulate_confusion,
     tabulate_folds,
 )
-from selcn.report.wording import bounds, duration, number, spoken
+from selcn.report.saliency_tables import lesion_shares, saliency_tables
+from selcn.report.wording import bounds, duration, label_title, number, spoken
 from selcn.runs.run import Run, open_run
 
 HERE = Path(__file__).parent
-_COUNTED = ("images", "groups")  # of a split, beside its classes
-
-
-@dataclass(frozen=True)
-class Headline:
-    """One of the metrics the page opens with."""
-
-    title: str
-    metric: str
-    part: Part
-    measurement: Measurement
-    chance: float | None = None
+SUBGROUPS = {"sex": "sex", "age": "age", "site": "site", "source": "source", "lesion_share": "lesion size"}
+"""What subgroups are formed by, and what that is called."""
 
 
 def write_report(path: Path, out: Path) -> None:
-    """Write the page of a finished run; it needs no network and no other file.
+    """Write the page of a finished run; it loads nothing from elsewhere.
 
     Args:
         path: the run's folder.
@@ -88,35 +71,18 @@ def render(template: str, context: Mapping[str, Any]) -> str:
 
 
 def open_predictor(run: Run) -> Predictor:
-    """The run's bundle.
+    """The run's bundle, ready to predict.
+
+    Args:
+        run: that has finished.
 
     Raises:
-        RunError: it is not whole, or was trained on another split.
+        RunError: the bundle is not whole, or was trained on another split.
     """
     predictor = load(run.folder.bundle)
     if predictor.config.split != run.split.fingerprint:
         raise RunError(f"{run.folder.bundle}: was trained on another split; remove it and run again")
     return predictor
-
-
-def headlines(run: Run, bundle: BundleConfig) -> list[Headline]:
-    """A metric of each network that the bundle holds, its target first."""
-    names = [bundle.target, *(name for name in bundle.networks if name != bundle.target)]
-    return [_headline(run, name, found) for name in names if (found := measured(run, name))]
-
-
-def _headline(run: Run, name: str, found: Measurements) -> Headline:
-    part = foremost(found)
-    if name == run.graph.segmenter:
-        return Headline(f"Segmentation ({name})", "dice", part, found[part]["dice"])
-    classes = len(run.labels(name).names)
-    return Headline(
-        f"{name.capitalize()} ({run.labels(name).name})",
-        BALANCED_ACCURACY,
-        part,
-        found[part][BALANCED_ACCURACY],
-        1 / classes,
-    )
 
 
 def _environment() -> jinja2.Environment:
@@ -127,134 +93,148 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "bounds": bounds,
-        "csv": embed_csv,
-        "duration": duration,
-        "number": number,
-        "spoken": spoken,
-    }
+    filters = (bounds, duration, label_title, number, spoken)
+    environment.filters |= {"csv": embed_csv, **{one.__name__: one for one in filters}}
     return environment
 
 
 def _context(run: Run) -> dict[str, Any]:
     steps, predictor = run.manifests(), open_predictor(run)
+    bundle = predictor.config
+    found = {name: metrics for name in run.graph.nodes if (metrics := network_metrics(run, name))}
+    return {
+        **_about(run, bundle),
+        "steps": steps,
+        **_metrics(run, bundle, found),
+        **_of_target(run, bundle.target, found),
+        **_segmentation(run, found),
+        "saliency_tables": saliency_tables(run),
+        "methods": sorted({spec.saliency for spec in bundle.classifiers.values()}),
+        "gallery": make_gallery(run, predictor),
+        "rule": {"most": CASES, "confident": CONFIDENT_CASES, "seed": SEED},
+        "curves": {
+            name: embed_chart(draw_curves(name, run.curves(name)), f"curves-{name}") for name in run.graph.nodes
+        },
+    }
+
+
+def _about(run: Run, bundle: BundleConfig) -> dict[str, Any]:
+    """What was run, on what, and what of it leaks."""
     units, leaks = groups(run.table, run.split.duplicates), leaking_images(run.split, run.table)
+    word = _group_word(units)
     return {
         "name": run.folder.path.resolve().name,
         "config": run.config,
         "config_yaml": dump_config(run.config),
-        "bundle": predictor.config,
+        "graph": run.graph,
+        "bundle": bundle,
         "images": len(run.table),
+        "masks": int((run.table["mask_path"] != "").sum()),
         "groups": units.nunique(),
-        "group_word": _group_word(units),
+        "group_word": word,
+        "sources": sorted(set(run.table["source"]) - {""}),
         "synthetic": int((run.table["source"] == "phantom").sum()),
         "predicted_colour": PREDICTED_COLOUR,
         "true_colour": TRUE_COLOUR,
         "environment": run.environment(),
         "split": run.split,
-        "split_counts": _split_counts(run),
-        "leaking": leaks.get(TEST, 0),
-        "steps": steps,
+        "split_tables": _split_tables(run, word),
         "leaks": leaks,
-        "curves": {
-            name: embed_chart(draw_curves(name, run.curves(name)), f"curves-{name}") for name in run.graph.nodes
-        },
-        **_results(run, predictor.config),
-        **_examples(run, predictor),
+        "leaking": sum(leaks.values()),
     }
 
 
-def _results(run: Run, bundle: BundleConfig) -> dict[str, Any]:
-    target, differences = bundle.target, comparisons(run)
-    all_measured = {name: found for name in run.graph.classifiers if (found := measured(run, name))}
-    of_target = target if target in all_measured else None
-    subgroups = subgroup_metrics(run, of_target) if of_target else pd.DataFrame()
-    judged = [judge_difference(*pair, found) for pair, found in differences.items()]
-    opening = headlines(run, bundle)
-    scores = run.scores() if run.graph.segmenter else None
-    segmentation = measured(run, run.graph.segmenter) if run.graph.segmenter else {}
-    same_labels = [name for name in all_measured if of_target and run.labels(name) == run.labels(of_target)]
+def _metrics(run: Run, bundle: BundleConfig, found: Mapping[str, Measurements]) -> dict[str, Any]:
+    """Metrics of all networks, and what comparisons show."""
+    classifiers = {name: found[name] for name in _target_first(run) if name in found}
+    differences = comparisons(run)
+    judged = [judge_difference(*pair, metrics) for pair, metrics in differences.items()]
+    main = next((one for one in judged if one.b == bundle.target), None)
     return {
-        "headlines": opening,
-        "target": of_target,
-        "target_part": foremost(all_measured[of_target]) if of_target else "",
-        "main_comparison": next((one for one in judged if one.b == target), None),
-        "other_comparisons": [one for one in judged if one.b != target],
-        "interval_chart": embed_chart(
-            draw_intervals({name: all_measured[name] for name in same_labels}, BALANCED_ACCURACY), BALANCED_ACCURACY
-        )
-        if same_labels
-        else None,
-        "curve_charts": curve_charts(run, of_target) if of_target else [],
-        "malignant": run.labels(of_target).malignant if of_target else [],
-        "subgroups": subgroups,
-        "subgroup_rows": [
-            row | {"estimate": Estimate(row["value"], row["low"], row["high"])} for row in subgroups.to_dict("records")
-        ],
-        "called": CALLED,
-        "saliency_tables": saliency_tables(run),
-        "network_tables": _network_tables(run, all_measured),
+        "headlines": headlines(run, bundle),
+        "unmeasured": [name for name in bundle.networks if name not in found],
+        "main_comparison": main,
+        "other_comparisons": [one for one in judged if one is not main],
+        "network_tables": tabulate_by_labels((name, run.labels(name), one) for name, one in classifiers.items()),
         "difference_tables": tabulate(
-            "Paired differences", {f"{b} − {a}": found for (a, b), found in differences.items()}, signed=True
+            "Paired differences", {f"{b} − {a}": metrics for (a, b), metrics in differences.items()}, signed=True
         ),
         "fold_tables": tabulate_folds(fold_metrics(run)),
-        "segmentation_tables": tabulate("Segmentation", {str(run.graph.segmenter): segmentation}),
-        "histogram": None if scores is None else embed_chart(draw_jaccard_histogram(scores), "jaccard"),
-        "confusions": [tabulate_confusion(name, run.predictions(name)) for name in all_measured],
+        "confusions": [tabulate_confusion(name, run.predictions(name)) for name in classifiers],
     }
 
 
-def _network_tables(run: Run, all_measured: Mapping[str, Measurements]) -> list[Any]:
-    """Tables of the classifiers, those of one label set together."""
-    by_labels: dict[str, dict[str, Measurements]] = {}
-    for name, found in all_measured.items():
-        labels = run.labels(name)
-        by_labels.setdefault(f"{labels.column.capitalize()} ({labels.name})", {})[name] = found
-    return [table for title, found in by_labels.items() for table in tabulate(title, found)]
+def _target_first(run: Run) -> list[str]:
+    """The classifiers, those of the target's label set before the others."""
+    sections = run.graph.classifiers
+    target = sections.get(run.graph.target)
+    return sorted(sections, key=lambda name: target is not None and sections[name].labels != target.labels)
 
 
-def _examples(run: Run, predictor: Predictor) -> dict[str, Any]:
-    bundle, scores = predictor.config, run.scores() if run.graph.segmenter else None
-    truths = {name: run.predictions(name) for name in bundle.classifiers if run.folder.prediction_file(name).is_file()}
-    cases = choose_cases(truths[bundle.target]) if bundle.target in truths else {}
-    failures = [] if scores is None else choose_failures(scores)
-    best = [] if scores is None else choose_extremes(scores, "jaccard").get(BEST, [])
-    explained = next(iter(bundle.classifiers), None)
-    gallery, energy = saliency_gallery(run, explained) if explained else ({}, {})
-    shown = [*cases, *failures, *best, *(image for images in gallery.values() for image in images)]
-    tested = [] if scores is None else list(scores.loc[scores["fold"] == TEST, "jaccard"])
+def _of_target(run: Run, target: str, found: Mapping[str, Measurements]) -> dict[str, Any]:
+    """What is shown of the target alone; nothing where it is no classifier, or has no labelled image."""
+    if target not in found or target not in run.graph.classifiers:
+        return {"target_part": None, "interval_chart": None, "curve_charts": [], "subgroups": None, "subgroup_rows": []}
+    labels = run.labels(target)
+    alike = {name: found[name] for name in run.graph.classifiers if name in found and run.labels(name) == labels}
+    subgroups = _subgroups(run, target)
     return {
-        "cases": cases,
-        "rule": {"most": CASES, "certain": CERTAIN_CASES, "seed": SEED},
-        "failures": failures,
-        "failed": sum(value < JACCARD_THRESHOLD for value in tested),
-        "tested": len(tested),
-        "threshold": JACCARD_THRESHOLD,
-        "best_masks": best,
-        "saliency_gallery": gallery,
-        "explained": explained,
-        "energy": energy,
-        "views": view_images(predictor, run.table, shown),
-        "truths": {name: _by_image(one.table, "truth") for name, one in truths.items()},
-        "jaccard": {} if scores is None else _by_image(scores, "jaccard"),
+        "target_part": primary_part(found[target]),
+        "interval_chart": embed_chart(draw_intervals(alike, BALANCED_ACCURACY), BALANCED_ACCURACY),
+        "curve_charts": _curve_charts(run, target, found),
+        "subgroups": subgroups,
+        "subgroup_rows": [
+            row | {"of": SUBGROUPS[row["of"]], "estimate": Estimate(row["value"], row["low"], row["high"])}
+            for row in subgroups.to_dict("records")
+        ],
     }
 
 
-def _split_counts(run: Run) -> pd.DataFrame:
-    counts = count_table(run.split, run.table)
-    words = dict.fromkeys(word for section in run.graph.classifiers.values() for word in _words(run, section.labels))
-    return counts[[name for name in (*_COUNTED, *words) if name in counts]]
+def _curve_charts(run: Run, target: str, found: Mapping[str, Measurements]) -> list[Picture]:
+    """What the target's probabilities are worth, and selective prediction of it beside what it is compared with."""
+    predictions = run.predictions(target)
+    rivals = [a for a, b in run.graph.pairs() if b == target and a in found]
+    compared = {name: run.predictions(name) for name in [target, *rivals]}
+    return [
+        embed_chart(draw_roc(predictions), f"roc-{target}"),
+        embed_chart(draw_precision_recall(predictions), f"precision-recall-{target}"),
+        embed_chart(draw_reliability(predictions), f"reliability-{target}"),
+        embed_chart(draw_risk_coverage(compared), f"risk-coverage-{target}"),
+    ]
 
 
-def _words(run: Run, labels: Any) -> list[str]:  # noqa: ANN401 - a label set
-    """Words of the catalog that mean a class of a label set, in the classes' order."""
-    words = [word for word in run.table[labels.column].unique() if labels.class_of(word)]
-    return sorted(words, key=lambda word: (labels.numbers([word]), word))
+def _subgroups(run: Run, target: str) -> pd.DataFrame:
+    """Balanced accuracy of the target by what is known of the images; empty where nothing is."""
+    shares = run.table["image_id"].map(lesion_shares(run))
+    facts = run.table.assign(lesion_share=shares.astype(object).fillna(""))
+    known = [name for name in SUBGROUPS if name in facts and len(set(facts[name]) - {""}) > 1]
+    if not known:
+        return pd.DataFrame()
+    return subgroup_table(run.predictions(target), facts, known, resamples=run.config.resamples)
 
 
-def _by_image(table: pd.DataFrame, column: str) -> dict[str, Any]:
-    return dict(zip(table["image_id"], table[column], strict=True))
+def _segmentation(run: Run, found: Mapping[str, Measurements]) -> dict[str, Any]:
+    name, scores = str(run.graph.segmenter), run.scores()
+    tested = pd.Series(dtype=float) if scores is None else scores.loc[scores["fold"] == TEST, "jaccard"]
+    return {
+        "segmentation_tables": tabulate("Segmentation", {name: found.get(name, {})}, first=DICE),
+        "histogram": None if scores is None else embed_chart(draw_jaccard_histogram(scores), "jaccard"),
+        "tested": len(tested),
+        "failed": int((tested < JACCARD_THRESHOLD).sum()),
+        "threshold": JACCARD_THRESHOLD,
+    }
+
+
+def _split_tables(run: Run, group_word: str) -> list[tuple[str, pd.DataFrame]]:
+    """Images and groups of each subset, and its images of each class, a table a label set."""
+    counts = count_table(run.split, run.table)[["images", "groups"]].rename(columns={"groups": group_word})
+    subset, tables = run.table["image_id"].map(run.split.part), [("images", counts)]
+    for labels in dict.fromkeys(section.labels for section in run.graph.classifiers.values()):
+        classes = run.table[labels.column].map(labels.class_of).replace("", "unlabelled")
+        columns = [*labels.names, *({"unlabelled"} & set(classes))]
+        counted = pd.crosstab(subset, classes).reindex(index=counts.index, columns=columns, fill_value=0)
+        tables.append((label_title(labels), counted))
+    return tables
 
 
 def _group_word(units: Iterable[str]) -> str:

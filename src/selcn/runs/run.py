@@ -157,9 +157,10 @@ class Run:
         return read_predictions(self.folder.prediction_file(network), self.labels(network))
 
     def scores(self) -> pd.DataFrame | None:
-        """Per-image scores of segmentation; None where no image has a true mask."""
-        path = self.folder.prediction_file(str(self.graph.segmenter))
-        return read_scores(path) if path.is_file() else None
+        """Per-image scores of segmentation; None without a segmentation network, or where no image has a true mask."""
+        segmenter = self.graph.segmenter
+        path = self.folder.prediction_file(segmenter) if segmenter else None
+        return read_scores(path) if path and path.is_file() else None
 
     def curves(self, network: str) -> "list[Curve]":
         """How a network was trained, fold by fold."""
