@@ -216,6 +216,8 @@ def test_errors_name_classes_that_were_resolved_from_the_columns() -> None:
         "p.csv (classes asymmetric, symmetric, note): 4 rows with no number in column note: line 2 (a1), line 3 (a2), "
         "line 4 (b1) and 1 more; write a fraction from 0 to 1"
     )
+    with pytest.raises(DataError, match=r"^p\.csv: 4 rows with no number in column note"):
+        Predictions.of(symmetry_table(note=""), "p.csv", LabelSet.of(["asymmetric", "symmetric", "note"]))
 
 
 def test_predictions_in_hand_are_taken_as_they_are_or_checked_against_a_label_set() -> None:
