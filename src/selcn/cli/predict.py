@@ -124,7 +124,7 @@ def predict(
 
 def _write_table(out: Path, table: TableFormat, config: "BundleConfig") -> None:
     from selcn.inference.batch import ROWS, read_rows
-    from selcn.inference.result import flatten, row_fields
+    from selcn.inference.row import flatten, row_fields
     from selcn.inference.table import write_csv, write_parquet
 
     write = write_csv if table is TableFormat.CSV else write_parquet

@@ -35,14 +35,13 @@ def serve(
     Callers must send the token of the environment's SELCN_TOKEN, where that is set. Nothing is stored or logged of a
     picture. Example: `selcn serve runs/demo/bundle --port 8000`
     """
-    for module in ("uvicorn", "fastapi", "fastapi_offline", "gradio", "prometheus_client", "python_multipart"):
-        require_extra(module, "serve", "serving")
+    for module in ("uvicorn", "selcn.serving.app", *(["selcn.serving.web"] if page else [])):
+        require_extra(module, "serve", "selcn serve")
     import uvicorn
 
     from selcn.inference.predictor import load
     from selcn.serving.app import create_app
-    from selcn.serving.limits import Limits
-    from selcn.serving.samples import draw_samples, read_samples
+    from selcn.serving.uploads import Limits, draw_samples, read_samples
 
     predictor = load(folder, device, engine=engine.value)
     limits = Limits(body=body * 2**20, waiting=waiting, seconds=seconds)

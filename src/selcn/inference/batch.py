@@ -3,28 +3,29 @@
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from selcn.data.imaging.images import PictureError, decode_pictures, is_dicom, write_image
 from selcn.errors import DataError
 from selcn.inference.inputs import Item
-from selcn.inference.overlay import draw_overlay
+from selcn.inference.overlay import render
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction, prepare
+from selcn.inference.row import Row, file_rows
 from selcn.io.files import written_whole
 
 BATCH = 8
 """Pictures that are predicted together, and held at once a few times; they may be of twenty megapixels each."""
 ROWS = "predictions.jsonl"
-Row = dict[str, Any]
+_SUFFIXES = {"overlay": "jpg", "mask": "png"}
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ def predict_files(
 ) -> list[str]:
     """Predict files into ``out/predictions.jsonl``, in their order.
 
-    A row holds ``image``, of a file with several frames ``frame``, the keys of
-    `Prediction.to_json` and the paths, below ``out``, of what was drawn; of a file that cannot be read,
-    ``image`` and ``error``; of a DICOM image that no segmentation can name, ``segmentation_error``. The rows
+    `selcn.inference.row` declares the keys of a row; paths of what was drawn are below ``out``. The rows
     stand under their name when they are whole; what a stopped one has done is not done again.
 
     Args:
@@ -230,12 +229,13 @@ def _rows(
     item: Item, stem: str, decoded: _Decoded, predictions: Sequence[Prediction], out: Path, options: OutputOptions
 ) -> list[Row]:
     if isinstance(decoded, DataError):
-        return [{"image": item.name, "error": str(decoded)}]
-    rows = []
-    for number, (frame, prediction) in enumerate(zip(decoded, predictions, strict=True)):
-        which = {"frame": number} if len(decoded) > 1 else {}
-        drawn = _draw(frame.picture, prediction, _name(stem, **which), out, options)
-        rows.append({"image": item.name, **which, **prediction.to_json(), **drawn})
+        return file_rows(item.name, decoded)
+    rows = file_rows(item.name, predictions)
+    for row, frame, prediction in zip(rows, decoded, predictions, strict=True):
+        drawn = render(frame.picture, prediction, overlay=options.overlays, mask=options.masks)
+        for key, image in drawn.items():
+            row[key] = f"{key}s/{_name(stem, row.get('frame'))}.{_SUFFIXES[key]}"
+            write_image(out / row[key], image)
     return rows
 
 
@@ -268,19 +268,6 @@ def _segment(
 
 def _name(stem: str, frame: int | None = None) -> str:
     return stem if frame is None else f"{stem}-frame-{frame}"
-
-
-def _draw(
-    picture: np.ndarray, prediction: Prediction, name: str, out: Path, options: OutputOptions
-) -> Mapping[str, str]:
-    drawn = {}
-    if options.overlays:
-        drawn["overlay"] = f"overlays/{name}.jpg"
-        write_image(out / drawn["overlay"], draw_overlay(picture, prediction))
-    if options.masks and prediction.lesion is not None:
-        drawn["mask"] = f"masks/{name}.png"
-        write_image(out / drawn["mask"], prediction.lesion.mask.astype(np.uint8) * 255)
-    return drawn
 
 
 def _distinct(stems: Sequence[str]) -> list[str]:

@@ -1,8 +1,6 @@
 """The one prediction path, of the commands, the report and Python; torch is loaded only where it is asked for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,31 +12,14 @@ from selcn.inference.result import Outputs, Prediction, describe, prepare
 from selcn.io.files import sha256
 
 
-@dataclass(frozen=True)
-class Identity:
-    """What tells the model behind an answer from others.
-
-    Attributes:
-        name: of the bundle.
-        hash: SHA-256 of the bundle's manifest, "" of networks that are in no bundle.
-        engine: that runs the networks.
-        selcn: version that predicts.
-    """
-
-    name: str
-    hash: str
-    engine: str
-    selcn: str
-
-
 class Predictor:
     """A bundle ready to predict.
 
     Args:
         config: of the bundle.
         run: its engine, from prepared images uint8 RGB (N, H, W, 3) to what the networks make of them.
-        engine: name of the engine.
-        digest: SHA-256 of the bundle's manifest.
+        digest: SHA-256 of the bundle's manifest, in hexadecimal; "" of networks that come from no bundle.
+        engine: what runs the networks; a name of `selcn.inference.bundle.Engine`.
 
     Example:
         >>> predictor = load("runs/demo/bundle")
@@ -48,10 +29,15 @@ class Predictor:
     """
 
     def __init__(
-        self, config: BundleConfig, run: Callable[[np.ndarray], Outputs], engine: str = Engine.TORCH, digest: str = ""
+        self,
+        config: BundleConfig,
+        run: Callable[[np.ndarray], Outputs],
+        *,
+        digest: str = "",
+        engine: str = Engine.TORCH,
     ) -> None:
         self.config, self.run = config, run
-        self.identity = Identity(config.name, digest, str(engine), version("selcn"))
+        self.name, self.digest, self.engine = config.name, digest, str(engine)
 
     def predict(self, image: str | Path | np.ndarray) -> Prediction:
         """Predict one image: a file, or uint8 RGB (H, W, 3).
@@ -104,9 +90,9 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH)
         from selcn.inference.onnx.engine import OnnxEngine
 
         config, graphs = read_export(Path(bundle), Engine(engine))
-        return Predictor(config, OnnxEngine(config, graphs), engine, sha256(Path(bundle) / MANIFEST))
+        return Predictor(config, OnnxEngine(config, graphs), digest=sha256(Path(bundle) / MANIFEST), engine=engine)
     from selcn.inference.assembly import read_bundle
     from selcn.inference.torch_engine import TorchEngine
 
     config, ensemble = read_bundle(Path(bundle))
-    return Predictor(config, TorchEngine(ensemble, device), engine, sha256(Path(bundle) / MANIFEST))
+    return Predictor(config, TorchEngine(ensemble, device), digest=sha256(Path(bundle) / MANIFEST))

@@ -1,18 +1,17 @@
 """What is predicted of one image: one typed result for Python, JSON rows, tables, HTTP and overlays; no torch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from selcn.data.imaging.images import prepare_image, resize
 from selcn.data.imaging.masks import LESION_THRESHOLD, grown_boxes, largest_regions
 from selcn.evaluation.temperature import rescale
 from selcn.inference.bundle import BundleConfig
+from selcn.inference.row import row_keys
 
 Floats = npt.NDArray[np.float32]
 
@@ -108,21 +107,10 @@ class Prediction:
         return self.results[network]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the mask's pixels, as plain numbers; see `row_fields`."""
-        row: dict[str, Any] = {"width": self.size[0], "height": self.size[1]}
-        if self.lesion is not None:
-            row["lesion"] = {
-                "found": bool(self.lesion.mask.any()),
-                "share": round(float(self.lesion.mask.mean()), 6),
-                "box": list(self.lesion.box),
-                "outline": self.lesion.outline.tolist(),
-            }
-        for name, one in self.results.items():
-            rounded = {label: round(probability, 6) for label, probability in one.probabilities.items()}
-            row[name] = {"prediction": one.prediction, "probabilities": rounded}
-        row |= {"abstain": self.abstain, "warnings": list(self.warnings), "distance": round(self.distance, 4)}
-        maps = {name: np.round(one.saliency, 4).astype(float).tolist() for name, one in self.results.items()}
-        return row | {f"{name}_saliency": saliency for name, saliency in maps.items()}
+        """Everything but the mask's pixels, as plain numbers; `selcn.inference.row` declares the keys."""
+        labels = {name: list(one.probabilities) for name, one in self.results.items()}
+        keys = row_keys(labels, lesion=self.lesion is not None)
+        return {key.name: key.fill(self) for key in keys if key.fill}
 
 
 def prepare(image: np.ndarray, config: BundleConfig) -> np.ndarray:
@@ -181,83 +169,3 @@ def _outline(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     contours, _ = cv2.findContours(region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
     found = max(contours, key=cv2.contourArea)[:, 0] if contours else np.empty((0, 2))
     return found.astype(np.int32)
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class LesionRow(_Strict):
-    """Where the lesion is, in the image's own pixels."""
-
-    found: bool
-    share: float = Field(ge=0, le=1, description="Of the image.")
-    box: tuple[int, int, int, int] = Field(description="x, y, width, height; grown by 20 % on every side.")
-    outline: list[tuple[int, int]] = Field(description="x and y along the border of the largest lesion region.")
-
-
-class ClassRow(_Strict):
-    """The answer of one network."""
-
-    prediction: str = Field(description="The most probable class.")
-    probabilities: dict[str, float] = Field(description="By class.")
-
-
-def row_model(config: BundleConfig) -> type[BaseModel]:
-    """The type of a JSON row of a bundle's predictions; of an image that cannot be read only `image` and `error`."""
-    fields: dict[str, Any] = {
-        "image": (str, Field(description="The name it was given under.")),
-        "frame": (int | None, Field(None, description="Only of a file with several.")),
-        "error": (str | None, Field(None, description="Why it cannot be read.")),
-        "width": (int | None, None),
-        "height": (int | None, None),
-    }
-    if config.segmenter:
-        fields["lesion"] = (LesionRow | None, None)
-    for name in config.classifiers:
-        calibrated = config.reliability is not None and name in config.reliability.networks
-        fields[name] = (ClassRow | None, Field(None, description="Calibrated." if calibrated else "Not calibrated."))
-    fields |= {
-        "abstain": (bool | None, Field(None, description="The most probable class is too improbable to rely on.")),
-        "warnings": (list[str] | None, Field(None, description="What else speaks against relying on it.")),
-        "distance": (float | None, Field(None, description="From the training images; about 1 is usual.")),
-    }
-    for name in config.classifiers:
-        maps = Field(None, description="Where the predicted class comes from, 0 to 1.")
-        fields[f"{name}_saliency"] = (list[list[float]] | None, maps)
-    fields |= dict.fromkeys(FILES, (str | None, None))
-    return create_model("Row", __base__=_Strict, **fields)
-
-
-def row_fields(config: BundleConfig) -> Mapping[str, type]:
-    """Columns of a flat row of a bundle's predictions, in order, with their types; see `flatten`."""
-    fields: dict[str, type] = {"image": str, "frame": int, "error": str, "width": int, "height": int}
-    if config.segmenter:
-        fields |= {"lesion_found": bool, "lesion_share": float}
-        fields |= dict.fromkeys(_BOX, int)
-    for name in config.classifiers:
-        fields[name] = str
-        fields |= {f"{name}_{label}": float for label in config.labels(name).names}
-    fields |= {"abstain": bool, "warnings": str, "distance": float}
-    return fields | dict.fromkeys(FILES, str)
-
-
-_BOX = ("box_x", "box_y", "box_width", "box_height")
-FILES = ("overlay", "mask", "segmentation", "segmentation_error")
-"""Keys of a row that name what was written beside it, or say why it was not."""
-
-
-def flatten(row: Mapping[str, Any], config: BundleConfig) -> dict[str, Any]:
-    """A JSON row without its outline and maps, every value under a key of its own; of an error, that alone."""
-    flat = {name: row.get(name) for name in ("image", "frame", "error", "width", "height")}
-    if "error" in row:
-        return flat
-    if config.segmenter:
-        lesion = row["lesion"]
-        flat |= {"lesion_found": lesion["found"], "lesion_share": lesion["share"]}
-        flat |= dict(zip(_BOX, lesion["box"], strict=True))
-    for name in config.classifiers:
-        flat[name] = row[name]["prediction"]
-        flat |= {f"{name}_{label}": value for label, value in row[name]["probabilities"].items()}
-    flat |= {"abstain": row["abstain"], "warnings": "; ".join(row["warnings"]), "distance": row["distance"]}
-    return flat | {name: row.get(name) for name in FILES}

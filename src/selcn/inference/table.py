@@ -16,8 +16,8 @@ def write_csv(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, type], pat
     """Write flat rows as CSV, whole or not at all.
 
     Args:
-        rows: as `selcn.inference.result.flatten` gives them.
-        fields: columns and their types; see `selcn.inference.result.row_fields`.
+        rows: as `selcn.inference.row.flatten` gives them.
+        fields: columns and their types; see `selcn.inference.row.row_fields`.
         path: of the file.
     """
     with written_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:

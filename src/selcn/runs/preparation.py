@@ -17,6 +17,7 @@ from selcn.data.store.build import build_store
 from selcn.data.store.store import open_store, verify_store
 from selcn.data.subset import draw_lesions
 from selcn.errors import ConfigError, RunError
+from selcn.inference.row import row_keys
 from selcn.io.progress import OnProgress
 from selcn.labels import TEST
 from selcn.models.build import build_for_training
@@ -64,14 +65,17 @@ def prepare_store(run: Run, executor: Executor) -> None:
 
 
 def check_networks(graph: Graph) -> None:
-    """Find before anything is read what would else end a run after hours: unknown names, weight files.
+    """Find before anything is read what would else end a run after hours: names, weight files.
 
     Args:
         graph: of the run's networks.
 
     Raises:
-        ConfigError: a network, its weights, its masking or its saliency method cannot be had.
+        ConfigError: a network, its weights, its masking or its saliency method cannot be had, or a row of predictions
+            could not hold a network's name.
     """
+    labels = {name: section.labels.names for name, section in graph.classifiers.items()}
+    row_keys(labels, lesion=graph.segmenter is not None)
     for node in graph.nodes.values():
         build_for_training(node.section)
     for section in graph.classifiers.values():

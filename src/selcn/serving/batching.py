@@ -7,19 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from selcn.errors import SelcnError
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction
 
-BATCH = 8
-WAIT = 0.005
-"""Seconds that the first picture of a batch waits for others."""
+MAX_BATCH = 8
+WAIT_SECONDS = 0.005
+"""How long the first image of a batch waits for others."""
 
 
-class QueueFull(Exception):  # noqa: N818 - what the queue is
+class QueueFull(SelcnError):  # noqa: N818 - what the queue is
     """No room for more images."""
-
-    def __init__(self) -> None:
-        super().__init__("too many images are waiting; try again")
 
 
 class _Waiting(NamedTuple):
@@ -34,7 +32,7 @@ class Batcher:
 
     Args:
         predictor: of a bundle.
-        room: how many pictures may wait at once.
+        room: how many images may wait at once.
     """
 
     predictor: Predictor
@@ -46,21 +44,33 @@ class Batcher:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
 
     def reserve(self, count: int) -> None:
-        """Take room for some pictures, to be given back by `release`.
+        """Take room in the queue, to be given back by `release`.
+
+        Args:
+            count: of images.
 
         Raises:
             QueueFull: there is not enough.
         """
         if self.waiting + count > self.room:
-            raise QueueFull
+            raise QueueFull("too many pictures are waiting; try again")
         self.waiting += count
 
     def release(self, count: int) -> None:
-        """Give room back."""
+        """Give back room in the queue.
+
+        Args:
+            count: of images.
+        """
         self.waiting -= count
 
     async def predict(self, prepared: np.ndarray, size: tuple[int, int]) -> Prediction:
-        """Predict one prepared picture, uint8 RGB (H, W, 3), whose own width and height are known."""
+        """The prediction of one image.
+
+        Args:
+            prepared: the image as the networks see it, uint8 RGB (h, w, 3).
+            size: width and height of the image itself.
+        """
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         await self.queue.put(_Waiting(prepared, size, answer))
         return await answer
@@ -88,8 +98,8 @@ class Batcher:
 
     async def _collect(self) -> list[_Waiting]:
         batch = [await self.queue.get()]
-        deadline = asyncio.get_running_loop().time() + WAIT
-        while len(batch) < BATCH:
+        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+        while len(batch) < MAX_BATCH:
             left = deadline - asyncio.get_running_loop().time()
             try:
                 batch.append(self.queue.get_nowait() if left <= 0 else await asyncio.wait_for(self.queue.get(), left))

@@ -1,24 +1,30 @@
-"""What an answer looks like, for those who read or generate code from the interface's description."""
+"""What the HTTP interface answers, as its OpenAPI description tells; rows follow from the bundle's networks."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from selcn.inference.bundle import BundleConfig
-from selcn.inference.result import row_model
+from selcn.inference.row import FILE_KEYS, STRICT, RowKey, bundle_row_keys
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Identity(BaseModel):
+    """What predicts: the same identity and the same image give the same answer."""
 
-
-class Model(_Strict):
-    """Which model answered."""
+    model_config = STRICT
 
     name: str = Field(description="Of the bundle.")
-    hash: str = Field(description="SHA-256 of the bundle's manifest.")
-    engine: str = Field(description="What runs the networks.")
-    selcn: str = Field(description="Version of selcn.")
+    hash: str = Field(description="SHA-256 of the bundle's manifest.json, in hexadecimal.")
+    engine: str = Field(description="What runs the networks: torch, onnx or onnx-int8.")
+    selcn: str = Field(description="Version that runs.")
+
+
+class ModelAnswer(BundleConfig):
+    """What predicts: the bundle's config.json beside its identity."""
+
+    notice: str
+    model: Identity
 
 
 class Refusal(BaseModel):
@@ -28,12 +34,32 @@ class Refusal(BaseModel):
 
 
 def answer_model(config: BundleConfig) -> type[BaseModel]:
-    """The type of the answer to a request, for a bundle."""
-    rows: Any = list[row_model(config)]  # type: ignore[misc]  # a type that is made here
+    """The answer to a prediction request: a row an image with the keys that a bundle's networks give it.
+
+    Args:
+        config: of the bundle.
+    """
+    keys = {key.name: key for key in bundle_row_keys(config) if key.name not in FILE_KEYS}
+    image, error = keys["image"], keys.pop("error")
+    row: Any = _model("Row", keys.values(), required={"image"})
+    unreadable: Any = _model("Unreadable", [image, error], required={"image", "error"})
     return create_model(
         "Answer",
-        __base__=_Strict,
+        __config__=STRICT,
         notice=(str, ...),
-        model=(Model, ...),
-        predictions=(rows, Field(description="In the order of the images, frames one after the other.")),
+        model=(Identity, ...),
+        predictions=(
+            list[row | unreadable],
+            Field(description="In the order of the images, frames one after the other."),
+        ),
     )
+
+
+def _model(name: str, keys: Iterable[RowKey], required: set[str]) -> type[BaseModel]:
+    """A model of some keys: those required, and those that every predicted image has, must be there."""
+    fields: dict[str, Any] = {}
+    for number, key in enumerate(keys):
+        default = ... if key.fill or key.name in required else None
+        # A network may be called what is no name of a field, or already an attribute of a model.
+        fields[f"key_{number}"] = (key.kind, Field(default, alias=key.name, description=key.description))
+    return create_model(name, __config__=STRICT, **fields)

@@ -1,11 +1,10 @@
 """What Prometheus is told."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from selcn.serving.limits import App, Message, Receive, Scope, Send
 
-
-class Metrics:
+class ServerMetrics:
     """Counts of one server."""
 
     def __init__(self) -> None:
@@ -18,11 +17,11 @@ class Metrics:
         self.waiting = Gauge("selcn_waiting_pictures", "Pictures that wait or are worked on.", registry=self.registry)
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """The counts in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
-class CountingMiddleware:
+class RequestCountMiddleware:
     """Counts answers by path and status; a path that is not known counts as `other`, so that none can flood memory.
 
     Args:
@@ -31,7 +30,7 @@ class CountingMiddleware:
         paths: that are known.
     """
 
-    def __init__(self, app: App, metrics: Metrics, paths: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics, paths: tuple[str, ...]) -> None:
         self.app, self.metrics, self.paths = app, metrics, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,9 +40,9 @@ class CountingMiddleware:
             return
         path = scope["path"] if scope["path"] in self.paths else "other"
 
-        async def counted(message: Message) -> None:
+        async def send_counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self.metrics.requests.labels(path, message["status"]).inc()
             await send(message)
 
-        await self.app(scope, receive, counted)
+        await self.app(scope, receive, send_counted)
