@@ -13,7 +13,7 @@ from selcn.labels import Fusion
 from selcn.models.cascade import Cascade, Ensemble
 from selcn.models.segmenter import Segmenter
 
-SPECS = {
+SPECS: dict[str, SegmenterSpec | ClassifierSpec] = {
     "lesion": SegmenterSpec(architecture="Unet", encoder="resnet18"),
     "symmetry": ClassifierSpec(labels="symmetry-binary", backbone="squeezenet1_1", head="squeezenet", masking="lae"),
     "diagnosis": ClassifierSpec(labels="ham10000", backbone="resnet10t", reads={"symmetry": Fusion.CONCAT}),

@@ -18,7 +18,7 @@ from selcn.inference.batch import BATCH, ROWS, OutputOptions, predict_files, rea
 from selcn.inference.inputs import Item, list_items
 from selcn.inference.overlay import draw_overlay
 from selcn.inference.predictor import Predictor
-from selcn.inference.result import flatten, row_fields
+from selcn.inference.row import flatten, row_fields
 from selcn.inference.table import write_csv, write_parquet
 
 

@@ -19,7 +19,7 @@ from selcn.inference.assembly import build_cascade, read_bundle, write_bundle
 from selcn.inference.bundle import BundleConfig, Preparation, read_export
 from selcn.inference.onnx.engine import OnnxEngine
 from selcn.inference.onnx.export import export_bundle, export_graphs, export_int8
-from selcn.inference.result import flatten, row_fields
+from selcn.inference.row import flatten, row_fields
 from selcn.inference.torch_engine import TorchEngine
 from selcn.models.cascade import Ensemble
 

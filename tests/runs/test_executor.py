@@ -57,17 +57,20 @@ def test_a_finished_step_is_not_done_again(folder: RunFolder, tiny_config: RunCo
 
 def test_a_resumable_step_finds_what_a_killed_one_left(folder: RunFolder, tiny_config: RunConfig) -> None:
     Executor(folder, tiny_config).do(Step(Kind.DATA), whole)
-    for resumable, found in ((False, ["step.json", "whole"]), (True, ["half", "step.json", "whole"])):
-        step = Step(Kind.TRAIN, "lesion", int(resumable))
+    for step, found in (
+        (STEP, ["step.json", "whole"]),
+        (Step(Kind.STORE), ["half", "step.json", "whole"]),
+        (Step(Kind.TRAIN, "lesion", 1), ["half", "step.json", "whole"]),
+    ):
         with pytest.raises(RuntimeError, match="killed"):
-            Executor(folder, tiny_config).do(step, half, resumable=resumable)
-        done = Executor(folder, tiny_config).do(step, whole, resumable=resumable)
+            Executor(folder, tiny_config).do(step, half)
+        done = Executor(folder, tiny_config).do(step, whole)
         assert sorted(path.name for path in done.iterdir()) == found
 
 
 def test_where_nothing_has_finished_a_run_begins_from_nothing(folder: RunFolder, tiny_config: RunConfig) -> None:
     with pytest.raises(RuntimeError, match="killed"):
-        Executor(folder, tiny_config).do(STEP, half, resumable=True)
+        Executor(folder, tiny_config).do(Step(Kind.STORE), half)
     assert folder.work.exists()
     Executor(folder, tiny_config)
     assert not folder.work.exists()
@@ -109,8 +112,8 @@ def test_a_follower_takes_part_in_what_is_done_together_and_waits_for_the_rest(
     monkeypatch.setattr(executor_module, "rank", lambda: 1)
     monkeypatch.setattr(executor_module, "WAIT", 0.01)
     follower = Executor(folder, tiny_config)
-    for step, together in ((STEP, False), (Step(Kind.TRAIN, "symmetry", 0), True)):
-        waiting = threading.Thread(target=follower.do, args=(step, record), kwargs={"resumable": together})
+    for step in (Step(Kind.STORE), STEP, Step(Kind.TRAIN, "symmetry", 0)):
+        waiting = threading.Thread(target=follower.do, args=(step, record))
         waiting.start()
         time.sleep(0.05)
         assert waiting.is_alive(), "the first has not finished"

@@ -63,13 +63,12 @@ class Executor:
         if not folder.environment.exists():
             write_text(folder.environment, json.dumps(_environment(), indent=1))
 
-    def do(self, step: Step, action: Action, *, resumable: bool = False) -> Path:
+    def do(self, step: Step, action: Action) -> Path:
         """Do a step unless it has finished, and return its folder.
 
         Args:
             step: which.
             action: fills the folder it is given; what it returns enters the manifest.
-            resumable: whether the action can resume from what a killed one left in its folder.
         """
         final = self.folder.step(step)
         if self.folder.finished(step):
@@ -79,8 +78,8 @@ class Executor:
             return final
         work = self.folder.work / step.path
         if self.follows:
-            return self._follow(step, action, work, together=resumable)
-        if not resumable:
+            return self._follow(step, action, work)
+        if not step.resumable:
             shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
@@ -104,9 +103,9 @@ class Executor:
         if not self.follows:
             shutil.rmtree(self.folder.work, ignore_errors=True)
 
-    def _follow(self, step: Step, action: Action, work: Path, *, together: bool) -> Path:
-        """As one of several processes of a training: take part in it, and wait for what the first does alone."""
-        if together:
+    def _follow(self, step: Step, action: Action, work: Path) -> Path:
+        """As one of several processes: take part in what they do together, and wait for what the first does alone."""
+        if step.distributed:
             with show_nothing(step.path) as on_progress:
                 action(work, on_progress)
         while not self.folder.finished(step):

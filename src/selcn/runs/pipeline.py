@@ -115,12 +115,11 @@ class Pipeline:
 
     def do(self, run: Run, step: Step) -> Path:
         """Do one step of the plan, all that it needs having finished."""
-        resumable = step.kind in (Kind.TRAIN, Kind.EXPLAINED)
 
         def action(work: Path, on_progress: OnProgress) -> dict[str, Any] | None:
             return self._act(run, step, work, on_progress)
 
-        return self.executor.do(step, action, resumable=resumable)
+        return self.executor.do(step, action)
 
     def _act(self, run: Run, step: Step, work: Path, on_progress: OnProgress) -> dict[str, Any] | None:
         match step.kind:

@@ -41,6 +41,16 @@ class Step:
         fold = None if self.fold is None else f"fold-{self.fold}"
         return "/".join(part for part in (self.kind.value, self.network, fold) if part is not None)
 
+    @property
+    def resumable(self) -> bool:
+        """Whether it goes on from what a killed one left in its work folder."""
+        return self.kind in (Kind.STORE, Kind.TRAIN, Kind.EXPLAINED)
+
+    @property
+    def distributed(self) -> bool:
+        """Whether several processes do it together."""
+        return self.kind is Kind.TRAIN
+
     def __str__(self) -> str:
         return self.path
 

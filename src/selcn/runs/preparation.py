@@ -61,7 +61,7 @@ def prepare_store(run: Run, executor: Executor) -> None:
     def action(work: Path, on_progress: OnProgress) -> None:
         build_store(run.table, work / "arrays", size=section.size, hair=section.hair, on_progress=on_progress)
 
-    executor.do(Step(Kind.STORE), action, resumable=True)
+    executor.do(Step(Kind.STORE), action)
 
 
 def check_networks(graph: Graph) -> None:

@@ -21,7 +21,7 @@ STREAKS = {
     "column": "streaks",
     "classes": [{"name": "absent"}, {"name": "present", "malignant": True}],
 }
-SPECS = {
+SPECS: dict[str, SegmenterSpec | ClassifierSpec] = {
     "lesion": SegmenterSpec(architecture="Linknet", encoder="tu-test_efficientnet", size=(32, 32)),
     "symmetry": ClassifierSpec(labels="symmetry-binary", backbone="test_efficientnet", size=(32, 32), masking="lae"),
     "streaks": ClassifierSpec(
