@@ -10,6 +10,7 @@ from selcn.evaluation.calibration import calibration_metrics
 from selcn.evaluation.intervals import RESAMPLES, Part, Statistic, fold_parts, interval_table
 from selcn.evaluation.predictions import BoolArray, FloatArray, IntArray, Predictions, as_predictions
 from selcn.evaluation.ranking import auc, average_precision, count_above, fraction, sensitivity_at
+from selcn.evaluation.registry import REGISTERED
 from selcn.labels import LabelSet
 
 SPECIFICITIES = (90, 95)
@@ -146,7 +147,8 @@ def classification_metrics(
     metrics |= {f"sensitivity_{name}": recall[:, number] for number, name in enumerate(labels.names)}
     if hard:
         return metrics
-    return metrics | _soft_metrics(truth, probabilities, labels, weights)
+    registered = {name: compute(truth, probabilities, labels, weights) for name, compute in REGISTERED.items()}
+    return metrics | _soft_metrics(truth, probabilities, labels, weights) | registered
 
 
 def one_against_rest(

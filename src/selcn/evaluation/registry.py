@@ -1,17 +1,22 @@
-"""The metric registry: the display name, direction and unit of every metric, and whether small tables show it.
-
-To add a metric, add an entry to `METRICS` and the function that computes it.
-"""
+"""The metric registry: the display name, direction and unit of every metric, and whether small tables show it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from selcn.errors import ConfigError
+from selcn.labels import LabelSet
 
 Direction = Literal["higher", "lower", "neither"]
 
+Compute = Callable[
+    [npt.NDArray[np.int64], npt.NDArray[np.float64], LabelSet, npt.NDArray[np.float64]], npt.NDArray[np.float64]
+]
+"""From class numbers (N,), probabilities (N, C), the label set of the C classes and weights (B, N) to values (B,)."""
 _PLACEHOLDERS = {"class": ".+", "percent": r"\d+"}
 _HEADLINE_CLASSES = ("mel", "melanoma", "malignant")
 
@@ -95,6 +100,30 @@ METRICS = {
     )
 }
 """Every metric and family by name, in the order in which tables show them; a family stands behind its exceptions."""
+
+REGISTERED: dict[str, Compute] = {}
+"""How the metrics of `register_metric` are computed, by name."""
+
+
+def register_metric(spec: MetricSpec, compute: Compute) -> None:
+    """Make a metric of class probabilities known to evaluation, comparisons, reports and bundles.
+
+    Args:
+        spec: what is known of it; its name without placeholders.
+        compute: its values under B weightings of N images; a weighting counts an image as often as its weight says, so
+            that weights of 1 give the metric itself and the others its bootstrap interval. NaN where it is undefined.
+
+    Raises:
+        ConfigError: the name is taken, or has placeholders.
+    """
+    if "{" in spec.name:
+        raise ConfigError(f"metric {spec.name}: has a placeholder; register one metric a class")
+    try:
+        _find(spec.name)
+    except ConfigError:
+        METRICS[spec.name], REGISTERED[spec.name] = spec, compute
+        return
+    raise ConfigError(f"metric {spec.name}: is registered already; choose another name")
 
 
 def metric_spec(name: str) -> MetricSpec:
