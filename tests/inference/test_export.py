@@ -11,16 +11,17 @@ import pytest
 import torch
 
 import selcn
-from selcn.config import ClassifierSpec
+from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.catalog import read_catalog
 from selcn.data.imaging.masking import Masking, register_masking
 from selcn.errors import ConfigError, RunError
-from selcn.inference.assembly import build_cascade, read_bundle, write_bundle
+from selcn.inference.assembly import build_cascade, write_bundle
 from selcn.inference.bundle import BundleConfig, Preparation, read_export
 from selcn.inference.onnx.engine import OnnxEngine
 from selcn.inference.onnx.export import export_bundle, export_graphs, export_int8
 from selcn.inference.row import flatten, row_fields
 from selcn.inference.torch_engine import TorchEngine
+from selcn.labels import Fusion
 from selcn.models.cascade import Ensemble
 
 
@@ -66,16 +67,21 @@ def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypat
     assert not (exported / "onnx-int8").exists()
 
 
-@pytest.mark.parametrize("masking", ["segmentation", "lae", "left-half"])
-def test_every_masking_is_exported(tiny_run: Path, tmp_path: Path, masking: str) -> None:
+@pytest.mark.parametrize(("maskings", "graphs"), [(("segmentation", "none"), 1), (("lae", "left-half"), 2)])
+def test_every_masking_is_exported(tmp_path: Path, maskings: tuple[str, str], graphs: int) -> None:
     register_masking(Masking("left-half", "of the lesion", _left_half))
-    config, ensemble = read_bundle(tiny_run / "bundle")
-    masked = {name: spec.model_copy(update={"masking": masking}) for name, spec in config.classifiers.items()}
-    config = config.model_copy(update={"networks": {**config.networks, **masked}})
-    for member in ensemble.members:
-        member.specs = dict(config.networks)
+    first, second = maskings
+    specs: dict[str, SegmenterSpec | ClassifierSpec] = {
+        "lesion": SegmenterSpec(architecture="Unet", encoder="tu-test_resnet"),
+        "symmetry": ClassifierSpec(labels="symmetry-binary", backbone="test_resnet", masking=first),
+        "diagnosis": ClassifierSpec(
+            labels="ham10000", backbone="test_resnet", masking=second, reads={"symmetry": Fusion.CONCAT}
+        ),
+    }
+    torch.manual_seed(0)
+    config, ensemble = bundle_config(specs), Ensemble([build_cascade(specs)])
     names = export_graphs(config, ensemble, tmp_path)
-    assert len(names) == (1 if masking == "segmentation" else 2)
+    assert len(names) == graphs
     images = np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
     ours, theirs = OnnxEngine(config, [tmp_path / name for name in names])(images), TorchEngine(ensemble)(images)
     assert ours.lesion is not None
@@ -86,6 +92,19 @@ def test_every_masking_is_exported(tiny_run: Path, tmp_path: Path, masking: str)
         assert np.abs(ours.saliency[name] - theirs.saliency[name]).max() < 1e-4
 
 
+def bundle_config(specs: dict[str, SegmenterSpec | ClassifierSpec]) -> BundleConfig:
+    """The configuration of one cascade whose target is its last network."""
+    return BundleConfig(
+        selcn="0",
+        name="small",
+        prepare=Preparation(size=(64, 48), hair=False),
+        networks=specs,
+        target=list(specs)[-1],
+        members=1,
+        split="",
+    )
+
+
 def _left_half(masks: np.ndarray) -> np.ndarray:
     left = masks.copy()
     left[:, :, masks.shape[2] // 2 :] = False
@@ -93,17 +112,11 @@ def _left_half(masks: np.ndarray) -> np.ndarray:
 
 
 def test_a_bundle_without_a_segmenter_is_exported(tmp_path: Path) -> None:
-    specs = {"streaks": ClassifierSpec(labels=["absent", "present"], backbone="test_resnet")}
+    specs: dict[str, SegmenterSpec | ClassifierSpec] = {
+        "streaks": ClassifierSpec(labels=["absent", "present"], backbone="test_resnet")
+    }
     torch.manual_seed(0)
-    config = BundleConfig(
-        selcn="0",
-        name="plain",
-        prepare=Preparation(size=(64, 48), hair=False),
-        networks=specs,
-        target="streaks",
-        members=1,
-        split="",
-    )
+    config = bundle_config(specs)
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     write_bundle(bundle, config, Ensemble([build_cascade(specs)]))
