@@ -31,7 +31,7 @@ demo: $(READY) ## the whole cascade on synthetic data, to runs/demo/report.html
 	$(BIN)/selcn run demo --out runs/demo
 
 demo-short: $(READY) ## the same steps in a minute, for continuous integration
-	$(BIN)/selcn run demo --out runs/demo-short --set data.images=160 --set segmentation.epochs=1 --set symmetry.epochs=1 --set classification.epochs=1 --set resamples=200
+	$(BIN)/selcn run demo --out runs/demo-short --set data.images=160 --set lesion.epochs=1 --set symmetry.epochs=1 --set diagnosis.epochs=1 --set resamples=200
 
 clean: ## remove the environment and the demo runs
 	rm -rf .venv runs/demo runs/demo-short

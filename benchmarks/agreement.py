@@ -21,68 +21,69 @@ from selcn.inference.predictor import load
 Row = dict[str, Any]
 
 
-def through_python(bundle: Path, pictures: list[Path]) -> list[Row]:
-    """`selcn.load(bundle).predict(picture)`."""
+def through_python(bundle: Path, images: list[Path]) -> list[Row]:
+    """`selcn.load(bundle).predict(image)`."""
     predictor = load(bundle)
-    return [json.loads(json.dumps(predictor.predict(picture).to_json())) for picture in pictures]
+    return [json.loads(json.dumps(predictor.predict(image).to_json())) for image in images]
 
 
-def through_command(bundle: Path, pictures: list[Path], engine: str) -> list[Row]:
+def through_command(bundle: Path, images: list[Path], engine: str) -> list[Row]:
     """`selcn predict`, in a process of its own."""
     program = [str(Path(sys.executable).with_name("selcn")), "predict", str(bundle)]
     with tempfile.TemporaryDirectory() as out:
-        asked = [*program, *map(str, pictures), "--no-overlays", "--engine", engine, "--out", out]
+        asked = [*program, *map(str, images), "--no-overlays", "--engine", engine, "--out", out]
         subprocess.run(asked, check=True, capture_output=True)
         return list(read_rows(Path(out) / ROWS))
 
 
-def through_http(bundle: Path, pictures: list[Path]) -> list[Row]:
-    """`POST /v1/predict` to `selcn serve`, four pictures a request."""
+def through_http(bundle: Path, images: list[Path]) -> list[Row]:
+    """`POST /v1/predict` to `selcn serve`, four images a request."""
     rows: list[Row] = []
     with serving(bundle) as (address, _), httpx.Client(timeout=120) as client:
-        for start in range(0, len(pictures), 4):
-            files = [("images", (path.name, path.read_bytes())) for path in pictures[start : start + 4]]
+        for start in range(0, len(images), 4):
+            files = [("images", (path.name, path.read_bytes())) for path in images[start : start + 4]]
             rows += client.post(f"{address}/v1/predict", files=files).raise_for_status().json()["predictions"]
     return rows
 
 
 def apart(a: Row, b: Row) -> dict[str, float]:
-    """How far two rows of a picture are from one another."""
-    figures = [abs(a["lesion"]["share"] - b["lesion"]["share"])]
-    for head in ("symmetry", "diagnosis"):
-        one, other = a[head]["probabilities"], b[head]["probabilities"]
-        figures += [abs(one[name] - other[name]) for name in one]
-    maps = [np.abs(np.subtract(a[name], b[name])).max() for name in ("symmetry_saliency", "diagnosis_saliency")]
+    """How far two rows of an image are from one another."""
+    networks = [name.removesuffix("_saliency") for name in a if name.endswith("_saliency")]
+    shares = [abs(a["lesion"]["share"] - b["lesion"]["share"])] if "lesion" in a else []
+    for network in networks:
+        one, other = a[network]["probabilities"], b[network]["probabilities"]
+        shares += [abs(one[name] - other[name]) for name in one]
+    maps = [np.abs(np.subtract(a[f"{name}_saliency"], b[f"{name}_saliency"])).max() for name in networks]
     return {
-        "furthest probability or share": float(max(figures)),
+        "furthest probability or share": float(max(shares)),
         "furthest saliency": float(max(maps)),
-        "pictures otherwise judged": float(judged(a) != judged(b)),
+        "images with other answers": float(answer(a, networks) != answer(b, networks)),
     }
 
 
-def judged(row: Row) -> tuple[Any, ...]:
-    """What is said of a picture in words."""
-    return row["diagnosis"]["prediction"], row["symmetry"]["prediction"], row["warnings"], row["abstain"]
+def answer(row: Row, networks: list[str]) -> list[Any]:
+    """The predicted classes, the warnings, and whether to abstain."""
+    return [*(row[name]["prediction"] for name in networks), row["warnings"], row["abstain"]]
 
 
 def measure(originals: Path, *bundles: Path) -> dict[str, float]:
-    """The furthest of each way from Python, over all pictures."""
-    pictures = find_images(originals)
-    figures: dict[str, float] = {"pictures": len(pictures)}
+    """The largest distance of each way from Python, over all images."""
+    images = find_images(originals)
+    found: dict[str, float] = {"images": len(images)}
     for bundle in bundles:
-        expected = through_python(bundle, pictures)
+        expected = through_python(bundle, images)
         of = " and ".join(source["name"] for source in json.loads((bundle / "config.json").read_text())["sources"])
         ways = {
-            "the command": through_command(bundle, pictures, "torch"),
-            "ONNX Runtime": through_command(bundle, pictures, "onnx"),
-            "HTTP (ONNX Runtime)": through_http(bundle, pictures),
+            "the command": through_command(bundle, images, "torch"),
+            "ONNX Runtime": through_command(bundle, images, "onnx"),
+            "HTTP (ONNX Runtime)": through_http(bundle, images),
         }
         for way, rows in ways.items():
-            found = [apart(row, other) for row, other in zip(expected, rows, strict=True)]
-            for name in found[0]:
-                gather = sum if name.startswith("pictures") else max
-                figures[f"{of}, {way}: {name}"] = gather(one[name] for one in found)
-    return figures
+            distances = [apart(row, other) for row, other in zip(expected, rows, strict=True)]
+            for name in distances[0]:
+                gather = sum if name.startswith("images") else max
+                found[f"{of}, {way}: {name}"] = gather(one[name] for one in distances)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Seconds to audit 10,000 images of 200x150 with masks at 600x450, duplicates included, with all cores.
 
-The pictures are synthetic: smooth noise, saved as JPEG, masks as PNG.
+The images are synthetic: smooth noise, saved as JPEG, masks as PNG.
 """
 
 import resource
@@ -20,7 +20,7 @@ IMAGES, SIZE, MASK = 10_000, (200, 150), (600, 450)
 
 
 def draw(folder: Path) -> pd.DataFrame:
-    """Write distinct pictures and masks, and name them."""
+    """Write distinct images and masks, and name them."""
     generator = np.random.default_rng(0)
     rows = []
     for n in range(IMAGES):

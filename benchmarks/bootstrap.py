@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from selcn.evaluation import Predictions, evaluate_classification
-from selcn.labels import Diagnosis
+from selcn.labels import HAM10000
 
 IMAGES, LESIONS = 2_000, 1_500
 
@@ -15,7 +15,7 @@ IMAGES, LESIONS = 2_000, 1_500
 def simulated_predictions() -> Predictions:
     """Probabilities that favour the true class, with HAM10000's imbalance of diagnoses."""
     generator = np.random.default_rng(0)
-    classes = Diagnosis.names()
+    classes = HAM10000.names
     lesion = np.concatenate([np.arange(LESIONS), generator.integers(LESIONS, size=IMAGES - LESIONS)])
     truth = generator.choice(len(classes), size=LESIONS, p=[0.67, 0.11, 0.11, 0.05, 0.03, 0.015, 0.015])[lesion]
     logits = generator.normal(size=(IMAGES, len(classes))) + 2 * np.eye(len(classes))[truth]

@@ -6,18 +6,11 @@ SqueezeNet 1.1 for symmetry at 192x144 in batches of 16, batches gathered from t
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
 from selcn.config import PhantomSource, RunConfig, load_config
-from selcn.labels import StageName
 from selcn.runs.pipeline import Pipeline
+from selcn.runs.plan import Kind, Step
 
-OVERRIDES = [
-    "segmentation.weights=null",
-    "segmentation.epochs=1",
-    "symmetry.weights=null",
-    "classification.weights=null",
-]
+OVERRIDES = ["lesion.epochs=1", "symmetry.weights=null", "diagnosis.weights=null"]
 
 
 def light(images: int) -> RunConfig:
@@ -29,8 +22,8 @@ def light(images: int) -> RunConfig:
 def measure() -> dict[str, float]:
     """Share of each part of an epoch."""
     with tempfile.TemporaryDirectory() as name:
-        pipeline = Pipeline(light(400), Path(name) / "run", Console(quiet=True))
-        table = pipeline.profile(pipeline.work.steps(StageName.SYMMETRY)[0])
+        pipeline = Pipeline(light(400), Path(name) / "run")
+        table = pipeline.profile(pipeline.prepare(), Step(Kind.TRAIN, "symmetry", 0))
     return {f"{part}, share": float(share) for part, share in zip(table["part"], table["share"], strict=True)}
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
 
-from selcn.inference.batch import ROWS, Wanted, predict_files, read_rows
+from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import load
 
@@ -148,7 +148,8 @@ def measure(bundle: Path, originals: Path, count: int = 5_000) -> dict[str, floa
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        errors = predict_files([predictor], items * PASSES, out, wanted=Wanted(overlays=False), on_progress=watch)
+        options = OutputOptions(overlays=False)
+        errors = predict_files([predictor], items * PASSES, out, options=options, on_progress=watch)
         kinds = Counter("error" if "error" in row else "prediction" for row in read_rows(out / ROWS))
     assert len(errors) == kinds["error"]
     return {

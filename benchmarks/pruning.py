@@ -7,10 +7,8 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 
 from selcn.config import RunConfig
-from selcn.labels import StageName
 from selcn.runs.jobs import Cluster
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.tuning import find, thesis_space, tune
@@ -20,24 +18,32 @@ CONFIG = {
     "data": {"source": "phantom", "images": 400},
     "split": {"folds": 2, "test": 0.25},
     "prepare": {"size": [96, 72], "hair": False},
-    "segmentation": {"architecture": "Unet", "encoder": "tu-mobilenetv3_small_050", "size": [64, 64], "epochs": 3},
-    "symmetry": {"backbone": "resnet10t", "epochs": 9, "patience": 9, "dropout": 0.1},
-    "classification": {"backbone": "resnet10t"},
+    "networks": {
+        "symmetry": {
+            "task": "classification",
+            "labels": "symmetry-binary",
+            "backbone": "resnet10t",
+            "epochs": 9,
+            "patience": 9,
+            "dropout": 0.1,
+        },
+    },
 }
 
 
 def measure() -> dict[str, float]:
     """Best score and epochs of both, and the ratio of the epochs."""
-    figures = {}
+    found = {}
     with tempfile.TemporaryDirectory() as name:
-        pipeline = Pipeline(RunConfig.model_validate(CONFIG), Path(name) / "run", Console(quiet=True))
+        pipeline = Pipeline(RunConfig.model_validate(CONFIG), Path(name) / "run")
+        run = pipeline.prepare()
+        space = thesis_space(run.graph.nodes["symmetry"].section)
         for pruner in ("none", "halving"):
-            space = thesis_space(StageName.SYMMETRY)
-            search = find(pipeline, StageName.SYMMETRY, space=space, trials=TRIALS, name=pruner, pruner=pruner)
-            trials = pd.read_csv(tune(pipeline, search, Cluster(jobs=1)) / "trials.csv")
-            figures[f"{pruner}: best balanced accuracy"] = float(trials["score"].max())
-            figures[f"{pruner}: epochs"] = float(trials["epochs"].sum())
-    return {**figures, "epochs, ratio": figures["halving: epochs"] / figures["none: epochs"]}
+            search = find(run, "symmetry", space=space, trials=TRIALS, name=pruner, pruner=pruner)
+            trials = pd.read_csv(tune(pipeline, run, search, Cluster(jobs=1)) / "trials.csv")
+            found[f"{pruner}: best balanced accuracy"] = float(trials["score"].max())
+            found[f"{pruner}: epochs"] = float(trials["epochs"].sum())
+    return {**found, "epochs, ratio": found["halving: epochs"] / found["none: epochs"]}
 
 
 if __name__ == "__main__":

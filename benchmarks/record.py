@@ -1,4 +1,4 @@
-"""Runs benchmarks once, each in a process of its own, and keeps the figures for docs/results.md.
+"""Runs benchmarks once, each in a process of its own, and keeps their results for docs/results.md.
 
 python benchmarks/record.py [NAME ...]    # all, or those named, whose rows are replaced
 python benchmarks/record.py agreement=PICTURES,BUNDLE,... start=BUNDLE,PICTURES hostile=... clients=...
@@ -26,14 +26,14 @@ def measured(asked: str) -> list[dict[str, str]]:
     """Rows of one benchmark, given as its name or `name=path,path`."""
     name, _, paths = asked.partition("=")
     measure = importlib.import_module(name).measure
-    figures: dict[str, float] = measure(*(Path(path) for path in paths.split(",") if path))
+    results: dict[str, float] = measure(*(Path(path) for path in paths.split(",") if path))
     return [
         {
             "benchmark": title(name),
             "figure": figure,
             "value": f"{value:d}" if isinstance(value, int) else f"{value:.3g}",
         }
-        for figure, value in figures.items()
+        for figure, value in results.items()
     ]
 
 
@@ -48,7 +48,7 @@ def main(asked: list[str]) -> None:
     for name in NAMES + ON_FILES:
         rows += fresh.get(name, [row for row in kept if row["benchmark"] == title(name)])
     OUT.write_text(json.dumps(rows, indent=1) + "\n")
-    print(f"{OUT}: {len(rows)} figures, {os.cpu_count()} cores")
+    print(f"{OUT}: {len(rows)} results, {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor
 
 from selcn.models.cascade import explain
-from selcn.models.symmetry import SymmetryNetwork
+from selcn.models.classifier import Classifier
 
 BATCH, SIDE, REPEATS = 16, 224, 9
 LAYER = "backbone.body.features.12.expand3x3_activation"
 
 
 @torch.inference_mode()
-def closed_form(network: SymmetryNetwork, images: Tensor) -> Tensor:
+def closed_form(network: Classifier, images: Tensor) -> Tensor:
     """Saliency (N, 1, h, w) of the predicted classes."""
     return explain(network.trace(images))
 
@@ -37,7 +37,7 @@ def seconds(work: Callable[[], object]) -> float:
 def measure() -> dict[str, float]:
     """Images per second of all three, and ratios."""
     torch.manual_seed(0)
-    network = SymmetryNetwork("squeezenet1_0", 2).eval()
+    network = Classifier("squeezenet1_0", 2, head="squeezenet").eval()
     last = copy.deepcopy(network)
     last.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's overloads
     images = torch.rand(BATCH, 3, SIDE, SIDE)

@@ -1,6 +1,6 @@
 """A prepared store: reading a batch of 64 random images, and building one of 10,000 images at 256x192.
 
-Reading is compared with decoding and resizing the same images from PNG at 600x450, alternated, medians; the pictures
+Reading is compared with decoding and resizing the same images from PNG at 600x450, alternated, medians; the images
 are synthetic (smooth noise, with masks). The page cache is warm for both.
 """
 
@@ -35,7 +35,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def draw(folder: Path) -> None:
-    """Write distinct pictures and masks, and catalogs of many rows: hard links, since the content does not matter."""
+    """Write distinct images and masks, and catalogs of many rows: hard links, since the content does not matter."""
     generator = np.random.default_rng(0)
     for n in range(PICTURES):
         coarse = generator.integers(40, 230, (45, 60, 3), dtype=np.uint8)

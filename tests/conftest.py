@@ -7,25 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-import uvicorn
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
-from rich.console import Console
 
 from selcn.config import RunConfig, load_config
 from selcn.data.catalog import read_catalog
 from selcn.data.phantom import write_phantom
 from selcn.inference.predictor import Predictor
 from selcn.runs.pipeline import Pipeline
-from selcn.serving.app import create_app
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from pydicom.dataset import FileDataset
 
 # A busy machine is no fault of the code: no test is timed.
 settings.register_profile("untimed", deadline=None)
@@ -35,9 +33,34 @@ TINY_RUN = """
 data: {source: phantom, images: 96, seed: 1}
 split: {folds: 2, test: 0.25}
 prepare: {size: [64, 48]}
-segmentation: {architecture: Unet, encoder: tu-mobilenetv3_small_050, size: [32, 32], epochs: 1, batch: 8}
-symmetry: {backbone: squeezenet1_1, epochs: 2, batch: 8, lr: 1.0e-3}
-classification: {backbone: resnet10t, size: [32, 32], epochs: 1, batch: 8, lr: 1.0e-3}
+networks:
+  lesion:
+    task: segmentation
+    architecture: Unet
+    encoder: tu-mobilenetv3_small_050
+    size: [32, 32]
+    epochs: 1
+    batch: 8
+  symmetry:
+    task: classification
+    labels: symmetry-binary
+    backbone: squeezenet1_1
+    head: squeezenet
+    dropout: 0.5
+    epochs: 2
+    batch: 8
+    lr: 1.0e-3
+  diagnosis:
+    task: classification
+    labels: ham10000
+    reads: {symmetry: concat}
+    backbone: resnet10t
+    size: [32, 32]
+    epochs: 1
+    batch: 8
+    lr: 1.0e-3
+    weighted: true
+compare: {diagnosis: [standalone]}
 resamples: 100
 """
 
@@ -76,13 +99,15 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 def tiny_run(tiny_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of it; tests only read it."""
     folder = tmp_path_factory.mktemp("run") / "tiny"
-    Pipeline(tiny_config, folder, Console(quiet=True)).run()
+    Pipeline(tiny_config, folder).run()
     return folder
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> "Iterator[Browser]":
     """Chromium without a window; not for the session, since its loop would stand in the way of others."""
+    from playwright.sync_api import sync_playwright
+
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium here; install Debian's package chromium")
@@ -93,17 +118,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def dataset() -> Callable[..., FileDataset]:
+def dataset() -> "Callable[..., FileDataset]":
     """Makes DICOM photographs of uint8 or 12-bit pixels."""
     return _photograph
 
 
-def _photograph(
-    pixels: np.ndarray, photometric: str, syntax: str = ExplicitVRLittleEndian, **more: object
-) -> FileDataset:
+def _photograph(pixels: np.ndarray, photometric: str, syntax: str | None = None, **more: object) -> "FileDataset":
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import UID, ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
+
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = VLPhotographicImageStorage, generate_uid()
-    meta.TransferSyntaxUID = UID(syntax)
+    meta.TransferSyntaxUID = UID(syntax or ExplicitVRLittleEndian)
     made = FileDataset("made", {}, file_meta=meta, preamble=b"\0" * 128)
     made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     made.StudyInstanceUID, made.SeriesInstanceUID, made.Modality = generate_uid(), generate_uid(), "XC"
@@ -130,6 +156,10 @@ def serve() -> Callable[..., AbstractContextManager[str]]:
 @contextmanager
 def _serving(predictor: Predictor, *given: Any, **settings: Any) -> Iterator[str]:
     """A real server on a free port; its address."""
+    import uvicorn
+
+    from selcn.serving.app import create_app
+
     app = create_app(predictor, *given, **settings)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_keep_alive=5, lifespan="on"))
     with socket.socket() as listening:
@@ -138,6 +168,8 @@ def _serving(predictor: Predictor, *given: Any, **settings: Any) -> Iterator[str
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

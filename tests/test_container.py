@@ -92,7 +92,7 @@ def test_the_server_answers_as_python_does(address: str, bundle: Path, tiny_run:
     answer = httpx.post(f"{address}/v1/predict", files={"images": picture.read_bytes()}, timeout=60)
     (row,) = answer.raise_for_status().json()["predictions"]
     expected = selcn.load(bundle).predict(picture)
-    assert row["diagnosis"]["probabilities"] == pytest.approx(expected.diagnosis, abs=1e-4)
+    assert row["diagnosis"]["probabilities"] == pytest.approx(expected["diagnosis"].probabilities, abs=1e-4)
     assert "selcn" in httpx.get(f"{address}/").text
 
 

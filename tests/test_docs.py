@@ -36,9 +36,8 @@ def demo(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @pytest.mark.usefixtures("demo")
-@pytest.mark.parametrize("name", selcn.__all__)
+@pytest.mark.parametrize("name", [name for name in selcn.__all__ if name != "__version__"])
 def test_what_a_user_needs_is_shown_by_examples_that_run(name: str) -> None:
-    assert len(selcn.__all__) == 8
     shown = getattr(selcn, name)
     examples = doctest.DocTestFinder(recurse=False).find(shown, name, sys.modules[shown.__module__])
     results = [doctest.DocTestRunner().run(example) for example in examples]
@@ -62,7 +61,7 @@ def test_the_python_of_the_prediction_page_runs(demo: Path) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, Any] = {"picture": sorted((demo / "runs/demo/data/phantom/images").iterdir())[0]}
     exec(block, names)
-    assert sum(names["prediction"].diagnosis.values()) == pytest.approx(1)
+    assert sum(names["prediction"]["diagnosis"].probabilities.values()) == pytest.approx(1)
 
 
 def test_the_python_of_the_serving_page_runs(

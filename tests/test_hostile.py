@@ -9,7 +9,7 @@ import pytest
 
 import selcn
 from selcn.data.imaging.images import write_image
-from selcn.inference.batch import ROWS, Wanted, predict_files, read_rows
+from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
 
 ROOT = Path(__file__).parent.parent
 ORIGINALS = ROOT.parent / "shared" / "data" / "originals"
@@ -36,7 +36,7 @@ def test_each_file_gives_a_row(tiny_run: Path, tmp_path: Path, hostile: ModuleTy
             write_image(folder / f"one{suffix}", pixels)
     items = hostile.hostile_items(folder, 80, seed=3)
     predictor = selcn.load(tiny_run / "bundle")
-    errors = predict_files([predictor], items, tmp_path / "out", wanted=Wanted(overlays=False))
+    errors = predict_files([predictor], items, tmp_path / "out", options=OutputOptions(overlays=False))
     rows = list(read_rows(tmp_path / "out" / ROWS))
     assert [row["image"] for row in rows] == [item.name for item in items]
     assert len(errors) == sum("error" in row for row in rows)

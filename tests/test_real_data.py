@@ -83,5 +83,6 @@ def test_files_as_published_are_predicted_at_their_own_size(tiny_run: Path) -> N
         stored = cv2.imread(str(path))
         assert stored is not None
         prediction = predictor.predict(path)
-        assert prediction.mask.shape == stored.shape[:2]
-        assert np.isfinite(prediction.symmetry_saliency).all()
+        assert prediction.lesion is not None
+        assert prediction.lesion.mask.shape == stored.shape[:2]
+        assert np.isfinite(prediction["symmetry"].saliency).all()

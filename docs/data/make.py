@@ -1,4 +1,4 @@
-"""Writes docs/data.md: `page.md` beside this script, with the figures that `measure.py` made and tables of the code.
+"""Writes docs/data.md: `page.md` beside this script, with the numbers that `measure.py` made and tables of the code.
 
 python docs/data/make.py
 """
@@ -35,13 +35,13 @@ def page() -> str:
         copies=_markdown(copies.drop(columns="pictures")),
         leaks=_markdown(_csv("leaks")),
         **{name: _markdown(_csv(name)) for name in ("grouped", "thesis", "external")},
-        **_figures("audit", audited),
-        **{key: text for name, split in _json("splits.json").items() for key, text in _figures(name, split).items()},
+        **_numbers("audit", audited),
+        **{key: text for name, split in _json("splits.json").items() for key, text in _numbers(name, split).items()},
     )
 
 
-def _figures(of: str, figures: dict[str, Any]) -> dict[str, str]:
-    return {f"{of}_{name.replace(' ', '_')}": f"{value:,}" for name, value in figures.items()}
+def _numbers(of: str, values: dict[str, Any]) -> dict[str, str]:
+    return {f"{of}_{name.replace(' ', '_')}": f"{value:,}" for name, value in values.items()}
 
 
 def _catalogs() -> str:
@@ -58,7 +58,7 @@ def _json(name: str) -> dict[str, Any]:
 
 
 def _csv(name: str) -> pd.DataFrame:
-    return pd.read_csv(HERE / f"{name}.csv")
+    return pd.read_csv(HERE / f"{name}.csv").rename(columns={"part": "subset"})
 
 
 def _markdown(table: pd.DataFrame) -> str:

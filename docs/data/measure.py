@@ -1,8 +1,8 @@
-"""Indexes, audits and splits real data sets and keeps the figures beside this script, for `make.py` to write a page of.
+"""Indexes, audits and splits real data sets and keeps the numbers beside this script, for `make.py` to write a page of.
 
 python docs/data/measure.py DATA    # a folder that holds ham10000, ph2 and symderm_v2
 
-Kept are counts and the names of a few images that findings are about; no picture and no table of labels.
+Kept are counts and the names of a few images that findings are about; no image and no table of labels.
 """
 
 import json
@@ -90,7 +90,7 @@ def _described(split: Split, table: pd.DataFrame) -> dict[str, object]:
 
 
 def _published(folder: Path) -> dict[str, frozenset[str]]:
-    """The original's own split of the symmetry stage."""
+    """The thesis' own split of its symmetry data."""
     parts: dict[str, frozenset[str]] = {}
     for file, part in (("SymDerm_v2_train.csv", "train"), ("SymDerm_v2_test.csv", TEST)):
         parts |= {Path(name).stem: frozenset({part}) for name in read_table(folder / file)["File"]}
@@ -102,28 +102,26 @@ def _parts(split: Split) -> dict[str, frozenset[str]]:
 
 
 def copies(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `COPIED` pictures drawn at random: how many copies of each kind are found, and false pairs among them all."""
+    """Of `COPIED` images sampled at random: how many copies of each kind are found, and false pairs among them all."""
     known = {frozenset((pair.first, pair.second)) for pair in find_duplicates(table)}
     rows = table.sample(COPIED, random_state=SEED)
-    pictures = [read_image(Path(path)) for path in rows["image_path"]]
-    return pd.DataFrame([_found(list(rows["image_id"]), pictures, name, make, known) for name, make in COPIES.items()])
+    images = [read_image(Path(path)) for path in rows["image_path"]]
+    return pd.DataFrame([_found(list(rows["image_id"]), images, name, make, known) for name, make in COPIES.items()])
 
 
 def _found(
     image_ids: list[str],
-    pictures: list[np.ndarray],
+    images: list[np.ndarray],
     name: str,
     make: Callable[[np.ndarray], np.ndarray],
     known: set[frozenset[str]],
 ) -> dict[str, object]:
     both = [*image_ids, *(f"{image}-copy" for image in image_ids)]
-    prints = [
-        fingerprint(str(n).encode(), image) for n, image in enumerate([*pictures, *(make(one) for one in pictures)])
-    ]
+    prints = [fingerprint(str(n).encode(), image) for n, image in enumerate([*images, *(make(one) for one in images)])]
     pairs = [_originals(pair) for pair in match(both, prints)]
     right = sum(len(pair) == 1 for pair in pairs)
     false = {pair for pair in pairs if len(pair) == 2 and pair not in known}
-    return {"copy": name, "pictures": len(pictures), "found": right, "false pairs": len(false)}
+    return {"copy": name, "pictures": len(images), "found": right, "false pairs": len(false)}
 
 
 def _originals(pair: Duplicate) -> frozenset[str]:

@@ -1,7 +1,7 @@
-"""Writes docs/results.md from the files beside this script, so that no figure is typed by hand.
+"""Writes docs/results.md from the files beside this script, so that no number is typed by hand.
 
 python docs/results/make.py            # write
-python docs/results/make.py RUN NAME   # first copy a finished run's figures to docs/results/NAME, pair after pair;
+python docs/results/make.py RUN NAME   # first copy a finished run's metrics to docs/results/NAME, pair after pair;
                                        # of a grid (a NAME with `grid` in it) its table alone, of what
                                        # `selcn saliency-eval` wrote its summary and its subgroups
 """
@@ -11,16 +11,22 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
+import yaml
 
-from selcn.config import load_config
+from selcn.config import Graph, RunConfig
 from selcn.evaluation import Estimate, verdict
+from selcn.runs.folder import MANIFEST
 from selcn.runs.metrics import grid_table
+from selcn.runs.run import open_run
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "results.md"
+RUNS = STUDY, DEMO_RUN, GRID_RUN = "ham10000-small", "demo", "phantom-grid"
+SUBSET = {"part": "subset", "fold_part": "subset"}
+"""Headings of this page for columns of the files."""
 METRICS = [
     "balanced_accuracy",
     "kappa",
@@ -42,6 +48,16 @@ SCORES = {
     "insertion": "insertion",
 }
 DIFFERENCE = {"value": "", "low": "_low", "high": "_high"}
+DIFFERS = {
+    "pointing": (
+        "The maximum of the network's map falls on the asymmetry",
+        "more often than",
+        "less often than",
+        "neither more nor less often than",
+    ),
+    "energy": ("The share of its energy on the asymmetry is", "higher than", "lower than", "not different from that"),
+}
+"""How a difference of a score is told: its beginning, and what follows where it is above 0, below 0, or neither."""
 MASK_METRICS = [
     "dice",
     "jaccard",
@@ -53,27 +69,73 @@ MASK_METRICS = [
 ]
 
 
-def copy_run(run: Path, name: str) -> None:
-    """Keep of a finished run what its figures are written from: no picture and no label of a single image."""
+class Networks(NamedTuple):
+    """The networks of a stored run, by the names of their files.
+
+    Attributes:
+        answering: the target, and the other classifiers of its label set.
+        criteria: all other classifiers.
+        segmenter: the segmentation network.
+        folds: of the split.
+    """
+
+    answering: list[str]
+    criteria: list[str]
+    segmenter: str
+    folds: int
+
+
+def read_networks(folder: Path) -> Networks:
+    """The networks of a stored run, also of one whose configuration lists `segmentation, symmetry, classification`."""
+    tree = _config(folder)
+    folds = tree["split"]["folds"]
+    if "networks" in tree:
+        graph = RunConfig.model_validate(tree).graph
+        answering = same_labels(graph)
+        criteria = [name for name in graph.classifiers if name not in answering]
+        return Networks(answering, criteria, str(graph.segmenter), folds)
+    variants = tree["classification"]["variants"]
+    criteria = [f"symmetry-{masking}" for masking in dict.fromkeys(one["cam_mask"] for one in variants) if masking]
+    return Networks([_old_name(one) for one in variants], criteria, "segmentation", folds)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    tree: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    return tree
+
+
+def same_labels(graph: Graph) -> list[str]:
+    """The classifiers of the target's label set."""
+    labels = graph.classifiers[graph.target].labels
+    return [name for name, section in graph.classifiers.items() if section.labels == labels]
+
+
+def _old_name(variant: Mapping[str, str]) -> str:
+    kind = {"none": "standalone", "concat": "se-lcn"}.get(variant["fusion"], variant["fusion"])
+    return "-".join(filter(None, (kind, variant["mask"], variant["cam_mask"], variant["control"])))
+
+
+def copy_run(path: Path, name: str) -> None:
+    """Keep of a finished run what its metrics are written from: no image, and no label of a single image."""
     out = HERE / name
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    if (run / "summary.csv").is_file():
-        for path in [run / "summary.csv", run / "subgroups.csv"]:
-            shutil.copyfile(path, out / path.name)
+    if (path / "summary.csv").is_file():
+        for file in [path / "summary.csv", path / "subgroups.csv"]:
+            shutil.copyfile(file, out / file.name)
         return
-    figures = [] if "grid" in name else sorted((run / "evaluation").glob("*.csv"))
-    for path in [run / "config.yaml", run / "environment.json", *figures]:
-        shutil.copyfile(path, out / path.name)
+    run = open_run(path)
+    tables = [] if "grid" in name else sorted(run.folder.evaluation.glob("*.csv"))
+    for file in [run.folder.config, run.folder.environment, *tables]:
+        shutil.copyfile(file, out / file.name)
     if "grid" in name:
-        variants = load_config(run / "config.yaml").classification.variants
-        grid_table(run / "evaluation", variants).to_csv(out / "grid.csv", index=False)
-    counts = json.loads((run / "split" / "split.json").read_text())["counts"]
+        grid_table(run, same_labels(run.graph)).to_csv(out / "grid.csv", index=False)
+    counts = json.loads(run.folder.split.read_text(encoding="utf-8"))["counts"]
     pd.DataFrame(counts).T.fillna(0).astype(int).rename_axis("part").to_csv(out / "split.csv")
     steps = {
-        str(path.parent.relative_to(run)): json.loads(path.read_text())["seconds"]
-        for path in run.rglob("step.json")
-        if ".work" not in path.parts
+        str(file.parent.relative_to(path)): json.loads(file.read_text(encoding="utf-8"))["seconds"]
+        for file in path.rglob(MANIFEST)
+        if ".work" not in file.parts
     }
     pd.Series(steps, name="seconds").rename_axis("step").sort_index().to_csv(out / "seconds.csv")
 
@@ -84,10 +146,11 @@ def page() -> str:
         "\n\n".join(
             [
                 INTRODUCTION,
-                *_run("ham10000-small", REAL),
-                *_run("demo", DEMO),
+                *([OLD_NAMES] if any("networks" not in _config(HERE / name) for name in RUNS) else []),
+                *_run(STUDY, REAL),
+                *_run(DEMO_RUN, DEMO),
                 *_saliency(),
-                *_grid("phantom-grid"),
+                *_grid(GRID_RUN),
                 *_benchmarks(),
                 LOG,
             ]
@@ -98,20 +161,18 @@ def page() -> str:
 
 def _run(name: str, text: str) -> list[str]:
     folder = HERE / name
-    config = load_config(folder / "config.yaml")
+    networks = read_networks(folder)
     seconds = pd.read_csv(folder / "seconds.csv")["seconds"].sum()
     split = pd.read_csv(folder / "split.csv").fillna(0)
-    variants = [variant.name for variant in config.classification.variants]
-    symmetries = [f"symmetry-{masking}" for masking in config.cam_masks]
     return [
         text.format(
-            images=split["images"].sum(), lesions=split["groups"].sum(), minutes=seconds / 60, folds=config.split.folds
+            images=split["images"].sum(), lesions=split["groups"].sum(), minutes=seconds / 60, folds=networks.folds
         ),
         _markdown(split),
-        "**Lesion classifiers**\n\n" + _figures(folder, variants),
-        "**Symmetry**\n\n" + _figures(folder, symmetries),
-        "**Segmentation**, scored at the store's size\n\n" + _figures(folder, ["segmentation"], MASK_METRICS),
-        "**SE-LCN against standalone**, paired, the same resampled lesions for both\n\n" + _differences(folder),
+        "**Diagnosis**\n\n" + _metrics(folder, networks.answering),
+        "**Symmetry**\n\n" + _metrics(folder, networks.criteria),
+        "**Segmentation**, scored at the store's size\n\n" + _metrics(folder, [networks.segmenter], MASK_METRICS),
+        "**With saliency against without**, paired, the same resampled lesions for both\n\n" + _differences(folder),
     ]
 
 
@@ -131,15 +192,15 @@ def _saliency() -> list[str]:
 
 
 def _scored(name: str, against: str) -> str:
-    """A row a kind of saliency on the test part, with the number of images that curves were measured of."""
+    """A row a kind of saliency on the test subset, with the number of images that were scored."""
     table = pd.read_csv(HERE / name / "summary.csv")
     table = table[(table["against"] == against) & (table["fold_part"] == "test")]
     table = table[~table["saliency"].str.startswith("network - ")]
     rows = []
-    for kind, figures in table.groupby("saliency", sort=False):
-        known = {str(row["metric"]): row for row in figures.to_dict("records")}
+    for kind, scores in table.groupby("saliency", sort=False):
+        known = {str(row["metric"]): row for row in scores.to_dict("records")}
         cells = {SCORES[name]: _interval(known[name]) if name in known else "" for name in SCORES}
-        rows.append({"": kind, "images": int(figures["images"].max()), **cells})
+        rows.append({"": kind, "images": int(scores["images"].max()), **cells})
     wide = pd.DataFrame(rows)
     return _markdown(wide.loc[:, (wide != "").any()])
 
@@ -148,54 +209,50 @@ def _found(name: str) -> str:
     """Whether the network's maps lie on the asymmetry more than others do, in words."""
     table = pd.read_csv(HERE / name / "summary.csv")
     table = table[(table["against"] == "asymmetry") & (table["fold_part"] == "test")]
-    told = {
-        "pointing": "The map's maximum falls on the asymmetry",
-        "energy": "Of its energy there lies on the asymmetry",
-    }
     sentences = []
-    for metric, begin in told.items():
-        said = []
+    for metric, (begin, higher, lower, neither) in DIFFERS.items():
+        compared = []
         for other in ("chance", "random weights", "centred Gaussian", "lesion mask"):
             chosen = table[(table["saliency"] == f"network - {other}") & (table["metric"] == metric)]
             row = chosen.iloc[0].to_dict()
-            which = "more" if row["low"] > 0 else "less" if row["high"] < 0 else "neither more nor less"
-            said.append(f"{which} than with {other} ({_interval(row, signed=True)})")
-        sentences.append(f"{begin} {'; '.join(said)}.")
+            which = higher if row["low"] > 0 else lower if row["high"] < 0 else neither
+            compared.append(f"{which} for {other} ({_interval(row, signed=True)})")
+        sentences.append(f"{begin} {'; '.join(compared)}.")
     return " ".join(sentences)
 
 
 def _grid(name: str) -> list[str]:
     folder = HERE / name
-    config, split = load_config(folder / "config.yaml"), pd.read_csv(folder / "split.csv")
+    networks, split = read_networks(folder), pd.read_csv(folder / "split.csv")
     seconds = pd.read_csv(folder / "seconds.csv")["seconds"].sum()
     rows = []
-    for row in pd.read_csv(folder / "grid.csv").to_dict("records"):
+    for row in pd.read_csv(folder / "grid.csv").rename(columns={"variant": "network"}).to_dict("records"):
         difference = {key: row[f"difference{ending}"] for key, ending in DIFFERENCE.items()}
-        said = "" if pd.isna(row["difference"]) else _interval(difference, signed=True)
+        paired = "" if pd.isna(row["difference"]) else _interval(difference, signed=True)
         p = "" if pd.isna(row["p"]) else f"{row['p']:.3f}"
         corrected = "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}"
         own = _interval({"value": row["balanced_accuracy"], **row})
         rows.append(
-            {"": row["variant"], "balanced accuracy": own, "minus standalone": said, "p": p, "p, Holm": corrected}
+            {"": row["network"], "balanced accuracy": own, "minus standalone": paired, "p": p, "p, Holm": corrected}
         )
     text = GRID.format(
         images=split["images"].sum(),
-        variants=len(rows),
-        folds=config.split.folds,
+        networks=len(rows),
+        folds=networks.folds,
         hours=seconds / 3600,
         test=split.loc[split["part"] == "test", "images"].sum(),
     )
     return [text, _markdown(pd.DataFrame(rows))]
 
 
-def _figures(folder: Path, names: list[str], wanted: list[str] = METRICS) -> str:
+def _metrics(folder: Path, names: list[str], wanted: list[str] = METRICS) -> str:
     rows = []
     for name in names:
         table = pd.read_csv(folder / f"{name}.csv")
-        for part, figures in table.groupby("fold_part"):
-            known = {str(row["metric"]): row for row in figures.to_dict("records")}
+        for subset, measured in table.groupby("fold_part"):
+            known = {str(row["metric"]): row for row in measured.to_dict("records")}
             cells = {metric.replace("_", " "): _interval(known[metric]) for metric in wanted if metric in known}
-            rows.append({"": name, "part": part, "images": int(figures["images"].iloc[0]), **cells})
+            rows.append({"": name, "subset": subset, "images": int(measured["images"].iloc[0]), **cells})
     return _markdown(pd.DataFrame(rows))
 
 
@@ -208,20 +265,20 @@ def _differences(folder: Path) -> str:
     wide = wide[[m.replace("_", " ") for m in METRICS if m.replace("_", " ") in wide.columns]].reset_index()
     test = table[(table["metric"] == "balanced_accuracy") & (table["fold_part"] == "test")]
     words = [_in_words(row) for row in test.to_dict("records")]
-    return _markdown(wide.rename(columns={"b": "", "a": "minus", "fold_part": "part"})) + "\n\n" + " ".join(words)
+    return _markdown(wide.rename(columns={"b": "", "a": "minus"})) + "\n\n" + " ".join(words)
 
 
 def _in_words(row: Mapping[Any, Any]) -> str:
     estimate = Estimate(row["value"], row["low"], row["high"])
-    return f"On the test part, {verdict(estimate, 'balanced accuracy', str(row['a']), str(row['b']))}."
+    return f"On the test subset, {verdict(estimate, 'balanced_accuracy', str(row['a']), str(row['b']))}."
 
 
 def _benchmarks() -> list[str]:
     path = HERE / "benchmarks.json"
-    figures = pd.DataFrame(json.loads(path.read_text()))
+    measured = pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).rename(columns={"figure": "measure"})
     tables = [
-        f"**{title}**\n\n{_markdown(rows[['figure', 'value']])}"
-        for title, rows in figures.groupby("benchmark", sort=False)
+        f"**{title}**\n\n{_markdown(rows[['measure', 'value']])}"
+        for title, rows in measured.groupby("benchmark", sort=False)
     ]
     return [BENCHMARKS, *tables]
 
@@ -232,101 +289,111 @@ def _interval(row: Mapping[Any, Any], *, signed: bool = False) -> str:
 
 
 def _markdown(table: pd.DataFrame) -> str:
+    table = table.rename(columns=SUBSET)
     rows = [list(map(str, table.columns)), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 INTRODUCTION = """# Results
 
-Every figure on this page is written by `python docs/results/make.py` from the files in `docs/results/`, which are the
-configuration, the split's counts, the evaluation tables and the seconds of finished runs. Intervals are 95 %, from a
-bootstrap that resamples lesions; they hold the networks fixed and so do not contain the variance of training anew.
-*Test* is the held-out part, predicted by all members together; *validation* is each fold by the member that did not
-train on it, slightly optimistic since early stopping looked at it."""
+The numbers on this page are written by `python docs/results/make.py` from the files in `docs/results/`: configuration,
+counts of the split, metrics and step times of finished runs. Intervals are 95 %, from a bootstrap that resamples
+lesions; they hold the networks fixed, so that the variance of training is not in them. *Test* is the held-out subset,
+predicted by the ensemble of all members; *validation* is each fold, predicted by the member that was not trained on it,
+and slightly optimistic, since early stopping used it.
+
+`lae` is the masking that shows the lesion's bounding box grown by 20 % (`lae` in the thesis)."""
+
+OLD_NAMES = """Some of these runs were made before networks had names of their own. There `standalone-A` is a diagnosis
+network with masking A that reads no saliency, `se-lcn-A-B` one that reads the saliency of a symmetry network with
+masking B, `attention-A-B` the same by attention instead of the E-layer, `symmetry-A` that symmetry network, and
+`segmentation` the lesion network. A new run calls them `diagnosis-standalone`, `diagnosis`, `symmetry` and `lesion`."""
 
 REAL = """## HAM10000, about 1,000 lesions
 
     selcn run configs/ham10000-small.yaml
 
-{images} images of {lesions} lesions at 200x150 pixels, drawn evenly over the diagnoses (rare ones whole, lesions with a
-SymDerm v2 symmetry label first), {folds} folds and a test part. SqueezeNet 1.1 with ImageNet weights for symmetry and
-diagnosis, a small U-Net from scratch for segmentation. {minutes:.0f} minutes of work on two CPU cores.
+{images} images of {lesions} lesions at 200x150 pixels, sampled evenly over the diagnoses (rare ones whole, lesions with
+a SymDerm v2 symmetry label first), {folds} folds and a test subset. SqueezeNet 1.1 with ImageNet weights for symmetry
+and diagnosis, a small U-Net from random weights for segmentation. {minutes:.0f} minutes on two CPU cores.
 
-**What the difference does not show.** SE-LCN differs from its standalone twin by the saliency *and* by the E-layer,
-whose batch norm a SqueezeNet otherwise lacks. Without controls that feed the same layer zero or shuffled saliency, no
-part of the gain can be credited to symmetry.
+**What the difference does not show.** The network that reads saliency differs from its standalone twin by the saliency
+*and* by the E-layer, whose batch norm a SqueezeNet otherwise lacks. Without controls that feed the same layer zero or
+shuffled saliency, no part of the gain can be credited to symmetry.
 
-These are figures of a small study with a light network, to find faults with; they are not comparable with published
-ones on all of HAM10000, whose class mix differs."""
+This is a small study with a light network, made to find faults; it cannot be compared with published results on all of
+HAM10000, whose class mix differs."""
 
 DEMO = """## The demo (synthetic)
 
     make demo
 
-{images} **synthetic** images of {lesions} lesions, {folds} folds, everything from scratch: {minutes:.1f} minutes on two
-CPU cores. It shows that every part works, and says nothing about real skin."""
+{images} **synthetic** images of {lesions} lesions, {folds} folds, all networks from random weights: {minutes:.1f}
+minutes on two CPU cores. It shows that every step works, and says nothing about real skin."""
 
-SALIENCY = """## What saliency is worth
+SALIENCY = """## How good saliency is
 
-    selcn saliency-eval RUN --head symmetry --curves 100 --by diagnosis --by symmetry --by lesion_share
+    selcn saliency-eval RUN --network symmetry --curves 100 --by diagnosis --by symmetry --by lesion_share
 
-Grad-CAM++ of the predicted class, test part, at 224x224. *IoU*, *overlap* and *pointing* are the thesis' scores (map
-above 0.5, mask dilated by a square of 5 % of the width twice; pointing on the plain mask); *energy* is the share of
-the map on the plain mask, *IoU, all thresholds* the area under the IoU curve; *rank correlation* is with the trained
-network's map; *deletion* (less is better) and *insertion* (more is better) are areas under the probability of 100
-images as the most salient pixels go, or come, first. **Chance** is the same map shuffled, so that only the mask's
-share counts; the **centred Gaussian** never sees the image; the **lesion mask** is what segmentation alone says;
-**random weights** are the same network's before training (Adebayo et al. 2018). More, with paired differences and by
-diagnosis, symmetry and lesion size, is in `docs/results/saliency/`.
+Grad-CAM++ of the predicted class, test subset, at 224x224. *IoU*, *overlap* and *pointing* are the thesis' scores (map
+above 0.5, mask dilated twice by a square of 5 % of the width; pointing on the mask itself); *energy* is the share of
+the map on the mask itself, *IoU, all thresholds* the area under the IoU curve; *rank correlation* is with the trained
+network's map; *deletion* (lower is better) and *insertion* (higher is better) are areas under the curve of the class
+probability of 100 images as the most salient pixels are removed, or added, first. **Chance** is the same map shuffled,
+so that only the mask's area counts; the **centred Gaussian** does not depend on the image; the **lesion mask** is what
+segmentation alone gives; **random weights** are the same network's before training (Adebayo et al. 2018). Paired
+differences, and scores by diagnosis, symmetry and lesion size, are in `docs/results/saliency/`.
 
-Three things to see here. The maps depend on what was learned: their rank correlation with those of random weights is
-far from 1. They lie on lesions more than chance would have it. But a bell in the middle of the picture, which has never
-seen it, lies on lesions as well or better, and for the diagnosis so does the energy of random weights: dermoscopists
-centre what they photograph, and scores against lesion masks, such as the thesis reports, hardly tell a good map from a
-centred one."""
+Three observations. The maps depend on what was learned: their rank correlation with those of random weights is far from
+1. They lie on lesions more than chance. But a centred Gaussian lies on lesions as well or better, and for the diagnosis
+so does the energy of random weights: dermoscopists centre the lesion, and scores against lesion masks, such as the
+thesis reports, hardly tell a good map from a centred one."""
 
 PHANTOM = """### Does symmetry saliency find the asymmetry?
 
     selcn train symmetry --config configs/phantom-symmetry.yaml --out runs/phantom-symmetry
-    selcn saliency-eval runs/phantom-symmetry --head symmetry --mask none --curves 100
+    selcn saliency-eval runs/phantom-symmetry --network symmetry --curves 100
 
 No public data say *where* a lesion is asymmetric; the **synthetic** phantom does. 2,000 images, 3 folds, SqueezeNet 1.1
-with ImageNet weights. The lesion mask stands for a map that knows where the lesion is and nothing of its symmetry: all
-its points are equally salient. In part, it does: its maximum falls there far more often than chance or random weights
-have it, and without masking more often than the lesion alone would. But most of what it marks lies elsewhere, in a grid
-of 11x8 whose cells reach beyond the lesion."""
+with ImageNet weights; the network with masking `lae` is `symmetry-lae` of the same configuration. The lesion mask
+stands for a map that knows where the lesion is and nothing of its symmetry: all its points are equally salient. In part
+the saliency finds the asymmetry: its maximum falls there far more often than for chance or random weights, and without
+masking more often than for the lesion mask. But most of what it marks lies elsewhere, in a grid of 11x8 whose cells
+reach beyond the lesion."""
 
-GRID = """## The grid of variants (synthetic)
+GRID = """## The grid of maskings (synthetic)
 
     selcn grid demo --attention --controls
 
-{variants} lesion classifiers on {images} **synthetic** images ({test} in the test part), {folds} folds, everything from
-scratch; {hours:.1f} hours of work on two CPU cores that did other things too. Test part, intervals by lesion,
-differences paired with the standalone of the same masking; p by permutation of lesions, corrected for all differences
+{networks} diagnosis networks on {images} **synthetic** images ({test} in the test subset), {folds} folds, all from
+random weights; {hours:.1f} hours on two CPU cores with other work beside. Test subset, intervals by lesion, differences
+paired with the standalone network of the same masking; p by permutation of lesions, corrected for all differences
 (Holm).
 
-This is what controls are for: behind `lae` masking the classifiers that read saliency lie above their standalone, but
-so do those that read another lesion's saliency or noise. Most of that gain belongs to the E-layer, not to symmetry,
-and none of it survives the correction."""
+This is what controls are for: behind `lae` masking the networks that read saliency lie above their standalone, but so
+do those that read another lesion's saliency or noise. Most of that gain belongs to the E-layer, not to symmetry, and
+none of it survives the correction."""
 
 BENCHMARKS = """## Benchmarks
 
-`python benchmarks/record.py`, on two CPU cores without a GPU. Times are of a shared machine; ratios hold better."""
+`python benchmarks/record.py`, on two CPU cores without a GPU. The machine was shared: ratios are more reliable than
+times. *Stages* are segmentation, symmetry and classification, now the networks `lesion`, `symmetry` and `diagnosis`."""
 
 LOG = """## What did not work
 - **Choosing the symmetry epoch by validation loss** on some 400 training images: the loss was lowest at an early epoch
-  whose balanced accuracy lay below that of later ones. `configs/ham10000-small.yaml` monitors the score and weights the
+  whose balanced accuracy was below that of later ones. `configs/ham10000-small.yaml` monitors the score and weights the
   loss.
-- **Dealing lesions only by what each stratum lacks** left a small test part without rare diagnoses. A part that has
-  none of a class now comes first.
-- **Seeding dropout by epoch**: a resumed training drew other numbers than an unbroken one, since making a data loader
+- **Filling each subset only by what its strata lack** left a small test subset without rare diagnoses. A subset that
+  has no image of a class now comes first.
+- **Seeding dropout by epoch**: a resumed training sampled other values than an unbroken one, since making a data loader
   draws from the same generator. Each step is seeded now, and a test compares the weights.
-- **SqueezeNet 1.1 and LCNet from scratch** stayed at chance for symmetry in the demo's few minutes on some 300
+- **SqueezeNet 1.1 and LCNet from random weights** stayed at chance for symmetry in the demo's few minutes on some 300
   synthetic images. The demo uses a ResNet-10-T; its saliency is a grid of 3x3, coarse beside the 11x8 of SqueezeNet on
   HAM10000.
 - **Sensitivity for melanoma** did not rise with the E-layer on HAM10000, though balanced accuracy did (table above).
 - **Classifiers in 8 bits** changed the diagnosis of more than one image in a hundred, whichever way they were
-  calibrated, and were no faster on a CPU. `selcn export --int8` quantises the segmenters alone."""
+  calibrated, and were no faster on a CPU. `selcn export BUNDLE --int8 IMAGES` quantizes the segmentation networks
+  alone."""
 
 if __name__ == "__main__":
     for run, name in zip(sys.argv[1::2], sys.argv[2::2], strict=True):

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selcn.data.splits.protocols import grouped_split
-    from selcn.evaluation import compare, evaluate_classification
+    from selcn.evaluation.classification import evaluate_classification
+    from selcn.evaluation.comparison import compare
     from selcn.inference.overlay import draw_overlay
     from selcn.inference.predictor import Predictor, load
     from selcn.inference.result import Prediction
     from selcn.saliency.gradcam_pp import grad_cam_pp
 
+    __version__: str
+
 __all__ = [
     "Prediction",
     "Predictor",
+    "__version__",
     "compare",
     "draw_overlay",
     "evaluate_classification",
@@ -28,9 +32,9 @@ __all__ = [
 _MODULES = {
     "Prediction": "inference.result",
     "Predictor": "inference.predictor",
-    "compare": "evaluation",
+    "compare": "evaluation.comparison",
     "draw_overlay": "inference.overlay",
-    "evaluate_classification": "evaluation",
+    "evaluate_classification": "evaluation.classification",
     "grad_cam_pp": "saliency.gradcam_pp",
     "grouped_split": "data.splits.protocols",
     "load": "inference.predictor",
@@ -41,4 +45,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
     # Torch takes seconds to import, and `selcn --help` must not wait for it.
     if name in _MODULES:
         return getattr(import_module(f"selcn.{_MODULES[name]}"), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("selcn")
     raise AttributeError(f"module 'selcn' has no attribute {name!r}")

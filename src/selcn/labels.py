@@ -8,6 +8,8 @@ from typing import Any, Self
 
 TEST = "test"
 """Name of the held-out subset, beside the numbers of the folds."""
+NO_MASKING = "none"
+"""Name of the masking under which a network sees the whole image."""
 
 
 @dataclass(frozen=True)
@@ -172,11 +174,19 @@ def _parse_class(value: Any) -> LabelClass:  # noqa: ANN401 - any YAML value
     if isinstance(value, LabelClass):
         return value
     if not isinstance(value, Mapping):
-        return LabelClass(str(value))
+        return LabelClass(_word(value))
     unknown = value.keys() - {"name", "long_name", "malignant", "aliases"}
     if unknown or "name" not in value:
         raise ValueError(f"a class has the keys name, long_name, malignant, aliases; given are {', '.join(value)}")
-    return LabelClass(**{**value, "aliases": tuple(value.get("aliases") or ())})
+    aliases = value.get("aliases") or ()
+    aliases = (aliases,) if isinstance(aliases, str) else aliases
+    return LabelClass(**{**value, "name": _word(value["name"]), "aliases": tuple(map(_word, aliases))})
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):  # what YAML makes of an unquoted yes or no
+        raise ValueError(f"a class is called {value}; put yes, no, on, off, true and false in quotes")  # noqa: TRY004
+    return str(value)
 
 
 class Word(StrEnum):
@@ -200,18 +210,9 @@ class Word(StrEnum):
         return [member.value for member in cls]
 
 
-class Masking(Word):
-    """What of an image a network is shown, given the lesion's mask."""
-
-    NONE = "none"
-    SEGMENTATION = "segmentation"
-    LAE = "lae"
-
-
 class Fusion(Word):
     """How the saliency of an earlier network enters a classifier."""
 
-    NONE = "none"
     CONCAT = "concat"
     ATTENTION = "attention"
 

@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from selcn.cli.train import find_network, trained_together, with_maskings
 from selcn.config import load_config
 from selcn.data.imaging.images import write_image
 
@@ -49,13 +51,13 @@ def test_predict_evaluate_and_report_on_a_run(
     capsys.readouterr()
     assert selcn("evaluate", *(tiny_run / "predictions").glob("*.csv"), "--resamples", 100, "--json") == 0
     figures = pd.DataFrame(json.loads(capsys.readouterr().out))
-    recorded = pd.read_csv(tiny_run / "evaluation" / "segmentation.csv")
-    assert figures[figures["file"] == "segmentation.csv"]["value"].tolist() == pytest.approx(recorded["value"].tolist())
+    recorded = pd.read_csv(tiny_run / "evaluation" / "lesion.csv")
+    assert figures[figures["file"] == "lesion.csv"]["value"].tolist() == pytest.approx(recorded["value"].tolist())
     catalog = tiny_run / "data" / "catalog.csv"
-    name = tiny_run / "predictions" / "standalone-none.csv"
+    name = tiny_run / "predictions" / "diagnosis-standalone.csv"
     assert selcn("evaluate", name, "--by", "source", "--catalog", catalog, "--resamples", 50) == 0
     assert "phantom" in capsys.readouterr().out
-    other = tiny_run / "predictions" / "se-lcn-none-none.csv"
+    other = tiny_run / "predictions" / "diagnosis.csv"
     assert selcn("compare", name, other, "--resamples", 50) == 0
     assert "by permutation of lesions" in capsys.readouterr().out
     assert selcn("report", tiny_run, "--out", tmp_path / "page.html") == 0
@@ -83,8 +85,10 @@ def test_a_broken_picture_does_not_keep_the_others_from_being_predicted(
         (["evaluate", "absent.csv"], "absent.csv: cannot be read"),
         (["report", "absent"], "absent"),
         (["phantom", "x", "--size", "9"], "--size 9: write width x height"),
-        (["train", "segmentation", "--config", "x.yaml", "--mask", "lae"], "--mask: the segmentation network"),
-        (["train", "symmetry", "--config", "x.yaml", "--cam-mask", "lae"], "--cam-mask: only the lesion classifier"),
+        (["train", "segmentation", "--config", "demo", "--mask", "lae"], "--mask: the segmentation network"),
+        (["train", "symmetry", "--config", "demo", "--cam-mask", "lae"], "network symmetry reads no saliency"),
+        (["train", "streaks", "--config", "demo"], "network streaks: the configuration has lesion, symmetry"),
+        (["train", "symmetry", "--config", "demo", "--mask", "ring"], "masking 'ring': unknown; known are none"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -159,10 +163,10 @@ except SystemExit:
 def test_a_preset_is_shown_and_what_is_shown_can_be_run(
     tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert selcn("config", "show", "light", "--set", "classification.epochs=3") == 0
+    assert selcn("config", "show", "light", "--set", "diagnosis.epochs=3") == 0
     path = tmp_path / "mine.yaml"
     path.write_text(capsys.readouterr().out)
-    assert load_config(path) == load_config(Path("light"), ["classification.epochs=3"])
+    assert load_config(path) == load_config(Path("light"), ["diagnosis.epochs=3"])
     assert selcn("config", "presets") == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["demo", "light", "strong", "thesis"]
 
@@ -178,17 +182,43 @@ def test_saliency_and_its_scores_of_a_run(
 ) -> None:
     maps = tmp_path / "maps"
     name = pd.read_csv(tiny_run / "data" / "catalog.csv")["image_id"][0]
-    assert selcn("saliency", tiny_run, "--out", maps) == 0
-    assert "96 maps of 3x2, head symmetry" in capsys.readouterr().out
+    assert selcn("saliency", tiny_run, "--network", "symmetry", "--out", maps) == 0
+    assert "96 maps of 3x2, network symmetry" in capsys.readouterr().out
     # The same once more draws from what is there.
-    assert selcn("saliency", tiny_run, "--out", maps, "--overlay", name) == 0
+    assert selcn("saliency", tiny_run, "--head", "symmetry", "--out", maps, "--overlay", name) == 0
     assert [path.name for path in (maps / "overlays").iterdir()] == [f"{name}.png"]
     assert selcn("saliency", tiny_run, "--out", maps, "--head", "diagnosis") == 2
     assert "holds something else" in capsys.readouterr().err
     scores = tmp_path / "scores"
-    assert selcn("saliency-eval", tiny_run, "--out", scores, "--by", "symmetry", "--resamples", 20, "--json") == 0
+    arguments = ("--network", "symmetry", "--by", "symmetry", "--resamples", 20, "--json")
+    assert selcn("saliency-eval", tiny_run, "--out", scores, *arguments) == 0
     summary = pd.DataFrame(json.loads(capsys.readouterr().out))
     assert set(summary["against"]) == {"lesion", "asymmetry"}
     assert sorted(path.name for path in scores.iterdir()) == ["plan.json", "scores.csv", "subgroups.csv", "summary.csv"]
-    assert selcn("saliency", tiny_run, "--head", "nose") == 2
-    assert "unknown head 'nose'; known are segmentation, symmetry, diagnosis" in capsys.readouterr().err
+    assert selcn("saliency", tiny_run, "--network", "nose") == 2
+    assert "has no network nose; it has lesion, symmetry, diagnosis" in capsys.readouterr().err
+
+
+def test_the_version_is_told(selcn: Selcn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert selcn("--version") == 0
+    assert capsys.readouterr().out == f"selcn {version('selcn')}\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "network"),
+    [("segmentation", "lesion"), ("symmetry", "symmetry"), ("classification", "diagnosis"), ("diagnosis", "diagnosis")],
+)
+def test_the_stage_words_of_the_thesis_are_understood(word: str, network: str) -> None:
+    graph = load_config(Path("demo")).graph
+    assert find_network(graph, word) == network
+    together = ["diagnosis", "diagnosis-standalone"] if word == "classification" else [network]
+    assert trained_together(graph, word) == together
+
+
+def test_maskings_of_the_command_line_change_a_network_and_what_it_reads() -> None:
+    config = with_maskings(load_config(Path("demo")), "diagnosis", "segmentation", "none")
+    assert {name: section.masking for name, section in config.graph.classifiers.items()} == {
+        "symmetry": "none",
+        "diagnosis": "segmentation",
+        "diagnosis-standalone": "segmentation",
+    }

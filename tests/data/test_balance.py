@@ -64,7 +64,7 @@ class _Numbers(Dataset[Batch]):
         return 5
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        return Batch(torch.empty(0), torch.empty(0), torch.empty(0), torch.tensor(indices))
+        return Batch(torch.empty(0), label=torch.tensor(indices))
 
 
 def test_a_batch_says_which_copy_of_which_image_it_wants() -> None:

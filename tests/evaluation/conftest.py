@@ -1,4 +1,4 @@
-"""Prediction tables drawn from a seed, shared by the tests of this package."""
+"""Random prediction tables, shared by the tests of this package."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,17 @@ import pandas as pd
 import pytest
 
 from selcn.evaluation import Predictions
-from selcn.labels import Diagnosis
+from selcn.labels import HAM10000, LabelSet
 
 DrawPredictions = Callable[..., Predictions]
 
 
 @pytest.fixture
 def draw_predictions() -> DrawPredictions:
-    """Make predictions of given size: some lesions have several images, a third of the lesions is the test part."""
+    """Make predictions of given size: some lesions have several images, a third of the lesions is the test subset."""
 
-    def draw(images: int = 60, lesions: int = 40, classes: list[str] | None = None, seed: int = 0) -> Predictions:
-        names, generator = classes or Diagnosis.names(), np.random.default_rng(seed)
+    def draw(images: int = 60, lesions: int = 40, labels: LabelSet = HAM10000, seed: int = 0) -> Predictions:
+        names, generator = labels.names, np.random.default_rng(seed)
         lesion = np.concatenate([np.arange(lesions), generator.integers(lesions, size=images - lesions)])
         truth = (np.arange(lesions) % len(names))[lesion]
         logits = generator.normal(size=(images, len(names))) + np.eye(len(names))[truth]
@@ -28,6 +28,6 @@ def draw_predictions() -> DrawPredictions:
             "fold": np.asarray(["test", "0", "1"])[(lesion // len(names)) % 3],
             "truth": np.asarray(names)[truth],
         }
-        return Predictions.of(pd.DataFrame(keys | dict(zip(names, probabilities.T, strict=True))))
+        return Predictions.of(pd.DataFrame(keys | dict(zip(names, probabilities.T, strict=True))), labels=labels)
 
     return draw

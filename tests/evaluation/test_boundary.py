@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
-from selcn.evaluation.boundary import TOLERANCE, boundary_scores
+from selcn.evaluation.segmentation import BORDER_TOLERANCE, boundary_scores
 
 
 def square(left: int, top: int, side: int, size: tuple[int, int] = (30, 40)) -> np.ndarray:
@@ -55,7 +55,7 @@ def pairwise(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
         return (1.0, 0.0) if both else (0.0, 1.0)
     between = cdist(borders(truth), borders(prediction))
     diagonal = np.hypot(*truth.shape)
-    reach = max(1.0, TOLERANCE * diagonal)
+    reach = max(1.0, BORDER_TOLERANCE * diagonal)
     recall, precision = (between.min(1) <= reach).mean(), (between.min(0) <= reach).mean()
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return f1, max(np.percentile(between.min(1), 95), np.percentile(between.min(0), 95)) / diagonal

@@ -3,19 +3,16 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.optimize import minimize
-from scipy.special import log_softmax
 
-from selcn.errors import DataError
 from selcn.evaluation import Predictions
-from selcn.evaluation.calibration import Temperature, fit_temperature, reliability
-from selcn.labels import BinarySymmetry
+from selcn.evaluation.calibration import calibration_metrics, reliability
+from selcn.labels import SYMMETRY_BINARY
 
 DrawPredictions = Callable[..., Predictions]
 
 
 def test_a_reliability_table_counted_by_hand() -> None:
-    names = BinarySymmetry.names()
+    names = SYMMETRY_BINARY.names
     share = np.asarray([0.9, 0.85, 0.6, 0.3])
     keys = {"image_id": list("abcd"), "group": list("abcd"), "fold": "test"}
     truth = [names[0], names[1], names[0], names[1]]
@@ -25,36 +22,13 @@ def test_a_reliability_table_counted_by_hand() -> None:
     assert found["confidence"].tolist()[2:] == pytest.approx([0.6, 0.7, 0.875])
     assert found["accuracy"].tolist()[2:] == [1, 1, 0.5]
     assert found["accuracy"].isna().tolist() == [True, True, False, False, False]
+    assert found["low"].tolist() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    assert found["high"].tolist() == pytest.approx([0.2, 0.4, 0.6, 0.8, 1])
 
 
-def test_a_temperature_is_the_one_of_least_loss_on_validation_alone(draw_predictions: DrawPredictions) -> None:
-    predictions = draw_predictions(images=400, lesions=300)
-    sharp = Temperature(1 / 3).of(predictions)  # three times as sure as it was
-    held = (sharp.table["fold"] != "test").to_numpy()
-    logits = np.log(sharp.probabilities[held])
-
-    def loss(value: np.ndarray) -> float:
-        scaled = log_softmax(logits / value, axis=1)
-        return float(-scaled[np.arange(len(scaled)), sharp.truth[held]].mean())
-
-    expected = float(minimize(loss, x0=[1.0], method="Nelder-Mead").x[0])
-    assert fit_temperature(sharp).value == pytest.approx(expected, abs=1e-3)
-    spoilt = sharp.table.copy()
-    spoilt.loc[~held, "truth"] = sharp.classes[0]
-    assert fit_temperature(Predictions(sharp.classes, spoilt)).value == fit_temperature(sharp).value
-
-
-def test_a_temperature_changes_no_answer(draw_predictions: DrawPredictions) -> None:
-    predictions = draw_predictions()
-    for value in (0.3, 1.0, 5.0):
-        changed = Temperature(value).of(predictions)
-        assert (changed.probabilities.argmax(axis=1) == predictions.probabilities.argmax(axis=1)).all()
-        assert changed.probabilities.sum(axis=1) == pytest.approx(1)
-    assert Temperature(1.0).apply(predictions.probabilities) == pytest.approx(predictions.probabilities)
-
-
-def test_without_validation_rows_there_is_nothing_to_fit_on(draw_predictions: DrawPredictions) -> None:
-    predictions = draw_predictions()
-    test = predictions.table[predictions.table["fold"] == "test"]
-    with pytest.raises(DataError, match="no validation rows"):
-        fit_temperature(Predictions(predictions.classes, test))
+def test_the_calibration_error_is_the_mean_gap_of_the_reliability_table(draw_predictions: DrawPredictions) -> None:
+    predictions = draw_predictions(images=300, lesions=200)
+    table = reliability(predictions).dropna()
+    gap = np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["images"])
+    found = calibration_metrics(predictions.truth, predictions.probabilities, np.ones((1, 300)))
+    assert found["ece"][0] == pytest.approx(gap, abs=1e-12)

@@ -8,19 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics as sk
 
-from selcn.errors import DataError
+from selcn.errors import ConfigError, DataError
 from selcn.evaluation import Estimate, Predictions, compare, evaluate_classification, verdict, write_predictions
-from selcn.evaluation.comparison import LESS_IS_BETTER
+from selcn.evaluation.classification import hard_metrics_of
 from selcn.evaluation.intervals import draw_groups
-from selcn.labels import BinarySymmetry, Symmetry
+from selcn.evaluation.registry import metric_spec
+from selcn.evaluation.significance import permutation_test
+from selcn.labels import SYMMETRY, SYMMETRY_BINARY, LabelSet
 
 DrawPredictions = Callable[..., Predictions]
 
 
 def changed(predictions: Predictions, **columns: Any) -> Predictions:
-    return Predictions.of(predictions.table.assign(**columns))
+    return Predictions.of(predictions.table.assign(**columns), labels=predictions.labels)
 
 
 def corrected(predictions: Predictions) -> Predictions:
@@ -44,9 +47,10 @@ def test_the_value_is_b_minus_a_and_the_order_of_rows_does_not_matter(draw_predi
     found = compare(a, shuffled, resamples=50)
     of_a, of_b = (evaluate_classification(predictions, resamples=50) for predictions in (a, b))
     assert found["value"].to_numpy() == pytest.approx((of_b["value"] - of_a["value"]).to_numpy(), abs=1e-12)
-    less_is_better = found["metric"].isin(LESS_IS_BETTER)
-    assert (found["value"].where(~less_is_better, -found["value"]) >= 0)[found["metric"] != "ece"].all()
+    sign = found["metric"].map(lambda name: -1 if metric_spec(name).direction == "lower" else 1)
+    assert (sign * found["value"] >= 0)[found["metric"] != "ece"].all()
     assert found["value"].max() > 0.1
+    assert found["value"].min() < -0.1
     pd.testing.assert_frame_equal(found, compare(a, b, resamples=50))
 
 
@@ -67,6 +71,22 @@ def test_both_are_scored_on_the_same_drawn_lesions(draw_predictions: DrawPredict
     accuracy = found[(found["fold_part"] == "test") & (found["metric"] == "accuracy")]
     expected = np.percentile(differences, [2.5, 97.5])
     np.testing.assert_allclose(accuracy[["low", "high"]].to_numpy()[0], expected, rtol=0, atol=1e-12)
+
+
+def test_p_values_are_those_of_the_tests_on_each_subset(draw_predictions: DrawPredictions) -> None:
+    a = draw_predictions(images=150, lesions=100)
+    b = draw_predictions(images=150, lesions=100, seed=1)
+    b = changed(a, **{name: b.table[name] for name in b.classes})
+    found = compare(a, b, resamples=50, seed=4).set_index(["fold_part", "metric"])
+    for part, rows in (("test", a.table["fold"] == "test"), ("validation", a.table["fold"] != "test")):
+        of_a, of_b = (Predictions.of(one.table[rows].reset_index(drop=True)) for one in (a, b))
+        for metric, p in permutation_test(of_a, of_b, hard_metrics_of, permutations=50, seed=4).items():
+            assert found["p"][part, metric] == pytest.approx(p, nan_ok=True), metric
+        right_a, right_b = (one.probabilities.argmax(axis=1) == one.truth for one in (of_a, of_b))
+        only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+        expected = binomtest(only_a, only_a + only_b).pvalue
+        assert found["p_mcnemar"][part].dropna().to_dict() == pytest.approx({"accuracy": expected})
+        assert found["p"][part][["macro_auc", "ece", "nll"]].isna().all()
 
 
 def test_other_images_are_refused(draw_predictions: DrawPredictions) -> None:
@@ -95,12 +115,25 @@ def test_another_truth_group_or_fold_is_refused(draw_predictions: DrawPrediction
 
 
 def test_other_classes_are_refused(draw_predictions: DrawPredictions) -> None:
-    a = draw_predictions(classes=BinarySymmetry.names())
-    b = draw_predictions(classes=Symmetry.names())
+    a = draw_predictions(labels=SYMMETRY_BINARY)
+    b = draw_predictions(labels=SYMMETRY)
     with pytest.raises(
         DataError, match="A has classes asymmetric, symmetric, B asymmetric, one-axis, two-axes; compare"
     ):
         compare(a, b)
+
+
+def test_classes_in_another_order_are_put_into_that_of_a(tmp_path: Path, draw_predictions: DrawPredictions) -> None:
+    labels, other = LabelSet.of(["x", "y", "z"]), LabelSet.of(["z", "x", "y"])
+    a, b = draw_predictions(labels=labels), corrected(draw_predictions(labels=labels))
+    expected = compare(a, b, resamples=20)
+    pd.testing.assert_frame_equal(compare(a, Predictions.of(b.table, labels=other), resamples=20), expected)
+    for name, predictions in (("a", a), ("b", b)):
+        write_predictions(Predictions.of(predictions.table, labels=other), tmp_path / f"{name}.csv")
+    found = compare(tmp_path / "a.csv", tmp_path / "b.csv", labels=labels, resamples=20)
+    pd.testing.assert_frame_equal(found, expected)
+    with pytest.raises(DataError, match="name the class columns asymmetric, symmetric"):
+        compare(tmp_path / "a.csv", tmp_path / "b.csv", labels=SYMMETRY_BINARY)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +149,28 @@ def test_other_classes_are_refused(draw_predictions: DrawPredictions) -> None:
     ],
 )
 def test_the_sentence_says_what_the_interval_shows(difference: Estimate, sentence: str) -> None:
-    assert verdict(difference, "kappa") == f"kappa: {sentence}"
+    assert verdict(difference, "macro_f1") == f"macro F1: {sentence}"
 
 
-def test_the_sentence_names_the_better_one() -> None:
-    assert verdict(Estimate(-0.031, -0.052, -0.01), "kappa", "this", "that").startswith("kappa: this is better by 3.1")
+@pytest.mark.parametrize(
+    ("metric", "sentence"),
+    [
+        ("sensitivity_bcc", "sensitivity for bcc: this is better by 3.1 points (95 % interval 1.0 to 5.2)"),
+        ("ece", "calibration error: that is better by 3.1 points (95 % interval 1.0 to 5.2)"),
+        ("nll", "log-likelihood loss: that is better by 0.031 nats (95 % interval 0.010 to 0.052)"),
+        ("brier", "Brier score: that is better by 0.031 (95 % interval 0.010 to 0.052)"),
+        ("predicted_bcc", "predicted bcc: this is higher by 3.1 points (95 % interval 1.0 to 5.2)"),
+    ],
+)
+def test_the_sentence_names_the_better_one_in_the_metrics_unit(metric: str, sentence: str) -> None:
+    assert verdict(Estimate(-0.031, -0.052, -0.01), metric, "this", "that") == sentence
+
+
+def test_an_interval_around_0_is_given_in_the_metrics_unit() -> None:
+    found = verdict(Estimate(0.0021, -0.0104, 0.026), "nll")
+    assert found == "log-likelihood loss: no difference is shown; the interval allows -0.010 to +0.026 nats"
+
+
+def test_a_metric_must_be_called_by_its_name() -> None:
+    with pytest.raises(ConfigError, match="unknown metric 'balanced accuracy'; register it in"):
+        verdict(Estimate(0.1, 0.05, 0.2), "balanced accuracy")

@@ -6,9 +6,9 @@ from sklearn.metrics import balanced_accuracy_score
 from selcn.errors import DataError
 from selcn.evaluation.crossvalidation import cross_validation, majority
 from selcn.evaluation.predictions import Predictions
-from selcn.labels import BinarySymmetry
+from selcn.labels import SYMMETRY_BINARY
 
-CLASSES = BinarySymmetry.names()
+CLASSES = SYMMETRY_BINARY.names
 
 
 def predictions(said: list[float], truth: list[int], folds: list[str], start: int = 0) -> Predictions:
@@ -25,7 +25,7 @@ def predictions(said: list[float], truth: list[int], folds: list[str], start: in
     return Predictions.of(table)
 
 
-def figures(table: pd.DataFrame, metric: str, *names: str) -> list[float]:
+def values(table: pd.DataFrame, metric: str, *names: str) -> list[float]:
     row = table[table["metric"] == metric].iloc[0]
     return [float(row[name]) for name in names]
 
@@ -33,11 +33,11 @@ def figures(table: pd.DataFrame, metric: str, *names: str) -> list[float]:
 def test_folds_mean_deviation_and_pooled_of_a_hand_counted_case() -> None:
     whole = predictions([0.9, 0.1, 0.2, 0.8], [1, 0, 1, 1], ["0", "0", "1", "1"])
     table = cross_validation(whole)
-    accuracy = figures(table, "accuracy", "fold-0", "fold-1", "mean", "sd", "pooled")
+    accuracy = values(table, "accuracy", "fold-0", "fold-1", "mean", "sd", "pooled")
     assert accuracy == pytest.approx([1, 0.5, 0.75, np.sqrt(0.125), 0.75])
     assert table["vote"].isna().all()
     # Pooled: 1 of 1 asymmetric and 2 of 3 symmetric are right.
-    assert figures(table, "balanced_accuracy", "pooled") == pytest.approx([5 / 6])
+    assert values(table, "balanced_accuracy", "pooled") == pytest.approx([5 / 6])
 
 
 def test_the_ensemble_and_the_vote_may_differ() -> None:
@@ -47,16 +47,32 @@ def test_the_ensemble_and_the_vote_may_differ() -> None:
     whole = predictions(list(mean), truth, folds)
     table = cross_validation(whole, members)
     # By vote the first and third are symmetric; their mean probabilities are 0.43 and say the opposite.
-    assert figures(table, "accuracy", "vote", "mean_probability") == pytest.approx([1, 1 / 3])
-    assert figures(table, "accuracy", "fold-0", "fold-1", "fold-2") == pytest.approx([1, 2 / 3, 2 / 3])
+    assert values(table, "accuracy", "vote", "mean_probability") == pytest.approx([1, 1 / 3])
+    assert values(table, "accuracy", "fold-0", "fold-1", "fold-2") == pytest.approx([1, 2 / 3, 2 / 3])
     expected = balanced_accuracy_score(truth, mean > 0.5)
-    assert figures(table, "balanced_accuracy", "mean_probability") == pytest.approx([expected])
+    assert values(table, "balanced_accuracy", "mean_probability") == pytest.approx([expected])
 
 
 def test_a_tied_vote_goes_to_the_larger_mean_probability() -> None:
-    one, other = np.array([[0.9, 0.1]]), np.array([[0.45, 0.55]])
-    assert majority([one, other]).argmax() == 0
-    assert majority([1 - one, other]).argmax() == 1
+    for one, other, winner in (([0.9, 0.1], [0.45, 0.55], 0), ([0.6, 0.4], [0.1, 0.9], 1)):
+        shares = majority([np.array([one]), np.array([other])])
+        assert shares.argmax() == winner
+        assert shares.sum() == pytest.approx(1)
+
+
+def test_members_are_put_into_the_order_of_the_ensemble() -> None:
+    truth, folds = [1, 0, 1, 1], ["test"] * 4
+    members = [predictions(said, truth, folds) for said in ([0.9, 0.2, 0.8, 0.4], [0.7, 0.8, 0.9, 0.3])]
+    whole = predictions([0.8, 0.5, 0.85, 0.35], truth, folds)
+    turned = [Predictions.of(members[0].table[::-1]), Predictions.of(members[1].table.iloc[[2, 0, 3, 1]])]
+    pd.testing.assert_frame_equal(cross_validation(whole, turned), cross_validation(whole, members))
+
+
+def test_members_of_other_classes_are_refused() -> None:
+    whole = predictions([0.6, 0.4], [1, 0], ["test", "test"])
+    other = Predictions.of(whole.table.rename(columns={"symmetric": "x"}).assign(truth="x"))
+    with pytest.raises(DataError, match="has classes asymmetric, x, the ensemble asymmetric, symmetric; give members"):
+        cross_validation(whole, [other])
 
 
 def test_members_of_other_images_and_files_without_folds_are_refused() -> None:

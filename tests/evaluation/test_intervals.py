@@ -28,12 +28,12 @@ def test_intervals_equal_a_loop_that_copies_the_drawn_lesions(draw_predictions: 
     predictions = draw_predictions(images=300, lesions=210)
     groups = predictions.table["group"]
     members = [np.flatnonzero(groups == name) for name in groups.unique()]
-    figures = []
+    oracles = []
     for counts in draw_groups(len(members), 60, np.random.default_rng(7)):
         rows = np.concatenate([members[group] for group in np.repeat(np.arange(len(members)), counts)])
         truth, probabilities = predictions.truth[rows], predictions.probabilities[rows]
         predicted = probabilities.argmax(axis=1)
-        figures.append(
+        oracles.append(
             {
                 "balanced_accuracy": sk.balanced_accuracy_score(truth, predicted),
                 "kappa": sk.cohen_kappa_score(truth, predicted),
@@ -46,9 +46,9 @@ def test_intervals_equal_a_loop_that_copies_the_drawn_lesions(draw_predictions: 
             }
         )
     found = bootstrap(metrics_of(predictions), groups, resamples=60, seed=7)
-    for metric in figures[0]:
+    for metric in oracles[0]:
         estimate = found[metric]
-        low, high = np.percentile([figure[metric] for figure in figures], [2.5, 97.5])
+        low, high = np.percentile([one[metric] for one in oracles], [2.5, 97.5])
         assert (estimate.low, estimate.high) == pytest.approx((low, high), rel=0, abs=1e-12), metric
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from selcn.errors import DataError
 from selcn.evaluation import Predictions, read_predictions, read_scores, write_predictions, write_scores
-from selcn.labels import BinarySymmetry, Diagnosis, Symmetry
+from selcn.evaluation.predictions import as_predictions
+from selcn.labels import HAM10000, LABEL_SETS, SYMMETRY, SYMMETRY_BINARY, LabelClass, LabelSet
 
 
 def symmetry_table(**columns: Any) -> pd.DataFrame:
@@ -33,14 +34,28 @@ def scores_table(**columns: Any) -> pd.DataFrame:
     return pd.DataFrame(table | columns)
 
 
-@pytest.mark.parametrize("labels", [Diagnosis, BinarySymmetry, Symmetry])
-def test_classes_are_found_from_the_columns_and_put_in_the_labels_order(
-    labels: type[Diagnosis] | type[BinarySymmetry] | type[Symmetry],
-) -> None:
-    names = labels.names()
+OWN = LabelSet("own set", (LabelClass("globules", malignant=False), LabelClass("streaks", malignant=True)))
+
+
+@pytest.mark.parametrize(
+    ("given", "labels"),
+    [
+        (None, HAM10000),
+        (None, SYMMETRY_BINARY),
+        (None, SYMMETRY),
+        (None, LabelSet.of(["zebra", "ant", "moth"])),  # of no built-in set: the order of the columns
+        (OWN, OWN),
+    ],
+)
+def test_classes_are_resolved_from_the_columns_or_given(given: LabelSet | None, labels: LabelSet) -> None:
+    names = labels.names
     probabilities = dict(zip(names, np.eye(len(names)), strict=True))
     keys = {"image_id": names, "group": names, "fold": "test", "truth": names}
-    predictions = Predictions.of(pd.DataFrame(dict(reversed((keys | probabilities).items()))))
+    columns = keys | probabilities
+    if given or labels.name in LABEL_SETS:
+        columns = dict(reversed(columns.items()))
+    predictions = Predictions.of(pd.DataFrame(columns), labels=given)
+    assert predictions.labels == labels
     assert predictions.classes == names
     assert list(predictions.table.columns) == ["image_id", "group", "fold", "truth", *names]
     np.testing.assert_array_equal(predictions.truth, np.arange(len(names)))
@@ -166,7 +181,14 @@ def test_all_faults_are_reported_at_once() -> None:
     ("dropped", "message"),
     [
         (["group", "truth"], "p: column group, truth is missing; add it to the header and to every row"),
-        (["symmetric"], "p: column symmetric is missing; name the class columns asymmetric, symmetric"),
+        (
+            ["symmetric"],
+            "p: class columns are asymmetric; write a column of probabilities for each of two or more",
+        ),
+        (
+            ["symmetric", "asymmetric"],
+            "p: class columns are none; write a column of probabilities for each of two or more",
+        ),
     ],
 )
 def test_missing_columns_are_named(dropped: list[str], message: str) -> None:
@@ -175,13 +197,35 @@ def test_missing_columns_are_named(dropped: list[str], message: str) -> None:
     assert str(caught.value) == message
 
 
-def test_unknown_class_columns_are_named() -> None:
-    table = symmetry_table().rename(columns={"symmetric": "two"})
+def test_columns_must_be_exactly_the_classes_of_a_given_label_set(tmp_path: Path) -> None:
+    symmetry_table().rename(columns={"symmetric": "two"}).to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(DataError) as caught:
-        Predictions.of(table, "p")
+        read_predictions(tmp_path / "p.csv", SYMMETRY_BINARY)
     assert str(caught.value) == (
-        "p: column symmetric is missing and column two is unknown; name the class columns asymmetric, symmetric"
+        f"{tmp_path / 'p.csv'}: column symmetric is missing and column two is unknown; "
+        "name the class columns asymmetric, symmetric"
     )
+    with pytest.raises(DataError, match="predictions: column age is unknown; name the class columns asymmetric, symm"):
+        as_predictions(Predictions.of(symmetry_table(age=0)), SYMMETRY_BINARY)
+
+
+def test_errors_name_classes_that_were_resolved_from_the_columns() -> None:
+    with pytest.raises(DataError) as caught:
+        Predictions.of(symmetry_table(note=["", "x", "", ""]), "p.csv")
+    assert str(caught.value) == (
+        "p.csv (classes asymmetric, symmetric, note): 4 rows with no number in column note: line 2 (a1), line 3 (a2), "
+        "line 4 (b1) and 1 more; write a fraction from 0 to 1"
+    )
+    with pytest.raises(DataError, match=r"^p\.csv: 4 rows with no number in column note"):
+        Predictions.of(symmetry_table(note=""), "p.csv", LabelSet.of(["asymmetric", "symmetric", "note"]))
+
+
+def test_predictions_in_hand_are_taken_as_they_are_or_checked_against_a_label_set() -> None:
+    predictions = Predictions.of(symmetry_table())
+    assert as_predictions(predictions) is predictions
+    turned = LabelSet.of(["symmetric", "asymmetric"])
+    assert as_predictions(predictions, turned).truth.tolist() == [1, 1, 0, 0]
+    np.testing.assert_array_equal(as_predictions(predictions, turned).probabilities[:, 0], [0.25, 0.5, 0.75, 0.875])
 
 
 @pytest.mark.parametrize(

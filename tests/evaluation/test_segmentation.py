@@ -120,7 +120,7 @@ def test_lesions_are_resampled_as_a_whole() -> None:
     assert test["thresholded_jaccard"].tolist() == pytest.approx([0.325, 0.9], abs=1e-15)
 
 
-def test_a_file_and_its_table_give_the_same_figures(tmp_path: Path) -> None:
+def test_a_file_and_its_table_give_the_same_metrics(tmp_path: Path) -> None:
     write_scores(scores_of_four(), tmp_path / "scores.csv")
     from_file = evaluate_segmentation(tmp_path / "scores.csv", resamples=50, seed=3)
     pd.testing.assert_frame_equal(from_file, summarise_segmentation(scores_of_four(), resamples=50, seed=3))

@@ -6,13 +6,13 @@ import pytest
 
 from selcn.evaluation import Predictions
 from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
-from selcn.labels import BinarySymmetry
+from selcn.labels import SYMMETRY_BINARY
 
 DrawPredictions = Callable[..., Predictions]
 
 
 def four_images() -> Predictions:
-    names = BinarySymmetry.names()
+    names = SYMMETRY_BINARY.names
     share = np.asarray([0.9, 0.8, 0.8, 0.6])  # right, wrong, right, wrong
     truth = [names[0], names[1], names[0], names[1]]
     keys = {"image_id": list("abcd"), "group": list("abcd"), "fold": "test"}

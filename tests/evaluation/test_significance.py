@@ -3,14 +3,15 @@ from itertools import product
 from statistics import fmean
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from selcn.evaluation import Predictions
-from selcn.evaluation.classification import answers_of
+from selcn.evaluation.classification import hard_metrics_of
 from selcn.evaluation.significance import holm, mcnemar, permutation_test
-from selcn.labels import BinarySymmetry
+from selcn.labels import SYMMETRY_BINARY
 
 DrawPredictions = Callable[..., Predictions]
 
@@ -40,11 +41,11 @@ def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p: list[float]) 
 
 
 def test_a_permutation_test_is_near_to_all_exchanges_counted(draw_predictions: DrawPredictions) -> None:
-    names = BinarySymmetry.names()
-    a = draw_predictions(images=12, lesions=8, classes=names)
+    names = SYMMETRY_BINARY.names
+    a = draw_predictions(images=12, lesions=8, labels=SYMMETRY_BINARY)
     better = a.probabilities / 4 + np.eye(2)[a.truth] * 0.75
-    b = Predictions(names, a.table.assign(**dict(zip(names, better.T, strict=True))))
-    found = permutation_test(a, b, answers_of, permutations=4000, seed=0)["accuracy"]
+    b = Predictions(SYMMETRY_BINARY, a.table.assign(**dict(zip(names, better.T, strict=True))))
+    found = permutation_test(a, b, hard_metrics_of, permutations=4000, seed=0)["accuracy"]
     right_a, right_b = (one.probabilities.argmax(axis=1) == one.truth for one in (a, b))
     lesions = a.table["group"].unique()
     observed = abs(fmean(right_b) - fmean(right_a))
@@ -56,6 +57,28 @@ def test_a_permutation_test_is_near_to_all_exchanges_counted(draw_predictions: D
     assert found == pytest.approx(np.mean(extreme), abs=0.04)
 
 
+def judged(lesions: list[str], right: list[bool]) -> Predictions:
+    """Images of some lesions, all asymmetric, each predicted rightly or not."""
+    share = np.where(right, 0.9, 0.1)
+    keys = {"image_id": [str(number) for number in range(len(lesions))], "group": lesions, "fold": "test"}
+    return Predictions.of(pd.DataFrame({**keys, "truth": "asymmetric", "asymmetric": share, "symmetric": 1 - share}))
+
+
+def test_whole_lesions_are_exchanged() -> None:
+    # Nine images of one lesion that B alone gets right, three single images that A alone gets right: however lesions
+    # are exchanged, the two differ by at least the observed 6 images.
+    lesions = ["large"] * 9 + ["x", "y", "z"]
+    a, b = judged(lesions, [False] * 9 + [True] * 3), judged(lesions, [True] * 9 + [False] * 3)
+    assert permutation_test(a, b, hard_metrics_of, permutations=200)["accuracy"] == 1
+
+
+def test_the_observed_exchange_counts_as_one_more() -> None:
+    # None of 99 exchanges of 40 lesions is likely to be as extreme as B right and A wrong everywhere.
+    lesions = [str(number) for number in range(40)]
+    a, b = judged(lesions, [False] * 40), judged(lesions, [True] * 40)
+    assert permutation_test(a, b, hard_metrics_of, permutations=99)["accuracy"] == 1 / 100
+
+
 def test_predictions_do_not_differ_from_themselves(draw_predictions: DrawPredictions) -> None:
     a = draw_predictions()
-    assert set(permutation_test(a, a, answers_of, permutations=20).values()) == {1.0}
+    assert set(permutation_test(a, a, hard_metrics_of, permutations=20).values()) == {1.0}

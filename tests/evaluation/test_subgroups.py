@@ -6,8 +6,9 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 from selcn.errors import DataError
-from selcn.evaluation import Predictions
-from selcn.evaluation.subgroups import subgroup_table
+from selcn.evaluation import Predictions, evaluate_classification
+from selcn.evaluation.subgroups import MIN_SUBGROUP_IMAGES, subgroup_table
+from selcn.labels import SYMMETRY_BINARY
 
 DrawPredictions = Callable[..., Predictions]
 
@@ -38,9 +39,9 @@ def test_each_subgroup_is_scored_alone_and_the_worst_is_named(draw_predictions: 
 
 def test_bands_hold_their_lower_edge(draw_predictions: DrawPredictions) -> None:
     predictions = draw_predictions(images=60, lesions=40)
-    known = facts(predictions).assign(age="50", lesion_share="0.3")
-    table = subgroup_table(predictions, known, ["age", "lesion_share"], resamples=10)
-    assert table["subgroup"].tolist() == ["50 to 70 years", "30 and more %"]
+    known = facts(predictions).assign(age="50", lesion_share="0.3", site="")
+    table = subgroup_table(predictions, known, ["age", "lesion_share", "site"], resamples=10)
+    assert table["subgroup"].tolist() == ["50 to 70 years", "30 and more %", "unknown"]
 
 
 def test_what_the_catalog_does_not_hold_is_refused(draw_predictions: DrawPredictions) -> None:
@@ -49,3 +50,47 @@ def test_what_the_catalog_does_not_hold_is_refused(draw_predictions: DrawPredict
         subgroup_table(predictions, facts(predictions), ["site"])
     with pytest.raises(DataError, match="are not in the catalog"):
         subgroup_table(predictions, facts(predictions).iloc[:3], ["sex"])
+
+
+def two_sites(predictions: Predictions, small: int) -> pd.DataFrame:
+    """All test images but a few in one site, those few in another; validation images in a third."""
+    test = (predictions.table["fold"] == "test").to_numpy()
+    site = np.where(test, "large", "elsewhere")
+    site[np.flatnonzero(test)[:small]] = "small"
+    return pd.DataFrame({"image_id": predictions.table["image_id"], "site": site})
+
+
+@pytest.mark.parametrize(("metric", "worst"), [("accuracy", 0.0), ("nll", 4.0)])
+@pytest.mark.parametrize("small", [MIN_SUBGROUP_IMAGES - 1, MIN_SUBGROUP_IMAGES])
+def test_the_worst_subgroup_is_told_by_the_metrics_direction_and_has_enough_images(
+    draw_predictions: DrawPredictions, metric: str, worst: float, small: int
+) -> None:
+    predictions = draw_predictions(images=150, lesions=120, labels=SYMMETRY_BINARY)
+    known = two_sites(predictions, small)
+    names, few = predictions.classes, (known["site"] == "small").to_numpy()
+    # The few images are all wrong, at a loss of 4 nats each; the others are right.
+    share = np.where(few, np.exp(-4.0), 0.75)
+    by_class = [np.where(predictions.truth == number, share, 1 - share) for number in range(2)]
+    changed = Predictions.of(predictions.table.assign(**dict(zip(names, by_class, strict=True))))
+    table = subgroup_table(changed, known, ["site"], metric=metric, resamples=10).set_index("subgroup")
+    assert table["images"]["small"] == small
+    assert table["value"]["small"] == pytest.approx(worst)
+    assert table.index[table["worst"]].tolist() == ["small" if small >= MIN_SUBGROUP_IMAGES else "large"]
+
+
+def test_intervals_classes_and_validation_of_a_subgroup(draw_predictions: DrawPredictions) -> None:
+    predictions = draw_predictions(images=120, lesions=80)
+    validation = predictions.table[predictions.table["fold"] != "test"].reset_index(drop=True)
+    known = facts(predictions)
+    chosen = validation[validation["image_id"].isin(known.loc[known["sex"] == "male", "image_id"])]
+    men = Predictions.of(chosen.reset_index(drop=True))
+    table = subgroup_table(predictions, known, ["sex"], metric="macro_auc", part="validation", resamples=40, seed=3)
+    row = table[table["subgroup"] == "male"].iloc[0]
+    expected = evaluate_classification(men, resamples=40, seed=3).set_index("metric").loc["macro_auc"]
+    for column in ("value", "low", "high", "images", "groups"):
+        assert row[column] == expected[column], column
+    kinds = known.assign(kind=np.where(predictions.table["truth"].isin(["nv", "df"]), "two", "others"))
+    table = subgroup_table(predictions, kinds, ["kind"], resamples=10).set_index("subgroup")
+    assert table["classes"].to_dict() == {"two": 2, "others": 5}
+    with pytest.raises(DataError, match="no test rows in the predictions; ask for validation"):
+        subgroup_table(Predictions.of(validation), known, ["sex"], part="test")

@@ -1,237 +1,201 @@
-"""A finished run, made by hand: drawn pictures, random networks, drawn predictions, and figures computed from them."""
+"""Finished runs of several graphs, made of the networks of the tiny run, and the reports of them."""
 
-import json
+import base64
+import io
 import os
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-import torch
-from safetensors.torch import save_file
 
-from selcn.config import RunConfig, dump_config
-from selcn.data.catalog import catalog_hash, complete_catalog, write_catalog
-from selcn.data.imaging.images import write_image
-from selcn.data.splits.split import Split, read_split, write_split
-from selcn.evaluation import Predictions, segmentation_scores
-from selcn.evaluation.localisation import LOCALISATION
-from selcn.evaluation.predictions import write_predictions, write_scores
-from selcn.inference.assembly import assemble, write_bundle
-from selcn.inference.bundle import NETWORKS, BundleConfig, symmetry_labels
-from selcn.inference.predictor import Predictor, load
-from selcn.labels import BinarySymmetry, Diagnosis, Protocol, Symmetry
-from selcn.models.build import build_classifier, build_segmenter, build_symmetry
-from selcn.report.finished import open_run
-from selcn.runs.metrics import write_figures, write_saliency_figures
-from selcn.runs.steps import MANIFEST
+from selcn.config import RunConfig, dump_config, load_config
+from selcn.data.catalog import read_catalog, write_catalog
+from selcn.labels import TEST
+from selcn.report import write_report, write_versus
+from selcn.runs.folder import COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS, RunFolder
+from selcn.runs.pipeline import Pipeline
+from selcn.runs.plan import Kind, Step
 
-MakeRun = Callable[..., Path]
+LESION, SYMMETRY, DIAGNOSIS = "lesion", "symmetry", "diagnosis"
+AXES = {
+    "task": "classification",
+    "labels": {
+        "classes": [{"name": "odd", "aliases": ["asymmetric", "one-axis"]}, {"name": "even", "aliases": ["two-axes"]}],
+        "column": "symmetry",
+    },
+    "backbone": "test_resnet",
+    "size": [96, 96],
+    "epochs": 1,
+    "batch": 8,
+}
 
-MARKUP = '<b>bold & "quoted"'
-SIZE = (64, 48)
-FOLDS = 2
-CONFIG = RunConfig.model_validate(
-    {
-        "seed": 11,
-        "data": {"source": "catalog", "path": "catalog.csv"},
-        "split": {"folds": FOLDS, "seed": 5},
-        "prepare": {"size": SIZE, "hair": False},
-        "segmentation": {"architecture": "Unet", "encoder": "tu-mobilenetv3_small_050"},
-        "symmetry": {"backbone": "squeezenet1_1"},
-        "classification": {"backbone": "squeezenet1_1"},
-        "resamples": 100,
-    }
-)
+
+@dataclass
+class Table:
+    """A table's cells by row header, in the order of its column headers."""
+
+    caption: str = ""
+    columns: list[str] = field(default_factory=list)
+    rows: dict[str, list[str]] = field(default_factory=dict)
+
+
+class Page(HTMLParser):
+    """What a reader of a page finds: tables, texts, and every attribute."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.source = source
+        self.tables: list[Table] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.cell: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.open.append(tag)
+        if tag == "table":
+            self.tables.append(Table())
+        if tag in ("th", "td", "caption"):
+            self.cell = []
+
+    def handle_endtag(self, tag: str) -> None:
+        text = " ".join("".join(self.cell).split())
+        if tag == "caption":
+            self.tables[-1].caption = text
+        elif tag == "th" and "tbody" not in self.open:
+            self.tables[-1].columns.append(text)
+        elif tag == "th":
+            self.tables[-1].rows[text] = []
+        elif tag == "td" and "tbody" in self.open:
+            self.tables[-1].rows[list(self.tables[-1].rows)[-1]].append(text)
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        self.cell.append(data)
+        if "style" not in self.open and "script" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+    @property
+    def sections(self) -> list[str]:
+        return [value for tag, name, value in self.attributes if (tag, name) == ("section", "id")]
+
+    @property
+    def downloads(self) -> dict[str, pd.DataFrame]:
+        names = [value for _, name, value in self.attributes if name == "download"]
+        uris = [value for _, name, value in self.attributes if name == "href" and value.startswith("data:text/csv")]
+        files = [io.BytesIO(base64.b64decode(uri.split(",")[1])) for uri in uris]
+        return {name: pd.read_csv(file) for name, file in zip(names, files, strict=True)}
+
+    def table(self, caption: str) -> Table:
+        (found,) = [table for table in self.tables if table.caption.startswith(caption)]
+        return found
+
+    def figure(self, caption: str) -> int:
+        """How many figures have a caption."""
+        return len(re.findall(rf"<figcaption>{re.escape(caption)}</figcaption>", self.source))
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Files of random networks, by `NETWORKS`."""
-    torch.manual_seed(0)
-    networks = (
-        build_segmenter(CONFIG.segmentation, pretrained=False),
-        build_symmetry(CONFIG.symmetry, pretrained=False),
-        build_classifier(CONFIG.classification, CONFIG.classification.variants[-1], pretrained=False),
-    )
-    folder = tmp_path_factory.mktemp("weights")
-    for name, network in zip(NETWORKS, networks, strict=True):
-        save_file(network.state_dict(), folder / f"{name}.safetensors")
-    return {name: folder / f"{name}.safetensors" for name in NETWORKS}
+def read_page() -> Callable[[Path], Page]:
+    """Reads a page."""
+    return lambda path: Page(path.read_text(encoding="utf-8"))
+
+
+def of_networks(run: Path, folder: Path, networks: dict[str, Any], *taken: str, **changed: Any) -> Path:
+    """A finished run of other networks on the same split, of which some are taken as they were trained in ``run``."""
+    source, target = RunFolder(run), RunFolder(folder)
+    for step in (one for name in taken for one in (Step(Kind.OUTPUTS, name), Step(Kind.TRAIN, name))):
+        shutil.copytree(source.path / step.path, target.path / step.path)
+    tree = load_config(source.config).model_dump(mode="json")
+    tree |= {"data": {"source": "catalog", "path": str(source.catalog)}, "split": {"path": str(source.split)}}
+    config = RunConfig.model_validate({**tree, "networks": networks, "compare": {}, **changed})
+    target.config.write_text(dump_config(config), encoding="utf-8")
+    Pipeline(config, folder).run()
+    return folder
 
 
 @pytest.fixture(scope="session")
-def make_run(weights: dict[str, Path]) -> MakeRun:
-    """Make a finished run in a new folder; without a test part, the third part of its images is not there."""
-
-    def make(folder: Path, *, test: bool = True) -> Path:
-        folder.mkdir()
-        (folder / "config.yaml").write_text(dump_config(CONFIG), encoding="utf-8")
-        (folder / "environment.json").write_text('{"selcn": "0.9.8", "torch": "7.6.5"}', encoding="utf-8")
-        table, split = _make_data(folder / "data", ["0", "1", "test"] if test else ["0", "1"])
-        _finish(folder, "data", "store", "masks", "saliency/none", seconds=2.5)
-        (folder / "split").mkdir()
-        write_split(split, table, folder / "split" / "split.json")
-        read_split(folder / "split" / "split.json", table)
-        _finish(folder, "split", seconds=0.5)
-        for stage, score in (
-            ("segmentation", "jaccard"),
-            ("symmetry/none", "balanced_accuracy"),
-            ("classification/standalone-none", "balanced_accuracy"),
-            ("classification/se-lcn-none-none", "balanced_accuracy"),
-        ):
-            _make_stage(folder, stage, score)
-        _make_bundle(folder / "bundle", weights, split.fingerprint)
-        _make_results(folder, table, split)
-        steps = ["judged/fold-0", "judged/fold-1", "explained/symmetry", "explained/diagnosis"]
-        _finish(folder, *steps, seconds=0)
-        _finish(folder, "bundle", "predictions", "evaluation", seconds=7260)
-        return folder
-
-    return make
+def lesion_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a segmentation network alone."""
+    folder = tmp_path_factory.mktemp("runs") / "lesion"
+    return of_networks(tiny_run, folder, networks_of(tiny_run, LESION), LESION)
 
 
 @pytest.fixture(scope="session")
-def whole_run(make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run that no test changes."""
-    return make_run(tmp_path_factory.mktemp("runs") / "whole")
+def symmetry_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a symmetry network alone, on photographs without masks of people whose sex is known."""
+    folder = tmp_path_factory.mktemp("runs") / "symmetry"
+    table = read_catalog(RunFolder(tiny_run).catalog)
+    sexes = [("female", "male", "")[row % 3] for row in range(len(table))]
+    table = table.drop(columns="asymmetry_path").assign(mask_path="", source="clinic", sex=sexes)
+    write_catalog(table, folder.with_suffix(".csv"))
+    data = {"source": "catalog", "path": str(folder.with_suffix(".csv"))}
+    return of_networks(tiny_run, folder, networks_of(tiny_run, SYMMETRY), SYMMETRY, data=data)
+
+
+@pytest.fixture(scope="session")
+def four_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cascade of the tiny run with a fourth network, whose classes are its own, and without comparison."""
+    networks = networks_of(tiny_run, LESION, SYMMETRY) | {"axes": AXES} | networks_of(tiny_run, DIAGNOSIS)
+    return of_networks(tiny_run, tmp_path_factory.mktemp("runs") / "four", networks, LESION, SYMMETRY, DIAGNOSIS)
+
+
+def networks_of(run: Path, *names: str) -> dict[str, Any]:
+    networks = load_config(RunFolder(run).config).model_dump(mode="json")["networks"]
+    return {name: networks[name] for name in names}
 
 
 @pytest.fixture
-def run(whole_run: Path, tmp_path: Path) -> Path:
-    """A finished run of the test's own; a file must be replaced, not written into, for its bytes are shared."""
-    return Path(shutil.copytree(whole_run, tmp_path / "run", copy_function=os.link))
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny run; a file must be replaced, not written into, for its bytes are shared."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "run", copy_function=os.link))
 
 
 @pytest.fixture
-def markup() -> str:
-    """The id of a test image that would be markup if it were not escaped."""
-    return MARKUP
+def bare_run(run: Path) -> Path:
+    """A run without test subset, saliency scores and symmetry labels, with a control, half of it from a clinic."""
+    folder = RunFolder(run)
+    for path in (*folder.predictions.glob("*.csv"), *folder.evaluation.glob("*.csv")):
+        table = pd.read_csv(path, dtype=str)
+        column = "fold_part" if "fold_part" in table else "fold"
+        table = table[table[column] != TEST]
+        path.unlink()
+        if path.name == CROSS_VALIDATION:
+            table = table[table["name"] != SYMMETRY]
+        elif path.name == COMPARISON:
+            table = pd.concat([table, table.assign(a="diagnosis-zero")])
+        table.to_csv(path, index=False)
+    for name in (SYMMETRY, DIAGNOSIS):
+        folder.saliency_scores(name).unlink()
+    for path in (folder.evaluation / SALIENCY_METRICS, folder.metrics(SYMMETRY), folder.prediction_file(SYMMETRY)):
+        path.unlink()
+    table = read_catalog(folder.catalog)
+    folder.catalog.unlink()
+    write_catalog(table.assign(source=["phantom", "clinic"] * (len(table) // 2)), folder.catalog)
+    return run
 
 
 @pytest.fixture(scope="session")
-def predictor(whole_run: Path) -> Predictor:
-    """Its bundle."""
-    return load(whole_run / "bundle")
-
-
-@pytest.fixture(scope="session")
-def table(whole_run: Path) -> pd.DataFrame:
-    """Its catalog."""
-    return open_run(whole_run).table
-
-
-def _make_data(folder: Path, parts: list[str]) -> tuple[pd.DataFrame, Split]:
-    """Of every part seven lesions, one a diagnosis, and of the first two pictures: dark discs on bright ground."""
-    rows = []
-    for part in parts:
-        for number, diagnosis in enumerate([Diagnosis.NV, *Diagnosis]):
-            name = f"{part}-{number}" if (part, number) != ("test", 3) else MARKUP
-            image, mask = _disc(radius=8 + number)
-            for kind, pixels in (("images", image), ("masks", mask)):
-                (folder / kind).mkdir(parents=True, exist_ok=True)
-                write_image(folder / kind / f"{part}-{number}.png", pixels)
-            rows.append(
-                {
-                    "image_id": name,
-                    "image_path": str(folder / "images" / f"{part}-{number}.png"),
-                    "mask_path": str(folder / "masks" / f"{part}-{number}.png") if number else "",
-                    "lesion_id": f"{part}-{max(number, 1)}",
-                    "diagnosis": diagnosis.value,
-                    "symmetry": list(Symmetry)[number % 3].value if number < 6 else "",
-                }
-            )
-    table = complete_catalog(pd.DataFrame(rows), "drawn")
-    write_catalog(table, folder / "catalog.csv")
-    group = dict(zip(table["image_id"], "lesion:" + table["lesion_id"], strict=True))
-    part_of = {image: lesion.removeprefix("lesion:").rpartition("-")[0] for image, lesion in group.items()}
-    return table, Split(Protocol.GROUPED, part_of, group, FOLDS, CONFIG.split.seed, catalog_hash(table))
-
-
-def _disc(radius: int) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
-    inside = (rows - 24) ** 2 + (columns - 32) ** 2 <= radius**2
-    image = np.where(inside[..., None], (110, 70, 50), (225, 180, 165)).astype(np.uint8)
-    return image, inside.astype(np.uint8) * 255
-
-
-def _make_stage(run: Path, stage: str, score: str) -> None:
-    """Fold 0 was best at epoch 2 of 3, fold 1 at epoch 1 of 2, by loss and by score alike."""
-    for fold, losses in enumerate(([0.9, 0.5, 0.7], [0.4, 0.6])):
-        folder = run / stage / f"fold-{fold}"
-        folder.mkdir(parents=True)
-        lines = [f"{epoch},{epoch},{loss + 0.1},{1 - loss},{loss}" for epoch, loss in enumerate(losses)]
-        (folder / "metrics.csv").write_text(
-            "\n".join([f"epoch,step,train_loss,val_{score},val_loss", *lines]), encoding="utf-8"
-        )
-        manifest = {"monitor": "val_loss", "best": min(losses), "epochs": len(losses), "seconds": 10.0}
-        (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-
-
-def _make_bundle(folder: Path, weights: dict[str, Path], split: str) -> None:
-    folder.mkdir()
-    config = BundleConfig(
-        prepare=CONFIG.prepare,
-        segmentation=CONFIG.segmentation,
-        symmetry=CONFIG.symmetry,
-        classification=CONFIG.classification,
-        variant=CONFIG.classification.variants[-1],
-        cam_mask=CONFIG.cam_masks[0],
-        members=FOLDS,
-        split=split,
-        symmetry_labels=tuple(symmetry_labels(CONFIG.symmetry.classes)),
-    )
-    write_bundle(folder, config, assemble(config, [weights] * FOLDS))
-
-
-def _make_results(run: Path, table: pd.DataFrame, split: Split) -> None:
-    predictions, evaluation = run / "predictions", run / "evaluation"
-    predictions.mkdir()
-    evaluation.mkdir()
-    keys = table[["image_id"]].assign(
-        group=table["image_id"].map(split.group), fold=table["image_id"].map(split.part), truth=table["diagnosis"]
-    )
-    symmetry = table["symmetry"].map({"": "", **{name.value: BinarySymmetry.of(name).value for name in Symmetry}})
-    names = ["standalone-none", "se-lcn-none-none"]
-    for seed, name in enumerate(names):
-        write_predictions(_drawn(keys, Diagnosis.names(), seed), predictions / f"{name}.csv")
-    known = keys.assign(truth=symmetry)[symmetry != ""]
-    write_predictions(_drawn(known, BinarySymmetry.names(), 2), predictions / "symmetry-none.csv")
-    masks = np.random.default_rng(3).random((2, len(keys), 6, 6)) > 0.5
-    scored = pd.concat([keys[["image_id", "group", "fold"]], segmentation_scores(*masks)], axis=1)
-    write_scores(scored[table["mask_path"] != ""].reset_index(drop=True), predictions / "segmentation.csv")
-    write_figures(predictions, CONFIG.classification.variants, evaluation, resamples=100)
-    for seed, head in enumerate(("symmetry", "diagnosis")):
-        folder = run / "explained" / head / "scores"
-        folder.mkdir(parents=True)
-        masked = keys[(table["mask_path"] != "") & (keys["fold"] == max(keys["fold"]))]
-        _saliency_scores(masked, head, seed).to_csv(folder / "scores.csv", index=False)
-    write_saliency_figures(run, evaluation, resamples=100)
-
-
-def _saliency_scores(keys: pd.DataFrame, head: str, seed: int) -> pd.DataFrame:
-    """Drawn at random; the network's are a little better than those by chance."""
-    generator = np.random.default_rng(seed)
-    keys = keys.drop(columns="truth").assign(head=head, against="lesion", lesion_share=generator.random(len(keys)))
-    kinds = {"network": 0.3, "chance": 0.0}
-    return pd.concat(
-        keys.assign(saliency=kind, **{score: 0.7 * generator.random(len(keys)) + more for score in LOCALISATION})
-        for kind, more in kinds.items()
-    )
-
-
-def _drawn(keys: pd.DataFrame, classes: list[str], seed: int) -> Predictions:
-    """Probabilities drawn from a seed, the truth favoured a little."""
-    generator = np.random.default_rng(seed)
-    truth = keys["truth"].map(classes.index).to_numpy()
-    probabilities = generator.dirichlet(np.ones(len(classes)), len(keys)) + 0.3 * np.eye(len(classes))[truth]
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return Predictions.of(keys.assign(**dict(zip(classes, probabilities.T, strict=True))))
-
-
-def _finish(run: Path, *steps: str, seconds: float) -> None:
-    for step in steps:
-        (run / step).mkdir(parents=True, exist_ok=True)
-        (run / step / MANIFEST).write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
+def pages(
+    tiny_run: Path, lesion_run: Path, symmetry_run: Path, four_run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The pages of all those runs, and of two of them side by side."""
+    folder = tmp_path_factory.mktemp("pages")
+    runs = {"tiny": tiny_run, "lesion": lesion_run, "symmetry": symmetry_run, "four": four_run}
+    for name, one in runs.items():
+        write_report(one, folder / name / "report.html")
+    write_versus(tiny_run, four_run, folder / "versus.html", resamples=100)
+    return {**{name: folder / name / "report.html" for name in runs}, "versus": folder / "versus.html"}

@@ -5,17 +5,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from selcn.report import write_report, write_versus
-
-
-@pytest.fixture(scope="module")
-def pages(whole_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The page of a run, and that of two."""
-    folder = tmp_path_factory.mktemp("pages")
-    write_report(whole_run, folder / "run.html")
-    write_versus(whole_run, whole_run, folder / "versus.html", resamples=50)
-    return {"run": folder / "run.html", "versus": folder / "versus.html"}
-
 
 def opened(browser: Browser, path: Path, width: int, scheme: str = "light") -> tuple[Page, list[str]]:
     """A page as it is once loaded, and what was said on its console."""
@@ -28,9 +17,8 @@ def opened(browser: Browser, path: Path, width: int, scheme: str = "light") -> t
     return page, said
 
 
-@pytest.mark.parametrize("name", ["run", "versus"])
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["tiny", "lesion", "symmetry", "four", "versus"])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
 def test_nothing_is_said_and_nothing_overflows(
     browser: Browser, pages: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:
@@ -42,8 +30,8 @@ def test_nothing_is_said_and_nothing_overflows(
 
 
 def test_a_click_or_enter_sorts_a_table(browser: Browser, pages: dict[str, Path]) -> None:
-    page, said = opened(browser, pages["run"], 1440)
-    table = page.locator("table", has_text="Lesion classifiers, test")
+    page, said = opened(browser, pages["tiny"], 1440)
+    table = page.locator("table", has_text="Diagnosis (ham10000), test")
     head = table.locator("thead th").first
 
     def column() -> list[float]:
@@ -60,7 +48,7 @@ def test_a_click_or_enter_sorts_a_table(browser: Browser, pages: dict[str, Path]
 
 
 def test_a_table_is_saved_as_csv(browser: Browser, pages: dict[str, Path]) -> None:
-    page, _ = opened(browser, pages["run"], 1440)
+    page, _ = opened(browser, pages["lesion"], 1440)
     with page.expect_download() as download:
         page.locator("a[download='jaccard.csv']").click()
     assert download.value.suggested_filename == "jaccard.csv"

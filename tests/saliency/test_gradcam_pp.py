@@ -14,31 +14,30 @@ from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor, nn
 
 from selcn.labels import Fusion
-from selcn.models.classifier import LesionClassifier
-from selcn.models.heads import Trace
-from selcn.models.symmetry import SymmetryNetwork
+from selcn.models.classifier import Classifier
+from selcn.models.heads import HeadOutput
 from selcn.saliency.gradcam_pp import CUSTOMARY_EPSILON, autograd_grad_cam_pp, grad_cam_pp, scale_min_max
 
 HEADS = ("squeezenet", "linear", "e-layer")
 
 
 class Subject(NamedTuple):
-    """A network to explain: how to run it and the layer its trace is about."""
+    """A network to explain: how to run it and the layer its output is about."""
 
     network: nn.Module
-    trace: Callable[[Tensor], Trace]
+    trace: Callable[[Tensor], HeadOutput]
     layer: nn.Module
 
 
 class WithSaliency(nn.Module):
     """A classifier whose saliency input is held, so that it takes images alone."""
 
-    def __init__(self, classifier: LesionClassifier, saliency: Tensor) -> None:
+    def __init__(self, classifier: Classifier, saliency: Tensor) -> None:
         super().__init__()
         self.classifier, self.saliency = classifier, saliency
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(images, self.saliency[: len(images)])
+        logits: Tensor = self.classifier(images, [self.saliency[: len(images)]])
         return logits
 
 
@@ -46,18 +45,18 @@ def make_subject(kind: str, gain: float = 1.0) -> Subject:
     """A random network in float64; ``gain`` multiplies its head's weights."""
     torch.manual_seed(1)
     if kind == "squeezenet":
-        symmetry = SymmetryNetwork("squeezenet1_1", 3).double().eval()
+        symmetry = Classifier("squeezenet1_1", 3, head="squeezenet").double().eval()
         scale_weights(symmetry.head, gain)
         return Subject(
             symmetry, symmetry.trace, symmetry.get_submodule("backbone.body.features.12.expand3x3_activation")
         )
-    fusion = Fusion.CONCAT if kind == "e-layer" else Fusion.NONE
-    classifier = LesionClassifier("test_resnet", fusion=fusion).double().eval()
+    fusions = (Fusion.CONCAT,) if kind == "e-layer" else ()
+    classifier = Classifier("test_resnet", 7, fusions=fusions).double().eval()
     scale_weights(classifier.head, gain)
     if classifier.fuse is None:
         return Subject(classifier, classifier.trace, classifier.backbone)
     wrapped = WithSaliency(classifier, torch.rand(4, 1, 15, 15, dtype=torch.float64))
-    return Subject(wrapped, lambda x: classifier.trace(x, wrapped.saliency[: len(x)]), classifier.fuse)
+    return Subject(wrapped, lambda x: classifier.trace(x, [wrapped.saliency[: len(x)]]), classifier.fuse)
 
 
 def scale_weights(head: nn.Module, gain: float) -> None:
@@ -71,7 +70,7 @@ def random_images(count: int = 4) -> Tensor:
 
 
 @torch.no_grad()
-def explain(trace: Trace, target: Tensor, epsilon: float = 0.0) -> Tensor:
+def explain(trace: HeadOutput, target: Tensor, epsilon: float = 0.0) -> Tensor:
     gate = None if trace.class_maps is None else trace.class_maps[torch.arange(len(target)), target, None] > 0
     return grad_cam_pp(trace.activations, trace.weight[target], gate, epsilon=epsilon)
 

@@ -8,18 +8,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import httpx
 import numpy as np
 import pytest
+from jsonschema_rs import ValidationError, validate
 from pydicom.dataset import FileDataset
 
 import selcn
 from selcn.data.imaging.images import read_image
 from selcn.inference.predictor import Predictor
-from selcn.serving.limits import Limits
-from selcn.serving.schema import Answer
+from selcn.inference.row import flatten, row_fields
+from selcn.io.files import sha256
+from selcn.serving.schema import answer_model
+from selcn.serving.uploads import Limits
 
 Serve = Callable[..., AbstractContextManager[str]]
 
@@ -42,9 +46,8 @@ def test_raw_and_multipart_pictures_are_answered_as_from_python(
     rows = many.json()["predictions"]
     assert [row["image"] for row in rows] == [path.name for path in pictures]
     for row, prediction in zip(rows, expected, strict=True):
-        assert row["diagnosis"]["probabilities"] == pytest.approx(prediction.diagnosis, abs=1e-4)
+        assert row["diagnosis"]["probabilities"] == pytest.approx(prediction["diagnosis"].probabilities, abs=1e-4)
     assert "not a medical device" in many.json()["notice"]
-    assert Answer.model_validate_json(many.content).model_dump(exclude_unset=True, mode="json") == many.json()
 
 
 def test_pictures_come_with_the_answer_on_request(address: str, predictor: Predictor, pictures: list[Path]) -> None:
@@ -55,7 +58,9 @@ def test_pictures_come_with_the_answer_on_request(address: str, predictor: Predi
     data = base64.b64decode(row["mask"].removeprefix("data:image/png;base64,"))
     mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     assert mask is not None
-    assert ((mask > 0) == predictor.predict(read_image(pictures[0])).mask).mean() > 0.999
+    lesion = predictor.predict(read_image(pictures[0])).lesion
+    assert lesion is not None
+    assert ((mask > 0) == lesion.mask).mean() > 0.999
     assert row["overlay"].startswith("data:image/jpeg;base64,/9j/")
 
 
@@ -111,7 +116,8 @@ def test_a_large_picture_is_answered_in_its_own_pixels(
     data = cv2.imencode(".png", large[..., ::-1])[1].tobytes()
     answer = httpx.post(f"{address}/v1/predict", content=data, headers={"content-type": "image/png"}, timeout=60)
     (row,) = answer.json()["predictions"]
-    expected = predictor.predict(large)
+    expected = predictor.predict(large).lesion
+    assert expected is not None
     assert (row["width"], row["height"]) == (1600, 1200)
     assert row["lesion"]["box"] == list(expected.box)
 
@@ -144,8 +150,7 @@ def test_a_token_is_asked_for_where_there_is_one(serve: Serve, predictor: Predic
         assert httpx.get(f"{address}/healthz").status_code == 200
         for headers in ({}, {"authorization": "Bearer wrong"}):
             assert httpx.get(f"{address}/v1/model", headers=headers).status_code == 401
-        model = httpx.get(f"{address}/v1/model", headers={"authorization": "Bearer secret"})
-        assert model.json()["diagnosis_labels"] == list(predictor.config.diagnosis_labels)
+        assert httpx.get(f"{address}/v1/model", headers={"authorization": "Bearer secret"}).status_code == 200
 
 
 def test_a_full_queue_says_so_and_everyone_else_is_answered(
@@ -210,6 +215,79 @@ def test_a_failure_of_the_networks_ends_neither_server_nor_queue(
             patched.setattr(predictor, "predict_prepared", fails)
             assert httpx.post(f"{address}/v1/predict", content=data, headers=headers).status_code == 500
         assert httpx.post(f"{address}/v1/predict", content=data, headers=headers).status_code == 200
+
+
+def conforms(answer: httpx.Response, described: dict[str, Any], model: str) -> Any:
+    """The answer, which is one of the described model by the word of another library."""
+    validate({**described, "$ref": f"#/components/schemas/{model}"}, answer.raise_for_status().json())
+    return answer.json()
+
+
+@pytest.mark.parametrize("of", ["predictor", "own_predictor"])
+def test_answers_conform_to_the_description_of_their_bundle(
+    serve: Serve, of: str, pictures: list[Path], request: pytest.FixtureRequest
+) -> None:
+    predictor: Predictor = request.getfixturevalue(of)
+    files = [("images", (path.name, path.read_bytes())) for path in pictures[:2]] + [("images", ("broken", b"x"))]
+    with serve(predictor) as address:
+        described = httpx.get(f"{address}/openapi.json").json()
+        answers = [httpx.post(f"{address}/v1/predict{query}", files=files) for query in ("", "?pictures=true")]
+        for answer in answers:
+            conforms(answer, described, "Answer")
+            answer_model(predictor.config).model_validate_json(answer.content)
+    for row in answers[1].json()["predictions"]:
+        assert list(flatten(row, predictor.config)) == list(row_fields(predictor.config))
+    # Nothing but what is described, and all of that.
+    for wrong in ({"more": 1}, {"distance": None}, {predictor.config.target: {"prediction": "x", "probabilities": {}}}):
+        tree = answers[0].json()
+        tree["predictions"][0] |= wrong
+        with pytest.raises(ValidationError):
+            validate({**described, "$ref": "#/components/schemas/Answer"}, tree)
+
+
+def test_own_networks_are_answered_under_their_own_names(
+    serve: Serve, own_predictor: Predictor, pictures: list[Path]
+) -> None:
+    with serve(own_predictor) as address:
+        answer = httpx.post(f"{address}/v1/predict?pictures=true", files={"images": pictures[0].read_bytes()}).json()
+    (row,) = answer["predictions"]
+    assert list(row) == [
+        "image",
+        "width",
+        "height",
+        "schema",
+        "blue-veil",
+        "abstain",
+        "warnings",
+        "distance",
+        "schema_saliency",
+        "blue-veil_saliency",
+        "overlay",
+    ]
+    expected = own_predictor.predict(pictures[0])
+    for name in ("schema", "blue-veil"):
+        assert row[name]["probabilities"] == pytest.approx(expected[name].probabilities, abs=1e-5)
+
+
+@pytest.mark.parametrize("of", ["predictor", "own_predictor"])
+def test_every_answer_names_what_predicted(
+    serve: Serve, of: str, pictures: list[Path], request: pytest.FixtureRequest
+) -> None:
+    predictor: Predictor = request.getfixturevalue(of)
+    with serve(predictor) as address:
+        described = httpx.get(f"{address}/openapi.json").json()
+        predicted = httpx.post(f"{address}/v1/predict", files={"images": pictures[0].read_bytes()}).json()
+        model = conforms(httpx.get(f"{address}/v1/model"), described, "ModelAnswer")
+    expected = {"name": predictor.name, "hash": predictor.digest, "engine": "torch", "selcn": selcn.__version__}
+    assert predicted["model"] == model["model"] == expected
+    assert list(model["networks"]) == list(predictor.config.networks)
+    for name, labels in ((name, predictor.config.labels(name)) for name in predictor.config.classifiers):
+        assert [one["name"] for one in model["networks"][name]["labels"]["classes"]] == labels.names
+    assert "not a medical device" in model["notice"]
+
+
+def test_the_hash_is_that_of_the_manifest(tiny_run: Path, predictor: Predictor) -> None:
+    assert predictor.digest == sha256(tiny_run / "bundle" / "manifest.json")
 
 
 def test_the_interface_describes_itself(address: str) -> None:

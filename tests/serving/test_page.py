@@ -11,8 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from selcn.inference.predictor import Predictor
-from selcn.serving.limits import Limits
-from selcn.serving.samples import draw_samples, read_samples
+from selcn.serving.uploads import Limits, draw_samples, read_samples
 
 Serve = Callable[..., AbstractContextManager[str]]
 WIDTHS = (390, 1440)
@@ -43,7 +42,7 @@ def test_a_picture_that_is_dropped_is_answered_as_over_the_interface(
 ) -> None:
     page, said = opened(browser, address, width)
     page.locator("input[type=file]").set_input_files(pictures[0])
-    page.locator("article.look").wait_for()
+    page.locator("article.answer").wait_for()
     with page.expect_download() as waiting:
         page.get_by_text("Download as JSON").click()
     waiting.value.save_as(tmp_path / "answer.json")
@@ -59,6 +58,26 @@ def test_a_picture_that_is_dropped_is_answered_as_over_the_interface(
     page.close()
 
 
+def test_own_networks_have_a_panel_and_a_table_each(
+    browser: Browser, serve: Serve, own_predictor: Predictor, pictures: list[Path]
+) -> None:
+    with serve(own_predictor, samples=read_samples(pictures[0].parent)) as address:
+        page, said = opened(browser, address)
+        page.locator(".samples button").first.click()
+        page.locator("article.answer").wait_for()
+        captions = page.locator(".layered figcaption").all_inner_texts()
+        assert captions[0] == "The picture"
+        assert [caption.partition(":")[0] for caption in captions[1:]] == [
+            "Saliency of the schema",
+            "Saliency of the blue-veil",
+        ]
+        assert page.locator(".bars caption").all_inner_texts() == ["Blue-veil, not calibrated", "Schema"]
+        assert page.locator(".bars").last.locator("th").all_inner_texts() == ["none", "some <b>streaks</b>", "many"]
+        assert page.locator(".layered svg").count() == 0
+        assert said == []
+        page.close()
+
+
 def test_a_sample_is_picked_and_the_saliency_dimmed_by_keyboard_alone(browser: Browser, address: str) -> None:
     page, _ = opened(browser, address)
     for _ in range(12):
@@ -66,7 +85,7 @@ def test_a_sample_is_picked_and_the_saliency_dimmed_by_keyboard_alone(browser: B
         if page.evaluate("document.activeElement.dataset.sample") == "1":
             break
     page.keyboard.press("Enter")
-    expect(page.locator("article.look")).to_contain_text("synthetic melanoma")
+    expect(page.locator("article.answer")).to_contain_text("synthetic melanoma")
     for _ in range(12):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.type") == "range":
@@ -91,7 +110,7 @@ def test_a_picture_is_dropped_with_the_mouse(browser: Browser, address: str, pic
         content,
     )
     page.dispatch_event(".drop", "drop", {"dataTransfer": dropped})
-    expect(page.locator("article.look")).to_contain_text("dropped.png")
+    expect(page.locator("article.answer")).to_contain_text("dropped.png")
     page.close()
 
 
@@ -104,7 +123,7 @@ def test_what_is_no_picture_is_told(browser: Browser, address: str, content: byt
     bad.write_bytes(content)
     page.locator("input[type=file]").set_input_files(bad)
     expect(page.get_by_role("alert")).to_contain_text(why)
-    expect(page.locator("article.look")).to_have_count(0)
+    expect(page.locator("article.answer")).to_have_count(0)
     expect(page.locator(".shown img")).to_have_count(0)
     assert said == []
     page.close()
@@ -115,7 +134,7 @@ def test_what_is_no_picture_is_told(browser: Browser, address: str, content: byt
     [
         ("POST", "/gradio_api/upload"),
         ("POST", "/gradio_api/queue/join"),
-        ("POST", "/gradio_api/call/look"),
+        ("POST", "/gradio_api/call/answer"),
         ("GET", "/gradio_api/file=/etc/passwd"),
         ("GET", "/gradio_api/proxy=http://127.0.0.1/"),
         ("GET", "/monitoring"),
@@ -133,7 +152,7 @@ FILE = {"path": "/etc/passwd", "url": "http://127.0.0.1/", "meta": {"_type": "gr
 )
 def test_no_call_reads_a_file_or_an_address(address: str, asked: object) -> None:
     (html,) = [one for one in httpx.get(f"{address}/config").json()["components"] if one["type"] == "html"]
-    call = {"data": asked, "component_id": html["id"], "fn_name": "look", "session_hash": "s"}
+    call = {"data": asked, "component_id": html["id"], "fn_name": "answer", "session_hash": "s"}
     answer = httpx.post(f"{address}/gradio_api/component_server", json=call)
     assert "no picture came" in answer.json()
     form = httpx.post(f"{address}/gradio_api/component_server", data={**call, "data": "1"}, files={"x": b"x"})

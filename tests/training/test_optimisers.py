@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from selcn.config import SymmetrySection
+from selcn.config import SegmentationSection
 from selcn.training.optimisers import build_optimiser, build_schedule, rate
 
 
@@ -25,7 +25,7 @@ def test_warm_up_rises_evenly_to_the_full_rate_and_the_schedule_begins_behind_it
 def test_poly_equals_torchs_own() -> None:
     weights = nn.Linear(2, 2)
     one, other = (torch.optim.SGD(weights.parameters(), lr=0.1) for _ in range(2))
-    own = build_schedule(one, SymmetrySection(schedule="poly"), 7)
+    own = build_schedule(one, SegmentationSection(schedule="poly"), 7)
     torchs = torch.optim.lr_scheduler.PolynomialLR(other, 7, power=0.9)
     for _ in range(7):
         one.step()
@@ -37,7 +37,7 @@ def test_poly_equals_torchs_own() -> None:
 
 def test_adamw_decays_weights_but_neither_biases_nor_norms() -> None:
     network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    decayed, spared = build_optimiser(network, SymmetrySection(optimiser="adamw", weight_decay=0.1)).param_groups
+    decayed, spared = build_optimiser(network, SegmentationSection(optimiser="adamw", weight_decay=0.1)).param_groups
     assert [tuple(one.shape) for one in decayed["params"]] == [(3, 3)]
     assert len(spared["params"]) == 3
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0)

@@ -6,16 +6,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from selcn.config import RunConfig, describe_presets, load_config, presets
+from selcn.config import ClassificationSection, RunConfig, describe_presets, load_config, presets
+from selcn.data.datasets import Sources
 from selcn.data.store.build import build_store
 from selcn.data.store.store import Store
-from selcn.labels import BinarySymmetry, Diagnosis, Fusion, Masking
-from selcn.runs.predictions import symmetry_names
-from selcn.tasks.stages import ClassificationStage, SegmentationStage, Stage, SymmetryStage, class_numbers
+from selcn.tasks.classification import ClassificationTask
+from selcn.tasks.segmentation import SegmentationTask
 from selcn.training.trainer import WEIGHTS, fit
 
 TINY = ["weights=null", "batch=4", "epochs=1", "size=[64, 64]"]
 TRAIN, VALIDATION = np.arange(8), np.arange(8, 12)
+NETWORKS = ("lesion", "symmetry", "diagnosis")
 
 
 @pytest.fixture(scope="module")
@@ -24,41 +25,37 @@ def store(phantom: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> St
 
 
 def tiny(name: str) -> RunConfig:
-    keys = [f"{stage}.{key}" for stage in ("segmentation", "symmetry", "classification") for key in TINY]
-    return load_config(Path(name), [*keys, "symmetry.by_mask={}", "classification.by_fusion={}"])
+    keys = [f"{network}.{key}" for network in NETWORKS for key in TINY]
+    return load_config(Path(name), [*keys, "symmetry.by_masking={}", "diagnosis.by_fusion={}"])
 
 
-def stages(config: RunConfig, table: pd.DataFrame, store: Store) -> list[Stage]:
-    variant = next(v for v in config.classification.variants if v.fusion is Fusion.CONCAT)
-    symmetry = class_numbers(list(symmetry_names(table["symmetry"], BinarySymmetry.names())), BinarySymmetry.names())
-    diagnosis = class_numbers(list(table["diagnosis"]), Diagnosis.names())
-    saliency = torch.rand(len(table), 3, 3).numpy()
-    return [
-        SegmentationStage(config.segmentation, store),
-        SymmetryStage(config.symmetry, store, store.masks, symmetry, Masking.LAE),
-        ClassificationStage(config.classification, store, store.masks, saliency, diagnosis, variant),
-    ]
-
-
-@pytest.mark.parametrize("number", range(3), ids=["segmentation", "symmetry", "classification"])
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("name", presets())
-def test_every_stage_of_every_preset_trains(
-    name: str, number: int, phantom: pd.DataFrame, store: Store, tmp_path: Path
+def test_every_network_of_every_preset_trains(
+    name: str, network: str, phantom: pd.DataFrame, store: Store, tmp_path: Path
 ) -> None:
-    stage = stages(tiny(name), phantom, store)[number]
-    fit(stage, TRAIN, VALIDATION, tmp_path, seed=0)
+    section = tiny(name).graph.nodes[network].section
+    if not isinstance(section, ClassificationSection):
+        fit(SegmentationTask(network, section), Sources(store, store.masks), TRAIN, VALIDATION, tmp_path, seed=0)
+    else:
+        labels = np.array(section.labels.numbers(phantom[section.labels.column]))
+        saliency = tuple(torch.rand(len(phantom), 3, 3).numpy() for _ in section.reads)
+        sources = Sources(store, store.masks, saliency, labels)
+        fit(ClassificationTask(network, section), sources, TRAIN, VALIDATION, tmp_path, seed=0)
     assert all(bool(torch.isfinite(tensor).all()) for tensor in load_file(tmp_path / WEIGHTS).values())
 
 
 def test_the_thesis_preset_has_the_hyperparameters_that_were_found() -> None:
     config = load_config(Path("thesis"))
-    by_mask = {masking: config.symmetry.of(masking) for masking in Masking}
-    assert [(one.lr, one.weight_decay, one.batch, one.weighted) for one in by_mask.values()] == [
+    symmetry = config.networks["symmetry"]
+    assert isinstance(symmetry, ClassificationSection)
+    by_masking = [symmetry.model_copy(update={"masking": one}).resolved for one in ("none", "segmentation", "lae")]
+    assert [(one.lr, one.weight_decay, one.batch, one.weighted) for one in by_masking] == [
         (7.29e-5, 3.55e-4, 8, False),
         (2.32e-5, 9.62e-4, 32, True),
         (3.34e-5, 9.67e-4, 8, True),
     ]
-    standalone, reading = (config.classification.of(variant) for variant in config.classification.variants)
+    reading, standalone = (config.graph.classifiers[name] for name in ("diagnosis", "diagnosis-standalone"))
     assert (standalone.lr, standalone.weight_decay, standalone.batch, standalone.weighted) == (1e-5, 5e-4, 16, True)
     assert (reading.lr, reading.weight_decay, reading.batch, reading.weighted) == (1.2e-4, 1.08e-4, 32, False)
     assert (standalone.patience, reading.patience) == (10, 25)

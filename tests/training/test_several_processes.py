@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 from selcn.config import dump_config, load_config
+from selcn.runs.pipeline import Pipeline
+from selcn.runs.plan import Kind, Step
+from selcn.training.compute import Compute
 
 SELCN = Path(sys.executable).parent / "selcn"
 # SqueezeNet has no batch norm, whose statistics would be of half a batch, and dropout would be drawn anew.
@@ -18,19 +21,20 @@ KEYS = ["symmetry.dropout=0", "symmetry.epochs=2", "symmetry.lr=1.0e-4", "symmet
 def test_two_processes_get_the_metrics_of_one(tiny_run: Path, tmp_path: Path) -> None:
     config = tmp_path / "run.yaml"
     config.write_text(dump_config(load_config(tiny_run / "config.yaml", KEYS)))
-    for name, devices in (("one", "1"), ("two", "2")):
-        run = tmp_path / name
-        for step in ("data", "split", "store", "segmentation", "masks"):
-            shutil.copytree(tiny_run / step, run / step)
-        shutil.copy(config, run / "config.yaml")
-        command = [SELCN, "train", "symmetry", "--config", config, "--out", run, "--accelerator", "cpu"]
-        done = subprocess.run(
-            [*map(str, command), "--devices", devices], capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == 0, done.stderr
+    for name in ("one", "two"):
+        for step in ("data", "split", "store", "networks/lesion", "outputs/lesion"):
+            shutil.copytree(tiny_run / step, tmp_path / name / step)
+        shutil.copy(config, tmp_path / name / "config.yaml")
+    alone = Pipeline(load_config(config), tmp_path / "one", compute=Compute(accelerator="cpu"))
+    alone.do_all(alone.prepare(), [Step(Kind.TRAIN, "symmetry", fold) for fold in (0, 1)])
+    command = [SELCN, "train", "symmetry", "--config", config, "--out", tmp_path / "two", "--accelerator", "cpu"]
+    done = subprocess.run(
+        [*map(str, command), "--devices", "2"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
     for fold in (0, 1):
         one, two = (
-            pd.read_csv(tmp_path / name / "symmetry" / "none" / f"fold-{fold}" / "metrics.csv")
+            pd.read_csv(tmp_path / name / "networks" / "symmetry" / f"fold-{fold}" / "metrics.csv")
             for name in ("one", "two")
         )
         assert len(one) == 2

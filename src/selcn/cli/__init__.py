@@ -2,14 +2,23 @@
 
 import sys
 import warnings
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+import selcn
 from selcn.cli import audit, configuration, data, evidence, index, jobs, predict, saliency, serve, train
+from selcn.cli.options import show_messages
 from selcn.errors import SelcnError
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"selcn {selcn.__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="selcn",
@@ -18,12 +27,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+@app.callback(invoke_without_command=False)
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Symmetry-enhanced skin lesion classification. A research tool, not a medical device."""
+
+
 for group in (index, audit, data, configuration, train, jobs, predict, serve, saliency, evidence):
     group.register(app)
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    show_messages()
     # What Pillow and pydicom say of damaged metadata: the picture is read, or the command says itself why not.
     warnings.filterwarnings("ignore", module="PIL|pydicom")
     try:

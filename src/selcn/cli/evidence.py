@@ -86,7 +86,7 @@ def compare(
     typer.echo(table.to_string(index=False, float_format="{:.3f}".format))
     for row in table[table["metric"] == "balanced_accuracy"].to_dict("records"):
         difference = Estimate(row["value"], row["low"], row["high"])
-        said = verdict(difference, "balanced accuracy", a.stem, b.stem)
+        said = verdict(difference, "balanced_accuracy", a.stem, b.stem)
         typer.echo(f"{row['fold_part']}: {said}; p {row['p']:.3f} by permutation of lesions")
 
 
@@ -101,12 +101,11 @@ def report(
 
     Example: `selcn report runs/demo`, or `selcn report runs/demo runs/other --out versus.html`
     """
-    from selcn.report import write_report, write_versus
+    from selcn.report import refresh_report, write_versus
 
     if other:
         page = out or Path("versus.html")
         write_versus(run, other, page)
     else:
-        page = out or run / "report.html"
-        write_report(run, page)
+        page = refresh_report(run, out, anew=True)
     typer.echo(page)

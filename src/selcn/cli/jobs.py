@@ -2,14 +2,23 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Config, Overrides, resumable
-from selcn.cli.train import Accelerator, CamMask, Mask, On, RunFolder, Track
+from selcn.cli.options import Config, Overrides, progress, resumable
+from selcn.cli.train import (
+    Accelerator,
+    Masking,
+    Network,
+    On,
+    RunFolder,
+    SaliencyMasking,
+    Track,
+    find_network,
+    with_maskings,
+)
 from selcn.errors import ConfigError
-from selcn.labels import StageName
 
 if TYPE_CHECKING:
     from selcn.runs.jobs import Cluster
@@ -69,43 +78,39 @@ def grid(
 
     Example: `selcn grid light --out runs/grid --controls --jobs 2`
     """
-    from selcn.config import grid_variants, load_config
-    from selcn.report import write_report
+    from selcn.config import grid_config, load_config
+    from selcn.report import refresh_report
     from selcn.runs.grid import run_in_jobs
     from selcn.runs.metrics import grid_table
     from selcn.runs.pipeline import Pipeline
     from selcn.training.compute import Compute
 
     folder = out or Path("runs") / f"{config.stem}-grid"
-    run = load_config(config, overrides)
-    variants = grid_variants(attention=attention, controls=controls)
-    run = run.model_copy(update={"classification": run.classification.model_copy(update={"variants": variants})})
+    loaded = load_config(config, overrides)
+    target, expanded = loaded.graph.target, grid_config(loaded, attention=attention, controls=controls)
     with resumable():
         compute = Compute(accelerator=accelerator.value)
-        pipeline = Pipeline(run, folder, compute=compute, track=[str(name) for name in track or ()])
-        run_in_jobs(pipeline, _cluster(executor, jobs, retries, hours, slurm))
-    table = grid_table(folder / "evaluation", variants)
-    typer.echo(table.to_string(index=False, float_format="{:.3f}".format))
-    page = folder / "report.html"
-    if not page.exists():
-        write_report(folder, page)
-    typer.echo(page)
+        pipeline = Pipeline(expanded, folder, progress, compute=compute, track=[str(name) for name in track or ()])
+        run = run_in_jobs(pipeline, _cluster(executor, jobs, retries, hours, slurm))
+    names = [name for name in expanded.graph.classifiers if name.startswith(f"{target}-")]
+    typer.echo(grid_table(run, names).to_string(index=False, float_format="{:.3f}".format))
+    typer.echo(refresh_report(folder))
 
 
 def tune(
-    stage: Annotated[StageName, typer.Argument(help="Which stage.", show_default=False)],
+    network: Network,
     config: Annotated[Path, typer.Option("--config", help="A run's YAML, or a preset's name.")],
     out: RunFolder = None,
     trials: Annotated[int, typer.Option("--trials", min=1, help="Trials in all, earlier ones of the study too.")] = 20,
-    name: Annotated[str | None, typer.Option("--name", help="Of the study; the stage and masking by default.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Of the study; the network's by default.")] = None,
     storage: Annotated[
         str | None, typer.Option("--storage", help="An RDB's URL; a journal file in the run by default.")
     ] = None,
     space: Annotated[Path | None, typer.Option("--space", help="YAML of ranges; the thesis' by default.")] = None,
     pruner: Annotated[Pruner, typer.Option("--pruner", help="How trials are given up early.")] = Pruner.HALVING,
     fold: Annotated[int, typer.Option("--fold", min=0, help="The fold that trials are validated on.")] = 0,
-    mask: Mask = None,
-    cam_mask: CamMask = None,
+    mask: Masking = None,
+    saliency_mask: SaliencyMasking = None,
     executor: Where = Executor.LOCAL,
     jobs: AtOnce = None,
     retries: Retries = 2,
@@ -114,25 +119,30 @@ def tune(
     accelerator: On = Accelerator.AUTO,
     overrides: Overrides = None,
 ) -> None:
-    """Search for a stage's hyperparameters with Optuna, each job a worker on one study.
+    """Search for a network's hyperparameters with Optuna, each job a worker on one study.
 
-    Trials train without one fold and are judged on it; the test part is never looked at. Stop it and start it again:
-    the study goes on. `selcn train STAGE --config RUN/tuning/NAME/best.yaml` takes what was found.
+    Trials train without one fold and are scored on it; the test subset is never looked at. Stop it and start it again:
+    the study resumes. `selcn train NETWORK --config RUN/tuning/NAME/best.yaml` takes what was found.
 
     Example: `selcn tune symmetry --config light --out runs/tuned --trials 20 --jobs 2`
     """
     from selcn.config import load_config
     from selcn.runs.pipeline import Pipeline
-    from selcn.runs.tuning import find, read_space, thesis_space, tune
+    from selcn.runs.tuning import find, read_space, thesis_space
+    from selcn.runs.tuning import tune as search_in_jobs
     from selcn.training.compute import Compute
 
-    folder = out or Path("runs") / f"{config.stem}-tuning"
-    ranges = read_space(space) if space else thesis_space(stage)
-    wanted: dict[str, Any] = {"trials": trials, "name": name, "storage": storage, "pruner": pruner.value, "fold": fold}
+    folder, loaded = out or Path("runs") / f"{config.stem}-tuning", load_config(config, overrides)
+    name_of = find_network(loaded.graph, network)
+    loaded = with_maskings(loaded, name_of, mask, saliency_mask)
+    ranges = read_space(space) if space else thesis_space(loaded.graph.nodes[name_of].section)
     with resumable():
-        pipeline = Pipeline(load_config(config, overrides), folder, compute=Compute(accelerator=accelerator.value))
-        search = find(pipeline, stage, space=ranges, mask=mask, cam_mask=cam_mask, **wanted)
-        found = tune(pipeline, search, _cluster(executor, jobs, retries, hours, slurm))
+        pipeline = Pipeline(loaded, folder, progress, compute=Compute(accelerator=accelerator.value))
+        run = pipeline.prepare()
+        search = find(
+            run, name_of, space=ranges, trials=trials, name=name, storage=storage, pruner=pruner.value, fold=fold
+        )
+        found = search_in_jobs(pipeline, run, search, _cluster(executor, jobs, retries, hours, slurm))
     typer.echo(found / "best.yaml")
 
 

@@ -1,7 +1,10 @@
-"""Options that several commands share, and how they are parsed."""
+"""Options that several commands share, and how they are parsed; progress and messages of long work."""
 
-from collections.abc import Callable, Iterator
+import logging
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from selcn.errors import ConfigError
+from selcn.io.progress import OnProgress
 
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -18,10 +22,20 @@ Config = Annotated[
     Path, typer.Argument(help="A run's YAML, or a preset: demo, light, strong, thesis.", show_default=False)
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a key: --set classification.epochs=5. May be repeated.")
+    list[str] | None, typer.Option("--set", help="Change a key: --set diagnosis.epochs=5. May be repeated.")
 ]
 Device = Annotated[str, typer.Option("--device", help="Where the networks run: cpu, cuda, cuda:1 ...")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Processes or threads; all cores where not given.")]
+LINE_SECONDS = 60
+"""Between two lines that tell of progress where there is no terminal."""
+
+
+class EngineChoice(StrEnum):
+    """What runs the networks; the names of `selcn.inference.bundle.Engine`, which commands need not import."""
+
+    TORCH = "torch"
+    ONNX = "onnx"
+    ONNX_INT8 = "onnx-int8"
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -37,17 +51,39 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 @contextmanager
-def progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, moved by calling it with units done and units in all."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(description, total=None)
+def progress(description: str) -> Iterator[OnProgress]:
+    """Show the progress of some work on standard error: a bar on a terminal, elsewhere a line a minute."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+    console, last = Console(stderr=True), time.monotonic()
+    quiet = not console.is_terminal
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task(description, total=None, note="")
 
-        def move(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+        def move(done: int, total: int, note: str = "") -> None:
+            nonlocal last
+            bar.update(task, completed=done, total=total, note=note)
+            if quiet and time.monotonic() - last > LINE_SECONDS:
+                last = time.monotonic()
+                typer.echo(f"{description}: {done} of {total} {note}".rstrip(), err=True)
 
         yield move
+
+
+def show_messages() -> None:
+    """Show on standard error what selcn logs of its work."""
+    logger = logging.getLogger("selcn")
+    if not logger.handlers:
+        handler = _ToStandardError()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+class _ToStandardError(logging.Handler):
+    """Writes to standard error as it is when a message comes, not as it was when logging was set up."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), err=True)
 
 
 @contextmanager
@@ -56,5 +92,5 @@ def resumable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from here", err=True)
+        typer.echo("stopped; the same command resumes from here", err=True)
         raise typer.Exit(130) from None

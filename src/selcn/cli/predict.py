@@ -6,23 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Out, progress, resumable
+from selcn.cli.options import EngineChoice, Out, progress, resumable
 from selcn.errors import DataError
 from selcn.io.files import sha256
 
 if TYPE_CHECKING:
     from selcn.inference.bundle import BundleConfig
 
-MOST_ERRORS = 5
-MOST_CALIBRATED = 400
-
-
-class EngineChoice(StrEnum):
-    """What runs the networks."""
-
-    TORCH = "torch"
-    ONNX = "onnx"
-    ONNX_INT8 = "onnx-int8"
+MAX_ERRORS = 5
+MAX_CALIBRATION_IMAGES = 400
 
 
 class TableFormat(StrEnum):
@@ -42,18 +34,18 @@ def register(app: typer.Typer) -> None:
 def bundle(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.", show_default=False)],
     out: Out = Path("bundle"),
-    variant: Annotated[
-        str | None, typer.Option("--variant", help="Which lesion classifier; else the first that reads saliency.")
+    network: Annotated[
+        str | None, typer.Option("--network", "--variant", help="Which network answers; the run's target by default.")
     ] = None,
 ) -> None:
-    """Put all that predicts into one folder: weights, configuration, safeguards, figures, model card, checksums.
+    """Put all that predicts into one folder: weights, configuration, reliability, metrics, model card, checksums.
 
-    Example: `selcn bundle runs/demo --variant standalone-none --out standalone`
+    Example: `selcn bundle runs/demo --network diagnosis-standalone --out standalone`
     """
     from selcn.runs.bundling import bundle_run
 
-    config = bundle_run(run, out, variant)
-    typer.echo(f"{out}: {config.variant.name}, {config.members} members")
+    config = bundle_run(run, out, network)
+    typer.echo(f"{out}: {config.target}, {config.members} members")
 
 
 def export(
@@ -77,7 +69,7 @@ def export(
         difference = export_bundle(folder, say)
         typer.echo(f"{folder / 'onnx'}: differs from PyTorch by at most {max(difference.values()):.1e}")
     if int8:
-        same = export_int8(folder, find_pictures(int8)[:MOST_CALIBRATED], say)
+        same = export_int8(folder, find_pictures(int8)[:MAX_CALIBRATION_IMAGES], say)
         typer.echo(f"{folder / 'onnx-int8'}: {100 * same:.1f} % of the diagnoses stay what they were")
 
 
@@ -109,7 +101,7 @@ def predict(
 
     The same command goes on after a stop. Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
     """
-    from selcn.inference.batch import ROWS, Wanted, predict_files, read_rows
+    from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
     from selcn.inference.inputs import list_items
     from selcn.inference.predictor import load
 
@@ -117,8 +109,8 @@ def predict(
     predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
     source = f"{sha256(folder / 'manifest.json')} {engine.value}"
     with resumable(), progress("predicting") as move:
-        wanted = Wanted(overlays=overlays, masks=masks, segmentations=segmentations)
-        failed = predict_files(predictors, items, out, wanted=wanted, source=source, on_progress=move)
+        options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations)
+        failed = predict_files(predictors, items, out, options=options, source=source, on_progress=move)
     if table:
         _write_table(out, table, predictors[0].config)
     typer.echo(f"{out / ROWS}: {len(items) - len(failed)} of {len(items)} files")
@@ -126,14 +118,15 @@ def predict(
         unnamed = [row["segmentation_error"] for row in read_rows(out / ROWS) if "segmentation_error" in row]
         typer.echo(f"{len(unnamed)} DICOM images without segmentation{f', such as {unnamed[0]}' if unnamed else ''}")
     if failed:
-        more = f" | and {len(failed) - MOST_ERRORS} more" if len(failed) > MOST_ERRORS else ""
-        raise DataError(f"{len(failed)} files were left out: {' | '.join(failed[:MOST_ERRORS])}{more}")
+        more = f" | and {len(failed) - MAX_ERRORS} more" if len(failed) > MAX_ERRORS else ""
+        raise DataError(f"{len(failed)} files were left out: {' | '.join(failed[:MAX_ERRORS])}{more}")
 
 
 def _write_table(out: Path, table: TableFormat, config: "BundleConfig") -> None:
     from selcn.inference.batch import ROWS, read_rows
-    from selcn.inference.table import columns, flatten, write_csv, write_parquet
+    from selcn.inference.row import flatten, row_fields
+    from selcn.inference.table import write_csv, write_parquet
 
     write = write_csv if table is TableFormat.CSV else write_parquet
-    named = columns(config.symmetry_labels, config.diagnosis_labels)
-    write(map(flatten, read_rows(out / ROWS)), named, out / f"predictions.{table.value}")
+    rows = (flatten(row, config) for row in read_rows(out / ROWS))
+    write(rows, row_fields(config), out / f"predictions.{table.value}")

@@ -1,30 +1,24 @@
 """`saliency` and `saliency-eval`: where networks looked, and whether that means anything."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from selcn.cli.options import Device, Json, Out, progress, resumable
-from selcn.errors import ConfigError
-from selcn.labels import Head, Masking
-
-if TYPE_CHECKING:
-    from selcn.explain.job import Subject
 
 Source = Annotated[
     Path,
-    typer.Argument(help="A run, one network of it (RUN/symmetry/lae/fold-0), or a bundle.", show_default=False),
+    typer.Argument(help="A run, one network of it (RUN/networks/symmetry/fold-0), or a bundle.", show_default=False),
 ]
 Images = Annotated[
     list[Path] | None,
-    typer.Argument(help="A catalog, or pictures and folders. A run has its own.", show_default=False),
+    typer.Argument(help="A catalog, or images and folders. A run has its own.", show_default=False),
 ]
-HeadName = Annotated[
-    str | None, typer.Option("--head", help="segmentation, symmetry or diagnosis. [default: symmetry]")
+NetworkName = Annotated[
+    str | None, typer.Option("--network", "--head", help="Which network of a run or bundle; its target by default.")
 ]
-Mask = Annotated[str | None, typer.Option("--mask", help="Which symmetry network of a run, by its masking.")]
-VariantName = Annotated[str | None, typer.Option("--variant", help="Which lesion classifier of a run.")]
+Method = Annotated[str | None, typer.Option("--method", help="Saliency method; the network's own by default.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,43 +31,42 @@ def saliency(
     source: Source,
     images: Images = None,
     out: Out = Path("saliency"),
-    head: HeadName = None,
+    network: NetworkName = None,
     target: Annotated[str | None, typer.Option("--target", help="Class to explain; else the predicted one.")] = None,
-    mask: Mask = None,
-    variant: VariantName = None,
+    method: Method = None,
     overlay: Annotated[
         list[str] | None, typer.Option("--overlay", help="Also draw this image_id, or `all`. May be repeated.")
     ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Grad-CAM++ of every image, in one memory-mapped file at the network's own grid.
+    """Saliency of every image, in one memory-mapped file at the network's own grid.
 
-    Of a run each fold is explained by the networks that did not see it. The same command goes on after a stop, and
+    Of a run each fold is explained by the networks that did not see it. The same command resumes after a stop, and
     draws overlays of what is already there.
 
-    Example: `selcn saliency runs/demo --head diagnosis --target mel --out maps --overlay all`
+    Example: `selcn saliency runs/demo --network diagnosis --target mel --out maps --overlay all`
     """
     from selcn.explain.runner import write_saliency
-    from selcn.report.maps import write_overlays
+    from selcn.report.saliency_overlays import write_overlays
+    from selcn.runs.saliency_jobs import open_job
 
-    subject = _subject(source, images, head, mask, variant, device)
+    job = open_job(source, images or [], network, method=method, device=device)
     with resumable(), progress("explaining") as move:
-        maps = write_saliency(subject, out, target=target, on_progress=move)
+        maps = write_saliency(job, out, target=target, on_progress=move)
     rows, height, width = maps.maps.shape
-    typer.echo(f"{out}: {rows} maps of {width}x{height}, head {subject.head}")
+    typer.echo(f"{out}: {rows} maps of {width}x{height}, network {job.network}")
     if overlay:
         with progress("drawing") as move:
-            drawn = write_overlays(maps, subject.table, overlay, out / "overlays", on_progress=move)
-        typer.echo(f"{out / 'overlays'}: {drawn} pictures")
+            drawn = write_overlays(maps, job.table, overlay, out / "overlays", on_progress=move)
+        typer.echo(f"{out / 'overlays'}: {drawn} images")
 
 
 def saliency_eval(
     source: Source,
     images: Images = None,
     out: Out = Path("saliency-scores"),
-    head: HeadName = None,
-    mask: Mask = None,
-    variant: VariantName = None,
+    network: NetworkName = None,
+    method: Method = None,
     curves: Annotated[
         int, typer.Option("--curves", min=0, help="Images whose deletion and insertion are measured.")
     ] = 0,
@@ -89,14 +82,15 @@ def saliency_eval(
     Writes scores.csv (a row an image), summary.csv (means with 95 % intervals by lesion, and paired differences) and,
     with --by, subgroups.csv.
 
-    Example: `selcn saliency-eval runs/demo --head symmetry --curves 100 --by diagnosis --out scores`
+    Example: `selcn saliency-eval runs/demo --network symmetry --curves 100 --by diagnosis --out scores`
     """
     from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
     from selcn.explain.scoring import write_saliency_scores
+    from selcn.runs.saliency_jobs import open_job
 
-    subject = _subject(source, images, head, mask, variant, device)
+    job = open_job(source, images or [], network, method=method, device=device)
     with resumable(), progress("scoring") as move:
-        scores = write_saliency_scores(subject, out, curves=curves, on_progress=move)
+        scores = write_saliency_scores(job, out, curves=curves, on_progress=move)
     summary = summarise_saliency(scores, resamples=resamples)
     summary.to_csv(out / "summary.csv", index=False)
     if by:
@@ -106,18 +100,6 @@ def saliency_eval(
         return
     for (against, part), rows in summary.groupby(["against", "fold_part"], sort=False):
         table = rows.pivot_table("value", "saliency", "metric", sort=False)
-        typer.echo(f"head {subject.head}, against the {against}, {part} ({rows['images'].max()} images)")
+        typer.echo(f"network {job.network}, against the {against}, {part} ({rows['images'].max()} images)")
         typer.echo(f"{table.to_string(float_format='{:.3f}'.format, na_rep='')}\n")
     typer.echo(f"intervals are in {out / 'summary.csv'}")
-
-
-def _subject(
-    source: Path, images: list[Path] | None, head: str | None, mask: str | None, variant: str | None, device: str
-) -> "Subject":
-    from selcn.runs.subjects import Asked, open_subject
-
-    try:
-        asked = Asked(Head.parse(head) if head else None, Masking.parse(mask) if mask else None, variant)
-    except ValueError as error:
-        raise ConfigError(f"--head or --mask: {error}") from None
-    return open_subject(source, images or [], asked, device)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from selcn.cli.predict import EngineChoice
-from selcn.errors import ConfigError
+from selcn.cli.options import EngineChoice
+from selcn.errors import ConfigError, require_extra
 
 
 def register(app: typer.Typer) -> None:
@@ -35,15 +35,13 @@ def serve(
     Callers must send the token of the environment's SELCN_TOKEN, where that is set. Nothing is stored or logged of a
     picture. Example: `selcn serve runs/demo/bundle --port 8000`
     """
-    try:
-        import uvicorn
+    for module in ("uvicorn", "selcn.serving.app", *(["selcn.serving.web"] if page else [])):
+        require_extra(module, "serve", "selcn serve")
+    import uvicorn
 
-        from selcn.serving.app import create_app
-        from selcn.serving.limits import Limits
-        from selcn.serving.samples import draw_samples, read_samples
-    except ImportError as error:
-        raise ConfigError(f"serving needs an extra ({error.name} is missing); `pip install selcn[serve]`") from None
     from selcn.inference.predictor import load
+    from selcn.serving.app import create_app
+    from selcn.serving.uploads import Limits, draw_samples, read_samples
 
     predictor = load(folder, device, engine=engine.value)
     limits = Limits(body=body * 2**20, waiting=waiting, seconds=seconds)

@@ -1,4 +1,4 @@
-"""`run` and `train`: the whole cascade, or up to one of its stages."""
+"""`run` and `train`: a whole run, or one network of it and what that needs."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Config, Overrides, resumable
+from selcn.cli.options import Config, Overrides, progress, resumable
 from selcn.errors import ConfigError
-from selcn.labels import Masking, StageName
 
 if TYPE_CHECKING:
+    from selcn.config import Graph, RunConfig
     from selcn.runs.pipeline import Pipeline
+    from selcn.runs.plan import Step
 
 
 class Accelerator(StrEnum):
@@ -30,12 +31,18 @@ class Tracker(StrEnum):
 
 
 RunFolder = Annotated[Path | None, typer.Option("--out", help="The run's folder; runs/NAME of the config by default.")]
-Mask = Annotated[Masking | None, typer.Option("--mask", case_sensitive=False, help="Only networks that see this.")]
-CamMask = Annotated[
-    Masking | None, typer.Option("--cam-mask", case_sensitive=False, help="Only classifiers that read this saliency.")
+Network = Annotated[
+    str,
+    typer.Argument(
+        help="A network of the configuration, or: segmentation, symmetry, classification, diagnosis.",
+        show_default=False,
+    ),
 ]
-
-
+Masking = Annotated[str | None, typer.Option("--mask", help="What it sees: none, segmentation or lae.")]
+SaliencyMasking = Annotated[
+    str | None,
+    typer.Option("--saliency-mask", "--cam-mask", help="What the network sees whose saliency it reads."),
+]
 Devices = Annotated[int, typer.Option("--devices", min=1, help="Processes a machine, a GPU each where there are any.")]
 Nodes = Annotated[int, typer.Option("--nodes", min=1, help="Machines, of torchrun or SLURM.")]
 On = Annotated[Accelerator, typer.Option("--accelerator", help="auto takes GPUs where there are any.")]
@@ -58,32 +65,29 @@ def run(
     track: Track = None,
     overrides: Overrides = None,
 ) -> None:
-    """Run the whole cascade: data, split, three stages on every fold, evaluation, bundle, report.
+    """Do a whole run: data, split, every network on every fold, evaluation, bundle, report.
 
     Stop it and start it again: what has finished is not repeated.
 
     Example: `selcn run demo --out runs/demo`
     """
-    from selcn.report import write_report
+    from selcn.config import load_config
+    from selcn.report import refresh_report
 
     folder = out or Path("runs") / config.stem
     with resumable():
-        pipeline = _pipeline(config, folder, overrides, devices, nodes, accelerator, track)
+        pipeline = _pipeline(load_config(config, overrides), folder, devices, nodes, accelerator, track)
         pipeline.run()
-    page = folder / "report.html"
-    if pipeline.steps.follows:
-        return
-    if not page.exists() or page.stat().st_mtime < (folder / "evaluation" / "step.json").stat().st_mtime:
-        write_report(folder, page)
-    typer.echo(page)
+    if not pipeline.executor.follows:
+        typer.echo(refresh_report(folder))
 
 
 def train(
-    stage: Annotated[StageName, typer.Argument(help="Up to which stage.", show_default=False)],
+    network: Network,
     config: Annotated[Path, typer.Option("--config", help="A run's YAML, or a preset's name.")],
     out: RunFolder = None,
-    mask: Mask = None,
-    cam_mask: CamMask = None,
+    mask: Masking = None,
+    saliency_mask: SaliencyMasking = None,
     devices: Devices = 1,
     nodes: Nodes = 1,
     accelerator: On = Accelerator.AUTO,
@@ -91,41 +95,100 @@ def train(
     profile: Profile = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train one stage on every fold of the split, and first what it needs.
+    """Train one network on every fold of the split, and first what it needs.
 
-    Stop it and start it again: what has finished is not repeated. `selcn run` goes on from here.
+    Stop it and start it again: what has finished is not repeated. `selcn run` resumes from here.
 
     Example: `selcn train symmetry --config demo --out runs/demo`
     """
-    if mask and stage is StageName.SEGMENTATION:
-        raise ConfigError("--mask: the segmentation network sees whole images; leave it out")
-    if cam_mask and stage is not StageName.CLASSIFICATION:
-        raise ConfigError("--cam-mask: only the lesion classifier reads saliency; leave it out")
-    folder = out or Path("runs") / config.stem
+    from selcn.config import load_config
+
+    folder, loaded = out or Path("runs") / config.stem, load_config(config, overrides)
+    loaded = with_maskings(loaded, find_network(loaded.graph, network), mask, saliency_mask)
+    names = trained_together(loaded.graph, network)
     with resumable():
-        pipeline = _pipeline(config, folder, overrides, devices, nodes, accelerator, track)
-        pipeline.work.check()
-        steps = pipeline.work.steps(stage, mask, cam_mask)
+        pipeline = _pipeline(loaded, folder, devices, nodes, accelerator, track)
+        prepared = pipeline.prepare()
+        steps = training_steps(names, prepared.split.folds)
         if profile:
-            typer.echo(pipeline.profile(steps[0]).to_string(index=False, float_format="{:.3f}".format))
+            typer.echo(pipeline.profile(prepared, steps[0]).to_string(index=False, float_format="{:.3f}".format))
             return
-        pipeline.train(steps)
-    if not pipeline.steps.follows:
+        pipeline.do_all(prepared, steps)
+    if not pipeline.executor.follows:
         typer.echo(folder)
 
 
+def find_network(graph: "Graph", word: str) -> str:
+    """The network that a word of the command line means: its name, or one of the thesis' three stages.
+
+    Args:
+        graph: of the configuration.
+        word: `segmentation`, `symmetry`, `classification`, `diagnosis` or a network's name.
+
+    Raises:
+        ConfigError: none is meant.
+    """
+    symmetries = [name for name, section in graph.classifiers.items() if section.labels.column == "symmetry"]
+    meant = {
+        "segmentation": graph.segmenter,
+        "symmetry": next(iter(symmetries), None),
+        "classification": graph.target,
+        "diagnosis": graph.target,
+    }
+    name = word if word in graph.nodes else meant.get(word)
+    if name is None:
+        raise ConfigError(f"network {word}: the configuration has {', '.join(graph.nodes)}; name one of them")
+    return name
+
+
+def trained_together(graph: "Graph", word: str) -> list[str]:
+    """The network that a word means; of the target by its stage's word, its twins too."""
+    name = find_network(graph, word)
+    twins = [one for one, node in graph.nodes.items() if node.twin_of == name]
+    return [name, *twins] if word == "classification" else [name]
+
+
+def training_steps(names: list[str], folds: int) -> "list[Step]":
+    """The trainings of some networks on every fold."""
+    from selcn.runs.plan import Kind, Step
+
+    return [Step(Kind.TRAIN, name, fold) for name in names for fold in range(folds)]
+
+
+def with_maskings(config: "RunConfig", name: str, mask: str | None, saliency_mask: str | None) -> "RunConfig":
+    """A configuration in which a network, and those whose saliency it reads, have other maskings.
+
+    Args:
+        config: of the run.
+        name: of the network.
+        mask: its masking; None for that of the configuration.
+        saliency_mask: masking of the networks whose saliency it reads; None for that of the configuration.
+
+    Raises:
+        ConfigError: the network sees whole images, reads no saliency, or there is no segmentation network.
+    """
+    from selcn.config import ClassificationSection, changed_config
+    from selcn.data.imaging.masking import find_masking
+
+    section = config.graph.nodes[name].section
+    if mask and not isinstance(section, ClassificationSection):
+        raise ConfigError("--mask: the segmentation network sees whole images; leave it out")
+    reads = list(section.reads) if isinstance(section, ClassificationSection) else []
+    if saliency_mask and not reads:
+        raise ConfigError(f"--saliency-mask: network {name} reads no saliency; leave it out")
+    own = config.graph.nodes[name].twin_of or name
+    changed = {**({own: mask} if mask else {}), **(dict.fromkeys(reads, saliency_mask) if saliency_mask else {})}
+    networks = dict(config.networks)
+    for one, masking in changed.items():
+        networks[one] = networks[one].model_copy(update={"masking": find_masking(str(masking)).name})
+    return changed_config(config, networks=networks)
+
+
 def _pipeline(
-    config: Path,
-    folder: Path,
-    overrides: list[str] | None,
-    devices: int,
-    nodes: int,
-    accelerator: Accelerator,
-    track: list[Tracker] | None,
+    config: "RunConfig", folder: Path, devices: int, nodes: int, accelerator: Accelerator, track: list[Tracker] | None
 ) -> "Pipeline":
-    from selcn.config import load_config
     from selcn.runs.pipeline import Pipeline
     from selcn.training.compute import Compute
 
     compute = Compute(devices, nodes, accelerator.value)
-    return Pipeline(load_config(config, overrides), folder, compute=compute, track=[str(name) for name in track or ()])
+    return Pipeline(config, folder, progress, compute=compute, track=[str(name) for name in track or ()])

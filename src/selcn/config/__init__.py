@@ -1,38 +1,54 @@
 """What a run is configured by, and how that is read and written."""
 
-from selcn.config.grid import grid_variants
-from selcn.config.reading import describe_presets, dump_config, load_config, presets
+from selcn.config.graph import Graph, Node, Twin, build_graph
+from selcn.config.grid import grid_config
+from selcn.config.networks import (
+    FULL,
+    ClassificationSection,
+    ClassifierSpec,
+    ModelSpec,
+    NetworkSection,
+    SegmentationSection,
+    SegmenterSpec,
+    Training,
+)
+from selcn.config.reading import changed_config, describe_presets, dump_config, load_config, presets
+from selcn.config.run import RunConfig
 from selcn.config.sections import (
     AugmentSection,
     CatalogSource,
-    ClassificationSection,
     Ham10000Source,
     PhantomSource,
     PrepareSection,
-    Recipe,
-    RunConfig,
-    SegmentationSection,
+    Section,
     SplitSection,
-    SymmetrySection,
-    Variant,
 )
 
 __all__ = [
+    "FULL",
     "AugmentSection",
     "CatalogSource",
     "ClassificationSection",
+    "ClassifierSpec",
+    "Graph",
     "Ham10000Source",
+    "ModelSpec",
+    "NetworkSection",
+    "Node",
     "PhantomSource",
     "PrepareSection",
-    "Recipe",
     "RunConfig",
+    "Section",
     "SegmentationSection",
+    "SegmenterSpec",
     "SplitSection",
-    "SymmetrySection",
-    "Variant",
+    "Training",
+    "Twin",
+    "build_graph",
+    "changed_config",
     "describe_presets",
     "dump_config",
-    "grid_variants",
+    "grid_config",
     "load_config",
     "presets",
 ]

@@ -9,10 +9,12 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from selcn.config.sections import RunConfig
+from selcn.config.run import RunConfig
 from selcn.errors import ConfigError
 
 PRESETS = Path(__file__).parent / "presets"
+_TAG_PLACES = {"data": 1, "networks": 2}
+"""Where in the path to a key pydantic names the kind of a section, by the first part of the path."""
 
 
 def presets() -> list[str]:
@@ -51,10 +53,20 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
         raise ConfigError(f"{path}: holds no keys; `selcn config show light` prints an example")
     for override in overrides or []:
         _override(tree, override)
-    try:
-        return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {'; '.join(map(_one_fault, error.errors()))}") from None
+    return _validated(tree, f"{path}: ")
+
+
+def changed_config(config: RunConfig, **keys: Any) -> RunConfig:  # noqa: ANN401 - values of any key
+    """A configuration with other values of some keys, validated anew.
+
+    Args:
+        config: is left as it is.
+        keys: of `RunConfig`.
+
+    Raises:
+        ConfigError: the values do not go together; the line names all faults.
+    """
+    return _validated({**{key: getattr(config, key) for key in RunConfig.model_fields}, **keys})
 
 
 def dump_config(config: BaseModel) -> str:
@@ -62,11 +74,21 @@ def dump_config(config: BaseModel) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def _validated(tree: dict[str, Any], where: str = "") -> RunConfig:
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(where + "; ".join(map(_one_fault, error.errors()))) from None
+
+
 def _override(tree: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: write it as key.subkey=value")
     *parents, leaf = key.split(".")
+    named = parents and parents[0] in (tree.get("networks") or {}) and parents[0] not in RunConfig.model_fields
+    if named:  # the short form NETWORK.key=value
+        parents = ["networks", *parents]
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
@@ -78,12 +100,14 @@ def _override(tree: dict[str, Any], override: str) -> None:
 
 
 def _one_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's own error dictionary
-    key = ".".join(str(part) for part in fault["loc"] if part not in ("phantom", "ham10000", "catalog"))
+    where, given = fault["loc"], fault["input"]
+    key = ".".join(str(part) for place, part in enumerate(where) if place != _TAG_PLACES.get(where[0]))
     if fault["type"] == "extra_forbidden":
         return f"unknown key {key}{_suggestion(key)}; remove it"
     if fault["type"] == "missing":
         return f"key {key} is missing; add it"
-    return f"{key}: {fault['msg'].removeprefix('Value error, ')} (given: {fault['input']!r:.60})"
+    message = f"{key}: " * bool(key) + fault["msg"].removeprefix("Value error, ")
+    return message if isinstance(given, dict | BaseModel) else f"{message} (given: {given!r:.60})"
 
 
 def _suggestion(key: str) -> str:

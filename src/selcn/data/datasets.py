@@ -1,9 +1,10 @@
-"""The torch datasets, one short class a stage; each hands out whole batches.
+"""The torch dataset of every task; it hands out whole batches.
 
-A dataset is asked for a list of indices at once (`__getitems__`), so that a batch is one gather from the
-memory-mapped store and no picture is touched singly.
+A dataset is asked for a list of indices at once (`__getitems__`), so that a batch is one gather from memory-mapped
+arrays and no image is touched singly.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,99 +14,100 @@ from torch.utils.data import Dataset
 
 from selcn.data.store.store import Store
 
+_NO_MAP = torch.empty(0)
+_NO_LABEL = torch.empty(0, dtype=torch.int64)
+
 
 class Batch(NamedTuple):
-    """What a training step sees.
+    """What a training step is given.
 
     Attributes:
         image: uint8 RGB (N, 3, H, W), channels last in memory.
-        mask: uint8 0 or 1 (N, 1, H, W).
-        saliency: float32 (N, 1, h, w), empty where the stage reads none.
-        label: int64 (N,) class numbers, empty where the stage has none.
+        mask: uint8 0 or 1 (N, 1, H, W), empty where the task needs none.
+        saliency: float32 (N, 1, h, w) each, one an earlier network that is read.
+        label: int64 (N,) class numbers, empty where the task has none.
         copy: int64 (N,) which copy of the image a balanced epoch wants (see `balance`), empty where each is as it is.
         partner: int64 (N,) class numbers of the images that these are mixed with, empty where they are not.
         share: float32 (1,) of the image's own label where it is mixed.
     """
 
     image: Tensor
-    mask: Tensor
-    saliency: Tensor
-    label: Tensor
-    copy: Tensor = torch.empty(0, dtype=torch.int64)
-    partner: Tensor = torch.empty(0, dtype=torch.int64)
-    share: Tensor = torch.empty(0)
+    mask: Tensor = _NO_MAP
+    saliency: tuple[Tensor, ...] = ()
+    label: Tensor = _NO_LABEL
+    copy: Tensor = _NO_LABEL
+    partner: Tensor = _NO_LABEL
+    share: Tensor = _NO_MAP
 
 
-class SegmentationDataset(Dataset[Batch]):
-    """Images with their true masks."""
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """The arrays that a network is trained on, row for row of one catalog; N rows.
 
-    def __init__(self, store: Store, rows: np.ndarray) -> None:
-        self.store, self.rows = store, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        rows = self.rows[indices]
-        return Batch(gather_images(self.store, rows), gather_maps(self.store.masks, rows), _NO_MAP, _NO_LABEL)
-
-
-class SymmetryDataset(Dataset[Batch]):
-    """Images with out-of-fold masks and symmetry labels.
-
-    Args:
+    Attributes:
         store: the prepared images.
-        rows: (n,) rows of the store.
-        masks: uint8 (N, H, W) for all rows of the store.
-        labels: int64 (N,) for all rows of the store.
+        masks: uint8 0 or 1 (N, H, W), true or out of fold; None for a network that needs none.
+        saliency: float32 (N, h, w), out of fold, one an earlier network that is read.
+        labels: int64 class numbers (N,), -1 where unknown; None for a network without classes.
     """
 
-    def __init__(self, store: Store, rows: np.ndarray, masks: np.ndarray, labels: np.ndarray) -> None:
-        self.store, self.rows, self.masks, self.labels = store, rows, masks, labels
+    store: Store
+    masks: np.ndarray | None = None
+    saliency: tuple[np.ndarray, ...] = ()
+    labels: np.ndarray | None = None
+
+
+class Samples(Dataset[Batch]):
+    """Some rows of the sources.
+
+    Args:
+        sources: the arrays.
+        rows: int (n,) row numbers.
+    """
+
+    def __init__(self, sources: Sources, rows: np.ndarray) -> None:
+        self.sources, self.rows = sources, rows
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class numbers int64 (n,) of the rows.
+
+        Raises:
+            ValueError: the sources have no labels.
+        """
+        if self.sources.labels is None:
+            raise ValueError("the task has no labels")
+        labels: np.ndarray = self.sources.labels[self.rows]
+        return labels
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        rows = self.rows[indices]
-        label = torch.from_numpy(self.labels[rows])
-        return Batch(gather_images(self.store, rows), gather_maps(self.masks, rows), _NO_MAP, label)
-
-
-class DiagnosisDataset(SymmetryDataset):
-    """Images with out-of-fold masks, out-of-fold symmetry saliency and diagnoses.
-
-    Args:
-        saliency: float32 (N, h, w) for all rows of the store, or None for a classifier that reads none.
-    """
-
-    def __init__(
-        self, store: Store, rows: np.ndarray, masks: np.ndarray, labels: np.ndarray, saliency: np.ndarray | None
-    ) -> None:
-        super().__init__(store, rows, masks, labels)
-        self.saliency = saliency
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        batch = super().__getitems__(indices)
-        if self.saliency is None:
-            return batch
-        return batch._replace(saliency=gather_maps(self.saliency, self.rows[indices]))
+        rows, sources = self.rows[indices], self.sources
+        return Batch(
+            gather_images(sources.store, rows),
+            _NO_MAP if sources.masks is None else gather_maps(sources.masks, rows),
+            tuple(gather_maps(maps, rows) for maps in sources.saliency),
+            _NO_LABEL if sources.labels is None else torch.from_numpy(sources.labels[rows]),
+        )
 
 
 def gather_images(store: Store, rows: np.ndarray) -> Tensor:
-    """Images of some rows as uint8 (n, 3, H, W)."""
+    """Images of some rows (n,) as uint8 (n, 3, H, W)."""
     return torch.from_numpy(np.asarray(store.images[rows])).permute(0, 3, 1, 2)
 
 
 def as_floats(images: Tensor) -> Tensor:
-    """uint8 images to float32 in [0, 1], channels last in memory."""
+    """uint8 images (N, 3, H, W) to float32 in [0, 1], channels last in memory."""
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 def gather_maps(maps: np.ndarray, rows: np.ndarray) -> Tensor:
-    """Masks or saliency of some rows as (n, 1, h, w), in their own type."""
+    """Masks or saliency (N, h, w) of some rows (n,) as (n, 1, h, w), in their own type."""
     return torch.from_numpy(np.asarray(maps[rows]))[:, None]
 
 
-_NO_MAP = torch.empty(0)
-_NO_LABEL = torch.empty(0, dtype=torch.int64)
+def in_batches(rows: np.ndarray, size: int = 32) -> list[np.ndarray]:
+    """Rows in batches of nearly equal numbers, at most ``size`` each; none of no rows."""
+    return np.array_split(rows, -(-len(rows) // size)) if len(rows) else []

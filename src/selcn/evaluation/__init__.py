@@ -1,25 +1,32 @@
-"""Arrays and tables in, numbers with 95 % intervals out; knows no network."""
+"""Arrays and tables in, metrics with 95 % intervals out; knows no network."""
 
-from selcn.evaluation.calibration import Temperature, fit_temperature, reliability
-from selcn.evaluation.classification import confusion, evaluate_classification
-from selcn.evaluation.comparison import compare, verdict
-from selcn.evaluation.crossvalidation import cross_validation
-from selcn.evaluation.evaluate import evaluate_file
-from selcn.evaluation.intervals import Estimate
-from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
-from selcn.evaluation.predictions import (
-    Predictions,
-    read_predictions,
-    read_scores,
-    write_predictions,
-    write_scores,
-)
-from selcn.evaluation.segmentation import evaluate_segmentation, segmentation_scores, summarise_segmentation
-from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
-from selcn.evaluation.subgroups import subgroup_table
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selcn.evaluation.calibration import reliability
+    from selcn.evaluation.classification import confusion, evaluate_classification
+    from selcn.evaluation.comparison import compare, verdict
+    from selcn.evaluation.crossvalidation import cross_validation
+    from selcn.evaluation.evaluate import evaluate_file
+    from selcn.evaluation.intervals import Estimate
+    from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
+    from selcn.evaluation.predictions import (
+        Predictions,
+        read_predictions,
+        read_scores,
+        write_predictions,
+        write_scores,
+    )
+    from selcn.evaluation.registry import MetricSpec, metric_spec
+    from selcn.evaluation.segmentation import evaluate_segmentation, segmentation_scores, summarise_segmentation
+    from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
+    from selcn.evaluation.subgroups import subgroup_table
+    from selcn.evaluation.temperature import Temperature, fit_temperature
 
 __all__ = [
     "Estimate",
+    "MetricSpec",
     "Predictions",
     "Temperature",
     "abstention_threshold",
@@ -31,6 +38,7 @@ __all__ = [
     "evaluate_file",
     "evaluate_segmentation",
     "fit_temperature",
+    "metric_spec",
     "read_predictions",
     "read_scores",
     "reliability",
@@ -44,3 +52,39 @@ __all__ = [
     "write_predictions",
     "write_scores",
 ]
+
+_MODULES = {
+    "Estimate": "intervals",
+    "MetricSpec": "registry",
+    "Predictions": "predictions",
+    "Temperature": "temperature",
+    "abstention_threshold": "selective",
+    "area_under_risk_coverage": "selective",
+    "compare": "comparison",
+    "confusion": "classification",
+    "cross_validation": "crossvalidation",
+    "evaluate_classification": "classification",
+    "evaluate_file": "evaluate",
+    "evaluate_segmentation": "segmentation",
+    "fit_temperature": "temperature",
+    "metric_spec": "registry",
+    "read_predictions": "predictions",
+    "read_scores": "predictions",
+    "reliability": "calibration",
+    "risk_coverage": "selective",
+    "segmentation_scores": "segmentation",
+    "subgroup_table": "subgroups",
+    "summarise_saliency": "localisation",
+    "summarise_saliency_by": "localisation",
+    "summarise_segmentation": "segmentation",
+    "verdict": "comparison",
+    "write_predictions": "predictions",
+    "write_scores": "predictions",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    # Prediction needs a temperature only, and must not wait for pandas, SciPy and the rest.
+    if name in _MODULES:
+        return getattr(import_module(f"selcn.evaluation.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'selcn.evaluation' has no attribute {name!r}")

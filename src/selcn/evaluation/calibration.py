@@ -1,23 +1,17 @@
-"""Whether probabilities mean what they say: calibration error, proper scores, temperature scaling."""
-
-from dataclasses import dataclass
+"""Whether probabilities are calibrated: expected calibration error, proper scores, reliability tables."""
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize_scalar
 
-from selcn.errors import DataError
 from selcn.evaluation.predictions import FloatArray, IntArray, Predictions
 from selcn.evaluation.ranking import fraction
-from selcn.labels import TEST
+from selcn.evaluation.temperature import MIN_PROBABILITY
 
 BINS = 15
-_LEAST = 1e-15
-_TEMPERATURES = (0.05, 20.0)
 
 
 def calibration_metrics(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
-    """Expected calibration error, Brier score and negative log-likelihood of N images under B weightings.
+    """Return expected calibration error, Brier score and negative log-likelihood of N images under B weightings.
 
     - `ece`: of the predicted class, in 15 bins of equal width (Guo et al. 2017);
     - `brier`: squared distance to the one-hot truth, summed over classes (Brier 1950), 0 to 2;
@@ -27,6 +21,9 @@ def calibration_metrics(truth: IntArray, probabilities: FloatArray, weights: Flo
         truth: class numbers (N,).
         probabilities: (N, C).
         weights: not negative, (B, N).
+
+    Returns:
+        Metric names to values (B,).
     """
     whole = weights.sum(axis=1)
     own = probabilities[np.arange(len(truth)), truth]
@@ -34,12 +31,20 @@ def calibration_metrics(truth: IntArray, probabilities: FloatArray, weights: Flo
     return {
         "ece": _ece(truth, probabilities, weights),
         "brier": fraction(weights @ squared, whole),
-        "nll": fraction(weights @ -np.log(np.maximum(own, _LEAST)), whole),
+        "nll": fraction(weights @ -np.log(np.maximum(own, MIN_PROBABILITY)), whole),
     }
 
 
 def reliability(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
-    """A row a bin of the predicted class' probability: ``low, high, images, confidence, accuracy``; NaN where empty."""
+    """Return mean confidence and accuracy by bins of the predicted class' probability.
+
+    Args:
+        predictions: of any images.
+        bins: number of bins of equal width, at least 1.
+
+    Returns:
+        One row a bin, ``low, high, images, confidence, accuracy``; the last two are NaN in an empty bin.
+    """
     probabilities = predictions.probabilities
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == predictions.truth
@@ -59,48 +64,6 @@ def reliability(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
     )
 
 
-@dataclass(frozen=True)
-class Temperature:
-    """One number that all logits are divided by (Guo et al. 2017): above 1 it makes probabilities less sure.
-
-    Attributes:
-        value: the temperature.
-    """
-
-    value: float
-
-    def apply(self, probabilities: FloatArray) -> FloatArray:
-        """Rescaled probabilities (N, C); the predicted class stays what it was."""
-        return rescale(probabilities, self.value)
-
-    def of(self, predictions: Predictions) -> Predictions:
-        """Predictions with rescaled probabilities."""
-        table = predictions.table.copy()
-        table[predictions.classes] = self.apply(predictions.probabilities)
-        return Predictions(predictions.classes, table)
-
-
-def fit_temperature(predictions: Predictions) -> Temperature:
-    """The temperature of least log-likelihood loss on the validation folds; the test part is never looked at.
-
-    Raises:
-        DataError: there are no validation rows.
-    """
-    rows = predictions.table[predictions.table["fold"] != TEST]
-    if rows.empty:
-        raise DataError("no validation rows to fit a temperature on; give predictions with the folds' own rows")
-    held = Predictions(predictions.classes, rows)
-    truth, probabilities = held.truth, held.probabilities
-
-    def loss(logarithm: float) -> float:
-        own = Temperature(float(np.exp(logarithm))).apply(probabilities)[np.arange(len(truth)), truth]
-        return float(-np.log(np.maximum(own, _LEAST)).mean())
-
-    bounds = tuple(np.log(_TEMPERATURES))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return Temperature(float(np.exp(found.x)))
-
-
 def _ece(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
     confidence = probabilities.max(axis=1)
     gap = confidence - (probabilities.argmax(axis=1) == truth)
@@ -112,11 +75,3 @@ def _ece(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> Flo
 def _bin_of(confidence: FloatArray, bins: int) -> IntArray:
     """Number of the bin (low, high] that each confidence lies in."""
     return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-
-
-def rescale(probabilities: FloatArray, temperature: float) -> FloatArray:
-    """Probabilities (N, C) whose logits are divided by a temperature; the likeliest class stays what it was."""
-    logits = np.log(np.maximum(probabilities, _LEAST)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    rescaled: FloatArray = powers / powers.sum(axis=1, keepdims=True)
-    return rescaled

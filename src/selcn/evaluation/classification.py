@@ -8,26 +8,29 @@ import pandas as pd
 from selcn.errors import DataError
 from selcn.evaluation.calibration import calibration_metrics
 from selcn.evaluation.intervals import RESAMPLES, Part, Statistic, fold_parts, interval_table
-from selcn.evaluation.predictions import BoolArray, FloatArray, IntArray, Predictions, read_predictions
+from selcn.evaluation.predictions import BoolArray, FloatArray, IntArray, Predictions, as_predictions
 from selcn.evaluation.ranking import auc, average_precision, count_above, fraction, sensitivity_at
-from selcn.labels import Diagnosis
+from selcn.evaluation.registry import REGISTERED
+from selcn.labels import LabelSet
 
 SPECIFICITIES = (90, 95)
 """In per cent; at each of them the sensitivity is given."""
-MALIGNANT = (Diagnosis.MEL.value, Diagnosis.BCC.value, Diagnosis.AKIEC.value)
 
 
-def evaluate_classification(source: Path | Predictions, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Every metric of a prediction file with its 95 % interval, resampled by lesion.
+def evaluate_classification(
+    source: Path | Predictions, *, labels: LabelSet | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """Return every metric of class probabilities with its 95 % interval, resampled by lesion.
 
     Args:
-        source: a prediction file, or what was read from one.
-        resamples: number of bootstrap resamples.
+        source: a prediction file, or predictions.
+        labels: the label set; None for the predictions' own, or to resolve it from the file.
+        resamples: number of bootstrap resamples, at least 1.
         seed: of the bootstrap.
 
     Returns:
-        Columns ``metric, fold_part, value, low, high, images, groups``; values are fractions. Validation pools the
-        out-of-fold rows of all folds.
+        Columns ``metric, fold_part, value, low, high, images, groups``; for units see the metric registry. Validation
+        pools the out-of-fold rows of all folds.
 
     Raises:
         DataError: the file is wrong.
@@ -37,14 +40,14 @@ def evaluate_classification(source: Path | Predictions, *, resamples: int = RESA
         >>> table = pd.DataFrame({"asymmetric": [0.9, 0.6, 0.3], "symmetric": [0.1, 0.4, 0.7]})
         >>> table = table.assign(image_id=["a", "b", "c"], group=["one", "one", "two"], fold="test")
         >>> predictions = Predictions.of(table.assign(truth=["asymmetric", "symmetric", "symmetric"]))
-        >>> figures = evaluate_classification(predictions, resamples=100).set_index("metric")
-        >>> figures.loc["accuracy", ["value", "images", "groups"]].round(4).tolist()
+        >>> metrics = evaluate_classification(predictions, resamples=100).set_index("metric")
+        >>> metrics.loc["accuracy", ["value", "images", "groups"]].round(4).tolist()
         [0.6667, 3.0, 2.0]
     """
-    predictions = source if isinstance(source, Predictions) else read_predictions(source)
+    predictions = as_predictions(source, labels)
     return interval_table(
         predictions.table,
-        lambda part: metrics_of(Predictions(predictions.classes, part)),
+        lambda rows: metrics_of(Predictions(predictions.labels, rows)),
         resamples=resamples,
         seed=seed,
     )
@@ -53,13 +56,17 @@ def evaluate_classification(source: Path | Predictions, *, resamples: int = RESA
 def confusion(predictions: Predictions, part: Part) -> pd.DataFrame:
     """Count images by truth (rows) and predicted class (columns), both in class order.
 
+    Args:
+        predictions: of any images.
+        part: the subset, `test` or `validation`.
+
     Raises:
-        DataError: the predictions have no rows in that part.
+        DataError: the predictions have no rows in that subset.
     """
     parts = fold_parts(predictions.table)
     if part not in parts:
         raise DataError(f"no {part} rows in the predictions; ask for {', '.join(parts)}")
-    chosen = Predictions(predictions.classes, parts[part])
+    chosen = Predictions(predictions.labels, parts[part])
     counts = confusion_matrices(chosen.truth, chosen.probabilities, np.ones((1, len(chosen.table))))[0]
     return pd.DataFrame(
         counts.astype(np.int64),
@@ -68,21 +75,29 @@ def confusion(predictions: Predictions, part: Part) -> pd.DataFrame:
     )
 
 
-def answers_of(predictions: Predictions) -> Statistic:
-    """As `metrics_of`, but only what reads no more than the likeliest class."""
-    truth, probabilities, classes = predictions.truth, predictions.probabilities, predictions.classes
-    return lambda weights: classification_metrics(truth, probabilities, classes, weights, hard=True)
+def hard_metrics_of(predictions: Predictions) -> Statistic:
+    """Return the statistic of those metrics that need the predicted classes only.
+
+    Args:
+        predictions: of the N images that the statistic takes weights of.
+    """
+    truth, probabilities, labels = predictions.truth, predictions.probabilities, predictions.labels
+    return lambda weights: classification_metrics(truth, probabilities, labels, weights, hard=True)
 
 
 def metrics_of(predictions: Predictions) -> Statistic:
-    """The statistic that scores these N images under weights (B, N); see :func:`classification_metrics`."""
-    truth, probabilities, classes = predictions.truth, predictions.probabilities, predictions.classes
+    """Return the statistic of all metrics, of hard labels (0 and 1) those that need the predicted classes only.
+
+    Args:
+        predictions: of the N images that the statistic takes weights of.
+    """
+    truth, probabilities, labels = predictions.truth, predictions.probabilities, predictions.labels
     hard = bool(np.isin(probabilities, (0, 1)).all())
-    return lambda weights: classification_metrics(truth, probabilities, classes, weights, hard=hard)
+    return lambda weights: classification_metrics(truth, probabilities, labels, weights, hard=hard)
 
 
 def classification_metrics(
-    truth: IntArray, probabilities: FloatArray, classes: list[str], weights: FloatArray, *, hard: bool = False
+    truth: IntArray, probabilities: FloatArray, labels: LabelSet, weights: FloatArray, *, hard: bool = False
 ) -> dict[str, FloatArray]:
     """Score N images under B weightings; equal to scikit-learn's metrics with ``sample_weight``.
 
@@ -96,14 +111,15 @@ def classification_metrics(
     - kappa is NaN when truth and prediction are all of one class;
     - the sensitivity and the AUC of a class without truth are NaN.
 
-    Of diagnoses, `malignant` is mel, bcc or akiec against the rest, by the sum of their probabilities.
+    An ordinal label set also has `weighted_kappa`, with quadratic weights (Cohen 1968). For metrics of `malignant` see
+    :func:`one_against_rest`.
 
     Args:
         truth: class numbers (N,).
         probabilities: (N, C).
-        classes: the C class names.
+        labels: the label set of the C classes.
         weights: not negative, (B, N), each row with a positive sum.
-        hard: whether the probabilities are mere answers, so that what ranks or calibrates them is left out.
+        hard: whether to leave out what ranks or calibrates probabilities, because they are hard labels.
 
     Returns:
         Metric names to values (B,).
@@ -113,10 +129,11 @@ def classification_metrics(
     actual, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
     recall, occurs = fraction(hits, actual), (actual + predicted) > 0
     precision, f1 = np.nan_to_num(fraction(hits, predicted)), fraction(2 * hits, actual + predicted)
-    share = fraction(actual, np.repeat(actual.sum(axis=1, keepdims=True), len(classes), axis=1))
+    share = fraction(actual, np.repeat(actual.sum(axis=1, keepdims=True), len(labels.names), axis=1))
+    steps = np.abs(np.subtract.outer(np.arange(len(labels.names)), np.arange(len(labels.names))))
     metrics = {
         "balanced_accuracy": _mean_where(recall, actual > 0),
-        "kappa": _kappa(matrices, actual, predicted),
+        "kappa": _kappa(matrices, actual, predicted, np.sign(steps)),
         "macro_f1": _mean_where(f1, occurs),
         "accuracy": hits.sum(axis=1) / actual.sum(axis=1),
         "macro_precision": _mean_where(precision, occurs),
@@ -125,20 +142,43 @@ def classification_metrics(
         "weighted_recall": (share * np.nan_to_num(recall)).sum(axis=1),
         "weighted_f1": (share * np.nan_to_num(f1)).sum(axis=1),
     }
-    metrics |= {f"sensitivity_{name}": recall[:, number] for number, name in enumerate(classes)}
+    if labels.ordinal:
+        metrics["weighted_kappa"] = _kappa(matrices, actual, predicted, steps**2)
+    metrics |= {f"sensitivity_{name}": recall[:, number] for number, name in enumerate(labels.names)}
     if hard:
         return metrics
-    return metrics | _of_scores(truth, probabilities, classes, weights)
+    registered = {name: compute(truth, probabilities, labels, weights) for name, compute in REGISTERED.items()}
+    return metrics | _soft_metrics(truth, probabilities, labels, weights) | registered
 
 
-def _of_scores(
-    truth: IntArray, probabilities: FloatArray, classes: list[str], weights: FloatArray
+def one_against_rest(
+    truth: IntArray, probabilities: FloatArray, labels: LabelSet
+) -> dict[str, tuple[FloatArray, BoolArray]]:
+    """Return scores (N,) and which images are positive (N,) for each class against all others, by its name.
+
+    Last comes `malignant` against benign, by the sum of the malignant classes' probabilities, where the label set says
+    which classes are malignant, not all are, and none is itself called so.
+
+    Args:
+        truth: class numbers (N,).
+        probabilities: (N, C).
+        labels: the label set of the C classes.
+    """
+    questions = {name: (probabilities[:, number], truth == number) for number, name in enumerate(labels.names)}
+    malignant = np.asarray([bool(one.malignant) for one in labels.classes])
+    if malignant.any() and not malignant.all():
+        questions.setdefault("malignant", (probabilities[:, malignant].sum(axis=1), malignant[truth]))
+    return questions
+
+
+def _soft_metrics(
+    truth: IntArray, probabilities: FloatArray, labels: LabelSet, weights: FloatArray
 ) -> dict[str, FloatArray]:
-    """Metrics that read more of the probabilities than the likeliest class."""
-    questions = {name: (probabilities[:, number], truth == number) for number, name in enumerate(classes)}
+    """Metrics that need more of the probabilities than the predicted class."""
+    questions = one_against_rest(truth, probabilities, labels)
     counts = {name: count_above(scores, positive, weights) for name, (scores, positive) in questions.items()}
-    aucs = np.stack([auc(one) for one in counts.values()], axis=1)
-    precisions = np.stack([average_precision(one) for one in counts.values()], axis=1)
+    aucs = np.stack([auc(counts[name]) for name in labels.names], axis=1)
+    precisions = np.stack([average_precision(counts[name]) for name in labels.names], axis=1)
     both_sides = ~np.isnan(aucs)
     metrics = {
         "macro_auc": _mean_where(aucs, both_sides),
@@ -146,9 +186,6 @@ def _of_scores(
         "top_2_accuracy": fraction(weights @ _among_first(truth, probabilities, 2), weights.sum(axis=1)),
         **calibration_metrics(truth, probabilities, weights),
     }
-    if set(MALIGNANT).issubset(classes):
-        malignant = np.isin(classes, MALIGNANT)
-        counts["malignant"] = count_above(probabilities[:, malignant].sum(axis=1), malignant[truth], weights)
     for name, one in counts.items():
         metrics[f"auc_{name}"] = auc(one)
         metrics[f"average_precision_{name}"] = average_precision(one)
@@ -158,18 +195,23 @@ def _of_scores(
 
 
 def confusion_matrices(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    """Weight of each truth (axis 1) and predicted class (axis 2), shape (B, C, C)."""
+    """Return the weight of each truth (axis 1) and predicted class (axis 2), (B, C, C).
+
+    Args:
+        truth: class numbers (N,).
+        probabilities: (N, C).
+        weights: not negative, (B, N).
+    """
     classes = probabilities.shape[1]
     cell = truth * classes + probabilities.argmax(axis=1)
     matrices: FloatArray = weights @ np.eye(classes**2)[cell]
     return matrices.reshape(-1, classes, classes)
 
 
-def _kappa(matrices: FloatArray, actual: FloatArray, predicted: FloatArray) -> FloatArray:
-    """Cohen (1960), as 1 minus disagreement over that by chance, which is exactly 0 where kappa is undefined."""
-    differ = 1 - np.eye(matrices.shape[1])
-    by_chance = np.einsum("bi,ij,bj->b", actual, differ, predicted) / actual.sum(axis=1)
-    return 1 - fraction((matrices * differ).sum(axis=(1, 2)), by_chance)
+def _kappa(matrices: FloatArray, actual: FloatArray, predicted: FloatArray, disagreement: IntArray) -> FloatArray:
+    """Cohen (1960, 1968), as 1 minus disagreement (C, C) over that by chance, which is 0 where kappa is undefined."""
+    by_chance = np.einsum("bi,ij,bj->b", actual, disagreement, predicted) / actual.sum(axis=1)
+    return 1 - fraction((matrices * disagreement).sum(axis=(1, 2)), by_chance)
 
 
 def _among_first(truth: IntArray, probabilities: FloatArray, first: int) -> FloatArray:

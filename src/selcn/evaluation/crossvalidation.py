@@ -1,4 +1,4 @@
-"""The figures of a cross-validation: each fold's, their mean and standard deviation, pooled, and of the ensemble."""
+"""Metrics of a cross-validation: of each fold, their mean and standard deviation, pooled, and of the ensemble."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,50 +9,60 @@ import pandas as pd
 from selcn.errors import DataError
 from selcn.evaluation.classification import classification_metrics
 from selcn.evaluation.intervals import fold_parts
-from selcn.evaluation.predictions import FloatArray, Predictions, read_predictions
+from selcn.evaluation.predictions import FloatArray, Predictions, as_predictions
+from selcn.labels import LabelSet
 
 FOLD = "fold-"
+"""Starts the name of a fold's column."""
 
 
-def cross_validation(source: Path | Predictions, members: Sequence[Path | Predictions] = ()) -> pd.DataFrame:
-    """Point figures a fold and over all folds.
+def cross_validation(
+    source: Path | Predictions, members: Sequence[Path | Predictions] = (), *, labels: LabelSet | None = None
+) -> pd.DataFrame:
+    """Return metrics of each fold and of all folds, without intervals.
 
-    On validation rows a fold's figure is that of the images it held out, `pooled` that of all of them together. On test
-    rows a fold's figure is that of its member; `mean_probability` is the ensemble's, `vote` that of the members'
-    majority, a tie going to the larger mean probability among the tied.
+    On validation rows a fold's value is that of the images it held out, `pooled` that of all of them together. On test
+    rows a fold's value is that of its member; `mean_probability` is that of the ensemble, `vote` that of the members'
+    majority, where a tie goes to the larger mean probability among the tied.
 
     Args:
-        source: the predictions of all members together.
-        members: predictions of the test part by each member, in the folds' order; none where only folds are wanted.
+        source: predictions of the ensemble, or their file.
+        members: predictions of the test subset by each member, or their files, in the folds' order; none to have the
+            folds only.
+        labels: the label set; None for the predictions' own, or to resolve it from the file.
 
     Returns:
-        Columns ``metric, fold_part, mean, sd, pooled, mean_probability, vote`` and one a fold; ``sd`` is that of a
-        sample, as papers report it (n - 1).
+        Columns ``metric, fold_part, mean, sd, pooled, mean_probability, vote`` and one a fold; ``sd`` is the sample
+        standard deviation (n - 1).
 
     Raises:
-        DataError: a file is wrong, or a member speaks of other images.
+        DataError: a file is wrong, or a member predicts other images or classes.
     """
-    whole = source if isinstance(source, Predictions) else read_predictions(source)
-    alone = [member if isinstance(member, Predictions) else read_predictions(member) for member in members]
+    whole = as_predictions(source, labels)
+    single = [as_predictions(member, labels) for member in members]
     tables = []
     parts = fold_parts(whole.table)
     if "validation" in parts:
         rows = parts["validation"]
-        each = [_of(whole, rows[rows["fold"] == fold]) for fold in sorted(rows["fold"].unique(), key=int)]
-        tables.append(_table("validation", each, pooled=_of(whole, rows)))
-    if "test" in parts and alone:
+        each = [_metrics(whole, rows[rows["fold"] == fold]) for fold in sorted(rows["fold"].unique(), key=int)]
+        tables.append(_table("validation", each, pooled=_metrics(whole, rows)))
+    if "test" in parts and single:
         rows = parts["test"]
-        aligned = [_aligned(member, rows) for member in alone]
-        votes = _figures(whole.classes, rows, majority([member.probabilities for member in aligned]))
-        each = [_figures(whole.classes, member.table) for member in aligned]
-        tables.append(_table("test", each, mean_probability=_of(whole, rows), vote=votes))
+        aligned = [_aligned(member, Predictions(whole.labels, rows)) for member in single]
+        votes = _metrics(whole, rows, majority([member.probabilities for member in aligned]))
+        each = [_metrics(whole, member.table) for member in aligned]
+        tables.append(_table("test", each, mean_probability=_metrics(whole, rows), vote=votes))
     if not tables:
         raise DataError("predictions without rows held out by a fold and without members; nothing to cross-validate")
     return pd.concat(tables, ignore_index=True)
 
 
 def majority(probabilities: Sequence[FloatArray]) -> FloatArray:
-    """Votes of members, as shares (N, C) whose largest is the winner: ties are broken by the mean probability."""
+    """Return the votes of members as shares (N, C), of which the largest wins; the mean probability breaks ties.
+
+    Args:
+        probabilities: (N, C) of each member.
+    """
     mean: FloatArray = np.mean(probabilities, axis=0)
     classes = mean.shape[1]
     votes = np.sum([np.eye(classes)[member.argmax(axis=1)] for member in probabilities], axis=0)
@@ -62,16 +72,12 @@ def majority(probabilities: Sequence[FloatArray]) -> FloatArray:
     return shares
 
 
-def _of(predictions: Predictions, rows: pd.DataFrame) -> dict[str, float]:
-    return _figures(predictions.classes, rows)
-
-
-def _figures(classes: list[str], rows: pd.DataFrame, probabilities: FloatArray | None = None) -> dict[str, float]:
-    part = Predictions(classes, rows)
-    said = part.probabilities if probabilities is None else probabilities
-    voted = probabilities is not None  # a vote ranks nothing
-    figures = classification_metrics(part.truth, said, classes, np.ones((1, len(rows))), hard=voted)
-    return {metric: float(value[0]) for metric, value in figures.items()}
+def _metrics(whole: Predictions, rows: pd.DataFrame, votes: FloatArray | None = None) -> dict[str, float]:
+    """Metrics of some rows, or of the votes for them, which rank nothing."""
+    part = Predictions(whole.labels, rows)
+    probabilities, hard = (part.probabilities, False) if votes is None else (votes, True)
+    metrics = classification_metrics(part.truth, probabilities, part.labels, np.ones((1, len(rows))), hard=hard)
+    return {metric: float(value[0]) for metric, value in metrics.items()}
 
 
 def _table(part: str, folds: list[dict[str, float]], **over_all: dict[str, float]) -> pd.DataFrame:
@@ -83,8 +89,12 @@ def _table(part: str, folds: list[dict[str, float]], **over_all: dict[str, float
     return pd.concat([table, values.add_prefix(FOLD).reset_index(drop=True)], axis=1)
 
 
-def _aligned(member: Predictions, rows: pd.DataFrame) -> Predictions:
-    """A member's rows in the order of the ensemble's."""
-    if set(member.table["image_id"]) != set(rows["image_id"]):
-        raise DataError("a member's predictions are of other images than the ensemble's test part; predict them anew")
-    return Predictions(member.classes, member.table.set_index("image_id").loc[rows["image_id"]].reset_index())
+def _aligned(member: Predictions, ensemble: Predictions) -> Predictions:
+    """A member's rows and classes in the order of the ensemble's."""
+    if sorted(member.classes) != sorted(ensemble.classes):
+        classes = f"a member has classes {', '.join(member.classes)}, the ensemble {', '.join(ensemble.classes)}"
+        raise DataError(f"{classes}; give members of this ensemble")
+    images = ensemble.table["image_id"]
+    if set(member.table["image_id"]) != set(images):
+        raise DataError("a member's predictions are of other images than the ensemble's test subset; predict them anew")
+    return Predictions(ensemble.labels, member.table.set_index("image_id").loc[images].reset_index())

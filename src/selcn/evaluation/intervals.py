@@ -1,4 +1,4 @@
-"""95 % intervals from a bootstrap that draws whole lesions."""
+"""95 % intervals from a bootstrap that resamples whole lesions."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,12 +17,18 @@ Statistic = Callable[[FloatArray], dict[str, FloatArray]]
 
 RESAMPLES = 2_000
 _PERCENTILES = (2.5, 97.5)
-_BATCH_CELLS = 1_000_000  # weights held at once, 8 MB: bounds memory at a small multiple of it
+_BATCH_CELLS = 1_000_000  # weights held at once, 8 MB: bounds memory to a small multiple of that
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its 95 % interval."""
+    """A value with its 95 % interval.
+
+    Attributes:
+        value: of the metric, on all images.
+        low: lower bound, NaN without an interval.
+        high: upper bound, NaN without an interval.
+    """
 
     value: float
     low: float
@@ -32,17 +38,20 @@ class Estimate:
 def bootstrap(
     statistic: Statistic, groups: pd.Series, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Percentile intervals of a statistic under resampling of whole groups (Field & Welsh 2007, cluster bootstrap).
+    """Return percentile intervals of a statistic under resampling of whole groups (Field & Welsh 2007).
 
-    A resample draws as many groups as there are, with replacement; a group drawn k times gives its images weight k.
-    The value itself is the statistic at weight 1. Resamples in which a metric is undefined are left out of its
-    percentiles. A metric whose value is undefined has no interval, and neither has anything measured on one group.
+    A resample has as many groups as there are, sampled with replacement; a group sampled k times gives its images
+    weight k. The value itself is the statistic at weight 1. Resamples in which a metric is undefined are left out of
+    its percentiles. There is no interval of a metric whose value is undefined, nor of a single group.
 
     Args:
         statistic: see :data:`Statistic`.
         groups: group of each image, (N,).
-        resamples: number of resamples B.
-        seed: of the draws; the same seed and groups give the same draws.
+        resamples: number of resamples B, at least 1.
+        seed: of the resampling; the same seed and groups give the same resamples.
+
+    Returns:
+        Estimates by metric.
 
     Raises:
         ConfigError: ``resamples`` is below 1.
@@ -57,7 +66,13 @@ def bootstrap(
 
 
 def draw_groups(groups: int, resamples: int, generator: np.random.Generator) -> IntArray:
-    """How often each group is drawn in each resample: counts (B, G) whose rows sum to G."""
+    """Return how often each group is in each resample: counts (B, G) whose rows sum to G.
+
+    Args:
+        groups: number of groups G.
+        resamples: number of resamples B.
+        generator: to sample from.
+    """
     drawn = generator.integers(groups, size=(resamples, groups))
     cells = drawn + groups * np.arange(resamples)[:, None]
     return np.bincount(cells.ravel(), minlength=resamples * groups).reshape(resamples, groups)
@@ -66,16 +81,19 @@ def draw_groups(groups: int, resamples: int, generator: np.random.Generator) -> 
 def interval_table(
     table: pd.DataFrame, statistic_of: Callable[[pd.DataFrame], Statistic], *, resamples: int, seed: int
 ) -> pd.DataFrame:
-    """Estimates of every metric on the test part and on the pooled out-of-fold (validation) rows.
+    """Return estimates of every metric on the test subset and on the pooled out-of-fold (validation) rows.
 
     Args:
-        table: a table with ``group`` and ``fold``, one row an image.
-        statistic_of: makes the statistic of a part from that part's rows.
+        table: with ``group`` and ``fold``, one row an image.
+        statistic_of: makes the statistic of a subset from its rows.
         resamples: see :func:`bootstrap`.
         seed: see :func:`bootstrap`.
 
     Returns:
-        Columns ``metric, fold_part, value, low, high, images, groups``, one row a metric and part present.
+        Columns ``metric, fold_part, value, low, high, images, groups``, one row a metric and subset.
+
+    Raises:
+        ConfigError: ``resamples`` is below 1.
     """
     rows = [
         {
@@ -92,7 +110,11 @@ def interval_table(
 
 
 def fold_parts(table: pd.DataFrame) -> dict[Part, pd.DataFrame]:
-    """The parts a table has: the test rows, and the rows of all folds pooled as validation."""
+    """Return the subsets that a table has: the test rows, and the rows of all folds pooled as validation.
+
+    Args:
+        table: with ``fold``, one row an image.
+    """
     is_test = table["fold"] == TEST
     parts: dict[Part, pd.DataFrame] = {"test": table[is_test], "validation": table[~is_test]}
     return {part: rows for part, rows in parts.items() if len(rows)}

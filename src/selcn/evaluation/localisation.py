@@ -1,6 +1,6 @@
-"""Whether saliency lies on what it should: scores against masks, beside what chance would score.
+"""Whether saliency lies on the lesion or another region: scores of maps against masks, and their values by chance.
 
-Maps and masks are compared at 224x224. A map is stretched bilinearly and scaled to [0, 1] again, so that its most
+Maps and masks are compared at 224x224. A map is resized bilinearly and scaled to [0, 1] again, so that its most
 salient pixel is 1; a flat map stays 0 everywhere.
 """
 
@@ -21,11 +21,11 @@ from selcn.io.tables import read_table
 SIDE = 224
 SALIENT = 0.5
 DILATION = 0.05
-"""Of the width: the side of the square that a mask is dilated by, twice."""
+"""Side of the square that a mask is dilated by, twice, as a fraction of the width."""
 LOCALISATION = ["iou", "overlap", "pointing", "energy", "iou_auc"]
 FAITHFULNESS = ["deletion", "insertion"]
 MAP_SCORES = [*LOCALISATION, "flat", "rank_correlation", *FAITHFULNESS]
-"""What a file of saliency scores may hold; a cell that does not apply is empty."""
+"""Scores that a file of saliency scores may have; a cell that does not apply is empty."""
 NETWORK, CHANCE = "network", "chance"
 SALIENCY_KEYS = ["head", "saliency", "against"]
 _LEVELS = 256
@@ -33,7 +33,7 @@ _ROUNDING = 1e-9  # of a plateau that was stretched
 
 
 def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
-    """Score maps against the masks of what they should mark, one row an image.
+    """Return scores of maps against masks of the region that they should mark, one row an image.
 
     With S where a map is above 0.5 and D the mask, dilated by a square of 5 % of the width twice (the thesis):
 
@@ -49,7 +49,7 @@ def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
         masks: bool (N, H, W), none of them empty.
 
     Returns:
-        Those columns; NaN is undefined.
+        Those columns; NaN where undefined.
     """
     maps, plain = _at_side(saliency), _masks_at_side(masks)
     wide = _dilated(plain)
@@ -71,12 +71,16 @@ def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
 
 
 def chance_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
-    """What the same maps would score on average with their pixels shuffled, so that only the mask's share counts.
+    """Return the mean scores of the same maps with their pixels shuffled, which depend on the mask's area only.
 
     `overlap`, `pointing` and `energy` are the exact means; the IoUs are those of the mean overlap.
 
     Args:
-        saliency, masks: as for `localisation_scores`.
+        saliency: float (N, h, w) in [0, 1].
+        masks: bool (N, H, W), none of them empty.
+
+    Returns:
+        The columns of `localisation_scores`.
     """
     maps, plain = _at_side(saliency), _masks_at_side(masks)
     share, wide = plain.mean((1, 2)), _dilated(plain).mean((1, 2))
@@ -95,7 +99,12 @@ def chance_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
 
 
 def centred_gaussian(height: int, width: int) -> FloatArray:
-    """A map (height, width) that always marks the middle; its standard deviation is a quarter of either side."""
+    """Return a map (height, width) in [0, 1] that marks the middle; its standard deviation is a quarter of each side.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+    """
     rows, columns = (np.exp(-0.5 * ((np.arange(n) + 0.5) / n - 0.5) ** 2 / 0.25**2) for n in (height, width))
     bell = np.outer(rows, columns)
     scaled: FloatArray = (bell - bell.min()) / (bell.max() - bell.min())
@@ -103,7 +112,12 @@ def centred_gaussian(height: int, width: int) -> FloatArray:
 
 
 def check_saliency_scores(table: pd.DataFrame, source: str = "saliency scores") -> pd.DataFrame:
-    """Check a table of saliency scores: one row an image, head, kind of saliency and what it is held against.
+    """Check a table of saliency scores, and return it with scores as numbers.
+
+    Args:
+        table: one row an image, head, kind of saliency and region (``against``), with the columns `SALIENCY_KEYS`,
+            ``image_id, group, fold`` and any of `MAP_SCORES`.
+        source: name of the table in errors.
 
     Raises:
         DataError: a column is missing, or ids, groups or folds are wrong.
@@ -122,6 +136,9 @@ def check_saliency_scores(table: pd.DataFrame, source: str = "saliency scores") 
 def read_saliency_scores(path: Path) -> pd.DataFrame:
     """Read and check a file of saliency scores.
 
+    Args:
+        path: a table as `check_saliency_scores` takes it.
+
     Raises:
         DataError: the file cannot be read, or see `check_saliency_scores`.
     """
@@ -129,17 +146,21 @@ def read_saliency_scores(path: Path) -> pd.DataFrame:
 
 
 def summarise_saliency(scores: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Mean scores with 95 % intervals by lesion, and how much more the network's maps score than each other kind.
+    """Return mean scores with 95 % intervals by lesion, and paired differences between the network's maps and others.
 
     Args:
         scores: as `check_saliency_scores` takes them.
-        resamples: of each interval.
+        resamples: number of bootstrap resamples, at least 1.
         seed: of the bootstrap.
 
     Returns:
         Columns ``head, against, saliency, metric, fold_part, value, low, high, images, groups``. Rows whose
         ``saliency`` is ``network - OTHER`` are of paired differences. ``images`` counts those for which the metric is
         defined.
+
+    Raises:
+        DataError: see `check_saliency_scores`.
+        ConfigError: ``resamples`` is below 1.
     """
     table = check_saliency_scores(scores)
     found = [
@@ -153,12 +174,13 @@ def summarise_saliency(scores: pd.DataFrame, *, resamples: int = RESAMPLES, seed
 def summarise_saliency_by(
     scores: pd.DataFrame, columns: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
-    """`summarise_saliency` of each subgroup, behind columns ``of`` and ``subgroup``.
+    """Return `summarise_saliency` of each subgroup, behind columns ``of`` and ``subgroup``.
 
     Args:
-        scores: with the columns, such as ``diagnosis``; `lesion_share` is banded (0, 10, 30 %).
-        columns: what to group by.
-        resamples, seed: of the bootstrap.
+        scores: as `check_saliency_scores` takes them, with the columns to group by.
+        columns: what to group by, for example ``diagnosis``; `lesion_share` is banded (0, 10, 30 %).
+        resamples: number of bootstrap resamples, at least 1.
+        seed: of the bootstrap.
 
     Raises:
         DataError: a column is missing.
@@ -176,12 +198,12 @@ def summarise_saliency_by(
 
 def _means(rows: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
     names = [name for name in MAP_SCORES if name in rows and rows[name].notna().any()]
-    figures = interval_table(rows, lambda of_part: _mean_of_defined(of_part[names]), resamples=resamples, seed=seed)
+    table = interval_table(rows, lambda of_part: _mean_of_defined(of_part[names]), resamples=resamples, seed=seed)
     parts = fold_parts(rows)
-    for row, (metric, part) in enumerate(zip(figures["metric"], figures["fold_part"], strict=True)):
+    for row, (metric, part) in enumerate(zip(table["metric"], table["fold_part"], strict=True)):
         defined = parts[part][parts[part][metric].notna()]
-        figures.loc[row, ["images", "groups"]] = len(defined), defined["group"].nunique()
-    return figures.assign(**figures[["low", "high"]].where(figures["groups"] > 1))
+        table.loc[row, ["images", "groups"]] = len(defined), defined["group"].nunique()
+    return table.assign(**table[["low", "high"]].where(table["groups"] > 1))
 
 
 def _mean_of_defined(values: pd.DataFrame) -> Statistic:

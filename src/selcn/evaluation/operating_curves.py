@@ -3,20 +3,27 @@
 import numpy as np
 import pandas as pd
 
-from selcn.evaluation.classification import MALIGNANT
+from selcn.evaluation.classification import one_against_rest
 from selcn.evaluation.intervals import fold_parts
 from selcn.evaluation.predictions import BoolArray, FloatArray, Predictions
 from selcn.evaluation.ranking import auc, average_precision, count_above, fraction
 
 
-def foremost_part(predictions: Predictions) -> Predictions:
-    """The test rows, or those of validation where there is no test part."""
+def primary_subset(predictions: Predictions) -> Predictions:
+    """Return the test rows, or the validation rows where there is no test subset.
+
+    Args:
+        predictions: of any images.
+    """
     rows = next(iter(fold_parts(predictions.table).values()))
-    return Predictions(predictions.classes, rows.reset_index(drop=True))
+    return Predictions(predictions.labels, rows.reset_index(drop=True))
 
 
 def roc(predictions: Predictions) -> pd.DataFrame:
-    """ROC curves of each class, and of malignant against benign where classes are diagnoses.
+    """Return ROC curves of each class, and of malignant where the label set says which classes are.
+
+    Args:
+        predictions: of any images.
 
     Returns:
         Columns ``class, auc, threshold, false_positive_rate, sensitivity``, from the highest threshold on, with the
@@ -26,7 +33,10 @@ def roc(predictions: Predictions) -> pd.DataFrame:
 
 
 def precision_recall(predictions: Predictions) -> pd.DataFrame:
-    """Precision-recall curves of each class, and of malignant against benign where classes are diagnoses.
+    """Return precision-recall curves of each class, and of malignant where the label set says which classes are.
+
+    Args:
+        predictions: of any images.
 
     Returns:
         Columns ``class, average_precision, threshold, recall, precision``, from the highest threshold on; a class
@@ -36,9 +46,10 @@ def precision_recall(predictions: Predictions) -> pd.DataFrame:
 
 
 def _curves(predictions: Predictions, area: str, x: str, y: str) -> pd.DataFrame:
+    questions = one_against_rest(predictions.truth, predictions.probabilities, predictions.labels)
     found = [
         _points(scores, positive, area)[["area", "threshold", x, y]].assign(**{"class": name})
-        for name, scores, positive in _against_the_rest(predictions)
+        for name, (scores, positive) in questions.items()
     ]
     table = pd.concat(found, ignore_index=True).rename(columns={"area": area})
     return table[["class", area, "threshold", x, y]]
@@ -64,13 +75,3 @@ def _points(scores: FloatArray, positive: BoolArray, area: str) -> pd.DataFrame:
         return points
     start = pd.DataFrame({"area": [chosen], "threshold": [np.inf], "sensitivity": [0.0], "false_positive_rate": [0.0]})
     return pd.concat([start, points], ignore_index=True)
-
-
-def _against_the_rest(predictions: Predictions) -> list[tuple[str, FloatArray, BoolArray]]:
-    """Name, scores (N,) and who is positive (N,) of each question."""
-    truth, probabilities = predictions.truth, predictions.probabilities
-    asked = [(name, probabilities[:, number], truth == number) for number, name in enumerate(predictions.classes)]
-    if set(MALIGNANT).issubset(predictions.classes):
-        numbers = [predictions.classes.index(name) for name in MALIGNANT]
-        asked.append(("malignant", probabilities[:, numbers].sum(1), np.isin(truth, numbers)))
-    return asked

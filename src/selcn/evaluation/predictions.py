@@ -1,4 +1,4 @@
-"""The two files every figure is computed from: per-image class probabilities and per-image segmentation scores."""
+"""The two tables that metrics are computed from: per-image class probabilities and per-image segmentation scores."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import pandas as pd
 from selcn.errors import DataError
 from selcn.io.files import written_whole
 from selcn.io.tables import lines, read_table
-from selcn.labels import TEST, BinarySymmetry, Diagnosis, Symmetry
+from selcn.labels import LABEL_SETS, TEST, LabelSet, label_set_of
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -19,9 +19,8 @@ IntArray = npt.NDArray[np.int64]
 
 SCORES = ["dice", "jaccard", "sensitivity", "specificity", "accuracy"]
 BOUNDARY_SCORES = ["boundary_f1", "hausdorff95"]
-"""Which a score file may hold besides."""
+"""Scores of borders, which a score file may hold besides."""
 _KEYS = ["image_id", "group", "fold"]
-CLASS_SETS = [Diagnosis.names(), BinarySymmetry.names(), Symmetry.names()]
 _SUM_TOLERANCE = 1e-3
 _NAMED_ROWS = 3
 
@@ -31,26 +30,30 @@ class Predictions:
     """Checked class probabilities, one row an image; made by :meth:`of` or :func:`read_predictions`.
 
     Attributes:
-        classes: class names in their labels' own order.
+        labels: the label set, whose order is that of the class numbers.
         table: columns ``image_id, group, fold, truth`` and one of probabilities for each class. ``group`` is the lesion
             (or patient), ``fold`` is ``test`` or the number of the fold that held the image out.
     """
 
-    classes: list[str]
+    labels: LabelSet
     table: pd.DataFrame
 
     @classmethod
-    def of(cls, table: pd.DataFrame, source: str = "predictions") -> Self:
+    def of(cls, table: pd.DataFrame, source: str = "predictions", labels: LabelSet | None = None) -> Self:
         """Check a table and put its columns in order.
 
         Args:
             table: the columns above, in any order.
-            source: what an error calls the table; for a file, its path.
+            source: name of the table in errors; for a file, its path.
+            labels: the label set; None to resolve it from the columns, see :func:`table_labels`.
 
         Raises:
             DataError: a column is missing or unknown, or rows are bad; all bad rows are reported at once.
         """
-        classes = class_set(table, source)
+        resolved = table_labels(table, source, labels)
+        classes = resolved.names
+        if labels is None and resolved.name not in LABEL_SETS:
+            source = f"{source} (classes {', '.join(classes)})"
         table = _typed(table, source, [*_KEYS, "truth"], classes)
         unknown = ~table["truth"].isin(classes).to_numpy()
         faults = [
@@ -60,7 +63,12 @@ class Predictions:
             _Fault(_sums_off(table[classes].to_numpy()), "probabilities that do not sum to 1", "write the softmax"),
         ]
         _refuse(faults, table, source)
-        return cls(classes, table.reset_index(drop=True))
+        return cls(resolved, table.reset_index(drop=True))
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in the label set's order."""
+        return self.labels.names
 
     @property
     def truth(self) -> IntArray:
@@ -73,17 +81,68 @@ class Predictions:
         return self.table[self.classes].to_numpy(dtype=np.float64)
 
 
-def read_predictions(path: Path | str) -> Predictions:
+def table_labels(table: pd.DataFrame, source: str, labels: LabelSet | None = None) -> LabelSet:
+    """Return the label set of a table's class columns, which are all but ``image_id, group, fold, truth``.
+
+    Args:
+        table: of class probabilities.
+        source: name of the table in errors.
+        labels: the set that the columns must belong to; None for the built-in set with exactly these class names or,
+            where there is none, a set of these names in the columns' order.
+
+    Raises:
+        DataError: the class columns are not those of ``labels``, or are fewer than two.
+    """
+    named = [name for name in table.columns if name not in {*_KEYS, "truth"}]
+    if labels is None:
+        try:
+            return label_set_of(named)
+        except ValueError:
+            problem = f"class columns are {', '.join(named) or 'none'}"
+            raise DataError(f"{source}: {problem}; write a column of probabilities for each of two or more") from None
+    missing = [name for name in labels.names if name not in named]
+    unknown = sorted(set(named).difference(labels.names))
+    if missing or unknown:
+        wrong = [f"column {', '.join(missing)} is missing"] * bool(missing)
+        wrong += [f"column {', '.join(unknown)} is unknown"] * bool(unknown)
+        raise DataError(f"{source}: {' and '.join(wrong)}; name the class columns {', '.join(labels.names)}")
+    return labels
+
+
+def read_predictions(path: Path | str, labels: LabelSet | None = None) -> Predictions:
     """Read and check a classification prediction file.
+
+    Args:
+        path: a table with the columns of :class:`Predictions`.
+        labels: the label set; None to resolve it from the columns, see :func:`table_labels`.
 
     Raises:
         DataError: the file cannot be read, or see :meth:`Predictions.of`.
     """
-    return Predictions.of(read_table(Path(path)), str(path))
+    return Predictions.of(read_table(Path(path)), str(path), labels)
+
+
+def as_predictions(source: Path | str | Predictions, labels: LabelSet | None = None) -> Predictions:
+    """Return predictions as they are or read from a file.
+
+    Args:
+        source: a prediction file, or predictions.
+        labels: the label set that they must have; None for their own.
+
+    Raises:
+        DataError: the file cannot be read, or see :meth:`Predictions.of`.
+    """
+    if not isinstance(source, Predictions):
+        return read_predictions(source, labels)
+    return source if labels is None else Predictions.of(source.table, labels=labels)
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write a prediction file that reads back to the same numbers; the file appears whole or not at all.
+
+    Args:
+        predictions: of any images.
+        path: the file; an older one is replaced.
 
     Raises:
         DataError: the file cannot be written.
@@ -92,11 +151,11 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
 
 
 def check_scores(table: pd.DataFrame, source: str = "scores") -> pd.DataFrame:
-    """Check a table of per-image segmentation scores.
+    """Check a table of per-image segmentation scores; return it with its columns in order.
 
     Args:
         table: columns ``image_id, group, fold``, :data:`SCORES` and, where they are known, :data:`BOUNDARY_SCORES`.
-        source: what an error calls it.
+        source: name of the table in errors.
 
     Raises:
         DataError: a column is missing, or rows are bad; all bad rows are reported at once.
@@ -110,6 +169,10 @@ def check_scores(table: pd.DataFrame, source: str = "scores") -> pd.DataFrame:
 def check_keys(table: pd.DataFrame, source: str) -> None:
     """Refuse empty or doubled ids, empty groups, unknown folds and groups that lie in several folds.
 
+    Args:
+        table: with the columns ``image_id, group, fold``.
+        source: name of the table in errors.
+
     Raises:
         DataError: a column is missing, or rows are bad; all bad rows are reported at once.
     """
@@ -117,12 +180,19 @@ def check_keys(table: pd.DataFrame, source: str) -> None:
 
 
 def score_columns(table: pd.DataFrame) -> list[str]:
-    """The scores that a table must have, and those that it also has."""
+    """Return the scores that a table must have, and those that it also has.
+
+    Args:
+        table: of segmentation scores.
+    """
     return [*SCORES, *(name for name in BOUNDARY_SCORES if name in table.columns)]
 
 
 def read_scores(path: Path) -> pd.DataFrame:
     """Read and check a segmentation score file.
+
+    Args:
+        path: a table with the columns of :func:`check_scores`.
 
     Raises:
         DataError: the file cannot be read, or see :func:`check_scores`.
@@ -132,6 +202,10 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 def write_scores(scores: pd.DataFrame, path: Path) -> None:
     """Check and write segmentation scores; the file appears whole or not at all.
+
+    Args:
+        scores: a table as :func:`check_scores` takes it.
+        path: the file; an older one is replaced.
 
     Raises:
         DataError: the file cannot be written, or see :func:`check_scores`.
@@ -171,22 +245,6 @@ def _typed(table: pd.DataFrame, source: str, text: list[str], numbers: list[str]
     table = table[[*text, *numbers]].astype(dict.fromkeys(text, str))
     parsed = {column: pd.to_numeric(table[column], errors="coerce").astype(np.float64) for column in numbers}
     return table.assign(**parsed).replace([np.inf, -np.inf], np.nan)
-
-
-def class_set(table: pd.DataFrame, source: str) -> list[str]:
-    """The classes whose probabilities a table holds.
-
-    Raises:
-        DataError: they are of no known set.
-    """
-    named = set(table.columns) - {*_KEYS, "truth"}
-    nearest = min(CLASS_SETS, key=lambda names: len(named.symmetric_difference(names)))
-    missing, unknown = [name for name in nearest if name not in named], sorted(named.difference(nearest))
-    if missing or unknown:
-        wrong = [f"column {', '.join(missing)} is missing"] * bool(missing)
-        wrong += [f"column {', '.join(unknown)} is unknown"] * bool(unknown)
-        raise DataError(f"{source}: {' and '.join(wrong)}; name the class columns {', '.join(nearest)}")
-    return list(nearest)
 
 
 def _key_faults(table: pd.DataFrame) -> list[_Fault]:

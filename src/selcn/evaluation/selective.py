@@ -1,4 +1,4 @@
-"""Answering only where it is sure: risk against coverage, and the threshold for a wanted risk."""
+"""Selective prediction: risk against coverage, and the confidence below which to abstain."""
 
 import numpy as np
 import pandas as pd
@@ -7,36 +7,48 @@ from selcn.evaluation.predictions import Predictions
 
 
 def risk_coverage(predictions: Predictions) -> pd.DataFrame:
-    """Share of wrong answers among the surest images (El-Yaniv & Wiener 2010).
+    """Return the error rate among the images of highest confidence (El-Yaniv & Wiener 2010).
+
+    Args:
+        predictions: of any images.
 
     Returns:
-        One row a distinct confidence, from the surest on: ``threshold, coverage, risk``; images of one confidence are
-        answered together.
+        One row a distinct confidence, from the highest on: ``threshold``, ``coverage`` (the share of images with at
+        least that confidence) and ``risk`` (the share of errors among them).
     """
     probabilities = predictions.probabilities
     confidence = probabilities.max(axis=1)
     wrong = probabilities.argmax(axis=1) != predictions.truth
     order = np.argsort(-confidence, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(confidence[order]) != 0, True))
-    answered = ends + 1
+    covered = ends + 1
     return pd.DataFrame(
         {
             "threshold": confidence[order][ends],
-            "coverage": answered / len(order),
-            "risk": np.cumsum(wrong[order])[ends] / answered,
+            "coverage": covered / len(order),
+            "risk": np.cumsum(wrong[order])[ends] / covered,
         }
     )
 
 
 def area_under_risk_coverage(predictions: Predictions) -> float:
-    """Mean risk over all coverages (AURC, Geifman & El-Yaniv 2017): 0 where the wrong answers are the least sure."""
+    """Return the mean risk over all coverages (AURC, Geifman & El-Yaniv 2017); 0 is best.
+
+    Args:
+        predictions: of any images.
+    """
     curve = risk_coverage(predictions)
     width = np.diff(curve["coverage"].to_numpy(), prepend=0)
     return float((curve["risk"].to_numpy() * width).sum())
 
 
 def abstention_threshold(predictions: Predictions, coverage: float) -> float:
-    """Confidence below which to abstain, so that at least a share ``coverage`` of these images is answered."""
+    """Return the highest confidence below which to abstain and still predict a wanted share of these images.
+
+    Args:
+        predictions: of any images.
+        coverage: the wanted share, from 0 to 1.
+    """
     curve = risk_coverage(predictions)
     enough = curve["coverage"] >= coverage - 1e-12
     return float(curve.loc[enough, "threshold"].max())

@@ -14,9 +14,13 @@ _BATCH_CELLS = 1_000_000
 
 
 def mcnemar(a_right: BoolArray, b_right: BoolArray) -> float:
-    """Two-sided p of McNemar's exact test on the images that only one of two classifiers gets right; 1 without any.
+    """Return the two-sided p of McNemar's exact test (McNemar 1947); 1 where both get the same images right.
 
-    It takes images for independent; where a lesion has several, the permutation test by lesion is the one to read.
+    It assumes independent images; where lesions have several images, use the permutation test by lesion instead.
+
+    Args:
+        a_right: whether classifier A is right, (N,).
+        b_right: whether classifier B is right about the same images, (N,).
     """
     only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
     if only_a + only_b == 0:
@@ -32,17 +36,21 @@ def permutation_test(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Two-sided p of each metric's difference when the classifiers' names are exchanged lesion by lesion.
+    """Return the two-sided p of each metric's difference when A's and B's predictions are exchanged lesion by lesion.
 
     Args:
-        a, b: predictions of the same images in the same order.
+        a: predictions of A.
+        b: predictions of B for the same images in the same order.
         statistic_of: makes the statistic of some predictions.
-        permutations: how many exchanges are drawn; the observed one counts as one more (Phipson & Smyth 2010).
-        seed: of the draws.
+        permutations: number of sampled exchanges; the observed one counts as one more (Phipson & Smyth 2010).
+        seed: of the sampling.
+
+    Returns:
+        P by metric; NaN where the difference is undefined.
     """
     codes, names = pd.factorize(a.table["group"])
-    # Both classifiers' answers stand one below the other; who is called A is a matter of weights 0 and 1.
-    statistic = statistic_of(Predictions(a.classes, pd.concat([a.table, b.table], ignore_index=True)))
+    # The rows of both stand one below the other; weights of 0 and 1 say which of them count as A's.
+    statistic = statistic_of(Predictions(a.labels, pd.concat([a.table, b.table], ignore_index=True)))
     observed = {metric: value[0] for metric, value in _differences(statistic, np.zeros((1, len(codes)))).items()}
     generator = np.random.default_rng(seed)
     extreme = dict.fromkeys(observed, 0)
@@ -58,14 +66,18 @@ def permutation_test(
 
 
 def _differences(statistic: Statistic, exchanged: FloatArray) -> dict[str, FloatArray]:
-    """B - A of each metric, where 1 in ``exchanged`` (P, N) calls B's answer to an image A's."""
+    """B - A of each metric, where 1 in ``exchanged`` (P, N) takes B's prediction of an image for A's."""
     of_a = statistic(np.concatenate([1 - exchanged, exchanged], axis=1))
     of_b = statistic(np.concatenate([exchanged, 1 - exchanged], axis=1))
     return {metric: of_b[metric] - of_a[metric] for metric in of_a}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values corrected for their number (Holm 1979), in their own order; NaN stays and does not count."""
+    """Return p values corrected for their number (Holm 1979), in the same order.
+
+    Args:
+        p_values: from 0 to 1; NaN stays NaN and does not count.
+    """
     p = np.asarray(p_values, dtype=np.float64)
     known = np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known], kind="stable")]

@@ -1,4 +1,4 @@
-"""Figures of subgroups: sex, age, site, source, lesion size; and which of them fares worst."""
+"""A metric of subgroups (sex, age, site, source, lesion size), and which subgroup has the worst value."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 
 from selcn.errors import DataError
-from selcn.evaluation.classification import answers_of, metrics_of
+from selcn.evaluation.classification import hard_metrics_of, metrics_of
 from selcn.evaluation.intervals import RESAMPLES, Part, Statistic, bootstrap, fold_parts
 from selcn.evaluation.predictions import Predictions
+from selcn.evaluation.registry import metric_spec
 
 AGES = (0, 30, 50, 70, np.inf)
 SIZES = (0, 0.1, 0.3, 1.0)
 UNKNOWN = "unknown"
-LEAST = 20
-"""Images below which a subgroup is not named the worst."""
+MIN_SUBGROUP_IMAGES = 20
+"""A subgroup of fewer images is not marked as the worst."""
 
 
 def subgroup_table(
@@ -29,27 +30,29 @@ def subgroup_table(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """A metric of each subgroup with its interval by lesion.
+    """Return a metric of each subgroup with its 95 % interval, resampled by lesion.
 
-    Balanced accuracy averages over the classes that a subgroup holds, so that subgroups of different classes are not
-    alike; ``classes`` counts them.
+    Balanced accuracy averages over the classes that occur in a subgroup, so that subgroups with different classes are
+    not comparable; ``classes`` counts them.
 
     Args:
-        predictions: of the images.
-        facts: a row an image with ``image_id`` and the columns; a catalog, for one.
+        predictions: of any images.
+        facts: one row an image with ``image_id`` and the columns, for example a catalog.
         columns: what to group by; `age` is banded (0, 30, 50, 70 years) and so is `lesion_share` (0, 10, 30 %).
         metric: a name of `classification_metrics`.
-        part: which rows; None for the test part or, where there is none, validation.
-        resamples, seed: of the bootstrap.
+        part: the subset, `test` or `validation`; None for the test subset or, where there is none, validation.
+        resamples: number of bootstrap resamples, at least 1.
+        seed: of the bootstrap.
 
     Returns:
-        ``subgroup, of, images, groups, classes, value, low, high, worst``; ``worst`` marks the lowest value of a
-        subgroup with at least 20 images.
+        ``subgroup, of, images, groups, classes, value, low, high, worst``; ``worst`` marks the worst value among
+        subgroups of at least 20 images, which is the lowest one unless the metric's direction is "lower".
 
     Raises:
-        DataError: no rows of that part, a column is missing, or images are unknown to ``facts``.
+        DataError: no rows of that subset, a column is missing, or images are not in ``facts``.
+        ConfigError: no such metric is registered, or ``resamples`` is below 1.
     """
-    parts = fold_parts(predictions.table)
+    parts, lower_is_better = fold_parts(predictions.table), metric_spec(metric).direction == "lower"
     rows = parts.get(next(iter(parts)) if part is None else part)
     if rows is None:
         raise DataError(f"no {part} rows in the predictions; ask for {', '.join(parts)}")
@@ -61,22 +64,27 @@ def subgroup_table(
     for column in columns:
         names = banded(known.loc[rows["image_id"], column].reset_index(drop=True), column)
         for name, chosen in rows.reset_index(drop=True).groupby(names.to_numpy(), sort=True):
-            statistic = _statistic(Predictions(predictions.classes, chosen), metric)
+            statistic = _statistic(Predictions(predictions.labels, chosen), metric)
             estimate = bootstrap(statistic, chosen["group"], resamples=resamples, seed=seed)[metric]
             found.append({"subgroup": name, "of": column, **_counts(chosen), **asdict(estimate)})
     table = pd.DataFrame(found)
-    counted = table["value"].where(table["images"] >= LEAST)
-    return table.assign(worst=counted.eq(counted.min()))
+    counted = table["value"].where(table["images"] >= MIN_SUBGROUP_IMAGES)
+    return table.assign(worst=counted.eq(counted.max() if lower_is_better else counted.min()))
 
 
 def _statistic(predictions: Predictions, metric: str) -> Statistic:
-    """What gives a metric; of the likeliest classes alone, which is a tenth of the work, where that is enough."""
-    statistic = answers_of(predictions)
+    """The statistic with a metric; that of the predicted classes, a tenth of the work, where it has the metric."""
+    statistic = hard_metrics_of(predictions)
     return statistic if metric in statistic(np.ones((1, len(predictions.table)))) else metrics_of(predictions)
 
 
 def banded(values: "pd.Series[str]", column: str) -> "pd.Series[str]":
-    """Bands that ages in years and shares of lesion lie in; other columns as they are, an empty cell as unknown."""
+    """Return the bands that ages in years or lesion shares lie in; of other columns the values themselves.
+
+    Args:
+        values: cells of the column; an empty one, or of numbers one that cannot be read, becomes `unknown`.
+        column: its name; `age` and `lesion_share` (a fraction) are banded.
+    """
     if column not in ("age", "lesion_share"):
         return values.fillna("").astype(str).replace("", UNKNOWN)
     edges = AGES if column == "age" else SIZES

@@ -1,87 +1,35 @@
-"""The three heads of a cascade as something that can be asked why: lesion, symmetry, diagnosis."""
+"""Any network of a cascade as something that can be asked where its answer comes from."""
 
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from selcn.data.imaging.masks import LESION_THRESHOLD
+from selcn.config import SegmenterSpec
 from selcn.explain.lesion import LESION_LABELS, explain_lesion
-from selcn.labels import Masking
-from selcn.models.cascade import Cascade, Explained, explain, explain_together
-from selcn.models.heads import Trace
-from selcn.models.masking import apply_masking
+from selcn.models.cascade import Cascade, Explained, explain_together
+from selcn.models.heads import HeadOutput
 from selcn.models.segmenter import Segmenter
-from selcn.models.symmetry import SymmetryNetwork
 
 
 class View(NamedTuple):
-    """What a network sees of N images, and what it makes of that.
+    """What a classifier sees of N images, and its answer to that.
 
     Attributes:
         seen: masked images (N, 3, H, W) in [0, 1].
-        judge: from images like those to a trace; all else that it reads, such as the symmetry saliency of these N
-            images, stays as it was.
+        answer: from images like those to an output; all else that the classifier reads, such as the saliency of
+            earlier networks for these N images, stays as it was.
     """
 
     seen: Tensor
-    judge: Callable[[Tensor], Trace]
-
-
-class Member(Protocol):
-    """One member's networks up to a head; an `nn.Module`."""
-
-    def look(self, images: Tensor) -> View:
-        """What the head's network sees of images (N, 3, H, W) in [0, 1]."""
-
-    def judged(self) -> nn.Module:
-        """The head's network."""
-
-
-class SymmetryMember(nn.Module):
-    """A segmenter and the symmetry network that sees images masked by it."""
-
-    def __init__(self, segmenter: Segmenter, network: SymmetryNetwork, masking: Masking) -> None:
-        super().__init__()
-        self.segmenter, self.network, self.masking = segmenter, network, masking
-
-    def look(self, images: Tensor) -> View:
-        """What the symmetry network sees; without masking nobody asks the segmenter."""
-        if self.masking is Masking.NONE:
-            return View(images, self.network.trace)
-        lesion = self.segmenter(images).sigmoid() > LESION_THRESHOLD
-        return View(apply_masking(images, lesion, self.masking), self.network.trace)
-
-    def judged(self) -> nn.Module:
-        """The symmetry network."""
-        return self.network
-
-
-class DiagnosisMember(nn.Module):
-    """A whole cascade."""
-
-    def __init__(self, cascade: Cascade) -> None:
-        super().__init__()
-        self.cascade = cascade
-
-    def look(self, images: Tensor) -> View:
-        """What the classifier sees, and what it makes of that with these images' symmetry saliency."""
-        cascade = self.cascade
-        lesion = cascade.outline(images)
-        saliency = explain(cascade.judge_symmetry(images, lesion))
-        seen = apply_masking(images, lesion > LESION_THRESHOLD, cascade.mask)
-        return View(seen, lambda images: cascade.classify(images, saliency))
-
-    def judged(self) -> nn.Module:
-        """The lesion classifier."""
-        return self.cascade.classifier
+    answer: Callable[[Tensor], HeadOutput]
 
 
 class Explainer(nn.Module, ABC):
-    """Several members that are asked together.
+    """One network of several members, asked together.
 
     Attributes:
         labels: class names in order.
@@ -91,36 +39,50 @@ class Explainer(nn.Module, ABC):
 
     @abstractmethod
     def explain(self, images: Tensor, target: int | None = None) -> Explained:
-        """What is said of images (N, 3, H, W) in [0, 1], and where one class, or the predicted one, comes from."""
+        """Answer, and where the evidence for one class lies.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+            target: number of the class; None for the predicted one.
+        """
 
 
 class ClassExplainer(Explainer):
-    """Symmetry or diagnosis.
+    """A classification network.
 
     Args:
-        members: who is asked.
-        labels: class names in order.
+        members: cascades that hold it and what it needs.
+        network: its name.
+        method: name of a saliency method; None for the network's own.
     """
 
-    def __init__(self, members: Sequence[Member], labels: Sequence[str]) -> None:
+    def __init__(self, members: Sequence[Cascade], network: str, method: str | None = None) -> None:
         super().__init__()
-        self.members: Sequence[Member] = nn.ModuleList(members)  # type: ignore[arg-type, assignment]
-        self.labels = labels
+        self.members: Sequence[Cascade] = nn.ModuleList(members)  # type: ignore[assignment]
+        self.network, self.method = network, method or members[0].methods[network]
+        self.labels = members[0].specs[network].labels.names  # type: ignore[union-attr]  # of a classifier
 
     def look(self, images: Tensor) -> list[View]:
-        """What each member sees."""
-        return [member.look(images) for member in self.members]
+        """What each member's classifier sees of images (N, 3, H, W) in [0, 1]."""
+        return [self._look(member, images) for member in self.members]
 
     def explain(self, images: Tensor, target: int | None = None) -> Explained:
         """See `Explainer`."""
-        return explain_together([view.judge(view.seen) for view in self.look(images)], target)
+        outputs = [view.answer(view.seen) for view in self.look(images)]
+        return explain_together(outputs, target, method=self.method)
+
+    def _look(self, member: Cascade, images: Tensor) -> View:
+        earlier = member.before(self.network, images)
+        saliency = [earlier.saliency[one] for one in member.specs[self.network].reads]  # type: ignore[union-attr]
+        seen = member.look(self.network, images, earlier.lesion)
+        return View(seen, lambda images: member.classify(self.network, images, saliency))
 
 
 class LesionExplainer(Explainer):
     """Segmentation: where what is called lesion (or background) comes from.
 
     Args:
-        segmenters: who is asked.
+        segmenters: of each member.
     """
 
     labels = LESION_LABELS
@@ -139,16 +101,33 @@ class LesionExplainer(Explainer):
         return Explained(torch.stack([probability, 1 - probability], dim=1), chosen, torch.stack(saliency).mean(dim=0))
 
 
-def randomised(explainer: ClassExplainer, seed: int = 0) -> ClassExplainer:
-    """A copy whose judging networks have new random weights, all that stands before them being kept.
+def build_explainer(members: Sequence[Cascade], network: str, method: str | None = None) -> Explainer:
+    """The explainer of any network.
 
-    A map that stays the same with random weights cannot tell what a network learned (Adebayo et al. 2018).
+    Args:
+        members: cascades that hold it and what it needs.
+        network: its name.
+        method: name of a saliency method, for a classifier; None for the network's own.
+    """
+    if isinstance(members[0].specs[network], SegmenterSpec):
+        return LesionExplainer([member.networks[network] for member in members])  # type: ignore[misc]
+    return ClassExplainer(members, network, method)
+
+
+def randomised(explainer: ClassExplainer, seed: int = 0) -> ClassExplainer:
+    """A copy whose explained networks have new random weights, all that stands before them being kept.
+
+    A map that stays the same with random weights cannot show what a network learned (Adebayo et al. 2018).
+
+    Args:
+        explainer: is left as it is.
+        seed: of the weights.
     """
     twin = copy.deepcopy(explainer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for member in twin.members:
-            for module in member.judged().modules():
+            for module in member.networks[twin.network].modules():
                 reset = getattr(module, "reset_parameters", None)
                 if callable(reset):
                     reset()

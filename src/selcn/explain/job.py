@@ -17,12 +17,11 @@ from selcn.data.imaging.images import prepare_image, prepare_mask, read_image, r
 from selcn.data.store.store import Store
 from selcn.errors import ConfigError
 from selcn.explain.explainers import Explainer
-from selcn.labels import Head
 
 BATCH = 32
 
 
-class Pictures(Protocol):
+class ImageSource(Protocol):
     """Prepared images and true masks of a table's rows."""
 
     def images(self, rows: np.ndarray) -> Tensor:
@@ -32,23 +31,23 @@ class Pictures(Protocol):
         """Bool (n, H, W), of rows that have one."""
 
 
-class StoredPictures:
-    """Pictures of a store, row for row."""
+class StoredImages:
+    """ImageSource of a store, row for row."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     def images(self, rows: np.ndarray) -> Tensor:
-        """See `Pictures`."""
+        """See `ImageSource`."""
         return gather_images(self.store, rows)
 
     def masks(self, rows: np.ndarray) -> np.ndarray:
-        """See `Pictures`."""
+        """See `ImageSource`."""
         return np.asarray(self.store.masks[rows]) > 0
 
 
-class FilePictures:
-    """Pictures decoded and prepared when they are asked for, several at a time.
+class ImageFiles:
+    """ImageSource decoded and prepared when they are asked for, several at a time.
 
     Args:
         table: with ``image_path`` and ``mask_path``.
@@ -60,12 +59,12 @@ class FilePictures:
         self.pool = ThreadPoolExecutor()
 
     def images(self, rows: np.ndarray) -> Tensor:
-        """See `Pictures`."""
+        """See `ImageSource`."""
         prepared = np.stack(list(self.pool.map(self._image, self.table["image_path"].iloc[rows])))
         return torch.from_numpy(prepared).permute(0, 3, 1, 2)
 
     def masks(self, rows: np.ndarray) -> np.ndarray:
-        """See `Pictures`."""
+        """See `ImageSource`."""
         return np.stack(list(self.pool.map(self._mask, self.table["mask_path"].iloc[rows])))
 
     def _image(self, path: str) -> np.ndarray:
@@ -75,7 +74,7 @@ class FilePictures:
         return prepare_mask(read_mask(Path(path)), self.prepare.size)
 
 
-class Turn(NamedTuple):
+class Assignment(NamedTuple):
     """Some rows, and who may speak of them."""
 
     rows: np.ndarray
@@ -83,57 +82,60 @@ class Turn(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class SaliencyJob:
     """Images to explain.
 
     Attributes:
         table: a catalog with ``group`` and ``fold``; ``fold`` is ``test`` where no network saw the image.
-        pictures: of its rows.
-        turns: who speaks of which rows; not every row need be spoken of.
-        head: what is explained.
+        source_images: of its rows.
+        assignments: who speaks of which rows; not every row need be spoken of.
+        network: what is explained.
         device: where the networks run.
-        source: what tells this subject from others, as JSON.
+        origin: what tells this job from others, as JSON.
     """
 
     table: pd.DataFrame
-    pictures: Pictures
-    turns: Sequence[Turn]
-    head: Head
+    source_images: ImageSource
+    assignments: Sequence[Assignment]
+    network: str
     device: torch.device
-    source: dict[str, Any]
+    origin: dict[str, Any]
 
     def __post_init__(self) -> None:
-        for turn in self.turns:
-            turn.explainer.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        for assignment in self.assignments:
+            assignment.explainer.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     @property
     def labels(self) -> Sequence[str]:
-        """Names of the head's classes."""
-        return self.turns[0].explainer.labels
+        """Names of the network's classes."""
+        return self.assignments[0].explainer.labels
 
-    def only(self, chosen: np.ndarray) -> "Subject":
+    def only(self, chosen: np.ndarray) -> "SaliencyJob":
         """The same without the rows that are not chosen, bool (N,)."""
-        turns = [Turn(turn.rows[chosen[turn.rows]], turn.explainer) for turn in self.turns]
-        return replace(self, turns=[turn for turn in turns if len(turn.rows)])
+        assignments = [
+            Assignment(assignment.rows[chosen[assignment.rows]], assignment.explainer)
+            for assignment in self.assignments
+        ]
+        return replace(self, assignments=[assignment for assignment in assignments if len(assignment.rows)])
 
-    def batches(self) -> list[Turn]:
-        """All turns in batches."""
+    def batches(self) -> list[Assignment]:
+        """All assignments in batches."""
         return [
-            Turn(rows, turn.explainer)
-            for turn in self.turns
-            for rows in np.split(turn.rows, range(BATCH, len(turn.rows), BATCH))
+            Assignment(rows, assignment.explainer)
+            for assignment in self.assignments
+            for rows in np.split(assignment.rows, range(BATCH, len(assignment.rows), BATCH))
         ]
 
     def images(self, rows: np.ndarray) -> Tensor:
         """Images (n, 3, H, W) in [0, 1] on the device."""
-        return as_floats(self.pictures.images(rows).to(self.device))
+        return as_floats(self.source_images.images(rows).to(self.device))
 
     def target(self, name: str | None) -> int | None:
         """Number of a class; None for the predicted one.
 
         Raises:
-            ConfigError: the head knows no such class.
+            ConfigError: the network knows no such class.
         """
         if name is None or name in self.labels:
             return None if name is None else list(self.labels).index(name)
-        raise ConfigError(f"--target {name}: head {self.head} knows {', '.join(self.labels)}")
+        raise ConfigError(f"--target {name}: network {self.network} knows {', '.join(self.labels)}")

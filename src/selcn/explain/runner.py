@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from selcn.explain.job import Subject
+from selcn.explain.job import SaliencyJob
 from selcn.io.resume import OnProgress, work_in_parts
 from selcn.saliency.maps import SaliencyMaps, read_saliency, seal_parts, write_part
 
@@ -14,12 +14,12 @@ KEYS = ["image_id", "group", "fold"]
 
 
 def write_saliency(
-    subject: Subject, out: Path | str, *, target: str | None = None, on_progress: OnProgress | None = None
+    job: SaliencyJob, out: Path | str, *, target: str | None = None, on_progress: OnProgress | None = None
 ) -> SaliencyMaps:
-    """Explain every image of a subject; what has been done is not done again.
+    """Explain every image of a job; what has been done is not done again.
 
     Args:
-        subject: what to explain.
+        job: what to explain.
         out: folder to make; see `selcn.saliency.maps`.
         target: the class to explain; None for the predicted class of each image.
         on_progress: called with batches done and batches in all.
@@ -28,16 +28,16 @@ def write_saliency(
         ConfigError: the head knows no such class.
         DataError: a picture cannot be read, or ``out`` holds something else.
     """
-    number, batches, labels = subject.target(target), subject.batches(), np.asarray(subject.labels)
+    number, batches, labels = job.target(target), job.batches(), np.asarray(job.labels)
 
     @torch.inference_mode()
     def explain(part: int, folder: Path) -> None:
         rows, explainer = batches[part]
         probabilities, chosen, saliency = (
-            values.cpu().numpy() for values in explainer.explain(subject.images(rows), number)
+            values.cpu().numpy() for values in explainer.explain(job.images(rows), number)
         )
         index = (
-            subject.table[KEYS]
+            job.table[KEYS]
             .iloc[rows]
             .assign(
                 target=labels[chosen],
@@ -47,7 +47,7 @@ def write_saliency(
         )
         write_part(folder, saliency[:, 0], index)
 
-    plan: dict[str, Any] = {**subject.source, "head": subject.head, "target": target or "predicted"}
+    plan: dict[str, Any] = {**job.origin, "network": job.network, "target": target or "predicted"}
     out = Path(out)
     work_in_parts(out, plan, len(batches), explain, seal_parts, on_progress)
     return read_saliency(out)

@@ -21,7 +21,7 @@ from selcn.evaluation.localisation import (
 )
 from selcn.evaluation.ranking import fraction
 from selcn.explain.explainers import ClassExplainer, Explainer, View, randomised
-from selcn.explain.job import Subject
+from selcn.explain.job import SaliencyJob
 from selcn.explain.runner import KEYS
 from selcn.io.resume import OnProgress, work_in_parts
 from selcn.saliency.perturbation import deletion_insertion
@@ -35,7 +35,7 @@ _HALF = 127
 
 
 def write_saliency_scores(
-    subject: Subject, out: Path | str, *, curves: int = 0, seed: int = 0, on_progress: OnProgress | None = None
+    job: SaliencyJob, out: Path | str, *, curves: int = 0, seed: int = 0, on_progress: OnProgress | None = None
 ) -> pd.DataFrame:
     """Score the saliency of the predicted class of every image that has a true mask.
 
@@ -43,7 +43,7 @@ def write_saliency_scores(
     centred Gaussian, the lesion's mask itself, and chance, which is the network's own map shuffled.
 
     Args:
-        subject: what to explain.
+        job: what to explain.
         out: folder to make; its `scores.csv` holds the scores.
         curves: of how many images, drawn at random, deletion and insertion are measured too, which takes a hundred
             forward passes each.
@@ -53,11 +53,11 @@ def write_saliency_scores(
     Raises:
         DataError: no image has a mask, a picture cannot be read, or ``out`` holds something else.
     """
-    masked = subject.only((subject.table["mask_path"] != "").to_numpy())
-    if not masked.turns:
+    masked = job.only((job.table["mask_path"] != "").to_numpy())
+    if not masked.assignments:
         raise DataError("no image has a true mask to hold saliency against; fill in the catalog's mask_path")
     batches, traced = masked.batches(), _drawn(masked, curves, seed)
-    rivals = {id(turn.explainer): _rival(turn.explainer, seed) for turn in masked.turns}
+    rivals = {id(assignment.explainer): _rival(assignment.explainer, seed) for assignment in masked.assignments}
 
     @torch.inference_mode()
     def score(part: int, folder: Path) -> None:
@@ -65,7 +65,7 @@ def write_saliency_scores(
         scores = _score(masked, rows, explainer, rivals[id(explainer)], traced[rows])
         scores.to_csv(folder / SCORES, index=False)
 
-    plan: dict[str, Any] = {**subject.source, "head": subject.head, "curves": curves, "seed": seed}
+    plan: dict[str, Any] = {**job.origin, "network": job.network, "curves": curves, "seed": seed}
     out = Path(out)
     work_in_parts(out, plan, len(batches), score, _seal, on_progress)
     return read_saliency_scores(out / SCORES)
@@ -75,12 +75,12 @@ def _seal(parts: list[Path], folder: Path) -> None:
     pd.concat([pd.read_csv(part / SCORES, dtype=str) for part in parts]).to_csv(folder / SCORES, index=False)
 
 
-def _drawn(subject: Subject, count: int, seed: int) -> np.ndarray:
+def _drawn(job: SaliencyJob, count: int, seed: int) -> np.ndarray:
     """Which rows have their curves measured, bool (N,): of the test part, where there is one."""
-    rows = np.concatenate([turn.rows for turn in subject.turns])
-    tested = rows[subject.table["fold"].to_numpy()[rows] == "test"]
+    rows = np.concatenate([assignment.rows for assignment in job.assignments])
+    tested = rows[job.table["fold"].to_numpy()[rows] == "test"]
     pool = tested if len(tested) else rows
-    chosen = np.zeros(len(subject.table), dtype=bool)
+    chosen = np.zeros(len(job.table), dtype=bool)
     chosen[np.random.default_rng(seed).permutation(pool)[:count]] = True
     return chosen
 
@@ -90,9 +90,9 @@ def _rival(explainer: Explainer, seed: int) -> ClassExplainer | None:
 
 
 def _score(
-    subject: Subject, rows: np.ndarray, explainer: Explainer, rival: ClassExplainer | None, traced: np.ndarray
+    job: SaliencyJob, rows: np.ndarray, explainer: Explainer, rival: ClassExplainer | None, traced: np.ndarray
 ) -> pd.DataFrame:
-    images, masks = subject.images(rows), subject.pictures.masks(rows)
+    images, masks = job.images(rows), job.source_images.masks(rows)
     rows, images, masks, traced = _with_lesion(rows, images, masks, traced)
     explained = explainer.explain(images)
     maps = {NETWORK: explained.saliency}
@@ -100,11 +100,11 @@ def _score(
         maps[RANDOM_WEIGHTS] = rival.explain(images).saliency
     bell = torch.from_numpy(centred_gaussian(*images.shape[2:])).to(images)
     maps |= {GAUSSIAN: bell.expand(len(rows), 1, -1, -1), MASK: torch.from_numpy(masks)[:, None].to(images)}
-    keys = subject.table[[*KEYS, *FACTS]].iloc[rows].reset_index(drop=True)
-    keys = keys.assign(head=subject.head, lesion_share=masks.mean((1, 2)).round(4))
+    keys = job.table[[*KEYS, *FACTS]].iloc[rows].reset_index(drop=True)
+    keys = keys.assign(head=job.network, lesion_share=masks.mean((1, 2)).round(4))
     faithful = _faithfulness(explainer, images, explained.target, maps, traced)
     found = []
-    for against, places in _places(subject, rows, masks).items():
+    for against, places in _places(job, rows, masks).items():
         present = places.any((1, 2))
         for kind, saliency in [*maps.items(), (CHANCE, explained.saliency)]:
             measure = chance_scores if kind == CHANCE else localisation_scores
@@ -123,12 +123,12 @@ def _with_lesion(rows: np.ndarray, images: Tensor, masks: np.ndarray, traced: np
     return rows[chosen], images[torch.from_numpy(chosen)], masks[chosen], traced[chosen]
 
 
-def _places(subject: Subject, rows: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
+def _places(job: SaliencyJob, rows: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
     """What maps are held against, bool (n, H, W) each; empty where an image has no such place."""
-    if "asymmetry_path" not in subject.table:
+    if "asymmetry_path" not in job.table:
         return {LESION: masks}
     size = masks.shape[2], masks.shape[1]
-    paths = subject.table["asymmetry_path"].iloc[rows]
+    paths = job.table["asymmetry_path"].iloc[rows]
     nowhere = np.zeros(size[::-1], dtype=bool)
     odd = [resize(read_image(Path(path))[..., 0], size) > _HALF if path else nowhere for path in paths]
     return {LESION: masks, ASYMMETRY: np.stack(odd)}
@@ -155,7 +155,7 @@ def _areas(view: View, target: Tensor, saliency: Tensor) -> Tensor:
     """Deletion and insertion (2, n) of one member."""
 
     def probability(seen: Tensor) -> Tensor:
-        return view.judge(seen).logits.softmax(dim=1).gather(1, target[:, None])[:, 0]
+        return view.answer(seen).logits.softmax(dim=1).gather(1, target[:, None])[:, 0]
 
     return torch.stack(deletion_insertion(probability, view.seen, saliency))
 

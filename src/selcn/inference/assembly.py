@@ -10,15 +10,32 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from selcn.errors import RunError
-from selcn.inference.bundle import CARD, CONFIG, MANIFEST, METRICS, NETWORKS, WEIGHTS, BundleConfig, read_config
+from selcn.inference.bundle import (
+    CARD,
+    CONFIG,
+    LESIONS,
+    MANIFEST,
+    METRICS,
+    TRAINING,
+    WEIGHTS,
+    BundleConfig,
+    read_config,
+)
 from selcn.io.files import sha256
-from selcn.models.build import build_classifier, build_segmenter, build_symmetry
-from selcn.models.cascade import Cascade, Ensemble
+from selcn.models.build import build_network
+from selcn.models.cascade import Cascade, Ensemble, Specs
 from selcn.models.features import FeatureDistance
 
 
 def write_bundle(
-    folder: Path, config: BundleConfig, ensemble: Ensemble, *, metrics: Sequence[Mapping[str, Any]] = (), card: str = ""
+    folder: Path,
+    config: BundleConfig,
+    ensemble: Ensemble,
+    *,
+    metrics: Sequence[Mapping[str, Any]] = (),
+    training: Mapping[str, Any] | None = None,
+    lesions: Sequence[str] = (),
+    card: str = "",
 ) -> None:
     """Fill an empty folder, the manifest last.
 
@@ -26,46 +43,63 @@ def write_bundle(
         folder: to fill.
         config: what the bundle is.
         ensemble: its networks.
-        metrics: figures with intervals.
+        metrics: with intervals, a mapping each.
+        training: the run's configuration.
+        lesions: hashes of what the networks were trained on; see `selcn.inference.bundle.lesion_hash`.
         card: the model card, Markdown with its metadata in front.
     """
-    (folder / CONFIG).write_text(config.model_dump_json(indent=1), encoding="utf-8")
+    texts = {
+        CONFIG: config.to_json(),
+        METRICS: json.dumps(list(metrics), indent=1),
+        TRAINING: json.dumps(training or {}, indent=1),
+        LESIONS: "".join(f"{one}\n" for one in sorted(set(lesions))),
+        CARD: card,
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
     # Networks with shared tensors would need care here; none of ours has any.
     save_file({name: value.contiguous() for name, value in ensemble.state_dict().items()}, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read, whatever the umask
-    (folder / METRICS).write_text(json.dumps(list(metrics), indent=1), encoding="utf-8")
-    (folder / CARD).write_text(card, encoding="utf-8")
-    checksums = {name: sha256(folder / name) for name in (CONFIG, WEIGHTS, METRICS, CARD)}
-    (folder / MANIFEST).write_text(json.dumps({"sha256": checksums}, indent=1), encoding="utf-8")
+    checksums = {name: sha256(folder / name) for name in (*texts, WEIGHTS)}
+    (folder / MANIFEST).write_text(json.dumps({"sha256": checksums}, indent=1), encoding="utf-8", newline="\n")
 
 
 def read_bundle(path: Path) -> tuple[BundleConfig, Ensemble]:
     """Verify every checksum, rebuild the networks and load their weights, in eval mode on the CPU.
 
+    Args:
+        path: of the bundle.
+
     Raises:
         RunError: no bundle, or a file is missing, changed or does not fit; the line names it.
     """
     config = read_config(path)
-    ensemble = Ensemble([_build_member(config, number) for number in range(config.members)])
+    measured = config.reliability.networks.get(config.target) if config.reliability else None
+    components = measured.components if measured else (None,) * config.members
+    ensemble = Ensemble([build_cascade(config.networks, one) for one in components])
     load_weights(ensemble, path / WEIGHTS)
     return config, ensemble.eval()
 
 
-def assemble(config: BundleConfig, members: Sequence[Mapping[str, Path]]) -> Ensemble:
-    """Rebuild the networks and load each member's weight files (by `NETWORKS`), in eval mode on the CPU.
+def build_cascade(specs: Specs, components: int | None = None) -> Cascade:
+    """A cascade with random weights.
 
-    Raises:
-        RunError: a file is missing, unreadable or of another network.
+    Args:
+        specs: its networks by name, in the order in which they run.
+        components: directions along which the distance of features is measured; None for no distance.
     """
-    ensemble = Ensemble([_build_member(config.model_copy(update={"components": ()}), 0) for _ in members])
-    for member, weights in zip(ensemble.members, members, strict=True):
-        for name in NETWORKS:
-            load_weights(getattr(member, name), weights[name])
-    return ensemble.eval()
+    networks = {name: build_network(spec) for name, spec in specs.items()}
+    channels = getattr(list(networks.values())[-1], "channels", None)
+    distance = FeatureDistance(channels, components) if components is not None and channels is not None else None
+    return Cascade(specs, networks, distance)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a network's safetensors file, every key of it.
+
+    Args:
+        network: filled in place.
+        path: of the file.
 
     Raises:
         RunError: missing, unreadable, or of another network.
@@ -76,18 +110,3 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise RunError(f"{path}: cannot be read ({error}); make it anew") from None
     except RuntimeError as error:
         raise RunError(f"{path}: holds another network's weights ({' '.join(str(error).split())[:120]})") from None
-
-
-def _build_member(config: BundleConfig, number: int) -> Cascade:
-    classifier = build_classifier(config.classification, config.variant, pretrained=False)
-    channels = classifier.head.linear.in_features
-    return Cascade(
-        build_segmenter(config.segmentation, pretrained=False),
-        build_symmetry(config.symmetry, pretrained=False),
-        classifier,
-        config.cam_mask,
-        config.variant.mask,
-        control=config.variant.control,
-        flips=config.classification.flips,
-        distance=FeatureDistance(channels, config.components[number]) if config.components else None,
-    )

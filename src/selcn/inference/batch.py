@@ -3,32 +3,33 @@
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from selcn.data.imaging.images import PictureError, decode_pictures, is_dicom, write_image
 from selcn.errors import DataError
 from selcn.inference.inputs import Item
-from selcn.inference.overlay import draw_overlay
+from selcn.inference.overlay import render
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction, prepare
+from selcn.inference.row import Row, file_rows
 from selcn.io.files import written_whole
 
 BATCH = 8
 """Pictures that are predicted together, and held at once a few times; they may be of twenty megapixels each."""
 ROWS = "predictions.jsonl"
-Row = dict[str, Any]
+_SUFFIXES = {"overlay": "jpg", "mask": "png"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class OutputOptions:
     """What to write beside the rows.
 
     Attributes:
@@ -57,22 +58,20 @@ def predict_files(
     items: Sequence[Item],
     out: Path,
     *,
-    wanted: Wanted | None = None,
+    options: OutputOptions | None = None,
     source: str = "",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Predict files into ``out/predictions.jsonl``, in their order.
 
-    A row holds ``image``, of a file with several frames ``frame``, the keys of
-    `Prediction.to_json` and the paths, below ``out``, of what was drawn; of a file that cannot be read,
-    ``image`` and ``error``; of a DICOM image that no segmentation can name, ``segmentation_error``. The rows
+    `selcn.inference.row` declares the keys of a row; paths of what was drawn are below ``out``. The rows
     stand under their name when they are whole; what a stopped one has done is not done again.
 
     Args:
         predictors: of one bundle, one a device.
         items: files to predict.
         out: folder, made where it does not exist.
-        wanted: what to write beside the rows; None for overlays.
+        options: what to write beside the rows; None for overlays.
         source: what tells the bundle and its engine from others.
         on_progress: called with files done and files in all.
 
@@ -80,13 +79,13 @@ def predict_files(
         The error of each file that cannot be read.
 
     Raises:
-        ConfigError: segmentations are wanted without the extra that writes them.
+        ConfigError: segmentations are options without the extra that writes them.
     """
-    wanted = wanted or Wanted()
-    if wanted.segmentations:
+    options = options or OutputOptions()
+    if options.segmentations:
         import selcn.data.imaging.dicom_segmentation  # noqa: F401 - what it lacks is told before anything is predicted
     out.mkdir(parents=True, exist_ok=True)
-    journal = _Journal(out / f".{ROWS}", _plan(items, source, wanted))
+    journal = _Journal(out / f".{ROWS}", _plan(items, source, options))
     names = _distinct([Path(item.name).stem for item in items])
     done = journal.done
     if on_progress:
@@ -94,8 +93,8 @@ def predict_files(
     with journal:
         for number, decoded, predictions in _predicted(predictors, items[done:]):
             place = done + number
-            rows = _rows(items[place], names[place], decoded, predictions, out, wanted)
-            if wanted.segmentations and predictions:
+            rows = _rows(items[place], names[place], decoded, predictions, out, options)
+            if options.segmentations and predictions:
                 _segment(items[place], names[place], rows, predictions, out, source)
             journal.write(rows)
             if on_progress:
@@ -152,8 +151,8 @@ class _Journal:
         return [line for line in lines if line.endswith(b"\n")]
 
 
-def _plan(items: Sequence[Item], source: str, wanted: Wanted) -> str:
-    named = "\n".join(chain((source, json.dumps(asdict(wanted))), (item.name for item in items)))
+def _plan(items: Sequence[Item], source: str, options: OutputOptions) -> str:
+    named = "\n".join(chain((source, json.dumps(asdict(options))), (item.name for item in items)))
     return hashlib.sha256(named.encode()).hexdigest()
 
 
@@ -227,15 +226,16 @@ def _predict(
 
 
 def _rows(
-    item: Item, stem: str, decoded: _Decoded, predictions: Sequence[Prediction], out: Path, wanted: Wanted
+    item: Item, stem: str, decoded: _Decoded, predictions: Sequence[Prediction], out: Path, options: OutputOptions
 ) -> list[Row]:
     if isinstance(decoded, DataError):
-        return [{"image": item.name, "error": str(decoded)}]
-    rows = []
-    for number, (frame, prediction) in enumerate(zip(decoded, predictions, strict=True)):
-        which = {"frame": number} if len(decoded) > 1 else {}
-        drawn = _draw(frame.picture, prediction, _name(stem, **which), out, wanted)
-        rows.append({"image": item.name, **which, **prediction.to_json(), **drawn})
+        return file_rows(item.name, decoded)
+    rows = file_rows(item.name, predictions)
+    for row, frame, prediction in zip(rows, decoded, predictions, strict=True):
+        drawn = render(frame.picture, prediction, overlay=options.overlays, mask=options.masks)
+        for key, image in drawn.items():
+            row[key] = f"{key}s/{_name(stem, row.get('frame'))}.{_SUFFIXES[key]}"
+            write_image(out / row[key], image)
     return rows
 
 
@@ -255,10 +255,12 @@ def _segment(
     if header is None:
         return
     for row, prediction in zip(rows, predictions, strict=True):
+        if prediction.lesion is None:
+            continue
         frame = row.get("frame")
         place = f"segmentations/{_name(stem, frame)}.dcm"
         try:
-            write_segmentation(prediction.mask, header, out / place, frame=frame, source=source)
+            write_segmentation(prediction.lesion.mask, header, out / place, frame=frame, source=source)
             row["segmentation"] = place
         except PictureError as error:
             row["segmentation_error"] = str(error)
@@ -266,17 +268,6 @@ def _segment(
 
 def _name(stem: str, frame: int | None = None) -> str:
     return stem if frame is None else f"{stem}-frame-{frame}"
-
-
-def _draw(picture: np.ndarray, prediction: Prediction, name: str, out: Path, wanted: Wanted) -> Mapping[str, str]:
-    drawn = {}
-    if wanted.overlays:
-        drawn["overlay"] = f"overlays/{name}.jpg"
-        write_image(out / drawn["overlay"], draw_overlay(picture, prediction))
-    if wanted.masks:
-        drawn["mask"] = f"masks/{name}.png"
-        write_image(out / drawn["mask"], prediction.mask.astype(np.uint8) * 255)
-    return drawn
 
 
 def _distinct(stems: Sequence[str]) -> list[str]:

@@ -1,46 +1,54 @@
-"""What a deployable cascade's folder holds, as a model hub expects it, and whether it is whole; no pickle, no torch.
+"""What a bundle's folder holds, as a model hub expects it, and whether it is whole; no pickle, no torch.
 
 ```
 BUNDLE/
-  config.json          what to build, how to prepare a picture, class names in order, safeguards, sources of the data
+  config.json          format version, networks in the order they run, preparation, reliability, sources of the data
   model.safetensors    the weights of every member
-  metrics.json         figures with intervals
+  metrics.json         metrics with intervals
+  training.json        the configuration of the run, for people; nothing reads it back
+  lesions.txt          hashes of the lesions and images that its networks were trained on
   README.md            the model card
   manifest.json        checksum of every other file, written last
   onnx/  onnx-int8/    graphs that need no torch, where `selcn export` was run
 ```
 """
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from selcn.config import ClassificationSection, PrepareSection, SegmentationSection, SymmetrySection, Variant
+from selcn.config import FULL, ClassifierSpec, ModelSpec, SegmenterSpec
+from selcn.config.sections import Size
 from selcn.errors import RunError
-from selcn.inference.reliability import Safeguards
+from selcn.inference.reliability import Reliability
 from selcn.io.files import sha256
-from selcn.labels import BinarySymmetry, Diagnosis, Masking, Symmetry
+from selcn.labels import LabelSet
 
-NETWORKS = ("segmenter", "symmetry", "classifier")
-CONFIG, WEIGHTS, METRICS, CARD, MANIFEST = (
-    *("config.json", "model.safetensors", "metrics.json", "README.md", "manifest.json"),
-)
-
+CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.json", "README.md"
+TRAINING, LESIONS, MANIFEST = "training.json", "lesions.txt", "manifest.json"
 EXPORT = "export.json"
+_HASH_DIGITS = 12
 
 
-class Precision(StrEnum):
-    """Of an export; its folder in the bundle."""
+class Engine(StrEnum):
+    """What runs a bundle's networks; an export's folder in the bundle is called after its engine."""
 
-    FLOAT32 = "onnx"
-    INT8 = "onnx-int8"
+    TORCH = "torch"
+    ONNX = "onnx"
+    ONNX_INT8 = "onnx-int8"
 
 
-class DataSource(BaseModel):
-    """Where training pictures came from.
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSource(_Strict):
+    """Where training images came from.
 
     Attributes:
         name: as in the catalog's column `source`.
@@ -48,49 +56,91 @@ class DataSource(BaseModel):
         licence: under which they were published.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     images: int
     licence: str
 
 
-class BundleConfig(BaseModel):
+class Preparation(_Strict):
+    """How an image is prepared for the networks.
+
+    Attributes:
+        size: width and height in pixels.
+        hair: whether hair is removed first.
+    """
+
+    size: Size
+    hair: bool
+
+
+class BundleConfig(_Strict):
     """What `config.json` of a bundle holds.
 
     Attributes:
-        prepare: size and hair removal of a prepared image.
-        segmentation, symmetry, classification: how each network is built.
-        variant: which lesion classifier.
-        cam_mask: masking of what the symmetry network sees.
+        format_version: of the layout of a bundle.
+        selcn: version that wrote it.
+        name: of the bundle, in answers.
+        prepare: how an image is prepared.
+        networks: what each network is, by name, in the order in which they run.
+        target: the network whose answer the others serve.
         members: number of cascades that are averaged.
         split: fingerprint of the split that kept the members' folds apart.
-        symmetry_labels, diagnosis_labels: class names in the networks' order.
-        components: directions of features that each member's distance looks along; 0 for none.
-        safeguards: when not to trust an answer; None where that was not measured.
+        reliability: when not to rely on an answer; None where that was not measured.
         sources: of the data.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    prepare: PrepareSection
-    segmentation: SegmentationSection
-    symmetry: SymmetrySection
-    classification: ClassificationSection
-    variant: Variant
-    cam_mask: Masking
+    format_version: Literal[1] = 1
+    selcn: str
+    name: str
+    prepare: Preparation
+    networks: dict[str, ModelSpec] = Field(min_length=1)
+    target: str
     members: int = Field(ge=1)
     split: str
-    symmetry_labels: tuple[str, ...]
-    diagnosis_labels: tuple[str, ...] = tuple(Diagnosis.names())
-    components: tuple[int, ...] = ()
-    safeguards: Safeguards | None = None
+    reliability: Reliability | None = None
     sources: tuple[DataSource, ...] = ()
 
+    @model_validator(mode="after")
+    def _is_a_cascade(self) -> Self:
+        known: set[str] = set()
+        for name, spec in self.networks.items():
+            if isinstance(spec, ClassifierSpec) and not known.issuperset(spec.reads):
+                raise ValueError(f"network {name} reads one that does not run before it")
+            known.add(name)
+        if sum(isinstance(spec, SegmenterSpec) for spec in self.networks.values()) > 1:
+            raise ValueError("a bundle holds one segmentation network at most")
+        if self.target not in known:
+            raise ValueError(f"target {self.target} is no network of the bundle")
+        return self
 
-def symmetry_labels(classes: int) -> list[str]:
-    """Names of two or three symmetry classes, in the order the network numbers them."""
-    return Symmetry.names() if classes == len(Symmetry) else BinarySymmetry.names()
+    @property
+    def segmenter(self) -> str | None:
+        """Name of the segmentation network, or None."""
+        return next((name for name, spec in self.networks.items() if isinstance(spec, SegmenterSpec)), None)
+
+    @property
+    def classifiers(self) -> dict[str, ClassifierSpec]:
+        """The classification networks by name, in the order in which they run."""
+        return {name: spec for name, spec in self.networks.items() if isinstance(spec, ClassifierSpec)}
+
+    def labels(self, network: str) -> LabelSet:
+        """The label set of a classification network."""
+        labels: LabelSet = self.classifiers[network].labels
+        return labels
+
+    def to_json(self) -> str:
+        """The text of `config.json`, label sets written out."""
+        return self.model_dump_json(indent=1, context={FULL: True})
+
+
+def lesion_hash(name: str) -> str:
+    """What `lesions.txt` lists of a lesion or an image; names as `selcn.data.catalog.groups` gives them."""
+    return hashlib.sha256(name.encode()).hexdigest()[:_HASH_DIGITS]
+
+
+def read_lesions(path: Path) -> frozenset[str]:
+    """Hashes of the lesions and images that a bundle's networks were trained on; see `lesion_hash`."""
+    return frozenset((path / LESIONS).read_text(encoding="utf-8").split())
 
 
 def read_config(path: Path) -> BundleConfig:
@@ -103,15 +153,15 @@ def read_config(path: Path) -> BundleConfig:
     return _parsed(path, checksums, checksums)
 
 
-def read_export(path: Path, precision: Precision = Precision.FLOAT32) -> tuple[BundleConfig, list[Path]]:
+def read_export(path: Path, engine: Engine = Engine.ONNX) -> tuple[BundleConfig, list[Path]]:
     """Read what an exported bundle is, and the files of its graphs in the order they run, all of them verified.
 
     Raises:
         RunError: no bundle, it has not been exported, or a file is missing or changed.
     """
-    folder = path / precision
+    folder = path / engine
     if (path / MANIFEST).is_file() and not (folder / EXPORT).is_file():
-        raise RunError(f"{path}: has no graphs in {precision}; make them with `selcn export`")
+        raise RunError(f"{path}: has no graphs in {engine}; make them with `selcn export`")
     config = _parsed(path, _checksums(path), [CONFIG])
     try:
         about = json.loads((folder / EXPORT).read_text(encoding="utf-8"))
@@ -130,9 +180,20 @@ def _parsed(path: Path, checksums: dict[str, str], names: Iterable[str]) -> Bund
     for name in names:
         _verify_file(path, str(name), checksums[name])
     try:
-        return BundleConfig.model_validate_json((path / CONFIG).read_text(encoding="utf-8"))
-    except (ValidationError, OSError) as error:
+        tree = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        version = tree.get("format_version") if isinstance(tree, dict) else None
+        if version not in _READERS:
+            known = ", ".join(map(str, _READERS))
+            raise RunError(
+                f"{path / CONFIG}: is of bundle format {version}, this selcn reads {known}; use the selcn that wrote it"
+            )
+        return _READERS[version](tree)
+    except (ValidationError, OSError, ValueError) as error:
         raise RunError(f"{path / CONFIG}: {' '.join(str(error).split())[:200]}; make the bundle anew") from None
+
+
+_READERS: dict[object, Callable[[Any], BundleConfig]] = {1: BundleConfig.model_validate}
+"""One a format version, kept for ever."""
 
 
 def _checksums(path: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a prediction says, drawn on its picture: outlines, saliency, and both beside one another with a caption."""
+"""A prediction drawn on its image: outlines, saliency, and both side by side with a caption."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ from selcn.io.files import data_uri
 
 PREDICTED_COLOUR = (86, 212, 255)
 TRUE_COLOUR = (255, 225, 77)
-TALLEST = 4  # times the greatest width
 OPACITY = 0.75  # of the colour where saliency is 1; it falls to 0 with the saliency
 JPEG_QUALITY = 82
-PANEL_WIDTHS = (320, 800)  # pixels: smaller pictures are enlarged, or no caption could be read; larger ones shrink
+PANEL_WIDTHS = (320, 800)  # pixels: smaller images are enlarged, or no caption could be read; larger ones shrink
+MAX_ASPECT = 4  # height of a panel, as a multiple of the greatest width
 
 _CASING = (16, 16, 16)
 _DASH = 6  # pixels of contour a pixel of line thickness
-_FEWEST_DASHES = 8  # of a small region
+_MIN_DASHES = 8  # of a small region
 _TO_OPENCV = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GAP = 0.02  # of a panel's width, between and around panels
@@ -26,35 +26,32 @@ _BACKGROUND, _INK, _FAINT_INK = 255, (24, 24, 24), (95, 95, 95)
 _LINE = 0.075  # of a panel's width, from one line of the caption to the next
 
 
-def draw_overlay(picture: np.ndarray, prediction: Prediction) -> np.ndarray:
-    """The outlined picture beside both saliency maps, with labels and probabilities below.
+def draw_overlay(image: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """The outlined image beside the saliency of each classifier, with labels and probabilities below.
 
     Args:
-        picture: uint8 RGB (H, W, 3).
-        prediction: what was said of it.
+        image: uint8 RGB (H, W, 3).
+        prediction: of the image.
 
     Returns:
-        uint8 RGB; three panels side by side, each of the picture's aspect and within ``PANEL_WIDTHS``.
+        uint8 RGB; panels side by side, each of the image's aspect and within ``PANEL_WIDTHS``.
 
     Example:
         >>> import selcn
-        >>> picture = np.full((300, 400, 3), 180, np.uint8)
-        >>> drawn = draw_overlay(picture, selcn.load("runs/demo/bundle").predict(picture))
-        >>> drawn.shape[1] > 3 * picture.shape[1], drawn.dtype
+        >>> image = np.full((300, 400, 3), 180, np.uint8)
+        >>> drawn = draw_overlay(image, selcn.load("runs/demo/bundle").predict(image))
+        >>> drawn.shape[1] > 3 * image.shape[1], drawn.dtype
         (True, dtype('uint8'))
     """
-    panel = resize(picture, panel_size(picture, *PANEL_WIDTHS))
-    panels = [
-        draw_outline(panel, prediction.mask, PREDICTED_COLOUR),
-        blend_saliency(panel, prediction.symmetry_saliency),
-        blend_saliency(panel, prediction.diagnosis_saliency),
-    ]
+    panel = resize(image, panel_size(image, *PANEL_WIDTHS))
+    first = panel if prediction.lesion is None else draw_outline(panel, prediction.lesion.mask, PREDICTED_COLOUR)
+    panels = [first, *(blend_saliency(panel, one.saliency) for one in prediction.results.values())]
     height, width = panel.shape[:2]
     gap, line = max(1, round(_GAP * width)), round(_LINE * width)
     captions = _captions(prediction)
-    sheet = np.full(
-        (height + 2 * gap + line * max(map(len, captions)) + gap, 3 * width + 4 * gap, 3), _BACKGROUND, np.uint8
-    )
+    tall = height + 2 * gap + line * max(map(len, captions)) + gap
+    wide = len(panels) * (width + gap) + gap
+    sheet = np.full((tall, wide, 3), _BACKGROUND, np.uint8)
     for number, (drawn, lines) in enumerate(zip(panels, captions, strict=True)):
         left = gap + number * (width + gap)
         sheet[gap : gap + height, left : left + width] = drawn
@@ -63,29 +60,55 @@ def draw_overlay(picture: np.ndarray, prediction: Prediction) -> np.ndarray:
     return sheet
 
 
-def panel_size(picture: np.ndarray, least: int, most: int) -> tuple[int, int]:
-    """Width and height of a picture (H, W, 3) brought between two widths; its aspect is kept, but of a strip."""
-    height, width = picture.shape[:2]
+def render(
+    image: np.ndarray, prediction: Prediction, *, overlay: bool = True, mask: bool = True
+) -> dict[str, np.ndarray]:
+    """The images that go with a prediction's row, by the row's key.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        prediction: of the image.
+        overlay: whether to give `overlay`, RGB; see `draw_overlay`.
+        mask: whether to give `mask`, grey (H, W), 255 on the lesion and 0 elsewhere, where there is a segmentation.
+    """
+    drawn = {"overlay": draw_overlay(image, prediction)} if overlay else {}
+    if mask and prediction.lesion is not None:
+        drawn["mask"] = prediction.lesion.mask.astype(np.uint8) * 255
+    return drawn
+
+
+def panel_size(image: np.ndarray, least: int, most: int) -> tuple[int, int]:
+    """Width and height of an image brought between two widths.
+
+    Args:
+        image: (H, W, ...).
+        least: smallest width, in pixels.
+        most: greatest width, in pixels.
+
+    Returns:
+        A size of the image's aspect, but no higher than ``MAX_ASPECT * most``.
+    """
+    height, width = image.shape[:2]
     panel_width = min(max(width, least), most)
     # A strip a pixel wide would else be enlarged to more than memory holds.
-    return panel_width, min(max(1, round(height * panel_width / width)), TALLEST * most)
+    return panel_width, min(max(1, round(height * panel_width / width)), MAX_ASPECT * most)
 
 
 def draw_outline(
-    picture: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], *, dashed: bool = False
+    image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], *, dashed: bool = False
 ) -> np.ndarray:
-    """A copy of the picture with the border of every lesion region, cased in black to be seen on skin of any colour.
+    """A copy of the image with the border of every lesion region, cased in black to be seen on skin of any colour.
 
     Args:
-        picture: uint8 RGB (H, W, 3).
-        mask: bool, of any size but the picture's aspect.
-        colour: RGB of the line.
+        image: uint8 RGB (H, W, 3).
+        mask: bool (h, w), of any size but the image's aspect.
+        colour: RGB of the line, 0 to 255.
         dashed: broken, to tell a second outline from the first without colour.
     """
-    drawn = picture.copy()
-    scaled = prepare_mask(mask, (picture.shape[1], picture.shape[0])).astype(np.uint8)
+    drawn = image.copy()
+    scaled = prepare_mask(mask, (image.shape[1], image.shape[0])).astype(np.uint8)
     contours, _ = cv2.findContours(scaled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    thickness = line_thickness(picture.shape[1])
+    thickness = line_thickness(image.shape[1])
     lines = _dashes(contours, _DASH * thickness) if dashed else contours
     for ink, width in ((_CASING, thickness + 2), (colour, thickness)):
         cv2.polylines(drawn, lines, not dashed, ink, width, cv2.LINE_AA)
@@ -93,26 +116,30 @@ def draw_outline(
 
 
 def line_thickness(width: int) -> int:
-    """Pixels of an outline on a picture of that width."""
+    """Thickness of an outline, in pixels.
+
+    Args:
+        width: of the image, in pixels.
+    """
     return max(2, round(width / 200))  # a smoothed line of one pixel would lose its colour
 
 
-def blend_saliency(picture: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """The picture under its saliency, clear where that is low.
+def blend_saliency(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """The image under its saliency, clear where that is low.
 
     The colours are viridis: perceptually uniform, and safe for the colour-blind.
 
     Args:
-        picture: uint8 RGB (H, W, 3).
+        image: uint8 RGB (H, W, 3).
         saliency: float (h, w) in [0, 1], of any size; enlarged bilinearly.
     """
-    colours, opacity = _coloured(saliency, (picture.shape[1], picture.shape[0]))
-    blended = picture * (1 - OPACITY * opacity) + colours * (OPACITY * opacity)
+    colours, opacity = _coloured(saliency, (image.shape[1], image.shape[0]))
+    blended = image * (1 - OPACITY * opacity) + colours * (OPACITY * opacity)
     return blended.round().astype(np.uint8)
 
 
 def saliency_layer(saliency: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """What `blend_saliency` lays over a picture, by itself: uint8 RGBA (H, W, 4), opaque where saliency is 1.
+    """What `blend_saliency` lays over an image, by itself: uint8 RGBA (H, W, 4), opaque where saliency is 1.
 
     Args:
         saliency: float (h, w) in [0, 1].
@@ -122,14 +149,14 @@ def saliency_layer(saliency: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.concatenate([colours, (opacity * 255).round().astype(np.uint8)], axis=2)
 
 
-def embed(picture: np.ndarray, kind: str) -> str:
-    """A picture as a `data:` URI.
+def embed(image: np.ndarray, kind: str) -> str:
+    """An image as a `data:` URI.
 
     Args:
-        picture: uint8 grey (H, W), RGB (H, W, 3) or RGBA (H, W, 4).
+        image: uint8 grey (H, W), RGB (H, W, 3) or RGBA (H, W, 4).
         kind: "jpeg" or "png".
     """
-    stored = cv2.cvtColor(picture, _TO_OPENCV[picture.shape[2]]) if picture.ndim > 2 else picture
+    stored = cv2.cvtColor(image, _TO_OPENCV[image.shape[2]]) if image.ndim > 2 else image
     settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if kind == "jpeg" else []
     return data_uri(f"image/{kind}", cv2.imencode(f".{kind}", stored, settings)[1].tobytes())
 
@@ -145,23 +172,24 @@ def _dashes(contours: Sequence[np.ndarray], length: int) -> list[np.ndarray]:
     return [
         dash
         for contour in contours
-        for dash in np.array_split(contour, 2 * max(_FEWEST_DASHES, len(contour) // (2 * length)))[::2]
+        for dash in np.array_split(contour, 2 * max(_MIN_DASHES, len(contour) // (2 * length)))[::2]
         if len(dash)
     ]
 
 
 def _captions(prediction: Prediction) -> list[list[str]]:
-    """Lines below the three panels; ASCII, which is all that OpenCV's font holds."""
-    share = f"{100 * prediction.mask.mean():.0f} % of the picture" if prediction.mask.any() else "no lesion found"
+    """Lines below the panels; ASCII, which is all that OpenCV's font holds."""
+    lesion = prediction.lesion
+    found = "" if lesion is None else "no lesion found"
+    share = f"{100 * lesion.mask.mean():.0f} % of the picture" if lesion is not None and lesion.mask.any() else found
     return [
-        ["lesion", share, "research tool, not a medical device"],
-        ["symmetry saliency", *_ranked(prediction.symmetry)],
-        ["diagnosis saliency", *_ranked(prediction.diagnosis)],
+        ["image" if lesion is None else "lesion", share, "research tool, not a medical device"],
+        *([f"{name} saliency", *_ranked(one.probabilities)] for name, one in prediction.results.items()),
     ]
 
 
 def _ranked(probabilities: dict[str, float]) -> list[str]:
-    """The likeliest class on a line, the next two on another."""
+    """The most probable class on a line, the next two on another."""
     ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
     first, *others = [f"{name} {probability:.2f}" for name, probability in ranked]
     return [first, ", ".join(others)]
@@ -172,5 +200,5 @@ def _write(sheet: np.ndarray, text: str, corner: tuple[int, int], room: int, *, 
     thickness = max(1, round(room / 400)) + emphasised
     wanted = cv2.getFontScaleFromHeight(_FONT, round(_LINE * room * 0.55), thickness)
     (width, _), _ = cv2.getTextSize(text, _FONT, wanted, thickness)
-    scale = wanted * min(1.0, room / width)
+    scale = wanted * min(1.0, room / max(width, 1))
     cv2.putText(sheet, text, corner, _FONT, scale, _INK if emphasised else _FAINT_INK, thickness, cv2.LINE_AA)

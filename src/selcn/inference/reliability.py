@@ -1,6 +1,6 @@
-"""When not to trust an answer: calibration, abstention, and pictures unlike those that were trained on.
+"""When not to rely on a prediction: calibration, abstention, and images out of the training distribution.
 
-NumPy and OpenCV alone, so that every engine says the same.
+NumPy and OpenCV alone, so that every engine answers the same.
 """
 
 from typing import Annotated
@@ -11,55 +11,81 @@ from pydantic import BaseModel, ConfigDict, Field
 
 NO_LESION = "no lesion found"
 BLURRED = "blurred"
-EXPOSURE = "darker or brighter than the training pictures"
-UNLIKE = "unlike the training pictures"
+EXPOSURE = "darker or brighter than the training images"
+OUT_OF_DISTRIBUTION = "unlike the training images"
 
 
-class Safeguards(BaseModel):
-    """Measured on the validation folds of the run that a bundle comes from; the test part is never looked at.
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageReliability(_Strict):
+    """The usual range of what the prepared training images look like.
 
     Attributes:
-        temperature: all diagnosis logits are divided by it (Guo et al. 2017).
-        abstain_below: calibrated probability of the likeliest diagnosis below which none is to be relied on.
-        coverage: share of the validation images that were at or above it.
         sharpness: lowest that was usual; see `sharpness`.
         brightness: lowest and highest that were usual; see `brightness`.
-        distance: highest distance of features that was usual.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    sharpness: float
+    brightness: tuple[float, float]
+
+
+class NetworkReliability(_Strict):
+    """What was measured of one network.
+
+    Attributes:
+        temperature: all logits are divided by it (Guo et al. 2017).
+        abstain_below: calibrated probability of the most probable class below which it is not to be relied on.
+        coverage: share of the out-of-fold images at or above it.
+        distance: highest distance of features that was usual.
+        components: directions of features that each member's distance is measured along.
+    """
 
     temperature: Annotated[float, Field(gt=0)]
     abstain_below: float
     coverage: float
-    sharpness: float
-    brightness: tuple[float, float]
     distance: float
+    components: tuple[int, ...]
 
-    def warnings(self, image: np.ndarray, distance: float, *, lesion: bool) -> tuple[str, ...]:
-        """What speaks against relying on an answer.
+
+class Reliability(_Strict):
+    """Measured out of fold on the run that a bundle comes from; the test subset is never looked at.
+
+    Attributes:
+        image: of the images.
+        networks: of the networks for which it was measured, by name.
+    """
+
+    image: ImageReliability
+    networks: dict[str, NetworkReliability]
+
+    def warnings(self, image: np.ndarray, network: str, distance: float, *, lesion: bool | None) -> tuple[str, ...]:
+        """What speaks against relying on a prediction.
 
         Args:
             image: prepared, uint8 RGB (H, W, 3).
+            network: that answers.
             distance: of its features.
-            lesion: whether any was found.
+            lesion: whether any was found; None where no network looks for it.
         """
-        low, high = self.brightness
+        low, high = self.image.brightness
+        measured = self.networks.get(network)
         found = {
-            NO_LESION: not lesion,
-            BLURRED: sharpness(image) < self.sharpness,
+            NO_LESION: lesion is False,
+            BLURRED: sharpness(image) < self.image.sharpness,
             EXPOSURE: not low <= brightness(image) <= high,
-            UNLIKE: distance > self.distance,
+            OUT_OF_DISTRIBUTION: measured is not None and distance > measured.distance,
         }
         return tuple(name for name, applies in found.items() if applies)
 
 
 def sharpness(image: np.ndarray) -> float:
-    """Logarithm of the grey picture's (H, W, 3) variance of Laplacian; blur lowers it (Pech-Pacheco et al. 2000)."""
+    """Logarithm of an image's (H, W, 3) variance of Laplacian, which blur lowers (Pech-Pacheco et al. 2000)."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return float(np.log(cv2.Laplacian(grey, cv2.CV_64F).var() + 1e-3))
 
 
 def brightness(image: np.ndarray) -> float:
-    """Mean of the grey picture (H, W, 3), 0 to 1."""
+    """Mean grey level of an image, uint8 RGB (H, W, 3), 0 to 1."""
     return float(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean() / 255)

@@ -1,7 +1,7 @@
-"""What is said of one picture, made from the networks' outputs; the same for every engine, without torch."""
+"""What is predicted of one image: one typed result for Python, JSON rows, tables, HTTP and overlays; no torch."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,135 +9,160 @@ import numpy.typing as npt
 
 from selcn.data.imaging.images import prepare_image, resize
 from selcn.data.imaging.masks import LESION_THRESHOLD, grown_boxes, largest_regions
-from selcn.evaluation.calibration import rescale
+from selcn.evaluation.temperature import rescale
 from selcn.inference.bundle import BundleConfig
+from selcn.inference.row import row_keys
 
 Floats = npt.NDArray[np.float32]
 
 
-class Outputs(NamedTuple):
-    """What an engine says of N prepared pictures.
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What an engine makes of N prepared images.
 
     Attributes:
-        lesion: probability that a pixel is lesion (N, H, W).
-        symmetry: class probabilities (N, 2 or 3).
-        symmetry_saliency: (N, h, w) in [0, 1].
-        diagnosis: class probabilities (N, 7), not calibrated.
-        diagnosis_saliency: (N, h', w') in [0, 1].
-        distance: of features from those of training pictures (N,).
+        lesion: probability that a pixel is lesion (N, H, W); None where there is no segmentation network.
+        probabilities: class probabilities (N, C), not calibrated, by the classifier's name.
+        saliency: (N, h, w) in [0, 1], by the classifier's name.
+        distance: of the target's features from those of training images (N,).
     """
 
-    lesion: Floats
-    symmetry: Floats
-    symmetry_saliency: Floats
-    diagnosis: Floats
-    diagnosis_saliency: Floats
+    lesion: Floats | None
+    probabilities: dict[str, Floats]
+    saliency: dict[str, Floats]
     distance: Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
-    """What the cascade says of one picture; lengths are pixels of the picture itself.
+class Lesion:
+    """Where the lesion is; lengths are pixels of the image itself.
 
     Attributes:
-        mask: bool (H, W), the lesion at the picture's own size.
+        mask: bool (H, W) at the image's own size.
         outline: int (P, 2), x and y along the border of the largest lesion region; empty where no lesion was found.
-        box: x, y, width, height around that region, grown by 20 % on every side; the whole picture where none.
-        symmetry: probability by class name.
-        symmetry_saliency: float32 (h, w) in [0, 1] at the network's own grid.
-        diagnosis: calibrated probability by class name.
-        diagnosis_saliency: float32 (h', w') in [0, 1].
-        abstain: whether the likeliest diagnosis is too improbable to rely on.
-        warnings: what else speaks against relying on it, of `selcn.inference.reliability`.
-        distance: of the picture's features from those of training pictures; about 1 is usual.
-
-    Example:
-        >>> import selcn
-        >>> prediction = selcn.load("runs/demo/bundle").predict("runs/demo/data/phantom/images/PH_0000001.png")
-        >>> prediction.mask.dtype, len(prediction.box)
-        (dtype('bool'), 4)
-        >>> list(prediction.symmetry)
-        ['asymmetric', 'symmetric']
-        >>> round(sum(prediction.diagnosis.values()), 4)
-        1.0
+        box: x, y, width, height around that region, grown by 20 % on every side; the whole image where none.
     """
 
     mask: npt.NDArray[np.bool_]
     outline: npt.NDArray[np.int32]
     box: tuple[int, int, int, int]
-    symmetry: dict[str, float]
-    symmetry_saliency: Floats
-    diagnosis: dict[str, float]
-    diagnosis_saliency: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class ClassResult:
+    """The answer of one classification network.
+
+    Attributes:
+        probabilities: by class name, in the label set's order; calibrated where the bundle says how.
+        saliency: where the predicted class comes from, float32 (h, w) in [0, 1] at the network's own grid.
+    """
+
+    probabilities: dict[str, float]
+    saliency: Floats
+
+    @property
+    def prediction(self) -> str:
+        """The most probable class."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a bundle predicts of one image.
+
+    Attributes:
+        size: width and height of the image.
+        target: name of the network whose answer the others serve.
+        lesion: where it is; None of a bundle without segmentation network.
+        results: of each classification network, by name; `prediction["symmetry"]` is short for that of symmetry.
+        abstain: whether the target's most probable class is too improbable to rely on.
+        warnings: what else speaks against relying on it, of `selcn.inference.reliability`.
+        distance: of the image's features from those of training images; about 1 is usual.
+
+    Example:
+        >>> import selcn
+        >>> prediction = selcn.load("runs/demo/bundle").predict("runs/demo/data/phantom/images/PH_0000001.png")
+        >>> prediction.lesion.mask.dtype, len(prediction.lesion.box)
+        (dtype('bool'), 4)
+        >>> list(prediction["symmetry"].probabilities)
+        ['asymmetric', 'symmetric']
+        >>> round(sum(prediction["diagnosis"].probabilities.values()), 4)
+        1.0
+    """
+
+    size: tuple[int, int]
+    target: str
+    lesion: Lesion | None
+    results: dict[str, ClassResult]
     abstain: bool
     warnings: tuple[str, ...]
     distance: float
 
+    def __getitem__(self, network: str) -> ClassResult:
+        """The answer of one classification network.
+
+        Raises:
+            KeyError: the bundle has none of that name.
+        """
+        return self.results[network]
+
     def to_json(self) -> dict[str, Any]:
-        """Everything but the mask's pixels, as plain numbers."""
-        return {
-            "width": self.mask.shape[1],
-            "height": self.mask.shape[0],
-            "lesion": {
-                "found": bool(self.mask.any()),
-                "share": round(float(self.mask.mean()), 6),
-                "box": list(self.box),
-                "outline": self.outline.tolist(),
-            },
-            "symmetry": {"prediction": likeliest(self.symmetry), "probabilities": _rounded(self.symmetry)},
-            "diagnosis": {"prediction": likeliest(self.diagnosis), "probabilities": _rounded(self.diagnosis)},
-            "abstain": self.abstain,
-            "warnings": list(self.warnings),
-            "distance": round(self.distance, 4),
-            "symmetry_saliency": np.round(self.symmetry_saliency, 4).astype(float).tolist(),
-            "diagnosis_saliency": np.round(self.diagnosis_saliency, 4).astype(float).tolist(),
-        }
+        """Everything but the mask's pixels, as plain numbers; `selcn.inference.row` declares the keys."""
+        labels = {name: list(one.probabilities) for name, one in self.results.items()}
+        keys = row_keys(labels, lesion=self.lesion is not None)
+        return {key.name: key.fill(self) for key in keys if key.fill}
 
 
-def prepare(picture: np.ndarray, config: BundleConfig) -> np.ndarray:
-    """A uint8 RGB picture (H, W, 3) as the networks of a bundle see it."""
-    return prepare_image(picture, config.prepare.size, hair=config.prepare.hair)
+def prepare(image: np.ndarray, config: BundleConfig) -> np.ndarray:
+    """An image, uint8 RGB (H, W, 3), as the networks of a bundle see it, uint8 RGB (h, w, 3)."""
+    return prepare_image(image, config.prepare.size, hair=config.prepare.hair)
 
 
 def describe(
     config: BundleConfig, prepared: np.ndarray, outputs: Outputs, row: int, size: tuple[int, int]
 ) -> Prediction:
-    """What is said of one picture.
+    """The prediction of one image.
 
     Args:
         config: of the bundle.
-        prepared: the picture as the networks saw it, uint8 RGB.
+        prepared: the image as the networks saw it, uint8 RGB (h, w, 3).
         outputs: of an engine.
-        row: which of its pictures.
-        size: width and height of the picture itself.
+        row: which of its images.
+        size: width and height of the image itself.
     """
-    mask = resize(outputs.lesion[row], size) > LESION_THRESHOLD
-    region = largest_regions(mask[None])
-    x, y, width, height = grown_boxes(region)[0].tolist()
-    guards, said = config.safeguards, outputs.diagnosis[row : row + 1].astype(np.float64)
-    diagnosis = rescale(said, guards.temperature)[0] if guards else said[0]
-    distance = float(outputs.distance[row])
+    lesion = None if outputs.lesion is None else find_lesion(resize(outputs.lesion[row], size) > LESION_THRESHOLD)
+    results = {
+        name: _result(config, name, probabilities[row], outputs.saliency[name][row])
+        for name, probabilities in outputs.probabilities.items()
+    }
+    reliability, distance = config.reliability, float(outputs.distance[row])
+    measured = reliability.networks.get(config.target) if reliability else None
+    answer = results.get(config.target)
+    found = None if lesion is None else bool(lesion.mask.any())
     return Prediction(
-        mask=mask,
-        outline=_outline(region[0]),
-        box=(x, y, width, height),
-        symmetry=dict(zip(config.symmetry_labels, outputs.symmetry[row].tolist(), strict=True)),
-        symmetry_saliency=outputs.symmetry_saliency[row],
-        diagnosis=dict(zip(config.diagnosis_labels, diagnosis.tolist(), strict=True)),
-        diagnosis_saliency=outputs.diagnosis_saliency[row],
-        abstain=bool(guards and diagnosis.max() < guards.abstain_below),
-        warnings=guards.warnings(prepared, distance, lesion=bool(mask.any())) if guards else (),
+        size=size,
+        target=config.target,
+        lesion=lesion,
+        results=results,
+        abstain=bool(measured and answer and max(answer.probabilities.values()) < measured.abstain_below),
+        warnings=reliability.warnings(prepared, config.target, distance, lesion=found) if reliability else (),
         distance=distance,
     )
 
 
-def likeliest(probabilities: dict[str, float]) -> str:
-    """The name of the most probable class."""
-    return max(probabilities, key=probabilities.__getitem__)
+def find_lesion(mask: npt.NDArray[np.bool_]) -> Lesion:
+    """Outline and box of a mask, bool (H, W)."""
+    region = largest_regions(mask[None])
+    x, y, width, height = grown_boxes(region)[0].tolist()
+    return Lesion(mask, _outline(region[0]), (x, y, width, height))
 
 
-def _rounded(probabilities: dict[str, float]) -> dict[str, float]:
-    return {name: round(probability, 6) for name, probability in probabilities.items()}
+def _result(config: BundleConfig, name: str, probabilities: Floats, saliency: Floats) -> ClassResult:
+    measured = config.reliability.networks.get(name) if config.reliability else None
+    values = probabilities.tolist()
+    if measured:
+        values = rescale(probabilities[None].astype(np.float64), measured.temperature)[0].tolist()
+    return ClassResult(dict(zip(config.labels(name).names, values, strict=True)), saliency)
 
 
 def _outline(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:

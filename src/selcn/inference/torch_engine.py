@@ -2,12 +2,11 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from selcn.data.datasets import as_floats
 from selcn.errors import ConfigError
 from selcn.inference.result import Outputs
-from selcn.models.cascade import CascadeOutput, Ensemble
+from selcn.models.cascade import Ensemble
 
 
 class TorchEngine:
@@ -15,7 +14,7 @@ class TorchEngine:
 
     Args:
         ensemble: the networks.
-        device: where they run.
+        device: where they run: `cpu`, `cuda`, `cuda:1` ...
 
     Raises:
         ConfigError: there is no such device.
@@ -30,12 +29,13 @@ class TorchEngine:
         self.ensemble.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def forward(self, images: Tensor) -> CascadeOutput:
-        """Prepared images, uint8 (N, 3, H, W), to the averaged output of all members, on the CPU."""
-        output = self.ensemble(as_floats(images.to(self.device)))
-        return CascadeOutput(*(part.cpu() for part in output))
-
     def __call__(self, prepared: np.ndarray) -> Outputs:
-        """What is said of prepared pictures, uint8 RGB (N, H, W, 3)."""
-        output = self.forward(torch.from_numpy(prepared).permute(0, 3, 1, 2))
-        return Outputs(*(part[:, 0].numpy() if part.ndim == 4 else part.numpy() for part in output))
+        """Predict prepared images, uint8 RGB (N, H, W, 3)."""
+        images = torch.from_numpy(prepared).permute(0, 3, 1, 2).to(self.device)
+        output = self.ensemble(as_floats(images))
+        return Outputs(
+            None if output.lesion is None else output.lesion[:, 0].cpu().numpy(),
+            {name: one.cpu().numpy() for name, one in output.probabilities.items()},
+            {name: one[:, 0].cpu().numpy() for name, one in output.saliency.items()},
+            output.distance.cpu().numpy(),
+        )

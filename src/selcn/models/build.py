@@ -1,33 +1,37 @@
-"""Configuration -> network."""
+"""Specification -> network."""
 
-from selcn.config import ClassificationSection, SegmentationSection, SymmetrySection, Variant
-from selcn.labels import Diagnosis
-from selcn.models.classifier import LesionClassifier
+from selcn.config import ClassificationSection, ClassifierSpec, SegmentationSection, SegmenterSpec
+from selcn.models.classifier import Classifier
 from selcn.models.segmenter import Segmenter
-from selcn.models.symmetry import SymmetryNetwork
 
 
-def build_segmenter(section: SegmentationSection, *, pretrained: bool) -> Segmenter:
-    """The segmenter of a configuration, with its starting weights where ``pretrained``, else with random ones."""
-    weights = section.weights if pretrained else None
-    return Segmenter(section.architecture, section.encoder, weights=weights, size=section.size)
+def build_network(
+    spec: SegmenterSpec | ClassifierSpec, *, weights: str | None = None, dropout: float = 0.0
+) -> Segmenter | Classifier:
+    """Build a network from its specification.
 
+    Args:
+        spec: what to build.
+        weights: starting weights of encoder or backbone: None for random ones, `imagenet`, or a safetensors file.
+        dropout: of a classifier, in training.
 
-def build_symmetry(section: SymmetrySection, *, pretrained: bool) -> SymmetryNetwork:
-    """The symmetry network of a configuration; see `build_segmenter`."""
-    weights = section.weights if pretrained else None
-    return SymmetryNetwork(
-        section.backbone, section.classes, weights=weights, dropout=section.dropout, size=section.size
+    Raises:
+        ConfigError: a name is unknown, or the weights cannot be had.
+    """
+    if isinstance(spec, SegmenterSpec):
+        return Segmenter(spec.architecture, spec.encoder, weights=weights, size=spec.size)
+    return Classifier(
+        spec.backbone,
+        len(spec.labels.classes),
+        fusions=list(spec.reads.values()),
+        head=spec.head,
+        weights=weights,
+        dropout=dropout,
+        size=spec.size,
     )
 
 
-def build_classifier(section: ClassificationSection, variant: Variant, *, pretrained: bool) -> LesionClassifier:
-    """The lesion classifier of a configuration and one of its variants; see `build_segmenter`."""
-    return LesionClassifier(
-        section.backbone,
-        classes=len(Diagnosis),
-        fusion=variant.fusion,
-        weights=section.weights if pretrained else None,
-        dropout=section.dropout,
-        size=section.size,
-    )
+def build_for_training(section: SegmentationSection | ClassificationSection) -> Segmenter | Classifier:
+    """Build a network with the starting weights and the dropout of its configuration; see `build_network`."""
+    dropout = section.dropout if isinstance(section, ClassificationSection) else 0.0
+    return build_network(section.spec, weights=section.weights, dropout=dropout)

@@ -1,147 +1,180 @@
-"""The whole method on one page: image -> lesion mask -> symmetry and its saliency -> diagnosis."""
+"""The whole method on one page: a graph of networks, from image to mask, classes, and where each answer comes from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.imaging.masks import LESION_THRESHOLD
-from selcn.labels import Control, Fusion, Masking
-from selcn.models.classifier import LesionClassifier
+from selcn.labels import NO_MASKING
+from selcn.models.classifier import Classifier
 from selcn.models.features import FeatureDistance
-from selcn.models.heads import Trace
+from selcn.models.heads import HeadOutput
 from selcn.models.masking import apply_masking
 from selcn.models.segmenter import Segmenter
-from selcn.models.symmetry import SymmetryNetwork
 from selcn.saliency.controls import replace_saliency
-from selcn.saliency.gradcam_pp import grad_cam_pp
+from selcn.saliency.methods import DEFAULT, find_saliency
 
 FLIPS = ([3], [2], [2, 3])
+Specs = Mapping[str, SegmenterSpec | ClassifierSpec]
+"""The networks of a cascade by name, none in front of what it needs."""
+
+
+@dataclass
+class Pass:
+    """What a cascade makes of N images, network by network.
+
+    Attributes:
+        lesion: probability that a pixel is lesion (N, 1, H, W); None where there is no segmentation network.
+        outputs: of each classifier, by name.
+        saliency: of the class that each classifier predicts (N, 1, h, w) in [0, 1], by name.
+    """
+
+    lesion: Tensor | None = None
+    outputs: dict[str, HeadOutput] = field(default_factory=dict)
+    saliency: dict[str, Tensor] = field(default_factory=dict)
 
 
 class CascadeOutput(NamedTuple):
-    """What the cascade says of a batch of N images (N, 3, H, W).
+    """What an ensemble says of N images (N, 3, H, W).
 
     Attributes:
-        lesion: probability that a pixel is lesion (N, 1, H, W).
-        symmetry: class probabilities (N, 2 or 3).
-        symmetry_saliency: where the predicted symmetry comes from (N, 1, h, w) in [0, 1].
-        diagnosis: class probabilities (N, 7).
-        diagnosis_saliency: where the predicted diagnosis comes from (N, 1, h', w') in [0, 1].
-        distance: of the classifiers' features from those of training images (N,); 0 where that is not known.
+        lesion: probability that a pixel is lesion (N, 1, H, W), or None.
+        probabilities: of the classes (N, C), by the classifier's name.
+        saliency: where the predicted class comes from (N, 1, h, w) in [0, 1], by the classifier's name.
+        distance: of the target's features from those of training images (N,); 0 where that is not known.
     """
 
-    lesion: Tensor
-    symmetry: Tensor
-    symmetry_saliency: Tensor
-    diagnosis: Tensor
-    diagnosis_saliency: Tensor
+    lesion: Tensor | None
+    probabilities: dict[str, Tensor]
+    saliency: dict[str, Tensor]
     distance: Tensor
 
 
 class Cascade(nn.Module):
-    """One member of the ensemble: three networks, none of which saw the lesions of one fold.
+    """One member of an ensemble: the networks of a graph, none of which saw the lesions of one fold.
 
     Args:
-        segmenter: image to mask logits.
-        symmetry: masked image to symmetry logits.
-        classifier: masked image and saliency to diagnosis logits.
-        cam_mask: masking of what the symmetry network sees.
-        mask: masking of what the classifier sees.
-        control: what the classifier reads in place of the saliency, if anything.
-        flips: whether the diagnosis is averaged over the image, its mirror, its flip and both.
-        distance: tells how far a picture's features lie from those of training images.
+        specs: what the networks are, in the order in which they run.
+        networks: the networks themselves.
+        distance: how far features of the last classifier lie from those of training images; None where unknown.
     """
 
     def __init__(
-        self,
-        segmenter: Segmenter,
-        symmetry: SymmetryNetwork,
-        classifier: LesionClassifier,
-        cam_mask: Masking,
-        mask: Masking,
-        *,
-        control: Control | None = None,
-        flips: bool = False,
-        distance: FeatureDistance | None = None,
+        self, specs: Specs, networks: Mapping[str, Segmenter | Classifier], distance: FeatureDistance | None = None
     ) -> None:
         super().__init__()
+        self.specs = dict(specs)
+        self.networks = nn.ModuleDict(dict(networks))
         self.distance = distance
-        self.segmenter, self.symmetry, self.classifier = segmenter, symmetry, classifier
-        self.cam_mask, self.mask, self.control, self.flips = cam_mask, mask, control, flips
 
-    def outline(self, images: Tensor) -> Tensor:
+    @property
+    def methods(self) -> dict[str, str]:
+        """The saliency method of each classifier by name."""
+        return {name: spec.saliency for name, spec in self.specs.items() if isinstance(spec, ClassifierSpec)}
+
+    def forward(self, images: Tensor) -> Pass:
+        """Run all networks on images (N, 3, H, W) in [0, 1]."""
+        return self._run(self.specs, images)
+
+    def before(self, network: str, images: Tensor) -> Pass:
+        """Run what a network needs, and nothing else, on images (N, 3, H, W) in [0, 1]."""
+        needed = self._needs(network)
+        return self._run([name for name in self.specs if name in needed], images)
+
+    def _needs(self, network: str) -> set[str]:
+        """Names of the networks whose output a network is given, directly or through others."""
+        spec = self.specs[network]
+        if isinstance(spec, SegmenterSpec):
+            return set()
+        masks = {name for name, one in self.specs.items() if isinstance(one, SegmenterSpec)}
+        own = {*spec.reads, *(masks if spec.masking != NO_MASKING else ())}
+        return own.union(*(self._needs(name) for name in own))
+
+    def _run(self, names: Iterable[str], images: Tensor) -> Pass:
+        found = Pass()
+        for name in names:
+            spec = self.specs[name]
+            if isinstance(spec, SegmenterSpec):
+                found.lesion = self.segment(name, images)
+            else:
+                seen = self.look(name, images, found.lesion)
+                found.outputs[name] = self.classify(name, seen, [found.saliency[one] for one in spec.reads])
+                found.saliency[name] = explain(found.outputs[name], method=spec.saliency)
+        return found
+
+    def segment(self, name: str, images: Tensor) -> Tensor:
         """Lesion probability (N, 1, H, W) of images (N, 3, H, W) in [0, 1]."""
-        lesion: Tensor = self.segmenter(images).sigmoid()
+        lesion: Tensor = self.networks[name](images).sigmoid()
         return lesion
 
-    def judge_symmetry(self, images: Tensor, lesion: Tensor) -> Trace:
-        """Symmetry of images whose lesion probability is known."""
-        return self.symmetry.trace(apply_masking(images, lesion > LESION_THRESHOLD, self.cam_mask))
+    def look(self, name: str, images: Tensor, lesion: Tensor | None) -> Tensor:
+        """What a classifier sees of images (N, 3, H, W) whose lesion probability (N, 1, H, W) is known."""
+        masking = self.specs[name].masking  # type: ignore[union-attr]  # of a classifier
+        return images if lesion is None else apply_masking(images, (lesion > LESION_THRESHOLD).to(images), masking)
 
-    def diagnose(self, images: Tensor, lesion: Tensor, saliency: Tensor) -> Trace:
-        """Diagnosis of images whose lesion probability and symmetry saliency (N, 1, h, w) are known."""
-        return self.classify(apply_masking(images, lesion > LESION_THRESHOLD, self.mask), saliency)
-
-    def classify(self, seen: Tensor, saliency: Tensor) -> Trace:
-        """Diagnosis of masked images (N, 3, H, W), as the classifier sees them."""
-        if self.classifier.fusion is Fusion.NONE:
-            return self._flipped(seen, None)
+    def classify(self, name: str, seen: Tensor, saliency: Sequence[Tensor]) -> HeadOutput:
+        """Answer of a classifier to what it sees (N, 3, H, W), given the maps (N, 1, h, w) that it reads."""
+        spec, network = self.specs[name], self.networks[name]
+        assert isinstance(spec, ClassifierSpec)
+        assert isinstance(network, Classifier)
         # A fixed seed: a control is the same whenever it is asked for.
-        return self._flipped(seen, replace_saliency(saliency, self.control, torch.Generator().manual_seed(0)))
-
-    def trace(self, images: Tensor) -> tuple[Tensor, Trace, Trace]:
-        """Images (N, 3, H, W) in [0, 1] to lesion probability, symmetry and diagnosis."""
-        lesion = self.outline(images)
-        symmetry = self.judge_symmetry(images, lesion)
-        return lesion, symmetry, self.diagnose(images, lesion, explain(symmetry))
-
-    def unlike(self, diagnosis: Trace) -> Tensor:
-        """How far the classifier's features lie from those of training images (N,), in standard deviations."""
-        features = diagnosis.activations.mean((2, 3))
-        return torch.zeros_like(features[:, 0]) if self.distance is None else self.distance(features)
-
-    def _flipped(self, seen: Tensor, saliency: Tensor | None) -> Trace:
-        upright = self.classifier.trace(seen, saliency)
-        if not self.flips:
+        read = [replace_saliency(one, spec.control, torch.Generator().manual_seed(0)) for one in saliency]
+        upright = network.trace(seen, read)
+        if not spec.flips:
             return upright
-        others = [self.classifier(seen.flip(axes), None if saliency is None else saliency.flip(axes)) for axes in FLIPS]
-        probabilities = _mean([logits.softmax(dim=1) for logits in (upright.logits, *others)])
+        flipped = [network(seen.flip(axes), [one.flip(axes) for one in read]) for axes in FLIPS]
+        probabilities = _mean([logits.softmax(dim=1) for logits in (upright.logits, *flipped)])
         return upright._replace(logits=probabilities.log())
 
-    def forward(self, images: Tensor) -> CascadeOutput:
-        """Images (N, 3, H, W) in [0, 1] to masks, symmetry, diagnosis, and where both come from."""
-        output: CascadeOutput = Ensemble([self])(images)
-        return output
+    def measure_distance(self, found: Pass) -> Tensor:
+        """How far the last classifier's features lie from those of training images (N,), in standard deviations."""
+        if not found.outputs:
+            assert found.lesion is not None
+            return torch.zeros_like(found.lesion[:, 0, 0, 0])
+        features = pooled_features(list(found.outputs.values())[-1])
+        return torch.zeros_like(features[:, 0]) if self.distance is None else self.distance(features)
 
 
 class Ensemble(nn.Module):
-    """Several cascades whose probabilities and saliency are averaged."""
+    """Several cascades whose probabilities and saliency are averaged.
+
+    Args:
+        members: cascades of the same networks.
+    """
 
     def __init__(self, members: Sequence[Cascade]) -> None:
         super().__init__()
         self.members: Iterable[Cascade] = nn.ModuleList(members)  # type: ignore[assignment]
 
     def forward(self, images: Tensor) -> CascadeOutput:
-        """Average the members; saliency is that of the classes they predict together.
+        """Average the members' answers to images (N, 3, H, W) in [0, 1]."""
+        return combine([(member, member(images)) for member in self.members])
 
-        What a member's classifier reads is the saliency of that member's own prediction, as in training.
-        """
-        lesions, symmetries, diagnoses = zip(*(member.trace(images) for member in self.members), strict=True)
-        symmetry, diagnosis = explain_together(symmetries), explain_together(diagnoses)
-        return CascadeOutput(
-            lesion=_mean(lesions),
-            symmetry=symmetry.probabilities,
-            symmetry_saliency=symmetry.saliency,
-            diagnosis=diagnosis.probabilities,
-            diagnosis_saliency=diagnosis.saliency,
-            distance=_mean([member.unlike(trace) for member, trace in zip(self.members, diagnoses, strict=True)]),
-        )
+
+def combine(passes: Sequence[tuple[Cascade, Pass]]) -> CascadeOutput:
+    """Average what members made of the same images; saliency is that of the classes they predict together.
+
+    What a member's classifier reads is the saliency of that member's own prediction, as in training.
+    """
+    lesions = [found.lesion for _, found in passes if found.lesion is not None]
+    explained = {
+        name: explain_together([found.outputs[name] for _, found in passes], method=method)
+        for name, method in passes[0][0].methods.items()
+    }
+    return CascadeOutput(
+        lesion=_mean(lesions) if lesions else None,
+        probabilities={name: one.probabilities for name, one in explained.items()},
+        saliency={name: one.saliency for name, one in explained.items()},
+        distance=_mean([member.measure_distance(found) for member, found in passes]),
+    )
 
 
 class Explained(NamedTuple):
-    """What was said of N images, and where it comes from.
+    """Averaged answers to N images, and where they come from.
 
     Attributes:
         probabilities: (N, classes).
@@ -154,36 +187,43 @@ class Explained(NamedTuple):
     saliency: Tensor
 
 
-def explain_together(traces: Sequence[Trace], target: int | None = None) -> Explained:
-    """Average what several members say of the same images, and their saliency of one class.
+def explain_together(outputs: Sequence[HeadOutput], target: int | None = None, *, method: str = DEFAULT) -> Explained:
+    """Average the answers of several members to the same images, and their saliency of one class.
 
     Args:
-        traces: of each member.
+        outputs: of each member.
         target: a class number; None for the class that they predict together, image by image.
+        method: name of a saliency method.
     """
-    probabilities = _mean([trace.logits.softmax(dim=1) for trace in traces])
+    probabilities = _mean([output.logits.softmax(dim=1) for output in outputs])
     chosen = probabilities.argmax(dim=1)
     chosen = chosen if target is None else torch.full_like(chosen, target)
-    return Explained(probabilities, chosen, _mean([explain(trace, chosen) for trace in traces]))
+    return Explained(probabilities, chosen, _mean([explain(output, chosen, method=method) for output in outputs]))
 
 
-def explain(trace: Trace, target: Tensor | None = None) -> Tensor:
-    """Grad-CAM++ of a traced forward pass.
+def explain(output: HeadOutput, target: Tensor | None = None, *, method: str = DEFAULT) -> Tensor:
+    """Saliency of a forward pass.
 
     Args:
-        trace: of a batch of N images.
+        output: of a batch of N images.
         target: class numbers (N,); None explains the predicted class of each image.
+        method: name of a saliency method.
 
     Returns:
         Saliency (N, 1, h, w) in [0, 1] at the target layer's own grid.
     """
-    target = trace.logits.argmax(dim=1) if target is None else target
+    target = output.logits.argmax(dim=1) if target is None else target
     gate = None
-    if trace.class_maps is not None:
+    if output.class_maps is not None:
         # Not by indexing with a range, which an export would take for a batch of a fixed size.
-        chosen = target[:, None, None, None].expand(-1, 1, *trace.class_maps.shape[2:])
-        gate = trace.class_maps.gather(1, chosen) > 0
-    return grad_cam_pp(trace.activations, trace.weight[target], gate)
+        chosen = target[:, None, None, None].expand(-1, 1, *output.class_maps.shape[2:])
+        gate = output.class_maps.gather(1, chosen) > 0
+    return find_saliency(method)(output.activations, output.weight[target], gate)
+
+
+def pooled_features(output: HeadOutput) -> Tensor:
+    """The target layer's activations averaged over positions (N, K)."""
+    return output.activations.mean((2, 3))
 
 
 def _mean(parts: Sequence[Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 EVERY_CHANNEL = slice(None)
 
 
-class Trace(NamedTuple):
+class HeadOutput(NamedTuple):
     """A forward pass with what Grad-CAM++ in closed form reads; meaningful in evaluation mode, without dropout.
 
     Attributes:
@@ -32,10 +32,10 @@ class PooledLinearHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(channels, classes)
 
-    def forward(self, features: Tensor, target: slice = EVERY_CHANNEL) -> Trace:
-        """Trace of features (N, C, h, w), whose channels ``target`` are the target layer."""
+    def forward(self, features: Tensor, target: slice = EVERY_CHANNEL) -> HeadOutput:
+        """Output for features (N, C, h, w), whose channels ``target`` are the target layer."""
         logits = self.linear(self.dropout(features.mean((2, 3))))
-        return Trace(logits, features[:, target], self.linear.weight[:, target], None)
+        return HeadOutput(logits, features[:, target], self.linear.weight[:, target], None)
 
 
 class SqueezeNetHead(nn.Module):
@@ -52,8 +52,8 @@ class SqueezeNetHead(nn.Module):
         nn.init.normal_(self.conv.weight, std=0.01)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]  # never None: the layer is made with a bias
 
-    def forward(self, features: Tensor, target: slice = EVERY_CHANNEL) -> Trace:
-        """Trace of features (N, C, h, w), whose channels ``target`` are the target layer."""
+    def forward(self, features: Tensor, target: slice = EVERY_CHANNEL) -> HeadOutput:
+        """Output for features (N, C, h, w), whose channels ``target`` are the target layer."""
         class_maps = self.conv(self.dropout(features))
         logits = F.relu(class_maps).mean((2, 3))
-        return Trace(logits, features[:, target], self.conv.weight[:, target, 0, 0], class_maps)
+        return HeadOutput(logits, features[:, target], self.conv.weight[:, target, 0, 0], class_maps)

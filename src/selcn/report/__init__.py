@@ -1,14 +1,17 @@
-"""A finished run's folder to one self-contained HTML page, and predictions to overlay pictures."""
+"""A finished run's folder to one self-contained HTML page, and predictions to overlay images."""
+
+from pathlib import Path
 
 from selcn.report.charts import Chart, draw_curves, draw_intervals, draw_jaccard_histogram
 from selcn.report.classifier_charts import draw_precision_recall, draw_reliability, draw_risk_coverage, draw_roc
-from selcn.report.finished import FinishedRun, open_run
 from selcn.report.page import write_report
 from selcn.report.versus import write_versus
+from selcn.runs.folder import MANIFEST, RunFolder
+from selcn.runs.plan import Kind, Step
+from selcn.runs.run import open_run
 
 __all__ = [
     "Chart",
-    "FinishedRun",
     "draw_curves",
     "draw_intervals",
     "draw_jaccard_histogram",
@@ -17,6 +20,29 @@ __all__ = [
     "draw_risk_coverage",
     "draw_roc",
     "open_run",
+    "refresh_report",
     "write_report",
     "write_versus",
 ]
+
+
+def refresh_report(path: Path, out: Path | None = None, *, anew: bool = False) -> Path:
+    """Write the page of a finished run where it is missing or older than the run's evaluation.
+
+    Args:
+        path: the run's folder.
+        out: the page; None for `report.html` in the run's folder.
+        anew: write it whatever its age.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunError: no run, or a step of it has not finished.
+    """
+    folder = RunFolder(path)
+    page, evaluated = out or folder.report, folder.step(Step(Kind.EVALUATION)) / MANIFEST
+    fresh = page.exists() and evaluated.exists() and page.stat().st_mtime >= evaluated.stat().st_mtime
+    if anew or not fresh:
+        write_report(path, page)
+    return page

@@ -17,8 +17,9 @@ from matplotlib.ticker import MaxNLocator
 
 from selcn.evaluation.intervals import Part, fold_parts
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
-from selcn.report.finished import Curve, Measurements
+from selcn.report.measurements import Measurements
 from selcn.report.wording import interval, spoken
+from selcn.runs.run import Curve
 
 # Okabe & Ito (2008), without the yellow, which is lost on white.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -43,7 +44,12 @@ class Chart(NamedTuple):
 
 
 def draw_intervals(measured: Mapping[str, Measurements], metric: str) -> Chart:
-    """A row a variant: the metric on the test part (filled) and in validation (hollow), each with its interval."""
+    """A row a network: the metric on the test subset (filled) and in validation (hollow), each with its interval.
+
+    Args:
+        measured: metrics by the network's name, of at least one network.
+        metric: name of the metric.
+    """
     with style.context(STYLE):
         figure = new_figure(70 + 46 * len(measured))
         axes = figure.subplots()
@@ -57,26 +63,26 @@ def draw_intervals(measured: Mapping[str, Measurements], metric: str) -> Chart:
         axes.set(ylim=(len(measured) - 0.4, -0.6), yticks=[], xlabel=f"{spoken(metric)}, 95 % interval")
         axes.spines["left"].set_visible(False)
         axes.grid(visible=True, axis="x")
+        axes.xaxis.set_major_locator(MaxNLocator(5))  # more would touch one another at three decimals
         figure.legend(
             handles=[Line2D([], [], label=part, **_dot(part)) for part in PART_COLOURS],
             loc="outside upper left",
             ncols=2,
         )
-        said = "; ".join(
-            f"{name} {part} {interval(figures[metric].estimate)}"
-            for name, parts in measured.items()
-            for part, figures in parts.items()
-        )
-    data = pd.DataFrame(
-        {"name": name, "part": part, "metric": metric, **asdict(figures[metric].estimate)}
-        for name, parts in measured.items()
-        for part, figures in parts.items()
-    )
-    return Chart(figure, data, f"{spoken(metric)} with 95 % intervals: {said}")
+    estimates = [
+        (name, part, found[metric].estimate) for name, parts in measured.items() for part, found in parts.items()
+    ]
+    data = pd.DataFrame({"name": name, "part": part, "metric": metric, **asdict(one)} for name, part, one in estimates)
+    listed = "; ".join(f"{name} {part} {interval(one)}" for name, part, one in estimates)
+    return Chart(figure, data, f"{spoken(metric)} with 95 % intervals: {listed}")
 
 
 def draw_jaccard_histogram(scores: pd.DataFrame) -> Chart:
-    """How many images have which Jaccard, the test part filled and validation as a line, as shares of each."""
+    """How many images have which Jaccard, the test subset filled and validation as a line, as shares of each.
+
+    Args:
+        scores: of segmentation, a row an image.
+    """
     parts = {part: rows["jaccard"] for part, rows in fold_parts(scores).items()}
     with style.context(STYLE):
         figure = new_figure(230)
@@ -96,17 +102,22 @@ def draw_jaccard_histogram(scores: pd.DataFrame) -> Chart:
         axes.axvline(JACCARD_THRESHOLD, color=INK, linestyle=":", label=f"{JACCARD_THRESHOLD}: ISIC's threshold")
         axes.set(xlim=(0, 1), xlabel="Jaccard of predicted and true mask", ylabel="% of images")
         figure.legend(loc="outside upper left", ncols=2)
-        said = "; ".join(
-            f"{part}: {len(values)} images, median {values.median():.3f}, "
-            f"{100 * (values >= JACCARD_THRESHOLD).mean():.0f} % at or above {JACCARD_THRESHOLD}"
-            for part, values in parts.items()
-        )
+    listed = "; ".join(
+        f"{part}: {len(values)} images, median {values.median():.3f}, "
+        f"{100 * (values >= JACCARD_THRESHOLD).mean():.0f} % at or above {JACCARD_THRESHOLD}"
+        for part, values in parts.items()
+    )
     data = scores[[name for name in ("image_id", "fold", "jaccard") if name in scores]]
-    return Chart(figure, data, f"Histogram of Jaccard. {said}")
+    return Chart(figure, data, f"Histogram of Jaccard. {listed}")
 
 
-def draw_curves(stage: str, curves: Sequence[Curve]) -> Chart:
-    """Loss above and score below by epoch, a colour a fold; the epoch that was kept is marked where it was chosen."""
+def draw_curves(network: str, curves: Sequence[Curve]) -> Chart:
+    """Loss above and score below by epoch, a colour a fold; the epoch that was kept is marked where it was chosen.
+
+    Args:
+        network: its name.
+        curves: of each of its folds.
+    """
     with style.context(STYLE):
         figure = new_figure(310)
         loss, score = figure.subplots(2, sharex=True)
@@ -120,7 +131,7 @@ def draw_curves(stage: str, curves: Sequence[Curve]) -> Chart:
         loss.set_title("loss", loc="left")
         score.set_title(spoken(curves[0].score.removeprefix("val_")), loc="left")
         score.set_xlabel("epoch")
-        score.xaxis.set_major_locator(MaxNLocator(integer=True))
+        score.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         marks = [
             *(Line2D([], [], color=_fold_colour(curve), label=f"fold {curve.fold}") for curve in curves),
             Line2D([], [], color=INK, linestyle="--", label="training"),
@@ -128,16 +139,20 @@ def draw_curves(stage: str, curves: Sequence[Curve]) -> Chart:
             Line2D([], [], color=INK, linestyle="", marker="o", mfc="white", label="kept"),
         ]
         figure.legend(handles=marks, loc="outside lower left", ncols=3)
-        said = "; ".join(
-            f"fold {c.fold} was kept at epoch {c.best_epoch} of {c.epochs.index.max()} with {c.monitor} {_best(c):.3f}"
-            for c in curves
-        )
+    listed = "; ".join(
+        f"fold {c.fold} was kept at epoch {c.best_epoch} of {c.epochs.index.max()} with {c.monitor} {_best(c):.3f}"
+        for c in curves
+    )
     data = pd.concat([curve.epochs.reset_index().assign(fold=curve.fold) for curve in curves], ignore_index=True)
-    return Chart(figure, data, f"Learning curves of {stage}: {said}")
+    return Chart(figure, data, f"Learning curves of {network}: {listed}")
 
 
 def new_figure(height: int) -> Figure:
-    """A figure in CSS pixels; an SVG's points are 3/4 of them, whatever the resolution."""
+    """A figure in CSS pixels; an SVG's points are 3/4 of them, whatever the resolution.
+
+    Args:
+        height: in CSS pixels.
+    """
     return Figure(figsize=(WIDTH / 96, height / 96), layout="constrained", facecolor="white")
 
 

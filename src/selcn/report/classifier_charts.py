@@ -1,6 +1,6 @@
-"""Charts of what class probabilities are worth: ROC, precision and recall, calibration, selective answers.
+"""Charts of what class probabilities are worth: ROC, precision and recall, calibration, risk against coverage.
 
-All are of the test part, or of validation where there is no test part.
+All are of the test subset, or of validation where there is none.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from selcn.errors import DataError
 from selcn.evaluation import Predictions, area_under_risk_coverage, fit_temperature, reliability, risk_coverage
-from selcn.evaluation.operating_curves import foremost_part, precision_recall, roc
+from selcn.evaluation.operating_curves import precision_recall, primary_subset, roc
 from selcn.report.charts import COLOURS, INK, STYLE, Chart, new_figure
 from selcn.report.wording import number
 
@@ -21,19 +21,27 @@ _DASHES = ("-", "--")  # the second round through the colours
 
 
 def draw_roc(predictions: Predictions) -> Chart:
-    """Sensitivity against false positives, a line a class; the legend gives areas under the curves."""
+    """Sensitivity against false positives, a line a class; the legend gives areas under the curves.
+
+    Args:
+        predictions: of a classifier.
+    """
 
     def guess(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1)
 
-    data = roc(foremost_part(predictions))
+    data = roc(primary_subset(predictions))
     labels = {"x": ("false_positive_rate", "1 − specificity"), "y": ("sensitivity", "sensitivity")}
     return _one_against_the_rest(data, "auc", "ROC, each class against the rest, area", labels, guess)
 
 
 def draw_precision_recall(predictions: Predictions) -> Chart:
-    """Precision against recall, a line a class; the legend gives average precisions."""
-    data = precision_recall(foremost_part(predictions))
+    """Precision against recall, a line a class; the legend gives average precisions.
+
+    Args:
+        predictions: of a classifier.
+    """
+    data = precision_recall(primary_subset(predictions))
     labels = {"x": ("recall", "recall (sensitivity)"), "y": ("precision", "precision")}
     return _one_against_the_rest(
         data, "average_precision", "precision and recall, each class against the rest, average precision", labels
@@ -41,15 +49,19 @@ def draw_precision_recall(predictions: Predictions) -> Chart:
 
 
 def draw_reliability(predictions: Predictions) -> Chart:
-    """Accuracy by confidence, as said and with a temperature that is fitted on the validation folds only."""
-    shown = foremost_part(predictions)
-    said = {"as said": shown}
+    """Accuracy by confidence, as predicted and with a temperature that is fitted on the validation folds alone.
+
+    Args:
+        predictions: of a classifier; without validation folds no temperature is fitted.
+    """
+    shown = primary_subset(predictions)
+    curves = {"as predicted": shown}
     try:
         temperature = fit_temperature(predictions)
-        said[f"temperature {temperature.value:.2f}, fitted on validation"] = temperature.of(shown)
+        curves[f"temperature {temperature.value:.2f}, fitted on validation"] = temperature.of(shown)
     except DataError:
-        pass  # a file of the test part alone: nothing to fit on
-    tables = {name: reliability(one) for name, one in said.items()}
+        pass  # a file of the test subset alone: nothing to fit on
+    tables = {name: reliability(one) for name, one in curves.items()}
     with style.context(STYLE):
         figure = new_figure(330)
         axes, counts = figure.subplots(2, sharex=True, height_ratios=[3, 1])
@@ -58,7 +70,7 @@ def draw_reliability(predictions: Predictions) -> Chart:
             filled = table[table["images"] > 0]
             axes.plot(filled["confidence"], filled["accuracy"], marker="o", markersize=4, color=colour, label=name)
             counts.stairs(table["images"], [*table["low"], 1.0], color=colour)
-        axes.set(ylim=(0, 1), ylabel="share that is right")
+        axes.set(ylim=(0, 1), ylabel="accuracy")
         counts.set(xlim=(0, 1), xlabel="probability of the predicted class", ylabel="images")
         figure.legend(loc="outside upper left")
     gaps = "; ".join(f"{name}: calibration error {number(_gap(table))}" for name, table in tables.items())
@@ -67,20 +79,24 @@ def draw_reliability(predictions: Predictions) -> Chart:
 
 
 def draw_risk_coverage(predictions: Mapping[str, Predictions]) -> Chart:
-    """Share of wrong answers when only the surest images are answered, a line a classifier by its name."""
-    shown = {name: foremost_part(one) for name, one in predictions.items()}
+    """Share of wrong predictions among the most confident ones, a line a classifier.
+
+    Args:
+        predictions: of each classifier, by its name.
+    """
+    shown = {name: primary_subset(one) for name, one in predictions.items()}
     curves = {name: risk_coverage(one) for name, one in shown.items()}
     with style.context(STYLE):
         figure = new_figure(270 + 14 * len(curves))
         axes = figure.subplots()
         for place, (name, curve) in enumerate(curves.items()):
             axes.plot(100 * curve["coverage"], 100 * curve["risk"], label=name, **_looks(place))
-        axes.set(xlim=(0, 100), xlabel="% of images answered, the surest first", ylabel="% of answers wrong")
+        axes.set(xlim=(0, 100), xlabel="coverage: % of images, most confident first", ylabel="risk: % of them wrong")
         axes.set_ylim(bottom=0)
         figure.legend(loc="outside upper left")
-    said = "; ".join(f"{name} {number(area_under_risk_coverage(one))}" for name, one in shown.items())
+    areas = "; ".join(f"{name} {number(area_under_risk_coverage(one))}" for name, one in shown.items())
     data = pd.concat([curve.assign(name=name) for name, curve in curves.items()], ignore_index=True)
-    return Chart(figure, data, f"Risk against coverage. Area under the curve (less is better): {said}")
+    return Chart(figure, data, f"Risk against coverage. Area under the curve (less is better): {areas}")
 
 
 def _one_against_the_rest(
@@ -102,8 +118,8 @@ def _one_against_the_rest(
             axes.plot(x, y, label=f"{name} {number(value)}", **_looks(place))
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=labels["x"][1], ylabel=labels["y"][1])
         figure.legend(loc="outside upper left", ncols=3)
-    said = ", ".join(f"{name} {number(value)}" for name, value in areas.items())
-    return Chart(figure, data, f"{title}: {said}")
+    listed = ", ".join(f"{name} {number(value)}" for name, value in areas.items())
+    return Chart(figure, data, f"{title}: {listed}")
 
 
 def _looks(place: int) -> dict[str, Any]:

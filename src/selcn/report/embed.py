@@ -1,4 +1,4 @@
-"""Pictures that live inside the page, as data URIs."""
+"""Images, charts and tables that live inside the page, as data URIs."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -42,12 +42,22 @@ class Picture:
 
 
 def embed_jpeg(image: np.ndarray, alt: str) -> Picture:
-    """A JPEG of uint8 RGB (H, W, 3)."""
+    """An image as JPEG.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        alt: what it shows.
+    """
     return Picture(embed(image, "jpeg"), alt)
 
 
 def embed_chart(chart: Chart, name: str) -> Picture:
-    """A chart as SVG, with its table as CSV called ``name``; the same chart gives the same bytes."""
+    """A chart as SVG, with its table as CSV; the same chart gives the same bytes.
+
+    Args:
+        chart: the chart.
+        name: of the CSV file, without its ending.
+    """
     file = BytesIO()
     with style.context(STYLE), mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "selcn"}):
         chart.figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
@@ -55,5 +65,10 @@ def embed_chart(chart: Chart, name: str) -> Picture:
 
 
 def embed_csv(table: pd.DataFrame, name: str) -> Download:
-    """A table as CSV, its numbers to six significant digits."""
+    """A table as CSV, its numbers to six significant digits.
+
+    Args:
+        table: the table.
+        name: of the file, without its ending.
+    """
     return Download(data_uri("text/csv", table.to_csv(index=False, float_format="%.6g").encode()), f"{name}.csv")

@@ -1,8 +1,9 @@
-"""Test images as the cascade sees them: chosen by rule, predicted with the run's own bundle."""
+"""Test images as the run's own bundle predicts them, chosen by rule."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,16 +11,19 @@ import pandas as pd
 from selcn.data.imaging.images import read_image, read_mask, resize
 from selcn.evaluation import Predictions
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
+from selcn.inference.bundle import BundleConfig
 from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR, blend_saliency, draw_outline, panel_size
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction
 from selcn.labels import TEST
 from selcn.report.embed import Picture, embed_jpeg
+from selcn.report.saliency_tables import RANKED_BY, network_saliency_scores
+from selcn.runs.run import Run
 
 CASES = 12
-CERTAIN_CASES = 3  # right ones, and as many wrong ones
+CONFIDENT_CASES = 3  # right ones, and as many wrong ones
 EXTREMES = 4  # best segmentations; best, worst and random saliency
-FAILURES = 12  # segmentations below ISIC's threshold, at most
+MAX_FAILURES = 12  # segmentations below ISIC's threshold
 SEED = 0
 BEST = "best"
 PANEL_WIDTH = 320
@@ -28,71 +32,161 @@ _BATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A test image as the cascade sees it.
+    """A test image as the bundle predicts it.
 
     Attributes:
         image_id: of the catalog.
-        prediction: what the bundle says of it.
-        outlined: the picture with its outlines.
-        symmetry: the picture under the symmetry saliency.
-        diagnosis: the picture under the diagnosis saliency.
-        asymmetry: the picture under the map of its planted asymmetry, where that is known.
+        prediction: of the bundle.
+        outlined: the image with its outlines, predicted and true, as far as there are any.
+        outlines: which those are.
+        saliency: the image under the saliency of each classifier, by its name.
+        asymmetry: the image under the map of its planted asymmetry, where that is known.
     """
 
     image_id: str
     prediction: Prediction
     outlined: Picture
-    symmetry: Picture
-    diagnosis: Picture
+    outlines: str
+    saliency: dict[str, Picture]
     asymmetry: Picture | None
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """The test images that a report shows.
+
+    Attributes:
+        cases: image_id to the reason why it is shown; images with a label of the target.
+        failures: images whose segmentation is below ISIC's threshold.
+        best: images whose segmentation is best.
+        explained: name of the classifier whose saliency is shown, or None.
+        extremes: images of its best and its worst saliency, and some at random.
+        energy: share of its saliency that lies on the lesion, by image_id.
+        jaccard: of the predicted and the true mask, by image_id.
+        truths: true class by image_id, by the classifier's name.
+        views: every image that is shown, by image_id.
+    """
+
+    cases: dict[str, str]
+    failures: list[str]
+    best: list[str]
+    explained: str | None
+    extremes: dict[str, list[str]]
+    energy: dict[str, float]
+    jaccard: dict[str, float]
+    truths: dict[str, dict[str, str]]
+    views: dict[str, View]
+
+
+def make_gallery(run: Run, predictor: Predictor) -> Gallery:
+    """Choose test images of a run and predict them; what was not measured chooses none.
+
+    Args:
+        run: that is evaluated.
+        predictor: its bundle.
+
+    Raises:
+        DataError: an image or a mask cannot be read.
+    """
+    bundle, scores = predictor.config, run.scores()
+    labelled = {
+        name: run.predictions(name) for name in bundle.classifiers if run.folder.prediction_file(name).is_file()
+    }
+    cases = choose_cases(labelled[bundle.target]) if bundle.target in labelled else {}
+    failures = [] if scores is None else choose_failures(scores)
+    best = [] if scores is None else choose_extremes(scores, "jaccard").get(BEST, [])
+    explained = _explained(bundle)
+    ranked = None if explained is None else network_saliency_scores(run, explained)
+    extremes = {} if ranked is None else choose_extremes(ranked, RANKED_BY)
+    shown = [*cases, *failures, *best, *(image for images in extremes.values() for image in images)]
+    return Gallery(
+        cases,
+        failures,
+        best,
+        explained,
+        extremes,
+        energy=_by_image(ranked, RANKED_BY),
+        jaccard=_by_image(scores, "jaccard"),
+        truths={name: _by_image(one.table, "truth") for name, one in labelled.items()},
+        views=view_images(predictor, run.table, shown),
+    )
+
+
+def _explained(bundle: BundleConfig) -> str | None:
+    """The classifier whose saliency is shown: the first that the target reads, else the target."""
+    target = bundle.classifiers.get(bundle.target)
+    return next(iter(target.reads), bundle.target) if target else next(iter(bundle.classifiers), None)
+
+
+def _by_image(table: pd.DataFrame | None, column: str) -> dict[str, Any]:
+    return {} if table is None else dict(zip(table["image_id"], table[column], strict=True))
 
 
 def choose_cases(predictions: Predictions) -> dict[str, str]:
     """Test images to show, and why each: image_id to reason.
 
-    The most certain that are right, the most certain that are wrong, then at random with a fixed seed: first one of
-    each diagnosis not shown yet, then any. No lesion is shown twice.
+    The most confident that are right, the most confident that are wrong, then at random with a fixed seed: first one of
+    each class not shown yet, then any. No lesion is shown twice.
+
+    Args:
+        predictions: of the target.
     """
     order = np.random.default_rng(SEED).permutation(len(predictions.table))
     probabilities = predictions.probabilities
     pool = predictions.table[["image_id", "group", "fold", "truth"]].assign(
-        right=probabilities.argmax(axis=1) == predictions.truth, certainty=probabilities.max(axis=1), reason=""
+        right=probabilities.argmax(axis=1) == predictions.truth, confidence=probabilities.max(axis=1), reason=""
     )
-    drawn = pool.iloc[order]
-    drawn = drawn[drawn["fold"] == TEST]
-    certain = drawn.sort_values("certainty", ascending=False, kind="stable")
-    chosen = _add(certain.head(0), certain[certain["right"]], "among the most certain that are right", CERTAIN_CASES)
-    chosen = _add(chosen, certain[~certain["right"]], "among the most certain that are wrong", CERTAIN_CASES)
-    missing = drawn[~drawn["truth"].isin(chosen["truth"])].drop_duplicates("truth")
-    chosen = _add(chosen, missing, "drawn at random from a diagnosis not shown above", CASES - len(chosen))
-    chosen = _add(chosen, drawn, "drawn at random", CASES - len(chosen))
+    sampled = pool.iloc[order]
+    sampled = sampled[sampled["fold"] == TEST]
+    confident = sampled.sort_values("confidence", ascending=False, kind="stable")
+    chosen = _add(
+        confident.head(0), confident[confident["right"]], "among the most confident that are right", CONFIDENT_CASES
+    )
+    chosen = _add(chosen, confident[~confident["right"]], "among the most confident that are wrong", CONFIDENT_CASES)
+    missing = sampled[~sampled["truth"].isin(chosen["truth"])].drop_duplicates("truth")
+    chosen = _add(chosen, missing, "sampled from a class not shown above", CASES - len(chosen))
+    chosen = _add(chosen, sampled, "sampled", CASES - len(chosen))
     return dict(zip(chosen["image_id"], chosen["reason"], strict=True))
 
 
 def choose_failures(scores: pd.DataFrame) -> list[str]:
-    """Test images whose Jaccard is below ISIC's threshold, the worst first; no lesion is shown twice."""
+    """Test images whose Jaccard is below ISIC's threshold, the worst first; no lesion is shown twice.
+
+    Args:
+        scores: of segmentation, a row an image.
+    """
     failed = scores[(scores["fold"] == TEST) & (scores["jaccard"] < JACCARD_THRESHOLD)]
-    worst = failed.sort_values("jaccard", kind="stable").drop_duplicates("group").head(FAILURES)
+    worst = failed.sort_values("jaccard", kind="stable").drop_duplicates("group").head(MAX_FAILURES)
     return list(worst["image_id"])
 
 
 def choose_extremes(scores: pd.DataFrame, score: str) -> dict[str, list[str]]:
-    """Test images of the best and of the worst score, and some at random; no lesion is shown twice."""
+    """Test images of the best and of the worst score, and some at random; no lesion is shown twice.
+
+    Args:
+        scores: with columns ``image_id, group, fold`` and the score, a row an image.
+        score: its column; the more, the better.
+    """
     tested = scores[(scores["fold"] == TEST) & scores[score].notna()]
     ranked = tested.sort_values(score, kind="stable")
     best = ranked.iloc[::-1].drop_duplicates("group").head(EXTREMES)
     worst = ranked[~ranked["group"].isin(best["group"])].drop_duplicates("group").head(EXTREMES)
     others = tested[~tested["group"].isin([*best["group"], *worst["group"]])].drop_duplicates("group")
-    drawn = others.iloc[np.random.default_rng(SEED).permutation(len(others))[:EXTREMES]]
-    chosen = {BEST: best, "worst": worst, "at random": drawn}
+    sampled = others.iloc[np.random.default_rng(SEED).permutation(len(others))[:EXTREMES]]
+    chosen = {BEST: best, "worst": worst, "at random": sampled}
     return {which: list(rows["image_id"]) for which, rows in chosen.items() if len(rows)}
 
 
 def view_images(predictor: Predictor, table: pd.DataFrame, image_ids: Iterable[str]) -> dict[str, View]:
-    """Predict images of a catalog and draw what was said; by image_id.
+    """Predict images of a catalog and draw their predictions; by image_id.
+
+    Args:
+        predictor: a bundle.
+        table: the catalog.
+        image_ids: which images, in any order; one that is named twice is predicted once.
 
     Raises:
-        DataError: a picture or a mask cannot be read.
+        DataError: an image or a mask cannot be read.
     """
     rows = table.set_index("image_id", drop=False).loc[list(dict.fromkeys(image_ids))]
     batches = (rows.iloc[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
@@ -105,26 +199,36 @@ def _add(chosen: pd.DataFrame, candidates: pd.DataFrame, reason: str, count: int
 
 
 def _view_batch(predictor: Predictor, rows: pd.DataFrame) -> Iterator[View]:
-    pictures = [read_image(Path(path)) for path in rows["image_path"]]
-    for (_, row), picture, prediction in zip(rows.iterrows(), pictures, predictor.predict_batch(pictures), strict=True):
-        yield _view(row, picture, prediction)
+    images = [read_image(Path(path)) for path in rows["image_path"]]
+    for (_, row), image, prediction in zip(rows.iterrows(), images, predictor.predict_batch(images), strict=True):
+        yield _view(row, image, prediction)
 
 
-def _view(row: pd.Series, picture: np.ndarray, prediction: Prediction) -> View:
+def _view(row: pd.Series, image: np.ndarray, prediction: Prediction) -> View:
     name = str(row["image_id"])
-    panel = resize(picture, panel_size(picture, PANEL_WIDTH, PANEL_WIDTH))
-    outlined, outlines = draw_outline(panel, prediction.mask, PREDICTED_COLOUR), "the predicted outline"
-    if row["mask_path"]:
-        true_mask = read_mask(Path(row["mask_path"]), picture.shape[1::-1])
-        outlined, outlines = draw_outline(outlined, true_mask, TRUE_COLOUR, dashed=True), "predicted and true outline"
+    panel = resize(image, panel_size(image, PANEL_WIDTH, PANEL_WIDTH))
+    saliency = {
+        network: embed_jpeg(blend_saliency(panel, one.saliency), f"{name} under the saliency of {network}")
+        for network, one in prediction.results.items()
+    }
+    outlined, outlines = _outlined(row, panel, prediction, (image.shape[1], image.shape[0]))
     return View(
-        name,
-        prediction,
-        embed_jpeg(outlined, f"{name} with {outlines}"),
-        embed_jpeg(blend_saliency(panel, prediction.symmetry_saliency), f"{name} under its symmetry saliency"),
-        embed_jpeg(blend_saliency(panel, prediction.diagnosis_saliency), f"{name} under its diagnosis saliency"),
-        _asymmetry(row, panel),
+        name, prediction, embed_jpeg(outlined, f"{name}, {outlines}"), outlines, saliency, _asymmetry(row, panel)
     )
+
+
+def _outlined(
+    row: pd.Series, panel: np.ndarray, prediction: Prediction, size: tuple[int, int]
+) -> tuple[np.ndarray, str]:
+    """An image with its outlines, and which those are."""
+    known = []
+    if prediction.lesion is not None:
+        panel = draw_outline(panel, prediction.lesion.mask, PREDICTED_COLOUR)
+        known.append("predicted")
+    if row["mask_path"]:
+        panel = draw_outline(panel, read_mask(Path(row["mask_path"]), size), TRUE_COLOUR, dashed=True)
+        known.append("true")
+    return panel, f"{' and '.join(known)} outline" if known else "image"
 
 
 def _asymmetry(row: pd.Series, panel: np.ndarray) -> Picture | None:

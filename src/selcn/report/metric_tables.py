@@ -1,26 +1,45 @@
-"""Figures of a run as tables for its page."""
+"""Metrics of a run as headlines and tables for its report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from selcn.evaluation import Predictions, confusion, verdict
 from selcn.evaluation.intervals import Part, fold_parts
-from selcn.report.finished import Measurement, Measurements
-from selcn.report.wording import spoken
+from selcn.evaluation.registry import headline_metrics
+from selcn.inference.bundle import BundleConfig
+from selcn.labels import LabelSet
+from selcn.report.measurements import PARTS, Measurement, Measurements, network_metrics, primary_part
+from selcn.report.wording import label_title
+from selcn.runs.run import Run
 
-PARTS: tuple[Part, ...] = ("test", "validation")
-BALANCED_ACCURACY = "balanced_accuracy"
-SHOWN = (
-    *(BALANCED_ACCURACY, "kappa", "macro_f1", "accuracy", "macro_auc"),
-    *("sensitivity_mel", "auc_mel", "auc_malignant", "sensitivity_asymmetric", "ece", "nll"),
-    *("dice", "jaccard", "thresholded_jaccard", "boundary_f1", "hausdorff95", "sensitivity", "specificity"),
-)
+BALANCED_ACCURACY, DICE = "balanced_accuracy", "dice"
 
 
 @dataclass(frozen=True)
-class FigureTable:
+class Headline:
+    """The metric of a network that the report opens with.
+
+    Attributes:
+        network: its name.
+        kind: what it predicts.
+        metric: balanced accuracy of a classifier, Dice of a segmentation network.
+        part: which images it was measured on.
+        measurement: on them.
+        chance: what guessing scores, where that is known.
+    """
+
+    network: str
+    kind: str
+    metric: str
+    part: Part
+    measurement: Measurement
+    chance: float | None = None
+
+
+@dataclass(frozen=True)
+class MetricTable:
     """A row a network or a difference, a column a metric.
 
     Attributes:
@@ -38,17 +57,17 @@ class FigureTable:
     signed: bool
 
     def frame(self) -> pd.DataFrame:
-        """All figures, one below another."""
+        """All metrics, one below another."""
         return pd.DataFrame(
-            {"name": name, "part": self.part, "metric": metric, **asdict(figures[metric].estimate)}
-            for name, figures in self.rows.items()
+            {"name": name, "part": self.part, "metric": metric, **asdict(found[metric].estimate)}
+            for name, found in self.rows.items()
             for metric in self.metrics
-            if metric in figures
+            if metric in found
         )
 
     @property
     def sample(self) -> Measurement:
-        """Any measurement; all of a part are of the same images."""
+        """Any measurement; all of a subset are of the same images."""
         return next(iter(next(iter(self.rows.values())).values()))
 
 
@@ -58,7 +77,7 @@ class FoldTable:
 
     Attributes:
         metric: of which metric.
-        part: of which images; on the test part a fold stands for its member.
+        part: of which images; on the test subset a fold stands for its member.
         rows: values by heading, by the row's name.
     """
 
@@ -86,7 +105,15 @@ class ConfusionTable:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether a variant B is better than the standalone A, on the foremost part."""
+    """Whether a network B is better than a network A, on the test subset or else on validation.
+
+    Attributes:
+        a: name of A.
+        b: name of B.
+        part: which images both were measured on.
+        difference: of balanced accuracy, B - A, paired.
+        verdict: what it shows, in words.
+    """
 
     a: str
     b: str
@@ -95,27 +122,68 @@ class Comparison:
     verdict: str
 
 
-def foremost(measured: Measurements) -> Part:
-    """The test part where there is one, else validation."""
-    return next(part for part in PARTS if part in measured)
+def headlines(run: Run, bundle: BundleConfig) -> list[Headline]:
+    """A metric of each network that the bundle holds, its target first; networks without labelled images have none.
+
+    Args:
+        run: that is evaluated.
+        bundle: of the run.
+    """
+    names = [bundle.target, *(name for name in bundle.networks if name != bundle.target)]
+    return [_headline(run, name, found) for name in names if (found := network_metrics(run, name))]
 
 
-def tabulate(title: str, measured: Mapping[str, Measurements], *, signed: bool = False) -> list[FigureTable]:
-    """A table for each part that was measured, of the metrics that a page has room for."""
+def _headline(run: Run, name: str, found: Measurements) -> Headline:
+    part = primary_part(found)
+    if name == run.graph.segmenter:
+        return Headline(name, "Segmentation", DICE, part, found[part][DICE])
+    labels = run.labels(name)
+    measurement = found[part][BALANCED_ACCURACY]
+    return Headline(name, label_title(labels), BALANCED_ACCURACY, part, measurement, 1 / len(labels.names))
+
+
+def tabulate(
+    title: str, found: Mapping[str, Measurements], *, first: str = BALANCED_ACCURACY, signed: bool = False
+) -> list[MetricTable]:
+    """A table for each subset that was measured, of the metrics that a page has room for.
+
+    Args:
+        title: what they are of.
+        found: metrics by the row's name.
+        first: the metric that stands in the first column; the others follow in the registry's order.
+        signed: whether they are differences.
+    """
     tables = []
     for part in PARTS:
-        rows = {name: parts[part] for name, parts in measured.items() if part in parts}
+        rows = {name: parts[part] for name, parts in found.items() if part in parts}
         if rows:
-            metrics = [metric for metric in SHOWN if any(metric in figures for figures in rows.values())]
-            tables.append(FigureTable(title, part, metrics, rows, signed))
+            metrics = headline_metrics(metric for of_row in rows.values() for metric in of_row)
+            tables.append(MetricTable(title, part, sorted(metrics, key=lambda one: one != first), rows, signed))
     return tables
 
 
-def tabulate_folds(figures: pd.DataFrame, metric: str = BALANCED_ACCURACY) -> list[FoldTable]:
-    """A metric of each fold, for each part that there is; see `selcn.evaluation.cross_validation`."""
+def tabulate_by_labels(found: Iterable[tuple[str, LabelSet, Measurements]]) -> list[MetricTable]:
+    """Tables of classifiers, those of one label set together.
+
+    Args:
+        found: the row's name, the label set and the metrics of each classifier.
+    """
+    by_labels: dict[LabelSet, dict[str, Measurements]] = {}
+    for name, labels, of_row in found:
+        by_labels.setdefault(labels, {})[name] = of_row
+    return [table for labels, rows in by_labels.items() for table in tabulate(label_title(labels), rows)]
+
+
+def tabulate_folds(found: pd.DataFrame, metric: str = BALANCED_ACCURACY) -> list[FoldTable]:
+    """A metric of each fold, a table for each subset that there is.
+
+    Args:
+        found: as `selcn.evaluation.cross_validation` gives it, with a column ``name``.
+        metric: its name.
+    """
     tables = []
     for part in PARTS:
-        rows = figures[(figures["metric"] == metric) & (figures["fold_part"] == part)]
+        rows = found[(found["metric"] == metric) & (found["fold_part"] == part)]
         named = {
             str(row["name"]): {heading: float(row[column]) for column, heading in _over_folds(part, rows).items()}
             for row in rows.to_dict("records")
@@ -126,7 +194,7 @@ def tabulate_folds(figures: pd.DataFrame, metric: str = BALANCED_ACCURACY) -> li
 
 
 def _over_folds(part: Part, rows: pd.DataFrame) -> dict[str, str]:
-    """Columns that are shown of a part, and their headings."""
+    """Columns that are shown of a subset, and their headings."""
     folds = {column: column.replace("-", " ") for column in rows.columns if column.startswith("fold-")}
     ensemble = {"mean_probability": "mean probability", "vote": "vote"}
     together = {"pooled": "pooled"} if part == "validation" else ensemble
@@ -134,7 +202,12 @@ def _over_folds(part: Part, rows: pd.DataFrame) -> dict[str, str]:
 
 
 def tabulate_confusion(title: str, predictions: Predictions) -> ConfusionTable:
-    """The confusion matrix of the test part where there is one, else of validation."""
+    """The confusion matrix of the test subset where there is one, else of validation.
+
+    Args:
+        title: the network's name.
+        predictions: of it.
+    """
     part = next(part for part in PARTS if part in fold_parts(predictions.table))
     counts = confusion(predictions, part)
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
@@ -145,8 +218,14 @@ def tabulate_confusion(title: str, predictions: Predictions) -> ConfusionTable:
     return ConfusionTable(title, part, predictions.classes, rows)
 
 
-def judge_difference(a: str, b: str, measured: Measurements) -> Comparison:
-    """The difference B - A of balanced accuracy, in words too."""
-    part = foremost(measured)
-    difference = measured[part][BALANCED_ACCURACY]
-    return Comparison(a, b, part, difference, verdict(difference.estimate, spoken(BALANCED_ACCURACY), a, b))
+def judge_difference(a: str, b: str, found: Measurements) -> Comparison:
+    """What the paired difference of two networks shows of balanced accuracy.
+
+    Args:
+        a: name of A.
+        b: name of B.
+        found: differences B - A.
+    """
+    part = primary_part(found)
+    difference = found[part][BALANCED_ACCURACY]
+    return Comparison(a, b, part, difference, verdict(difference.estimate, BALANCED_ACCURACY, a, b))

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,79 +11,78 @@ import pandas as pd
 
 from selcn.config import dump_config
 from selcn.data.catalog import groups
-from selcn.data.splits.split import count_table
-from selcn.evaluation import Estimate
-from selcn.evaluation.intervals import Part
+from selcn.data.splits.split import count_table, leaking_images
+from selcn.errors import RunError
+from selcn.evaluation import Estimate, subgroup_table
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
+from selcn.inference.bundle import BundleConfig
 from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR
+from selcn.inference.predictor import Predictor, load
 from selcn.io.files import write_text
-from selcn.labels import SYMMETRIES, TEST, Diagnosis
+from selcn.labels import TEST
 from selcn.report.charts import draw_curves, draw_intervals, draw_jaccard_histogram
-from selcn.report.embed import embed_chart, embed_csv
-from selcn.report.evidence import (
-    CALLED,
-    curve_charts,
-    leaks,
-    saliency_energies,
-    saliency_gallery,
-    saliency_tables,
-    subgroup_figures,
-)
-from selcn.report.finished import FinishedRun, Measurement, Measurements, open_run, stages
-from selcn.report.gallery import (
-    BEST,
-    CASES,
-    CERTAIN_CASES,
-    SEED,
-    choose_cases,
-    choose_extremes,
-    choose_failures,
-    view_images,
-)
+from selcn.report.classifier_charts import draw_precision_recall, draw_reliability, draw_risk_coverage, draw_roc
+from selcn.report.embed import Picture, embed_chart, embed_csv
+from selcn.report.gallery import CASES, CONFIDENT_CASES, SEED, make_gallery
+from selcn.report.measurements import Measurements, comparisons, fold_metrics, network_metrics, primary_part
 from selcn.report.metric_tables import (
     BALANCED_ACCURACY,
-    foremost,
+    DICE,
+    headlines,
     judge_difference,
     tabulate,
+    tabulate_by_labels,
     tabulate_confusion,
     tabulate_folds,
 )
-from selcn.report.wording import bounds, duration, number, spoken
+from selcn.report.saliency_tables import lesion_shares, saliency_tables
+from selcn.report.wording import bounds, duration, label_title, number, spoken
+from selcn.runs.run import Run, open_run
 
 HERE = Path(__file__).parent
-_COUNTED = ("images", "groups")  # of a split, beside its classes
+SUBGROUPS = {"sex": "sex", "age": "age", "site": "site", "source": "source", "lesion_share": "lesion size"}
+"""What subgroups are formed by, and what that is called."""
 
 
-@dataclass(frozen=True)
-class Headline:
-    """One of the figures the page opens with."""
-
-    title: str
-    metric: str
-    part: Part
-    measurement: Measurement
-    chance: float | None = None
-
-
-def write_report(run: Path, out: Path) -> None:
-    """Write the page of a finished run; it needs no network and no other file.
+def write_report(path: Path, out: Path) -> None:
+    """Write the page of a finished run; it loads nothing from elsewhere.
 
     Args:
-        run: the run's folder.
+        path: the run's folder.
         out: the page; it stands under its name when it is whole.
 
     Raises:
         RunError: no run, or a step of it has not finished; the line names it.
-        DataError: a picture, mask or table of the run cannot be read.
+        DataError: an image, mask or table of the run cannot be read.
     """
-    write_text(out, render("run.html.j2", _context(open_run(run))))
+    write_text(out, render("run.html.j2", _context(open_run(path))))
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
-    """A page of one of the templates, with its style and its script, which is the only one that may run on it."""
+    """A page of one of the templates, with its style and its script, which is the only one that may run on it.
+
+    Args:
+        template: name of its file.
+        context: what it shows.
+    """
     style, script = (HERE.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _environment().get_template(template).render(style=style, script=script, allowed=allowed, **context)
+
+
+def open_predictor(run: Run) -> Predictor:
+    """The run's bundle, ready to predict.
+
+    Args:
+        run: that has finished.
+
+    Raises:
+        RunError: the bundle is not whole, or was trained on another split.
+    """
+    predictor = load(run.folder.bundle)
+    if predictor.config.split != run.split.fingerprint:
+        raise RunError(f"{run.folder.bundle}: was trained on another split; remove it and run again")
+    return predictor
 
 
 def _environment() -> jinja2.Environment:
@@ -95,137 +93,151 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "bounds": bounds,
-        "csv": embed_csv,
-        "duration": duration,
-        "likeliest": _likeliest,
-        "number": number,
-        "spoken": spoken,
-    }
+    filters = (bounds, duration, label_title, number, spoken)
+    environment.filters |= {"csv": embed_csv, **{one.__name__: one for one in filters}}
     return environment
 
 
-def _context(run: FinishedRun) -> dict[str, Any]:
-    units = groups(run.table, run.split.duplicates)
+def _context(run: Run) -> dict[str, Any]:
+    steps, predictor = run.manifests(), open_predictor(run)
+    bundle = predictor.config
+    found = {name: metrics for name in run.graph.nodes if (metrics := network_metrics(run, name))}
     return {
-        "name": run.folder.resolve().name,
+        **_about(run, bundle),
+        "steps": steps,
+        **_metrics(run, bundle, found),
+        **_of_target(run, bundle.target, found),
+        **_segmentation(run, found),
+        "saliency_tables": saliency_tables(run),
+        "methods": sorted({spec.saliency for spec in bundle.classifiers.values()}),
+        "gallery": make_gallery(run, predictor),
+        "rule": {"most": CASES, "confident": CONFIDENT_CASES, "seed": SEED},
+        "curves": {
+            name: embed_chart(draw_curves(name, run.curves(name)), f"curves-{name}") for name in run.graph.nodes
+        },
+    }
+
+
+def _about(run: Run, bundle: BundleConfig) -> dict[str, Any]:
+    """What was run, on what, and what of it leaks."""
+    units, leaks = groups(run.table, run.split.duplicates), leaking_images(run.split, run.table)
+    word = _group_word(units)
+    return {
+        "name": run.folder.path.resolve().name,
         "config": run.config,
         "config_yaml": dump_config(run.config),
-        "deployed": run.deployed,
+        "graph": run.graph,
+        "bundle": bundle,
         "images": len(run.table),
+        "masks": int((run.table["mask_path"] != "").sum()),
         "groups": units.nunique(),
-        "group_word": _group_word(units),
+        "group_word": word,
+        "sources": sorted(set(run.table["source"]) - {""}),
         "synthetic": int((run.table["source"] == "phantom").sum()),
         "predicted_colour": PREDICTED_COLOUR,
         "true_colour": TRUE_COLOUR,
-        "environment": run.environment,
+        "environment": run.environment(),
         "split": run.split,
-        "split_counts": _split_counts(run),
-        "leaking": leaks(run).get(TEST, 0),
-        "steps": run.manifests(),
-        "leaks": leaks(run),
-        "curves": {
-            stage: embed_chart(draw_curves(stage, run.curves(stage)), f"curves-{stage.replace('/', '-')}")
-            for stage in stages(run.config)
-        },
-        **_results(run),
-        **_examples(run),
+        "split_tables": _split_tables(run, word),
+        "leaks": leaks,
+        "leaking": sum(leaks.values()),
     }
 
 
-def _results(run: FinishedRun) -> dict[str, Any]:
-    variants = {name: run.measured(name) for name in run.variants}
-    symmetries = {f"symmetry-{masking}": run.measured(f"symmetry-{masking}") for masking in run.config.cam_masks}
-    segmentation, comparisons = run.measured("segmentation"), run.comparisons()
-    deployed = run.deployed.variant.name
-    subgroups = subgroup_figures(run)
-    judged = {pair: judge_difference(*pair, measured) for pair, measured in comparisons.items()}
+def _metrics(run: Run, bundle: BundleConfig, found: Mapping[str, Measurements]) -> dict[str, Any]:
+    """Metrics of all networks, and what comparisons show."""
+    classifiers = {name: found[name] for name in _target_first(run) if name in found}
+    differences = comparisons(run)
+    judged = [judge_difference(*pair, metrics) for pair, metrics in differences.items()]
+    main = next((one for one in judged if one.b == bundle.target), None)
     return {
-        "headlines": headlines(run),
-        "deployed_comparison": next((comparison for (_, b), comparison in judged.items() if b == deployed), None),
-        "other_comparisons": [comparison for (_, b), comparison in judged.items() if b != deployed],
-        "interval_chart": embed_chart(draw_intervals(variants, BALANCED_ACCURACY), BALANCED_ACCURACY),
-        "curve_charts": curve_charts(run),
+        "headlines": headlines(run, bundle),
+        "unmeasured": [name for name in bundle.networks if name not in found],
+        "main_comparison": main,
+        "other_comparisons": [one for one in judged if one is not main],
+        "network_tables": tabulate_by_labels((name, run.labels(name), one) for name, one in classifiers.items()),
+        "difference_tables": tabulate(
+            "Paired differences", {f"{b} − {a}": metrics for (a, b), metrics in differences.items()}, signed=True
+        ),
+        "fold_tables": tabulate_folds(fold_metrics(run)),
+        "confusions": [tabulate_confusion(name, run.predictions(name)) for name in classifiers],
+    }
+
+
+def _target_first(run: Run) -> list[str]:
+    """The classifiers, those of the target's label set before the others."""
+    sections = run.graph.classifiers
+    target = sections.get(run.graph.target)
+    return sorted(sections, key=lambda name: target is not None and sections[name].labels != target.labels)
+
+
+def _of_target(run: Run, target: str, found: Mapping[str, Measurements]) -> dict[str, Any]:
+    """What is shown of the target alone; nothing where it is no classifier, or has no labelled image."""
+    if target not in found or target not in run.graph.classifiers:
+        return {"target_part": None, "interval_chart": None, "curve_charts": [], "subgroups": None, "subgroup_rows": []}
+    labels = run.labels(target)
+    alike = {name: found[name] for name in run.graph.classifiers if name in found and run.labels(name) == labels}
+    subgroups = _subgroups(run, target)
+    return {
+        "target_part": primary_part(found[target]),
+        "interval_chart": embed_chart(draw_intervals(alike, BALANCED_ACCURACY), BALANCED_ACCURACY),
+        "curve_charts": _curve_charts(run, target, found),
         "subgroups": subgroups,
         "subgroup_rows": [
-            row | {"estimate": Estimate(row["value"], row["low"], row["high"])} for row in subgroups.to_dict("records")
+            row | {"of": SUBGROUPS[row["of"]], "estimate": Estimate(row["value"], row["low"], row["high"])}
+            for row in subgroups.to_dict("records")
         ],
-        "called": CALLED,
-        "saliency_tables": saliency_tables(run),
-        "variant_tables": tabulate("Lesion classifiers", variants),
-        "difference_tables": tabulate(
-            "Paired differences", {f"{b} − {a}": measured for (a, b), measured in comparisons.items()}, signed=True
-        ),
-        "fold_tables": tabulate_folds(run.folds()),
-        "symmetry_tables": tabulate("Symmetry networks", symmetries),
-        "segmentation_tables": tabulate("Segmentation", {"segmentation": segmentation}),
-        "histogram": embed_chart(draw_jaccard_histogram(run.scores()), "jaccard"),
-        "confusions": [tabulate_confusion(name, run.predictions(name)) for name in [*variants, *symmetries]],
     }
 
 
-def headlines(run: FinishedRun) -> dict[str, Headline]:
-    """One figure a stage, of the networks that are deployed."""
-    deployed = run.deployed
-    variant, symmetry = deployed.variant.name, f"symmetry-{deployed.cam_mask}"
+def _curve_charts(run: Run, target: str, found: Mapping[str, Measurements]) -> list[Picture]:
+    """What the target's probabilities are worth, and selective prediction of it beside what it is compared with."""
+    predictions = run.predictions(target)
+    rivals = [a for a, b in run.graph.pairs() if b == target and a in found]
+    compared = {name: run.predictions(name) for name in [target, *rivals]}
+    return [
+        embed_chart(draw_roc(predictions), f"roc-{target}"),
+        embed_chart(draw_precision_recall(predictions), f"precision-recall-{target}"),
+        embed_chart(draw_reliability(predictions), f"reliability-{target}"),
+        embed_chart(draw_risk_coverage(compared), f"risk-coverage-{target}"),
+    ]
+
+
+def _subgroups(run: Run, target: str) -> pd.DataFrame:
+    """Balanced accuracy of the target by what is known of the images; empty where nothing is."""
+    shares = run.table["image_id"].map(lesion_shares(run))
+    facts = run.table.assign(lesion_share=shares.astype(object).fillna(""))
+    known = [name for name in SUBGROUPS if name in facts and len(set(facts[name]) - {""}) > 1]
+    if not known:
+        return pd.DataFrame()
+    return subgroup_table(run.predictions(target), facts, known, resamples=run.config.resamples)
+
+
+def _segmentation(run: Run, found: Mapping[str, Measurements]) -> dict[str, Any]:
+    name, scores = str(run.graph.segmenter), run.scores()
+    tested = pd.Series(dtype=float) if scores is None else scores.loc[scores["fold"] == TEST, "jaccard"]
     return {
-        "classification": _headline(
-            f"Lesion classification ({variant})",
-            run.measured(variant),
-            BALANCED_ACCURACY,
-            len(deployed.diagnosis_labels),
-        ),
-        "segmentation": _headline("Segmentation", run.measured("segmentation"), "dice"),
-        "symmetry": _headline(
-            f"Symmetry ({symmetry})", run.measured(symmetry), BALANCED_ACCURACY, len(deployed.symmetry_labels)
-        ),
-    }
-
-
-def _headline(title: str, measured: Measurements, metric: str, classes: int | None = None) -> Headline:
-    part = foremost(measured)
-    return Headline(title, metric, part, measured[part][metric], 1 / classes if classes else None)
-
-
-def _examples(run: FinishedRun) -> dict[str, Any]:
-    diagnoses = run.predictions(run.deployed.variant.name)
-    symmetries, scores = run.predictions(f"symmetry-{run.deployed.cam_mask}").table, run.scores()
-    cases, failures, best = choose_cases(diagnoses), choose_failures(scores), choose_extremes(scores, "jaccard")
-    gallery = saliency_gallery(run)
-    shown = [*cases, *failures, *best.get(BEST, []), *(name for names in gallery.values() for name in names)]
-    tested = scores[scores["fold"] == TEST]
-    return {
-        "cases": cases,
-        "rule": {"most": CASES, "certain": CERTAIN_CASES, "seed": SEED},
-        "failures": failures,
-        "failed": int((tested["jaccard"] < JACCARD_THRESHOLD).sum()),
+        "segmentation_tables": tabulate("Segmentation", {name: found.get(name, {})}, first=DICE),
+        "histogram": None if scores is None else embed_chart(draw_jaccard_histogram(scores), "jaccard"),
         "tested": len(tested),
+        "failed": int((tested < JACCARD_THRESHOLD).sum()),
         "threshold": JACCARD_THRESHOLD,
-        "best_masks": best.get(BEST, []),
-        "saliency_gallery": gallery,
-        "energy": saliency_energies(run),
-        "views": view_images(run.predictor, run.table, shown),
-        "true_diagnosis": _by_image(diagnoses.table, "truth"),
-        "true_symmetry": _by_image(symmetries, "truth"),
-        "jaccard": _by_image(scores, "jaccard"),
     }
 
 
-def _split_counts(run: FinishedRun) -> pd.DataFrame:
-    counts = count_table(run.split, run.table)
-    return counts[[name for name in (*_COUNTED, *Diagnosis, *SYMMETRIES) if name in counts]]
-
-
-def _by_image(table: pd.DataFrame, column: str) -> dict[str, Any]:
-    return dict(zip(table["image_id"], table[column], strict=True))
+def _split_tables(run: Run, group_word: str) -> list[tuple[str, pd.DataFrame]]:
+    """Images and groups of each subset, and its images of each class, a table a label set."""
+    counts = count_table(run.split, run.table)[["images", "groups"]].rename(columns={"groups": group_word})
+    subset, tables = run.table["image_id"].map(run.split.part), [("images", counts)]
+    for labels in dict.fromkeys(section.labels for section in run.graph.classifiers.values()):
+        classes = run.table[labels.column].map(labels.class_of).replace("", "unlabelled")
+        columns = [*labels.names, *({"unlabelled"} & set(classes))]
+        counted = pd.crosstab(subset, classes).reindex(index=counts.index, columns=columns, fill_value=0)
+        tables.append((label_title(labels), counted))
+    return tables
 
 
 def _group_word(units: Iterable[str]) -> str:
     """What the units that are never divided are; see `selcn.data.catalog.groups`."""
     kinds = {unit.partition(":")[0] for unit in units}
     return f"{kinds.pop()}s" if len(kinds) == 1 else "groups"
-
-
-def _likeliest(probabilities: dict[str, float]) -> tuple[str, float]:
-    return max(probabilities.items(), key=lambda item: item[1])

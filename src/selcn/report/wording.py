@@ -1,57 +1,70 @@
-"""How figures are written on the page."""
+"""How numbers, metrics and label sets are written in the report."""
 
 import math
 
-from selcn.evaluation import Estimate
-
-_NAMES = {
-    "kappa": "Cohen's kappa",
-    "macro_f1": "macro F1",
-    "macro_auc": "macro AUC",
-    "auc_mel": "AUC of melanoma",
-    "auc_malignant": "AUC of malignant",
-    "ece": "calibration error (less is better)",
-    "nll": "log-likelihood loss (less is better)",
-    "thresholded_jaccard": "thresholded Jaccard",
-    "boundary_f1": "boundary F1",
-    "hausdorff95": "Hausdorff 95 %, in diagonals (less is better)",
-    "iou": "IoU",
-    "pointing": "pointing game",
-    "energy": "energy on it",
-    "iou_auc": "IoU over all thresholds",
-    "rank_correlation": "rank correlation with the network's map",
-    "deletion": "deletion (less is better)",
-    "dice": "Dice",
-    "jaccard": "Jaccard",
-}
+from selcn.evaluation import Estimate, metric_spec
+from selcn.labels import LabelSet
 
 
 def spoken(metric: str) -> str:
-    """A metric's column name as people write it."""
-    return _NAMES.get(metric) or metric.replace("sensitivity_", "sensitivity for ").replace("_", " ")
+    """A metric's display name, with a note where less is better.
+
+    Args:
+        metric: its name in tables, for example `macro_f1`.
+    """
+    return metric_spec(metric).heading
+
+
+def label_title(labels: LabelSet) -> str:
+    """A label set's column and its name, or its classes where the configuration gives it none.
+
+    Args:
+        labels: of a classifier.
+    """
+    named = ", ".join(labels.names) if labels.name == "own" else labels.name
+    return f"{labels.column.replace('_', ' ').capitalize()} ({named})"
 
 
 def number(value: float, *, signed: bool = False) -> str:
-    """Three decimals, always with its sign where it is a difference."""
+    """Three decimals.
+
+    Args:
+        value: any number, or NaN.
+        signed: whether a positive number has its sign too, as differences do.
+    """
     if math.isnan(value):
         return "undefined"
     return f"{value:+z.3f}" if signed else f"{value:z.3f}"
 
 
 def bounds(estimate: Estimate, *, signed: bool = False) -> str:
-    """The 95 % interval, `low to high`."""
+    """The 95 % interval, `low to high`.
+
+    Args:
+        estimate: whose interval is NaN where it has none.
+        signed: see `number`.
+    """
     if math.isnan(estimate.low):
         return "no interval"
     return f"{number(estimate.low, signed=signed)} to {number(estimate.high, signed=signed)}"
 
 
 def interval(estimate: Estimate, *, signed: bool = False) -> str:
-    """Value and interval on one line."""
+    """Value and interval on one line.
+
+    Args:
+        estimate: of a metric.
+        signed: see `number`.
+    """
     return f"{number(estimate.value, signed=signed)} ({bounds(estimate, signed=signed)})"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds in the unit that people would use.
+
+    Args:
+        seconds: at least 0.
+    """
     if seconds < 90:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)

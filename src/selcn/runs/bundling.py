@@ -1,6 +1,7 @@
-"""A finished run -> a bundle: networks, safeguards measured on the validation folds, figures, card."""
+"""A finished run -> a bundle: networks, reliability measured out of fold, metrics, card."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,122 +10,149 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from selcn.config import Variant
-from selcn.data.datasets import as_floats, gather_images
+from selcn.data.catalog import groups
 from selcn.data.licences import licence_of
-from selcn.data.store.store import Store
 from selcn.errors import ConfigError, RunError
-from selcn.evaluation import abstention_threshold, fit_temperature, read_predictions
 from selcn.evaluation.predictions import Predictions
-from selcn.inference.assembly import assemble, write_bundle
-from selcn.inference.bundle import BundleConfig, DataSource
-from selcn.inference.reliability import Safeguards, brightness, sharpness
+from selcn.evaluation.registry import headline_metrics
+from selcn.evaluation.selective import abstention_threshold
+from selcn.evaluation.temperature import fit_temperature
+from selcn.inference.assembly import write_bundle
+from selcn.inference.bundle import BundleConfig, DataSource, Preparation, lesion_hash
+from selcn.inference.reliability import (
+    ImageReliability,
+    NetworkReliability,
+    Reliability,
+    brightness,
+    sharpness,
+)
 from selcn.io.files import written_whole
 from selcn.labels import TEST
-from selcn.models.cascade import Cascade
+from selcn.models.cascade import Cascade, Ensemble
 from selcn.models.features import FeatureDistance
 from selcn.runs.card import model_card
-from selcn.runs.out_of_fold import in_batches
-from selcn.runs.trained import Trained, open_trained
+from selcn.runs.folder import FEATURES
+from selcn.runs.run import Run, open_run
 
 COVERAGE = 0.8
-"""Share of the validation images whose diagnosis is surely enough to be given."""
-_USUAL = (0.5, 99.5)  # percentiles of what training pictures look like
+"""Share of the out-of-fold images for which the target answers without abstaining."""
+_USUAL = (0.5, 99.5)  # percentiles of what training images look like
 _FAR = 99.0
-SHOWN = ("balanced_accuracy", "kappa", "macro_f1", "accuracy", "macro_auc", "auc_mel", "ece", "nll", "dice", "jaccard")
 
 
-def bundle_run(run: Path, out: Path, variant: str | None = None) -> BundleConfig:
-    """Bundle a lesion classifier of an evaluated run with all that goes before it.
+def bundle_run(path: Path, out: Path, network: str | None = None) -> BundleConfig:
+    """Bundle a network of an evaluated run with all that goes before it.
 
     Args:
-        run: the run's folder.
+        path: the run's folder.
         out: folder to make.
-        variant: the classifier's name; None for the one that the run bundles itself.
+        network: its name; None for the target.
 
     Raises:
         RunError: no run, or it has not been evaluated.
-        ConfigError: ``out`` exists, or the run has no such variant.
+        ConfigError: ``out`` exists, or the run has no such network.
     """
-    trained = open_trained(run)
-    chosen = trained.variant(variant)
-    if not (run / "evaluation" / f"{chosen.name}.csv").is_file():
-        raise RunError(f"{run}: has not been evaluated; go on with `selcn run {run / 'config.yaml'} --out {run}`")
+    run = open_run(path)
+    name = run.known(network)
+    if not run.folder.metrics(name).is_file():
+        raise RunError(
+            f"{path}: {name} has not been evaluated; resume with `selcn run {run.folder.config} --out {path}`"
+        )
     if out.exists():
         raise ConfigError(f"{out}: exists already; remove it or choose another --out")
     with written_whole(out) as partial:
         partial.mkdir()
-        return deploy(partial, trained, chosen)
+        return fill_bundle(partial, run, name)
 
 
-def deploy(out: Path, trained: Trained, variant: Variant) -> BundleConfig:
-    """Fill an empty folder with the bundle of one variant of an evaluated run."""
-    run, table, split, store, members = (
-        *(trained.folder, trained.table, trained.split),
-        *(trained.store, trained.members),
-    )
-    base = members.bundle_config(variant, split.fingerprint)
-    ensemble = assemble(base, members.weights(variant))
-    folds = [split.rows(table, str(fold)) for fold in range(split.folds)]
-    distances = []
-    for member, rows in zip(ensemble.members, folds, strict=True):
-        groups = table["image_id"].iloc[rows].map(split.group).to_numpy()
-        member.distance, held = fit_distance(features(member, store, rows), groups)
-        distances.append(held)
-    config = base.model_copy(
-        update={
-            "components": tuple(member.distance.whitening.shape[1] for member in ensemble.members if member.distance),
-            "safeguards": _safeguards(run, variant, store, np.concatenate(folds), torch.cat(distances)),
-            "sources": _sources(table),
-        }
+def fill_bundle(out: Path, run: Run, target: str) -> BundleConfig:
+    """Fill an empty folder with the bundle of one network of an evaluated run.
+
+    Args:
+        out: the folder.
+        run: that is evaluated.
+        target: name of the network.
+    """
+    names = run.graph.bundled(target)
+    members = [run.cascade(fold, names) for fold in range(run.split.folds)]
+    measured = target in run.graph.classifiers
+    reliability = _measure(run, target, members) if measured else None
+    config = BundleConfig(
+        selcn=version("selcn"),
+        name=run.folder.path.resolve().name,
+        prepare=Preparation(size=run.config.prepare.size, hair=run.config.prepare.hair),
+        networks={name: run.graph.nodes[name].section.spec for name in names},
+        target=target,
+        members=run.split.folds,
+        split=run.split.fingerprint,
+        reliability=reliability,
+        sources=_sources(run.table),
     )
     metrics = _metrics(run, config)
-    write_bundle(out, config, ensemble, metrics=metrics, card=model_card(config, metrics))
+    write_bundle(
+        out,
+        config,
+        Ensemble(members),
+        metrics=metrics,
+        training=run.config.model_dump(mode="json"),
+        lesions=_training_lesions(run),
+        card=model_card(config, metrics),
+    )
     return config
 
 
-@torch.inference_mode()
-def features(member: Cascade, store: Store, rows: np.ndarray) -> Tensor:
-    """Pooled features (n, C) that a member's classifier has of some rows, on the CPU."""
-    member.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's overloads
-    parts = []
-    for batch in in_batches(rows):
-        _, _, diagnosis = member.trace(as_floats(gather_images(store, batch)))
-        parts.append(diagnosis.activations.mean((2, 3)))
-    return torch.cat(parts).clone()
-
-
-def fit_distance(known: Tensor, groups: np.ndarray) -> tuple[FeatureDistance, Tensor]:
+def fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Tensor]:
     """Fit to one half of the groups, and give the distances of the other half.
 
     All are of the fold that the member did not train on: features of training images lie closer together.
 
     Args:
         known: features (n, C).
-        groups: of each image (n,).
+        units: group of each image (n,).
     """
-    names = np.unique(groups)
-    first = np.isin(groups, np.random.default_rng(0).permutation(names)[: max(1, len(names) // 2)])
+    names = np.unique(units)
+    first = np.isin(units, np.random.default_rng(0).permutation(names)[: max(1, len(names) // 2)])
     chosen = torch.from_numpy(first)
     distance = FeatureDistance.fit(known[chosen])
     rest = known[~chosen] if bool((~chosen).any()) else known
     return distance, distance(rest)
 
 
-def _safeguards(run: Path, variant: Variant, store: Store, rows: np.ndarray, distances: Tensor) -> Safeguards:
-    said = read_predictions(run / "predictions" / f"{variant.name}.csv")
-    held = Predictions(said.classes, said.table[said.table["fold"] != TEST].reset_index(drop=True))
-    temperature = fit_temperature(held)
-    pictures = [np.asarray(store.images[row]) for row in rows]
-    bright = np.percentile([brightness(picture) for picture in pictures], _USUAL)
-    return Safeguards(
+def _measure(run: Run, target: str, members: list[Cascade]) -> Reliability:
+    """Measure when not to rely on the target, and give each member its distance of features."""
+    features, distances = run.output(target, FEATURES), []
+    for member, rows in zip(members, run.fold_rows, strict=True):
+        units = run.table["image_id"].iloc[rows].map(run.split.group).to_numpy()
+        member.distance, held = fit_distance(torch.from_numpy(np.array(features[rows])), units)
+        distances.append(held)
+    predictions = run.predictions(target)
+    held_out = predictions.table[predictions.table["fold"] != TEST].reset_index(drop=True)
+    out_of_fold = Predictions(predictions.labels, held_out)
+    temperature = fit_temperature(out_of_fold)
+    components = [member.distance.whitening.shape[1] for member in members if member.distance]
+    network = NetworkReliability(
         temperature=temperature.value,
-        abstain_below=abstention_threshold(temperature.of(held), COVERAGE),
+        abstain_below=abstention_threshold(temperature.of(out_of_fold), COVERAGE),
         coverage=COVERAGE,
-        sharpness=float(np.percentile([sharpness(picture) for picture in pictures], _USUAL[0])),
-        brightness=(float(bright[0]), float(bright[1])),
-        distance=float(np.percentile(distances.numpy(), _FAR)),
+        distance=float(np.percentile(torch.cat(distances).numpy(), _FAR)),
+        components=tuple(components),
     )
+    return Reliability(image=_usual_images(run), networks={target: network})
+
+
+def _usual_images(run: Run) -> ImageReliability:
+    images = [np.asarray(run.store.images[row]) for rows in run.fold_rows for row in rows]
+    low, high = np.percentile([brightness(image) for image in images], _USUAL)
+    sharp = np.percentile([sharpness(image) for image in images], _USUAL[0])
+    return ImageReliability(sharpness=float(sharp), brightness=(float(low), float(high)))
+
+
+def _training_lesions(run: Run) -> list[str]:
+    """Hashes of the lesions and images that any member was trained on."""
+    rows = np.concatenate(run.fold_rows)
+    table = run.table.iloc[rows]
+    units = groups(run.table).iloc[rows]
+    return [*map(lesion_hash, units), *(lesion_hash(f"image:{image}") for image in table["image_id"])]
 
 
 def _sources(table: pd.DataFrame) -> tuple[DataSource, ...]:
@@ -134,15 +162,12 @@ def _sources(table: pd.DataFrame) -> tuple[DataSource, ...]:
     )
 
 
-def _metrics(run: Path, config: BundleConfig) -> list[Mapping[str, Any]]:
-    names = {
-        "diagnosis": config.variant.name,
-        "symmetry": f"symmetry-{config.cam_mask}",
-        "segmentation": "segmentation",
-    }
+def _metrics(run: Run, config: BundleConfig) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
-    for stage, name in names.items():
-        figures = pd.read_csv(run / "evaluation" / f"{name}.csv")
-        rows = figures[figures["metric"].isin(SHOWN)].astype(object)
-        found += rows.where(rows.notna(), None).assign(network=stage).to_dict("records")  # type: ignore[arg-type]
+    for name in reversed(config.networks):
+        path = run.folder.metrics(name)
+        if path.is_file():
+            table = pd.read_csv(path)
+            rows = table[table["metric"].isin(headline_metrics(table["metric"]))].astype(object)
+            found += rows.where(rows.notna(), None).assign(network=name).to_dict("records")  # type: ignore[arg-type]
     return found

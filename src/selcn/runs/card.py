@@ -9,7 +9,7 @@ HEADER = """---
 library_name: selcn
 pipeline_tag: image-classification
 license: other
-license_name: that-of-the-training-pictures
+license_name: that-of-the-training-images
 tags:
 - dermoscopy
 - skin-lesion
@@ -25,34 +25,48 @@ device.** Do not use it to decide about anyone's care.
     prediction = selcn.load("THIS_FOLDER").predict("lesion.jpg")
 
 ## Limits
-- It knows seven diagnoses and calls everything one of them, skin or not. Its warnings (no lesion found, blurred,
-  exposure, unlike the training pictures) catch some of what it cannot know, not all.
+- It knows the classes above and calls everything one of them, skin or not. Its warnings (no lesion found, blurred,
+  exposure, unlike the training images) catch some of what it cannot know, not all.
 - Saliency shows where the evidence for a class lies, not that the network reasons as a person would.
 - How it does on other cameras, people and clinics than those below was not measured.
 """
 
 
 def model_card(config: BundleConfig, metrics: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown with the usual metadata in front."""
+    """Markdown with the usual metadata in front.
+
+    Args:
+        config: of the bundle.
+        metrics: of its networks, a mapping each.
+    """
     return "\n".join(
         [
             HEADER,
-            f"# SE-LCN, {config.variant.name}\n",
-            "A dermoscopic picture goes in; out come the lesion's outline, a judgement of its symmetry with a map of "
-            f"where that comes from, and a diagnosis over {len(config.diagnosis_labels)} classes "
-            f"({', '.join(config.diagnosis_labels)}). An ensemble of {config.members} members, each trained without "
-            "one fold; made with selcn.\n",
+            f"# {config.name}: {config.target}\n",
+            "A dermoscopic image goes in; out come " + "; ".join(_answers(config)) + ". "
+            f"An ensemble of {config.members} members, each trained without one fold, by selcn {config.selcn}.\n",
             USE,
             "## Data\n",
             *(f"- {source.name}: {source.images} images, {source.licence}" for source in config.sources),
             f"\nSplit by lesion, fingerprint `{config.split[:12]}`. The weights inherit what these licences ask for.\n",
-            "## Figures\n",
+            "## Metrics\n",
             "95 % intervals by lesion. *test* was held out from everything; *validation* is each fold by the member "
             "that did not train on it, slightly optimistic.\n",
             *_table(metrics),
             *_trust(config),
         ]
     )
+
+
+def _answers(config: BundleConfig) -> list[str]:
+    outline = ["the lesion's outline"] if config.segmenter else []
+    return [
+        *outline,
+        *(
+            f"{name} ({', '.join(spec.labels.names)}) with a map of where the evidence lies"
+            for name, spec in config.classifiers.items()
+        ),
+    ]
 
 
 def _table(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -62,7 +76,7 @@ def _table(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
         for row in metrics
         if row["value"] is not None
     ]
-    return ["| network | metric | part | value | 95 % interval | images |", f"{'| --- ' * 6}|", *rows]
+    return ["| network | metric | subset | value | 95 % interval | images |", f"{'| --- ' * 6}|", *rows]
 
 
 def _interval(row: Mapping[str, Any]) -> str:
@@ -70,12 +84,12 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def _trust(config: BundleConfig) -> list[str]:
-    guards = config.safeguards
-    if guards is None:
+    measured = config.reliability.networks.get(config.target) if config.reliability else None
+    if measured is None:
         return []
     return [
         "\n## When not to trust it\n",
-        f"Probabilities are calibrated with temperature {guards.temperature:.3f}. Below a probability of "
-        f"{guards.abstain_below:.3f} an answer is marked as one to abstain from: {100 * guards.coverage:.0f} % of the "
-        "validation images lie above it.",
+        f"Probabilities of {config.target} are calibrated with temperature {measured.temperature:.3f}. It abstains "
+        f"below a probability of {measured.abstain_below:.3f}: {100 * measured.coverage:.0f} % of the validation "
+        "images lie above.",
     ]

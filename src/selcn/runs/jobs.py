@@ -1,5 +1,6 @@
 """Workers as jobs, through submitit: processes of this machine, or of a SLURM cluster."""
 
+import logging
 import os
 import socket
 import time
@@ -15,8 +16,9 @@ import submitit
 from selcn.errors import ConfigError, RunError, SelcnError
 from selcn.io.files import write_text
 
-LOOK = {"local": 0.2, "slurm": 2.0}
-"""Seconds between two looks at the jobs of an executor."""
+logger = logging.getLogger(__name__)
+POLL_SECONDS = {"local": 0.2, "slurm": 2.0}
+"""Between two looks at the jobs of an executor."""
 TABLE = "jobs.csv"
 THREADS = "OMP_NUM_THREADS"
 _GENERAL = ("gpus_per_node", "cpus_per_task", "mem_gb", "nodes", "tasks_per_node")
@@ -80,7 +82,6 @@ class Jobs:
         folder: for the table of the jobs, and their logs.
         ready: how many pieces of work could be done at once now, those under way included.
         done: how many pieces of work have been finished.
-        say: told of each job that failed.
     """
 
     def __init__(
@@ -89,9 +90,8 @@ class Jobs:
         folder: Path,
         ready: Callable[[], int],
         done: Callable[[], int],
-        say: Callable[[str], None],
     ) -> None:
-        self.cluster, self.folder, self.ready, self.done, self.say = cluster, folder, ready, done, say
+        self.cluster, self.folder, self.ready, self.done = cluster, folder, ready, done
         self.executor = cluster.start(folder / "logs")
         self.rows: list[dict[str, Any]] = []
         if (folder / TABLE).exists():
@@ -138,25 +138,28 @@ class Jobs:
             ended = [one for one in running if one.job.done()]
             if ended or len(running) < min(self.cluster.most, self.ready()):
                 return ended
-            time.sleep(LOOK[self.cluster.executor])
+            time.sleep(POLL_SECONDS[self.cluster.executor])
 
     def _record(self, one: _Running) -> tuple[str, bool]:
         """Why a job failed, or "", and whether trying again would not help."""
-        try:
-            result = one.job.result()
-        except submitit.core.utils.UncompletedJobError:
-            result = {
-                "error": f"was killed, or ran out of memory or time (log: {one.job.paths.stderr})",
-                "final": False,
-            }
-        except Exception as error:  # whatever a job or its cluster may end with
-            result = {"error": f"{_reason(str(error))} (log: {one.job.paths.stderr})", "final": False}
+        result = self._result(one.job)
         fault, final = str(result.pop("error", "")), bool(result.pop("final", True))
         self.rows.append({"id": one.job.job_id, "state": "failed" if fault else "done", "why": fault, **result})
         write_text(self.folder / TABLE, pd.DataFrame(self.rows).to_csv(index=False))
         if fault:
-            self.say(f"job {one.job.job_id} failed: {fault}")
+            logger.warning("job %s failed: %s", one.job.job_id, fault)
         return fault, final
+
+    def _result(self, job: submitit.Job[dict[str, Any]]) -> dict[str, Any]:
+        killed = {"error": f"was killed, or ran out of memory or time (log: {job.paths.stderr})", "final": False}
+        if self.cluster.executor == "local" and not job.paths.result_pickle.exists():
+            return killed  # at once: submitit would wait for a slow file system to show a result
+        try:
+            return job.result()
+        except submitit.core.utils.UncompletedJobError:
+            return killed
+        except Exception as error:  # whatever a job or its cluster may end with
+            return {"error": f"{_reason(str(error))} (log: {job.paths.stderr})", "final": False}
 
     @contextmanager
     def _cancelled(self, running: list[_Running]) -> Iterator[None]:

@@ -1,78 +1,81 @@
-"""Figures of a run, computed from its prediction files alone."""
+"""Metrics of a run, computed from its prediction files alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from selcn.config import Variant
 from selcn.evaluation.comparison import compare
 from selcn.evaluation.crossvalidation import cross_validation
 from selcn.evaluation.evaluate import evaluate_file
 from selcn.evaluation.localisation import read_saliency_scores, summarise_saliency
 from selcn.evaluation.significance import holm
-from selcn.labels import Fusion
-from selcn.runs.plan import EXPLAINED, explained_step
-
-MEMBERS = "members"
-"""Folder, among the predictions, of what each member alone said of the test part: `NAME-fold-k.csv`."""
-SALIENCY_SCORES = "scores"
-"""Folder, in the step that scores a head's saliency, of a row an image."""
-COMPARISON = "comparison.csv"
-SALIENCY = "saliency.csv"
-CROSS_VALIDATION = "cross_validation.csv"
+from selcn.runs.folder import COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS
+from selcn.runs.plan import explained_networks
+from selcn.runs.run import Run
 
 
-def write_figures(predictions: Path, variants: Sequence[Variant], out: Path, resamples: int) -> None:
-    """Figures with intervals, each variant against the standalone of its masking, and each fold's figures.
+def write_metrics(run: Run, out: Path) -> None:
+    """Write each network's metrics with intervals, paired differences, and each fold's metrics.
 
     Args:
-        predictions: folder of the prediction files.
-        variants: of the lesion classifier.
+        run: whose prediction files are there.
         out: folder to fill.
-        resamples: of each interval.
     """
-    for path in sorted(predictions.glob("*.csv")):
-        evaluate_file(path, resamples=resamples).to_csv(out / path.name, index=False)
+    resamples = run.config.resamples
+    predicted = [name for name in run.graph.nodes if run.folder.prediction_file(name).is_file()]
+    for name in predicted:
+        labels = run.labels(name) if name in run.graph.classifiers else None
+        table = evaluate_file(run.folder.prediction_file(name), labels=labels, resamples=resamples)
+        table.to_csv(out / f"{name}.csv", index=False)
     compared = [
-        compare(predictions / f"{a}.csv", predictions / f"{b}.csv", resamples=resamples).assign(a=a, b=b)
-        for a, b in pairs(variants)
+        compare(run.predictions(a), run.predictions(b), resamples=resamples).assign(a=a, b=b)
+        for a, b in run.graph.pairs()
+        if a in predicted and b in predicted
     ]
     if compared:
         pd.concat(compared).to_csv(out / COMPARISON, index=False)
-    folds = [
-        cross_validation(path, sorted((predictions / MEMBERS).glob(f"{path.stem}-fold-*.csv"))).assign(name=path.stem)
-        for path in sorted(predictions.glob("*.csv"))
-        if path.stem != "segmentation"
-    ]
-    pd.concat(folds).to_csv(out / CROSS_VALIDATION, index=False)
+    folds = [_folds(run, name) for name in predicted if name in run.graph.classifiers]
+    if folds:
+        pd.concat(folds).to_csv(out / CROSS_VALIDATION, index=False)
 
 
-def write_saliency_figures(run: Path, out: Path, resamples: int) -> None:
-    """Figures of the saliency of every head that was scored; no file where none was."""
-    files = [run / explained_step(head) / SALIENCY_SCORES / "scores.csv" for head in EXPLAINED]
+def write_saliency_metrics(run: Run, out: Path) -> None:
+    """Write metrics of the saliency of every classifier that was scored; no file where none was.
+
+    Args:
+        run: whose saliency scores are there.
+        out: folder to write to.
+    """
+    files = [run.folder.saliency_scores(name) for name in explained_networks(run.graph)]
     scores = [read_saliency_scores(path) for path in files if path.is_file()]
     if scores:
-        summarise_saliency(pd.concat(scores), resamples=resamples).to_csv(out / SALIENCY, index=False)
+        table = summarise_saliency(pd.concat(scores), resamples=run.config.resamples)
+        table.to_csv(out / SALIENCY_METRICS, index=False)
 
 
-def grid_table(evaluation: Path, variants: Sequence[Variant], metric: str = "balanced_accuracy") -> pd.DataFrame:
-    """One row a variant: a metric with its interval, and its difference to the standalone of the same masking.
+def grid_table(run: Run, names: Sequence[str], metric: str = "balanced_accuracy") -> pd.DataFrame:
+    """A row a classifier: a metric with its interval, and its difference to the standalone of the same masking.
 
-    ``p`` is that of a permutation by lesion, ``p_holm`` the same corrected for the number of differences.
+    ``p`` is that of a permutation by lesion, ``p_holm`` the same corrected for the number of differences. On the test
+    subset where there is one, else on validation.
 
-    On the test part where there is one, else on validation.
+    Args:
+        run: that is evaluated.
+        names: the classifiers.
+        metric: name of the metric.
     """
-    standalone = {b: a for a, b in pairs(variants)}
-    compared = pd.read_csv(evaluation / COMPARISON) if (evaluation / COMPARISON).exists() else pd.DataFrame()
+    standalone = {b: a for a, b in run.graph.pairs()}
+    path = run.folder.evaluation / COMPARISON
+    compared = pd.read_csv(path) if path.exists() else pd.DataFrame()
     rows = []
-    for variant in variants:
-        figures = pd.read_csv(evaluation / f"{variant.name}.csv")
-        part = "test" if (figures["fold_part"] == "test").any() else "validation"
-        own = figures[(figures["metric"] == metric) & (figures["fold_part"] == part)].iloc[0]
-        row = {"variant": variant.name, "part": part, metric: own["value"], "low": own["low"], "high": own["high"]}
-        if variant.name in standalone:
-            chosen = (compared["b"] == variant.name) & (compared["metric"] == metric) & (compared["fold_part"] == part)
+    for name in names:
+        metrics = pd.read_csv(run.folder.metrics(name))
+        part = "test" if (metrics["fold_part"] == "test").any() else "validation"
+        own = metrics[(metrics["metric"] == metric) & (metrics["fold_part"] == part)].iloc[0]
+        row = {"network": name, "part": part, metric: own["value"], "low": own["low"], "high": own["high"]}
+        if name in standalone:
+            chosen = (compared["b"] == name) & (compared["metric"] == metric) & (compared["fold_part"] == part)
             difference = compared[chosen].iloc[0]
             row |= {
                 "difference": difference["value"],
@@ -85,7 +88,7 @@ def grid_table(evaluation: Path, variants: Sequence[Variant], metric: str = "bal
     return table.assign(p_holm=holm(table["p"].tolist())) if "p" in table else table
 
 
-def pairs(variants: Sequence[Variant]) -> list[tuple[str, str]]:
-    """Names of each variant that reads saliency, behind that of the standalone of its masking."""
-    standalone = {variant.mask: variant.name for variant in variants if variant.fusion is Fusion.NONE}
-    return [(standalone[v.mask], v.name) for v in variants if v.fusion is not Fusion.NONE and v.mask in standalone]
+def _folds(run: Run, name: str) -> pd.DataFrame:
+    members = [run.folder.member_file(name, fold) for fold in range(run.split.folds)]
+    there = [path for path in members if path.is_file()]
+    return cross_validation(run.folder.prediction_file(name), there, labels=run.labels(name)).assign(name=name)

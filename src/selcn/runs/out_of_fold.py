@@ -1,107 +1,200 @@
-"""Cross-fitting: what trains or judges a later network comes from networks that did not see that lesion.
+"""What the members make of every image: of each fold the one that did not see it, of the test subset all of them.
 
-Member k of the cascade is a segmenter, a symmetry network and a classifier that were all trained without fold k and
-without the test part. So member k may speak of fold k, and all members may speak of the test part.
+Member k is trained without fold k and without the test subset. Its answers to fold k train later networks; on the test
+subset each member goes by its own earlier answers, and their mean is the ensemble's. A network passes over each image
+once: what its pass gives serves training, prediction files, mask scores and reliability alike.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
-from torch import Tensor, nn
+from torch import Tensor
 
-from selcn.data.datasets import as_floats, gather_images, gather_maps
+from selcn.data.datasets import as_floats, gather_images, gather_maps, in_batches
 from selcn.data.imaging.masks import LESION_THRESHOLD
-from selcn.data.store.store import Store
-from selcn.labels import Masking
-from selcn.models.cascade import explain
-from selcn.models.masking import apply_masking
-from selcn.models.segmenter import Segmenter
-from selcn.models.symmetry import SymmetryNetwork
+from selcn.io.progress import OnProgress
+from selcn.models.cascade import Cascade, explain, explain_together, pooled_features
+from selcn.models.heads import HeadOutput
+from selcn.runs.folder import (
+    FEATURES,
+    MASKS,
+    MEMBER_MASKS,
+    MEMBER_PROBABILITIES,
+    MEMBER_SALIENCY,
+    PROBABILITIES,
+    SALIENCY,
+)
+from selcn.runs.run import Run
 
-BATCH = 32
-OnBatch = Callable[[int, int], None]
+Place = np.ndarray | tuple[int, np.ndarray]
+"""Row numbers, or a member's number with places in the test subset."""
 
 
-def out_of_fold_masks(
-    store: Store,
-    fold_rows: Sequence[np.ndarray],
-    segmenters: Sequence[Segmenter],
-    out: Path,
-    device: torch.device,
-    on_batch: OnBatch,
-) -> None:
-    """Write masks, uint8 (N, H, W), of every fold by the segmenter that did not see it; test rows stay empty.
+@dataclass
+class _Arrays:
+    """Arrays in a folder, made as soon as the shape of a row is known.
 
-    Args:
-        store: the prepared images.
-        fold_rows: rows of each fold.
-        segmenters: the one of each fold, trained on the others.
-        out: .npy file, memory-mapped while it is written.
-        device: where the networks run.
-        on_batch: called with rows done and rows in all.
+    Attributes:
+        folder: to write to.
+        open: by file name.
     """
 
-    def predict(segmenter: nn.Module, images: Tensor, _: np.ndarray) -> Tensor:
-        mask: Tensor = segmenter(images).sigmoid() > LESION_THRESHOLD
-        return mask[:, 0].to(torch.uint8)
+    folder: Path
+    open: dict[str, np.memmap] = field(default_factory=dict)
 
-    _write_maps(store, fold_rows, segmenters, predict, out, device, on_batch)
+    def put(self, name: str, shape: tuple[int, ...], place: Place, values: Tensor | np.ndarray) -> None:
+        """Write the values (n, ...) of some rows to their place in an array of ``shape`` rows."""
+        array = values.numpy(force=True) if isinstance(values, Tensor) else values
+        if name not in self.open:
+            self.open[name] = open_memmap(self.folder / name, "w+", array.dtype, (*shape, *array.shape[1:]))
+        self.open[name][place] = array
 
-
-def out_of_fold_saliency(
-    store: Store,
-    masks: np.ndarray,
-    masking: Masking,
-    fold_rows: Sequence[np.ndarray],
-    networks: Sequence[SymmetryNetwork],
-    out: Path,
-    device: torch.device,
-    on_batch: OnBatch,
-) -> None:
-    """Write symmetry saliency, float32 (N, h, w) at the network's grid, of every fold by the one that did not see it.
-
-    Args:
-        store: the prepared images.
-        masks: out-of-fold masks, uint8 (N, H, W).
-        masking: what the symmetry networks see.
-        fold_rows, networks, out, device, on_batch: as in `out_of_fold_masks`.
-    """
-
-    def predict(network: nn.Module, images: Tensor, rows: np.ndarray) -> Tensor:
-        seen = apply_masking(images, gather_maps(masks, rows).to(device), masking)
-        return explain(network.trace(seen))[:, 0]  # type: ignore[operator]
-
-    _write_maps(store, fold_rows, networks, predict, out, device, on_batch)
-
-
-def in_batches(rows: np.ndarray) -> list[np.ndarray]:
-    """Rows in batches of at most `BATCH`."""
-    return np.array_split(rows, -(-len(rows) // BATCH))
+    def flush(self) -> None:
+        """Have everything on disk."""
+        for array in self.open.values():
+            array.flush()
 
 
 @torch.inference_mode()
-def _write_maps(
-    store: Store,
-    fold_rows: Sequence[np.ndarray],
-    networks: Sequence[nn.Module],
-    predict: Callable[[nn.Module, Tensor, np.ndarray], Tensor],
-    out: Path,
-    device: torch.device,
-    on_batch: OnBatch,
-) -> None:
-    maps: np.memmap | None = None
-    done, total = 0, sum(map(len, fold_rows))
-    for rows_of_fold, network in zip(fold_rows, networks, strict=True):
-        network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        for rows in in_batches(rows_of_fold):
-            values = predict(network, as_floats(gather_images(store, rows).to(device)), rows).cpu().numpy()
-            if maps is None:
-                maps = open_memmap(out, "w+", values.dtype, (len(store.image_ids), *values.shape[1:]))
-            maps[rows] = values
-            done += len(rows)
-            on_batch(done, total)
-    if maps is not None:
-        maps.flush()
+def write_outputs(run: Run, network: str, out: Path, device: torch.device, on_progress: OnProgress) -> None:
+    """Write what the members of a trained network make of every image; see `selcn.runs.folder` for the files.
+
+    Rows follow the catalog; those of images that no subset holds are zeros.
+
+    Args:
+        run: whose earlier networks' outputs are there.
+        network: its name.
+        out: folder to write to.
+        device: where the networks run.
+        on_progress: called with images done and images in all.
+    """
+    members = [run.cascade(fold, [network]) for fold in range(run.split.folds)]
+    for member in members:
+        member.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    arrays = _Arrays(out)
+    segments = network == run.graph.segmenter
+    on_fold, on_test = (_segment_fold, _segment_test) if segments else (_classify_fold, _classify_test)
+    total, done = sum(map(len, run.fold_rows)) + len(run.test_rows), 0
+    for batch, work in _batches(run, network, members, arrays, on_fold, on_test):
+        work(as_floats(gather_images(run.store, batch).to(device)))
+        done += len(batch)
+        on_progress(done, total)
+    arrays.flush()
+
+
+@dataclass(frozen=True)
+class _Assignment:
+    """Some rows, and who answers for them.
+
+    Attributes:
+        run, network: whose outputs are written.
+        members: one for the rows of its fold, all for those of the test subset.
+        first: number of the first of them.
+        rows: in the catalog.
+        places: in the test subset.
+        arrays: to write to.
+    """
+
+    run: Run
+    network: str
+    members: Sequence[Cascade]
+    first: int
+    rows: np.ndarray
+    places: np.ndarray
+    arrays: _Arrays
+
+    @property
+    def images(self) -> tuple[int]:
+        """Rows of an array over all images."""
+        return (len(self.run.table),)
+
+    @property
+    def tested(self) -> tuple[int, int]:
+        """Rows of an array over members and test images."""
+        return len(self.members), len(self.run.test_rows)
+
+
+def _batches(
+    run: Run,
+    network: str,
+    members: Sequence[Cascade],
+    arrays: _Arrays,
+    on_fold: Callable[[_Assignment, Tensor], None],
+    on_test: Callable[[_Assignment, Tensor], None],
+) -> Iterator[tuple[np.ndarray, Callable[[Tensor], None]]]:
+    """Rows in batches, and what to do with their images."""
+    nowhere = np.empty(0, dtype=np.int64)
+    for fold, rows in enumerate(run.fold_rows):
+        for batch in in_batches(rows):
+            held = _Assignment(run, network, [members[fold]], fold, batch, nowhere, arrays)
+            yield batch, lambda images, held=held: on_fold(held, images)  # type: ignore[misc]
+    for places in in_batches(np.arange(len(run.test_rows))):
+        batch = run.test_rows[places]
+        tested = _Assignment(run, network, members, 0, batch, places, arrays)
+        yield batch, lambda images, tested=tested: on_test(tested, images)  # type: ignore[misc]
+
+
+def _segment_fold(held: _Assignment, images: Tensor) -> None:
+    (member,) = held.members
+    lesion = member.segment(held.network, images) > LESION_THRESHOLD
+    held.arrays.put(MASKS, held.images, held.rows, lesion[:, 0].to(torch.uint8))
+
+
+def _segment_test(tested: _Assignment, images: Tensor) -> None:
+    lesions = torch.stack([member.segment(tested.network, images)[:, 0] for member in tested.members])  # (K, n, H, W)
+    for number, lesion in enumerate(lesions > LESION_THRESHOLD):
+        tested.arrays.put(MEMBER_MASKS, tested.tested, (number, tested.places), lesion.to(torch.uint8))
+    together = lesions.mean(dim=0) > LESION_THRESHOLD
+    tested.arrays.put(MASKS, tested.images, tested.rows, together.to(torch.uint8))
+
+
+def _classify_fold(held: _Assignment, images: Tensor) -> None:
+    run, arrays = held.run, held.arrays
+    lesion, saliency = _inputs(run, held.network, held.rows, None, images)
+    output = _answer(held.members[0], held.network, images, lesion, saliency)
+    method = run.graph.classifiers[held.network].saliency
+    arrays.put(PROBABILITIES, held.images, held.rows, output.logits.softmax(dim=1))
+    arrays.put(SALIENCY, held.images, held.rows, explain(output, method=method)[:, 0])
+    arrays.put(FEATURES, held.images, held.rows, pooled_features(output))
+
+
+def _classify_test(tested: _Assignment, images: Tensor) -> None:
+    run, arrays, name = tested.run, tested.arrays, tested.network
+    method, outputs = run.graph.classifiers[name].saliency, []
+    for number, member in enumerate(tested.members):
+        lesion, saliency = _inputs(run, name, tested.places, number, images)
+        output = _answer(member, name, images, lesion, saliency)
+        outputs.append(output)
+        place = (number, tested.places)
+        arrays.put(MEMBER_PROBABILITIES, tested.tested, place, output.logits.softmax(dim=1))
+        if run.graph.is_read(name):
+            arrays.put(MEMBER_SALIENCY, tested.tested, place, explain(output, method=method)[:, 0])
+    explained = explain_together(outputs, method=method)
+    arrays.put(PROBABILITIES, tested.images, tested.rows, explained.probabilities)
+    arrays.put(SALIENCY, tested.images, tested.rows, explained.saliency[:, 0])
+
+
+def _inputs(
+    run: Run, network: str, rows: np.ndarray, member: int | None, images: Tensor
+) -> tuple[Tensor | None, list[Tensor]]:
+    """Mask (n, 1, H, W) and saliency maps (n, 1, h, w) that a classifier goes by.
+
+    Of fold rows they are those out of fold; of the places in the test subset those of one member.
+    """
+
+    def gather(source: str, whole: str, of_member: str) -> Tensor:
+        array = run.output(source, whole) if member is None else run.output(source, of_member)[member]
+        return gather_maps(array, rows).to(images.device)
+
+    section, segmenter = run.graph.classifiers[network], run.graph.segmenter
+    masked = segmenter is not None and segmenter in run.graph.needs(network)
+    lesion = gather(str(segmenter), MASKS, MEMBER_MASKS) if masked else None
+    return lesion, [gather(source, SALIENCY, MEMBER_SALIENCY) for source in section.reads]
+
+
+def _answer(member: Cascade, network: str, images: Tensor, lesion: Tensor | None, saliency: list[Tensor]) -> HeadOutput:
+    return member.classify(network, member.look(network, images, lesion), saliency)

@@ -1,75 +1,98 @@
-"""The steps of a run by name, in order, and what each needs to have finished."""
+"""The steps of a run, in order, and what each needs to have finished."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 
-from selcn.config import RunConfig, Variant
-from selcn.labels import Head, Masking
-
-EXPLAINED = (Head.SYMMETRY, Head.DIAGNOSIS)
-"""Heads whose saliency a run scores."""
-Plan = Mapping[str, tuple[str, ...]]
-"""What each step needs, by its name, which is its folder's too; no step stands in front of what it needs."""
+from selcn.config import Graph
 
 
-def make_plan(config: RunConfig, folds: int) -> Plan:
-    """Every step that comes after data, split and store have been made."""
-    numbers = range(folds)
-    segmenters = tuple(segmentation_step(fold) for fold in numbers)
-    plan: dict[str, tuple[str, ...]] = dict.fromkeys(segmenters, ())
-    plan["masks"] = segmenters
-    for masking in config.cam_masks:
-        plan |= {symmetry_step(masking, fold): ("masks",) for fold in numbers}
-        plan[saliency_step(masking)] = tuple(symmetry_step(masking, fold) for fold in numbers)
-    for variant in config.classification.variants:
-        needs = ("masks", *((saliency_step(variant.cam_mask),) if variant.cam_mask else ()))
-        plan |= {classification_step(variant, fold): needs for fold in numbers}
-    networks = [name for name in plan if "/fold-" in name]
-    for fold in numbers:
-        plan[f"judged/fold-{fold}"] = tuple(name for name in networks if name.endswith(f"/fold-{fold}"))
-    plan["predictions"] = tuple(f"judged/fold-{fold}" for fold in numbers)
-    plan |= {explained_step(head): tuple(networks) for head in EXPLAINED}
-    plan["evaluation"] = ("predictions", *map(explained_step, EXPLAINED))
-    plan["bundle"] = ("evaluation",)
+class Kind(StrEnum):
+    """What a step does; also the folder, within the run's, that its result lies in."""
+
+    DATA = "data"
+    SPLIT = "split"
+    STORE = "store"
+    TRAIN = "networks"
+    OUTPUTS = "outputs"
+    PREDICTIONS = "predictions"
+    EXPLAINED = "explained"
+    EVALUATION = "evaluation"
+    BUNDLE = "bundle"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run.
+
+    Attributes:
+        kind: what it does.
+        network: of which network, where the kind has one step a network.
+        fold: which fold the network is trained without, where the kind has one step a fold.
+    """
+
+    kind: Kind
+    network: str | None = None
+    fold: int | None = None
+
+    @property
+    def path(self) -> str:
+        """Folder of its result, within the run's."""
+        fold = None if self.fold is None else f"fold-{self.fold}"
+        return "/".join(part for part in (self.kind.value, self.network, fold) if part is not None)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it goes on from what a killed one left in its work folder."""
+        return self.kind in (Kind.STORE, Kind.TRAIN, Kind.EXPLAINED)
+
+    @property
+    def distributed(self) -> bool:
+        """Whether several processes do it together."""
+        return self.kind is Kind.TRAIN
+
+    def __str__(self) -> str:
+        return self.path
+
+
+Plan = Mapping[Step, tuple[Step, ...]]
+"""What each step needs; no step stands in front of what it needs."""
+
+
+def make_plan(graph: Graph, folds: int) -> Plan:
+    """Every step that comes after data, split and store have been made.
+
+    Args:
+        graph: of the run's networks.
+        folds: of the split.
+    """
+    plan: dict[Step, tuple[Step, ...]] = {}
+    for name in graph.nodes:
+        needs = tuple(Step(Kind.OUTPUTS, one) for one in graph.needs(name))
+        trained = tuple(Step(Kind.TRAIN, name, fold) for fold in range(folds))
+        plan |= dict.fromkeys(trained, needs)
+        plan[Step(Kind.OUTPUTS, name)] = (*needs, *trained)
+    outputs = tuple(Step(Kind.OUTPUTS, name) for name in graph.nodes)
+    plan[Step(Kind.PREDICTIONS)] = outputs
+    explained = tuple(Step(Kind.EXPLAINED, name) for name in explained_networks(graph))
+    plan |= dict.fromkeys(explained, outputs)
+    plan[Step(Kind.EVALUATION)] = (Step(Kind.PREDICTIONS), *explained)
+    plan[Step(Kind.BUNDLE)] = (Step(Kind.EVALUATION),)
     return plan
 
 
-def with_needs(plan: Plan, wanted: Iterable[str]) -> list[str]:
+def explained_networks(graph: Graph) -> list[str]:
+    """Classifiers whose saliency a run scores: those that its bundle holds."""
+    return [name for name in graph.bundled(graph.target) if name in graph.classifiers]
+
+
+def with_needs(plan: Plan, wanted: Iterable[Step]) -> list[Step]:
     """Some steps and all that they need, in the plan's order."""
-    chosen: set[str] = set()
+    chosen: set[Step] = set()
     waiting = list(wanted)
     while waiting:
-        name = waiting.pop()
-        if name not in chosen:
-            chosen.add(name)
-            waiting += plan[name]
-    return [name for name in plan if name in chosen]
-
-
-def fold_of(name: str) -> int:
-    """The fold that a step's name ends with."""
-    return int(name.rpartition("-")[2])
-
-
-def segmentation_step(fold: int) -> str:
-    """Name of stage 1 on one fold."""
-    return f"segmentation/fold-{fold}"
-
-
-def symmetry_step(masking: Masking, fold: int) -> str:
-    """Name of stage 2 on one fold, for one masking."""
-    return f"symmetry/{masking}/fold-{fold}"
-
-
-def saliency_step(masking: Masking) -> str:
-    """Name of the saliency that stage 2 of one masking leaves."""
-    return f"saliency/{masking}"
-
-
-def explained_step(head: Head) -> str:
-    """Name of the scores of a head's saliency."""
-    return f"explained/{head}"
-
-
-def classification_step(variant: Variant, fold: int) -> str:
-    """Name of stage 3 on one fold, for one variant."""
-    return f"classification/{variant.name}/fold-{fold}"
+        step = waiting.pop()
+        if step not in chosen:
+            chosen.add(step)
+            waiting += plan[step]
+    return [step for step in plan if step in chosen]

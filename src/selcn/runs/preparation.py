@@ -1,103 +1,181 @@
 """The first steps of a run: catalog, split and store, made once and read ever after."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from selcn.config import CatalogSource, Ham10000Source, PhantomSource, RunConfig
+from selcn.config import CatalogSource, ClassificationSection, Graph, Ham10000Source, PhantomSource, RunConfig
 from selcn.data.catalog import catalog_hash, read_catalog, write_catalog
+from selcn.data.imaging.masking import find_masking
 from selcn.data.phantom import write_phantom
 from selcn.data.sources import index_ham10000
 from selcn.data.splits.protocols import make_split
 from selcn.data.splits.split import Split, leaking_images, read_split, write_split
 from selcn.data.store.build import build_store
-from selcn.data.store.store import Store, open_store, verify_store
+from selcn.data.store.store import open_store, verify_store
 from selcn.data.subset import draw_lesions
 from selcn.errors import ConfigError, RunError
+from selcn.inference.row import row_keys
+from selcn.io.progress import OnProgress
 from selcn.labels import TEST
-from selcn.runs.steps import Report, Steps
+from selcn.models.build import build_for_training
+from selcn.runs.executor import Executor
+from selcn.runs.plan import Kind, Step
+from selcn.runs.run import Run
+from selcn.saliency.methods import find_saliency
 
 
-class Preparation:
-    """What all stages share.
+def prepare_run(config: RunConfig, executor: Executor) -> Run:
+    """Make catalog and split where they have not been made, and open the run.
 
     Args:
-        config: what is run.
-        steps: of the run's folder.
+        config: of the run.
+        executor: of its folder.
+
+    Raises:
+        DataError: data are missing or wrong.
+        RunError: catalog or split changed since the run began.
     """
+    table = _catalog(config, executor)
+    return Run(executor.folder, config, table, _split(config, executor, table))
 
-    def __init__(self, config: RunConfig, steps: Steps) -> None:
-        self.config, self.steps = config, steps
 
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        """The catalog."""
-        table = read_catalog(self.steps.do("data", self._make_catalog) / "catalog.csv")
-        source = self.config.data
-        if isinstance(source, CatalogSource) and source.path.exists():
-            self._refuse_other(catalog_hash(read_catalog(source.path)), catalog_hash(table), source.path)
-        return table
+def prepare_store(run: Run, executor: Executor) -> None:
+    """Prepare the images where that has not been done.
 
-    @cached_property
-    def split(self) -> Split:
-        """The split, made once and read ever after."""
-        section, table = self.config.split, self.table
+    Args:
+        run: that has catalog and split.
+        executor: of its folder.
 
-        def action(work: Path, report: Report) -> dict[str, Any]:
-            split = read_split(section.path, table) if section.path else make_split(table, section, on_progress=report)
-            write_split(split, table, work / "split.json")
-            leaking = leaking_images(split, table).get(TEST, 0)
-            return {"duplicates kept together": len(split.duplicates), "test images that leak": leaking}
+    Raises:
+        DataError: images cannot be read.
+        ConfigError: the store that the configuration names was prepared otherwise.
+    """
+    section = run.config.prepare
+    if section.store:
+        _check_foreign_store(section.store, run)
+        return
 
-        split = read_split(self.steps.do("split", action) / "split.json", table)
-        if section.path and section.path.exists():
-            self._refuse_other(read_split(section.path, table).fingerprint, split.fingerprint, section.path)
-        return split
+    def action(work: Path, on_progress: OnProgress) -> None:
+        build_store(run.table, work / "arrays", size=section.size, hair=section.hair, on_progress=on_progress)
 
-    @cached_property
-    def store(self) -> Store:
-        """Prepared images and true masks."""
-        section, table = self.config.prepare, self.table
-        if section.store:
-            return self._foreign_store(section.store)
+    executor.do(Step(Kind.STORE), action)
 
-        def action(work: Path, report: Report) -> None:
-            build_store(table, work / "arrays", size=section.size, hair=section.hair, on_progress=report)
 
-        return open_store(self.steps.do("store", action, resumable=True) / "arrays", table)
+def check_networks(graph: Graph) -> None:
+    """Find before anything is read what would else end a run after hours: names, weight files.
 
-    def _refuse_other(self, given: str, recorded: str, path: Path) -> None:
-        if given != recorded:
-            raise RunError(
-                f"{path}: was changed since {self.steps.run} began with it; put it back or choose another --out"
-            )
+    Args:
+        graph: of the run's networks.
 
-    def _foreign_store(self, path: Path) -> Store:
-        verify_store(path)
-        store, section = open_store(path, self.table), self.config.prepare
-        if (store.size, store.hair) != (section.size, section.hair):
-            raise ConfigError(
-                f"{path}: holds {store.size[0]}x{store.size[1]} pictures with hair {store.hair}; set prepare.size and "
-                "prepare.hair to the same, since new pictures are prepared by them"
-            )
-        return store
+    Raises:
+        ConfigError: a network, its weights, its masking or its saliency method cannot be had, or a row of predictions
+            could not hold a network's name.
+    """
+    labels = {name: section.labels.names for name, section in graph.classifiers.items()}
+    row_keys(labels, lesion=graph.segmenter is not None)
+    for node in graph.nodes.values():
+        build_for_training(node.section)
+    for section in graph.classifiers.values():
+        find_masking(section.masking)
+        find_saliency(section.saliency)
 
-    def _make_catalog(self, work: Path, report: Report) -> dict[str, Any]:
-        match self.config.data:
-            case PhantomSource() as source:
-                size = self.config.prepare.size
-                path = write_phantom(
-                    work / "phantom", images=source.images, seed=source.seed, size=size, on_progress=report
+
+def check_labels(run: Run) -> None:
+    """Find before anything is trained which classes or folds are too small.
+
+    Args:
+        run: that has catalog and split.
+
+    Raises:
+        ConfigError: a batch is larger than what there is to train on, or nothing is labelled for a network.
+        DataError: a class that is needed has no image in some folds.
+    """
+    for name, node in run.graph.nodes.items():
+        labelled = _labelled(run, name)
+        for fold in range(run.split.folds):
+            run.task(name, fold)
+            count = int(labelled[run.training_rows(fold)].sum())
+            if count < node.section.batch:
+                raise ConfigError(
+                    f"networks.{name}.batch is {node.section.batch}, but {count} labelled images are to be trained on "
+                    f"without fold {fold}; lower it or add labelled images"
                 )
-                table = read_catalog(path)
-            case Ham10000Source() as source:
-                table = index_ham10000(source.paths, symmetry=source.symmetry).table
-                if source.lesions:
-                    table = draw_lesions(table, source.lesions, source.seed)
-            case CatalogSource() as source:
-                table = read_catalog(source.path)
+
+
+def _labelled(run: Run, network: str) -> np.ndarray:
+    """Which images can train a network, bool (N,): those with a true mask, or with a class of its label set."""
+    section = run.graph.nodes[network].section
+    if isinstance(section, ClassificationSection):
+        labelled, what = run.class_numbers(network) >= 0, f"{section.labels.column} of label set {section.labels.name}"
+    else:
+        labelled, what = (run.table["mask_path"] != "").to_numpy(), "mask_path"
+    if not labelled.any():
+        raise ConfigError(f"network {network}: no image has a {what}; fill in the catalog or leave the network out")
+    return labelled
+
+
+def _catalog(config: RunConfig, executor: Executor) -> pd.DataFrame:
+    source = config.data
+
+    def action(work: Path, on_progress: OnProgress) -> dict[str, Any]:
+        table = _read_source(config, work, on_progress)
         write_catalog(table, work / "catalog.csv")
         unknown = {f"without {name}": int((table[name] == "").sum()) for name in ("diagnosis", "symmetry")}
         return {"images": len(table), **unknown, "without mask": int((table["mask_path"] == "").sum())}
+
+    executor.do(Step(Kind.DATA), action)
+    table = read_catalog(executor.folder.catalog)
+    if isinstance(source, CatalogSource) and source.path.exists():
+        _refuse_other(executor, catalog_hash(read_catalog(source.path)), catalog_hash(table), source.path)
+    return table
+
+
+def _read_source(config: RunConfig, work: Path, on_progress: OnProgress) -> pd.DataFrame:
+    match config.data:
+        case PhantomSource() as source:
+            size = config.prepare.size
+            path = write_phantom(
+                work / "phantom", images=source.images, seed=source.seed, size=size, on_progress=on_progress
+            )
+            return read_catalog(path)
+        case Ham10000Source() as source:
+            table = index_ham10000(source.paths, symmetry=source.symmetry).table
+            return draw_lesions(table, source.lesions, source.seed) if source.lesions else table
+        case CatalogSource() as source:
+            return read_catalog(source.path)
+
+
+def _split(config: RunConfig, executor: Executor, table: pd.DataFrame) -> Split:
+    section = config.split
+
+    def action(work: Path, on_progress: OnProgress) -> dict[str, Any]:
+        split = read_split(section.path, table) if section.path else make_split(table, section, on_progress=on_progress)
+        write_split(split, table, work / "split.json")
+        leaking = leaking_images(split, table).get(TEST, 0)
+        return {"duplicates kept together": len(split.duplicates), "test images that leak": leaking}
+
+    executor.do(Step(Kind.SPLIT), action)
+    split = read_split(executor.folder.split, table)
+    if section.path and section.path.exists():
+        _refuse_other(executor, read_split(section.path, table).fingerprint, split.fingerprint, section.path)
+    return split
+
+
+def _refuse_other(executor: Executor, given: str, recorded: str, path: Path) -> None:
+    if given != recorded:
+        raise RunError(
+            f"{path}: was changed since {executor.folder.path} began with it; put it back or choose another --out"
+        )
+
+
+def _check_foreign_store(path: Path, run: Run) -> None:
+    verify_store(path)
+    store, section = open_store(path, run.table), run.config.prepare
+    if (store.size, store.hair) != (section.size, section.hair):
+        raise ConfigError(
+            f"{path}: holds {store.size[0]}x{store.size[1]} images with hair {store.hair}; set prepare.size and "
+            "prepare.hair to the same, since new images are prepared by them"
+        )

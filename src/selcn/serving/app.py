@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -12,12 +13,12 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from selcn.inference.predictor import Predictor
-from selcn.serving.bodies import Sent, read_pictures
-from selcn.serving.headers import Guarded
-from selcn.serving.limits import BodyLimit, Limits
-from selcn.serving.metrics import Counted, Metrics
-from selcn.serving.schema import Answer, Refusal
-from selcn.serving.service import NOTICE, Service
+from selcn.serving.batching import QueueFull
+from selcn.serving.middleware import BodyLimitMiddleware, SecurityHeadersMiddleware
+from selcn.serving.monitoring import RequestCountMiddleware, ServerMetrics
+from selcn.serving.schema import ModelAnswer, Refusal, answer_model
+from selcn.serving.service import NOTICE, AnswerTimeout, PredictedUpload, Service
+from selcn.serving.uploads import Limits, Upload, read_uploads
 
 PREDICT = "/v1/predict"
 PATHS = (PREDICT, "/v1/model", "/healthz", "/metrics", "/")
@@ -54,17 +55,17 @@ def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 def create_app(
-    predictor: Predictor, *, limits: Limits | None = None, token: str | None = None, samples: list[Sent] | None = None
+    predictor: Predictor, *, limits: Limits | None = None, token: str | None = None, samples: list[Upload] | None = None
 ) -> FastAPI:
-    """The application of one bundle. No picture is stored or logged.
+    """The application of one bundle. No image is stored or logged.
 
     Args:
         predictor: of the bundle.
         limits: what is taken; None for the usual.
         token: that callers of `/v1` must bear; None for no such check.
-        samples: pictures to try on the page at `/`; None for no page.
+        samples: images to try on the page at `/`; None for no page.
     """
-    limits, metrics = limits or Limits(), Metrics()
+    limits, metrics = limits or Limits(), ServerMetrics()
     service = Service(predictor, metrics, limits)
 
     @asynccontextmanager
@@ -82,9 +83,9 @@ def create_app(
 
         mount_page(app, service, samples, token)
     # The last one added comes first.
-    app.add_middleware(BodyLimit, most=limits.body, seconds=limits.seconds)
-    app.add_middleware(Guarded)
-    app.add_middleware(Counted, metrics=metrics, paths=PATHS)
+    app.add_middleware(BodyLimitMiddleware, max_bytes=limits.body, seconds=limits.seconds)
+    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(RequestCountMiddleware, metrics=metrics, paths=PATHS)
     return app
 
 
@@ -103,7 +104,7 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
 
     @app.post(
         PREDICT,
-        response_model=Answer,
+        response_model=answer_model(service.predictor.config),
         responses=_refusals(*_REFUSED),
         openapi_extra={"requestBody": _BODY},
         dependencies=[Depends(authorised)],
@@ -112,16 +113,18 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
         request: Request,
         pictures: Annotated[bool, Query(description="Also overlay and mask of each, as data URIs.")] = False,
     ) -> JSONResponse:
-        """Outline, symmetry, saliency and diagnosis of one or many pictures."""
-        answered = await service.answer(await read_pictures(request, service.limits))
-        if all(one.error for one in answered):
-            raise HTTPException(422, "; ".join(one.error or "" for one in answered))
-        return JSONResponse({"notice": NOTICE, "predictions": await service.rows(answered, drawn=pictures)})
+        """Outline of the lesion, classes and saliency of one or many images."""
+        predicted = await _predict(service, await read_uploads(request, service.limits))
+        if all(one.error for one in predicted):
+            raise HTTPException(422, "; ".join(str(one.error) for one in predicted))
+        rows = await service.rows(predicted, pictures=pictures)
+        return JSONResponse({"notice": NOTICE, "model": service.identity.model_dump(), "predictions": rows})
 
-    @app.get("/v1/model", dependencies=[Depends(authorised)], responses=_refusals(401))
-    def model() -> dict[str, Any]:
-        """What predicts."""
-        return {"notice": NOTICE, **service.predictor.config.model_dump(mode="json")}
+    @app.get("/v1/model", response_model=ModelAnswer, dependencies=[Depends(authorised)], responses=_refusals(401))
+    def model() -> JSONResponse:
+        """What predicts: the bundle, its networks and their classes, and what runs them."""
+        config = json.loads(service.predictor.config.to_json())
+        return JSONResponse({"notice": NOTICE, "model": service.identity.model_dump(), **config})
 
     @app.get("/healthz")
     def health() -> dict[str, str]:
@@ -133,3 +136,12 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
         """For Prometheus."""
         service.metrics.waiting.set(service.batcher.waiting)
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+async def _predict(service: Service, uploads: list[Upload]) -> list[PredictedUpload]:
+    try:
+        return await service.predict(uploads)
+    except QueueFull as error:
+        raise HTTPException(429, str(error), {"Retry-After": "1"}) from None
+    except AnswerTimeout as error:
+        raise HTTPException(504, str(error)) from None

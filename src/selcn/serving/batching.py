@@ -1,4 +1,4 @@
-"""Pictures of concurrent requests predicted together, with a bounded queue."""
+"""Images of concurrent requests predicted together, with a bounded queue."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -7,16 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from selcn.errors import SelcnError
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction
 
-BATCH = 8
-WAIT = 0.005
-"""Seconds that the first picture of a batch waits for others."""
+MAX_BATCH = 8
+WAIT_SECONDS = 0.005
+"""How long the first image of a batch waits for others."""
 
 
-class Full(Exception):  # noqa: N818 - what the queue is
-    """No room for more pictures."""
+class QueueFull(SelcnError):  # noqa: N818 - what the queue is
+    """No room for more images."""
 
 
 class _Waiting(NamedTuple):
@@ -27,11 +28,11 @@ class _Waiting(NamedTuple):
 
 @dataclass(eq=False)
 class Batcher:
-    """Collects pictures that wait and predicts them in a thread of its own.
+    """Collects images that wait and predicts them in a thread of its own.
 
     Args:
         predictor: of a bundle.
-        room: how many pictures may wait at once.
+        room: how many images may wait at once.
     """
 
     predictor: Predictor
@@ -43,21 +44,33 @@ class Batcher:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
 
     def reserve(self, count: int) -> None:
-        """Take room for some pictures, to be given back by `release`.
+        """Take room in the queue, to be given back by `release`.
+
+        Args:
+            count: of images.
 
         Raises:
-            Full: there is not enough.
+            QueueFull: there is not enough.
         """
         if self.waiting + count > self.room:
-            raise Full
+            raise QueueFull("too many pictures are waiting; try again")
         self.waiting += count
 
     def release(self, count: int) -> None:
-        """Give room back."""
+        """Give back room in the queue.
+
+        Args:
+            count: of images.
+        """
         self.waiting -= count
 
     async def predict(self, prepared: np.ndarray, size: tuple[int, int]) -> Prediction:
-        """Predict one prepared picture, uint8 RGB (H, W, 3), whose own width and height are known."""
+        """The prediction of one image.
+
+        Args:
+            prepared: the image as the networks see it, uint8 RGB (h, w, 3).
+            size: width and height of the image itself.
+        """
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         await self.queue.put(_Waiting(prepared, size, answer))
         return await answer
@@ -85,8 +98,8 @@ class Batcher:
 
     async def _collect(self) -> list[_Waiting]:
         batch = [await self.queue.get()]
-        deadline = asyncio.get_running_loop().time() + WAIT
-        while len(batch) < BATCH:
+        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+        while len(batch) < MAX_BATCH:
             left = deadline - asyncio.get_running_loop().time()
             try:
                 batch.append(self.queue.get_nowait() if left <= 0 else await asyncio.wait_for(self.queue.get(), left))

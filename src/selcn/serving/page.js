@@ -1,4 +1,4 @@
-// Runs once the page is there. `element` holds it; `server.look` asks this server.
+// Runs once the page is there. `element` holds it; `server.answer` asks this server.
 const zone = element.querySelector(".drop");
 const chosen = zone.querySelector("input");
 const shown = element.querySelector(".shown");
@@ -11,10 +11,10 @@ function refuse(why) {
   shown.replaceChildren(told);
 }
 
-async function look(asked) {
+async function ask(asked) {
   shown.setAttribute("aria-busy", "true");
   try {
-    shown.innerHTML = await server.look(asked);
+    shown.innerHTML = await server.answer(asked);
   } catch {
     refuse("The server does not answer; try again.");
   }
@@ -23,12 +23,12 @@ async function look(asked) {
 
 function take(file) {
   if (!file) return;
-  if (file.size > Number(zone.dataset.most)) {
+  if (file.size > Number(zone.dataset.maxBytes)) {
     refuse(`${file.name} is too large; choose a smaller picture.`);
     return;
   }
   const reader = new FileReader();
-  reader.onload = () => look({ name: file.name, data: reader.result.split(",")[1] ?? "" });
+  reader.onload = () => ask({ name: file.name, data: reader.result.split(",")[1] ?? "" });
   reader.onerror = () => refuse(`${file.name} cannot be read.`);
   reader.readAsDataURL(file);
 }
@@ -46,9 +46,9 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
 zone.addEventListener("drop", (event) => take(event.dataTransfer.files[0]));
 element.addEventListener("click", (event) => {
   const sample = event.target.closest("button[data-sample]");
-  if (sample) look({ sample: Number(sample.dataset.sample) });
+  if (sample) ask({ sample: Number(sample.dataset.sample) });
 });
 element.addEventListener("input", (event) => {
   const strength = event.target.closest(".strength input");
-  if (strength) strength.closest(".look").style.setProperty("--strength", strength.value / 100);
+  if (strength) strength.closest(".answer").style.setProperty("--strength", strength.value / 100);
 });

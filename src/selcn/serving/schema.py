@@ -1,56 +1,65 @@
-"""What an answer looks like, for those who read or generate code from the interface's description."""
+"""What the HTTP interface answers, as its OpenAPI description tells; rows follow from the bundle's networks."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Iterable
+from typing import Any
 
+from pydantic import BaseModel, Field, create_model
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Lesion(_Strict):
-    """Where the lesion is, in the picture's own pixels."""
-
-    found: bool
-    share: float = Field(ge=0, le=1, description="Of the picture.")
-    box: tuple[int, int, int, int] = Field(description="x, y, width, height; grown by 20 % on every side.")
-    outline: list[tuple[int, int]] = Field(description="x and y along the border of the largest lesion region.")
+from selcn.inference.bundle import BundleConfig
+from selcn.inference.row import FILE_KEYS, STRICT, RowKey, bundle_row_keys
 
 
-class Judged(_Strict):
-    """What one network says."""
+class Identity(BaseModel):
+    """What predicts: the same identity and the same image give the same answer."""
 
-    prediction: str = Field(description="The likeliest class.")
-    probabilities: dict[str, float] = Field(description="By class.")
+    model_config = STRICT
 
-
-class Row(_Strict):
-    """What is said of one picture; a picture that could not be read has an `error` and nothing else."""
-
-    image: str = Field(description="The name it was sent under.")
-    frame: int | None = Field(None, description="Only of a file with several.")
-    error: str | None = Field(None, description="Why it could not be read.")
-    width: int | None = None
-    height: int | None = None
-    lesion: Lesion | None = None
-    symmetry: Judged | None = None
-    diagnosis: Judged | None = Field(None, description="Calibrated.")
-    abstain: bool | None = Field(None, description="The likeliest diagnosis is too improbable to rely on.")
-    warnings: list[str] | None = Field(None, description="What else speaks against relying on it.")
-    distance: float | None = Field(None, description="From the training pictures; about 1 is usual.")
-    symmetry_saliency: list[list[float]] | None = Field(None, description="Grad-CAM++ of the predicted class, 0 to 1.")
-    diagnosis_saliency: list[list[float]] | None = Field(None, description="Likewise, of the diagnosis.")
-    overlay: str | None = Field(None, description="A JPEG as a data URI; with `pictures=true`.")
-    mask: str | None = Field(None, description="A PNG as a data URI; with `pictures=true`.")
+    name: str = Field(description="Of the bundle.")
+    hash: str = Field(description="SHA-256 of the bundle's manifest.json, in hexadecimal.")
+    engine: str = Field(description="What runs the networks: torch, onnx or onnx-int8.")
+    selcn: str = Field(description="Version that runs.")
 
 
-class Answer(_Strict):
-    """Of a request."""
+class ModelAnswer(BundleConfig):
+    """What predicts: the bundle's config.json beside its identity."""
 
     notice: str
-    predictions: list[Row] = Field(description="In the order of the pictures, frames one after the other.")
+    model: Identity
 
 
 class Refusal(BaseModel):
     """Why there is no answer."""
 
     detail: str
+
+
+def answer_model(config: BundleConfig) -> type[BaseModel]:
+    """The answer to a prediction request: a row an image with the keys that a bundle's networks give it.
+
+    Args:
+        config: of the bundle.
+    """
+    keys = {key.name: key for key in bundle_row_keys(config) if key.name not in FILE_KEYS}
+    image, error = keys["image"], keys.pop("error")
+    row: Any = _model("Row", keys.values(), required={"image"})
+    unreadable: Any = _model("Unreadable", [image, error], required={"image", "error"})
+    return create_model(
+        "Answer",
+        __config__=STRICT,
+        notice=(str, ...),
+        model=(Identity, ...),
+        predictions=(
+            list[row | unreadable],
+            Field(description="In the order of the images, frames one after the other."),
+        ),
+    )
+
+
+def _model(name: str, keys: Iterable[RowKey], required: set[str]) -> type[BaseModel]:
+    """A model of some keys: those required, and those that every predicted image has, must be there."""
+    fields: dict[str, Any] = {}
+    for number, key in enumerate(keys):
+        default = ... if key.fill or key.name in required else None
+        # A network may be called what is no name of a field, or already an attribute of a model.
+        fields[f"key_{number}"] = (key.kind, Field(default, alias=key.name, description=key.description))
+    return create_model(name, __config__=STRICT, **fields)

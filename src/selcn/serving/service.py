@@ -1,60 +1,77 @@
-"""How pictures become answers: decoded beside one another, predicted in shared batches."""
+"""How uploads become answers: decoded beside one another, predicted in shared batches."""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
-from fastapi import HTTPException
 
 from selcn.data.imaging.images import decode_pictures, resize
-from selcn.errors import DataError
-from selcn.inference.overlay import PANEL_WIDTHS, draw_overlay, embed, panel_size
+from selcn.errors import DataError, SelcnError
+from selcn.inference.overlay import PANEL_WIDTHS, embed, panel_size, render
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction, prepare
-from selcn.serving.batching import Batcher, Full
-from selcn.serving.bodies import Sent
-from selcn.serving.limits import Limits
-from selcn.serving.metrics import Metrics
+from selcn.inference.row import Row, file_rows
+from selcn.serving.batching import Batcher
+from selcn.serving.monitoring import ServerMetrics
+from selcn.serving.schema import Identity
+from selcn.serving.uploads import Limits, Upload
 
 P = ParamSpec("P")
 T = TypeVar("T")
 NOTICE = "Research tool, not a medical device."
+_ENCODINGS = {"overlay": "jpeg", "mask": "png"}
 
 
-@dataclass(eq=False)
-class Answered:
-    """A picture, uint8 RGB and no wider than it is drawn, and what was said of it; or why it could not be read."""
+class AnswerTimeout(SelcnError):  # noqa: N818 - as Python's own
+    """The answer took too long."""
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedUpload:
+    """What is predicted of an upload, frame by frame; or why it could not be read.
+
+    Attributes:
+        name: of the upload.
+        images: of its frames, uint8 RGB (H, W, 3), no wider than they are drawn.
+        predictions: one a frame.
+        error: why it could not be read; None where it could.
+    """
 
     name: str
-    frame: int | None = None
-    picture: np.ndarray | None = None
-    prediction: Prediction | None = None
-    error: str | None = None
+    images: Sequence[np.ndarray] = ()
+    predictions: Sequence[Prediction] = ()
+    error: DataError | None = None
 
-    def to_json(self, drawn: bool = False) -> dict[str, Any]:
-        """As the interface gives it; ``drawn`` adds overlay and mask as data URIs."""
-        row: dict[str, Any] = {"image": self.name} | ({} if self.frame is None else {"frame": self.frame})
-        if self.prediction is None or self.picture is None:
-            return {**row, "error": self.error}
-        return row | self.prediction.to_json() | (_drawn(self.picture, self.prediction) if drawn else {})
+    def rows(self, *, pictures: bool = False) -> list[Row]:
+        """The rows of its frames, as JSON holds them.
+
+        Args:
+            pictures: whether they also hold overlay and mask as data URIs.
+        """
+        rows = file_rows(self.name, self.error or self.predictions)
+        if pictures:
+            for row, image, prediction in zip(rows, self.images, self.predictions, strict=False):
+                row |= {key: embed(drawn, _ENCODINGS[key]) for key, drawn in render(image, prediction).items()}
+        return rows
 
 
-class _Decoded(NamedTuple):
-    """A picture to draw on, the same as the networks see it, and its own width and height."""
+class _Frame(NamedTuple):
+    """An image to draw on, the same as the networks see it, and its own width and height."""
 
-    picture: np.ndarray
+    image: np.ndarray
     prepared: np.ndarray
     size: tuple[int, int]
 
 
 class Service:
-    """Answers pictures of a bundle.
+    """Predicts uploads with a bundle.
 
     Args:
         predictor: of the bundle.
@@ -62,8 +79,11 @@ class Service:
         limits: what is taken.
     """
 
-    def __init__(self, predictor: Predictor, metrics: Metrics, limits: Limits) -> None:
+    def __init__(self, predictor: Predictor, metrics: ServerMetrics, limits: Limits) -> None:
         self.predictor, self.metrics, self.limits = predictor, metrics, limits
+        self.identity = Identity(
+            name=predictor.name, hash=predictor.digest, engine=predictor.engine, selcn=version("selcn")
+        )
         self.batcher = Batcher(predictor, limits.waiting)
         self.decoders = ThreadPoolExecutor(thread_name_prefix="decoders")
 
@@ -72,68 +92,66 @@ class Service:
         self.batcher.close()
         self.decoders.shutdown(wait=False)
 
-    async def answer(self, pictures: list[Sent]) -> list[Answered]:
-        """What is said of some pictures, in their order; a picture of many frames gives as many answers.
+    async def predict(self, uploads: Sequence[Upload]) -> list[PredictedUpload]:
+        """What is predicted of some uploads, in their order.
+
+        Args:
+            uploads: at least one.
 
         Raises:
-            HTTPException: 429 when too many wait, 504 when it takes too long.
+            QueueFull: too many images wait.
+            AnswerTimeout: it takes too long.
         """
-        try:
-            self.batcher.reserve(len(pictures))
-        except Full:
-            raise HTTPException(429, "too many pictures are waiting; try again", {"Retry-After": "1"}) from None
+        self.batcher.reserve(len(uploads))
         begun = time.perf_counter()
         try:
-            work = asyncio.gather(*(self._one(picture) for picture in pictures))
-            found = await asyncio.wait_for(work, self.limits.seconds)
+            work = asyncio.gather(*map(self._predict_one, uploads))
+            return await asyncio.wait_for(work, self.limits.seconds)
         except TimeoutError:
-            raise HTTPException(504, f"no answer within {self.limits.seconds:g} s; try again") from None
+            raise AnswerTimeout(f"no answer within {self.limits.seconds:g} s; try again") from None
         finally:
-            self.batcher.release(len(pictures))
+            self.batcher.release(len(uploads))
             self.metrics.seconds.observe(time.perf_counter() - begun)
-        return [answered for frames in found for answered in frames]
 
-    async def rows(self, answered: list[Answered], *, drawn: bool) -> list[dict[str, Any]]:
-        """What the interface gives of answers, drawn and written beside other work."""
-        return list(await asyncio.gather(*(self.aside(Answered.to_json, one, drawn) for one in answered)))
+    async def rows(self, predicted: Sequence[PredictedUpload], *, pictures: bool) -> list[Row]:
+        """The rows of uploads, drawn and written beside other work.
+
+        Args:
+            predicted: the uploads.
+            pictures: whether rows also hold overlay and mask as data URIs.
+        """
+        found = await asyncio.gather(*(self.aside(PredictedUpload.rows, one, pictures=pictures) for one in predicted))
+        return [row for rows in found for row in rows]
 
     async def aside(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-        """Do some work in a thread, beside other requests."""
+        """Do some work in a thread, beside other requests.
+
+        Args:
+            work: what to do.
+            *given: its arguments.
+            **named: its arguments by name.
+        """
         return await asyncio.get_running_loop().run_in_executor(self.decoders, partial(work, *given, **named))
 
-    async def _one(self, sent: Sent) -> list[Answered]:
+    async def _predict_one(self, upload: Upload) -> PredictedUpload:
         try:
-            frames = await self.aside(self._decode, sent)
+            frames = await self.aside(self._decode, upload)
         except DataError as error:
             self.metrics.pictures.labels("unreadable").inc()
-            return [Answered(sent.name, error=str(error))]
+            return PredictedUpload(upload.name, error=error)
         predictions = await asyncio.gather(*(self.batcher.predict(frame.prepared, frame.size) for frame in frames))
         self.metrics.pictures.labels("predicted").inc(len(predictions))
-        numbers = range(len(frames)) if len(frames) > 1 else [None]
-        return [
-            Answered(sent.name, number, frame.picture, prediction)
-            for number, frame, prediction in zip(numbers, frames, predictions, strict=True)
-        ]
+        return PredictedUpload(upload.name, [frame.image for frame in frames], predictions)
 
-    def _decode(self, sent: Sent) -> list[_Decoded]:
-        pictures = decode_pictures(sent.data, Path(sent.name), self.limits.pixels)
-        if len(pictures) > self.limits.pictures:
-            raise DataError(f"{sent.name}: holds {len(pictures)} frames; send at most {self.limits.pictures}")
-        return [
-            _Decoded(_small(picture), prepare(picture, self.predictor.config), _size(picture)) for picture in pictures
-        ]
+    def _decode(self, upload: Upload) -> list[_Frame]:
+        images = decode_pictures(upload.data, Path(upload.name), self.limits.pixels)
+        if len(images) > self.limits.pictures:
+            raise DataError(f"{upload.name}: holds {len(images)} frames; send at most {self.limits.pictures}")
+        config = self.predictor.config
+        return [_Frame(_shrink(image), prepare(image, config), (image.shape[1], image.shape[0])) for image in images]
 
 
-def _small(picture: np.ndarray) -> np.ndarray:
-    """Many may wait at once, and may be of fifty megapixels each."""
+def _shrink(image: np.ndarray) -> np.ndarray:
+    """An image no wider than it is drawn: many may wait at once, of fifty megapixels each."""
     widest = PANEL_WIDTHS[1]
-    return picture if picture.shape[1] <= widest else resize(picture, panel_size(picture, 1, widest))
-
-
-def _size(picture: np.ndarray) -> tuple[int, int]:
-    return picture.shape[1], picture.shape[0]
-
-
-def _drawn(picture: np.ndarray, prediction: Prediction) -> dict[str, str]:
-    mask = prediction.mask.astype(np.uint8) * 255
-    return {"overlay": embed(draw_overlay(picture, prediction), "jpeg"), "mask": embed(mask, "png")}
+    return image if image.shape[1] <= widest else resize(image, panel_size(image, 1, widest))

@@ -1,39 +1,59 @@
-"""The page for a person at `/`: drop a picture or pick a sample, and look at what the bundle says of it.
+"""The page for a person at `/`: drop a picture or pick a sample, and see what the bundle predicts of it.
 
 Gradio draws it, themes it and asks for the login. What it would offer besides, above all files that come and go through
-a folder on the disk, is fenced off: a picture comes as text within one call and is never a file.
+a folder on the disk, is fenced off: a picture comes as text within one call and is never a file. An answer is HTML that
+holds its own pictures, so that nothing of them need be kept.
 """
 
 import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import gradio
-from fastapi import FastAPI, HTTPException
+import jinja2
+import numpy as np
+from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from selcn.data.imaging.images import decode_pictures, resize
-from selcn.inference.overlay import embed, panel_size
-from selcn.serving.bodies import Sent, base_name
-from selcn.serving.limits import App, Limits, Receive, Scope, Send
-from selcn.serving.looks import ENVIRONMENT, show
-from selcn.serving.service import NOTICE, Service
+from selcn.errors import DataError, SelcnError
+from selcn.inference.bundle import BundleConfig
+from selcn.inference.overlay import embed, panel_size, saliency_layer
+from selcn.inference.result import Prediction
+from selcn.inference.row import Row
+from selcn.io.files import data_uri
+from selcn.serving.service import NOTICE, PredictedUpload, Service
+from selcn.serving.uploads import Limits, Upload, base_name
 
 USER = "selcn"
+MAX_WIDTH = 640
+"""Pixels that a picture has on the page."""
 _HERE = Path(__file__).parent
 _SYSTEM = ("system-ui", "sans-serif")
 _THUMBNAIL = 200
 _CALLS = "/gradio_api/"
 _NEEDED = tuple(_CALLS + name for name in ("component_server", "heartbeat/", "login_check", "startup-events", "user"))
 _CLOSED = (_CALLS, "/monitoring", "/svelte")
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+)
 
 
-def mount_page(app: FastAPI, service: Service, samples: list[Sent], token: str | None) -> None:
-    """Put the page on an application, below all other paths; with a token, behind a login of that password."""
+def mount_page(app: FastAPI, service: Service, samples: Sequence[Upload], token: str | None) -> None:
+    """Put the page on an application, below all other paths.
+
+    Args:
+        app: the application.
+        service: that predicts.
+        samples: images to try.
+        token: the password of a login that is then asked for; None for no login.
+    """
 
     async def mount() -> None:
         gradio.mount_gradio_app(
@@ -52,17 +72,17 @@ def mount_page(app: FastAPI, service: Service, samples: list[Sent], token: str |
     # Where no event loop runs, Gradio makes some and leaves them open.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, mount()).result()
-    app.add_middleware(Fenced)
+    app.add_middleware(FenceMiddleware)
 
 
-class Fenced:
+class FenceMiddleware:
     """Closes what Gradio offers and the page does not need: uploads, files of the server, downloads, its queue.
 
     Args:
         app: what is fenced.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,48 +101,116 @@ def _closed(scope: Scope) -> bool:
     return path.startswith(_CLOSED) and (forms or not path.startswith(_NEEDED))
 
 
-def _page(service: Service, samples: list[Sent]) -> gradio.Blocks:
-    markup = ENVIRONMENT.from_string(_read("page.html.j2")).render(
-        most=_most(service.limits), notice=NOTICE, samples=[(sample.name, _thumbnail(sample)) for sample in samples]
+def _page(service: Service, samples: Sequence[Upload]) -> gradio.Blocks:
+    config = service.predictor.config
+    outputs = [
+        *(["outline"] if config.segmenter else []),
+        *config.classifiers,
+        *(["saliency"] if config.classifiers else []),
+    ]
+    markup = _TEMPLATES.get_template("page.html.j2").render(
+        max_bytes=_max_bytes(service.limits),
+        notice=NOTICE,
+        outputs=" and ".join(filter(None, [", ".join(outputs[:-1]), outputs[-1]])).capitalize(),
+        samples=[(sample.name, _thumbnail(sample)) for sample in samples],
     )
     page = gradio.Blocks(title="selcn", analytics_enabled=False)
     with page:
-        gradio.HTML(markup, js_on_load=_read("page.js"), server_functions=[_looker(service, samples)])
+        gradio.HTML(markup, js_on_load=_read("page.js"), server_functions=[_answering(service, samples)])
     return page
 
 
-def _looker(service: Service, samples: list[Sent]) -> Callable[[Any], Awaitable[str]]:
-    async def look(asked: Any) -> str:  # noqa: ANN401 - whatever a browser, or somebody else, sends
+def _answering(service: Service, samples: Sequence[Upload]) -> Callable[[Any], Awaitable[str]]:
+    async def answer(asked: Any) -> str:  # noqa: ANN401 - whatever a browser, or somebody else, sends
         try:
-            answered = await service.answer([_sent(asked, samples)])
-        except HTTPException as refusal:
-            return f'<p class="wrong" role="alert">{refusal.detail}</p>'
-        return await service.aside(show, answered, service.predictor.config)
+            (predicted,) = await service.predict([_upload(asked, samples)])
+        except SelcnError as refusal:
+            return _TEMPLATES.get_template("answer.html.j2").render(images=[{"error": str(refusal)}])
+        return await service.aside(show_answer, predicted, service.predictor.config)
 
-    return look
+    return answer
 
 
-def _sent(asked: object, samples: list[Sent]) -> Sent:
+def _upload(asked: object, samples: Sequence[Upload]) -> Upload:
     match asked:
         case {"sample": int(number)} if 0 <= number < len(samples):
             return samples[number]
         case {"name": str(name), "data": str(data)}:
             try:
-                return Sent(base_name(name), base64.b64decode(data, validate=True))
+                return Upload(base_name(name), base64.b64decode(data, validate=True))
             except binascii.Error:
                 pass
-    raise HTTPException(400, "no picture came; choose one")
+    raise DataError("no picture came; choose one")
 
 
-def _most(limits: Limits) -> int:
+def _max_bytes(limits: Limits) -> int:
     """Bytes that a picture may have, since three of them become four on their way."""
     return limits.body * 3 // 4 - 4096
 
 
-def _thumbnail(sample: Sent) -> str:
-    picture = decode_pictures(sample.data, Path(sample.name))[0]
-    return embed(resize(picture, panel_size(picture, 1, _THUMBNAIL)), "jpeg")
+def _thumbnail(sample: Upload) -> str:
+    image = decode_pictures(sample.data, Path(sample.name))[0]
+    return embed(resize(image, panel_size(image, 1, _THUMBNAIL)), "jpeg")
 
 
 def _read(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
+
+
+def show_answer(predicted: PredictedUpload, config: BundleConfig) -> str:
+    """HTML of an upload's images with outline and saliency, probabilities, warnings and the row to keep.
+
+    Args:
+        predicted: the upload.
+        config: of the bundle.
+    """
+    images = [
+        _shown(row, image, prediction, config)
+        for row, image, prediction in zip(predicted.rows(), predicted.images, predicted.predictions, strict=False)
+    ]
+    images = images or [{"error": str(predicted.error)}]
+    return _TEMPLATES.get_template("answer.html.j2").render(images=images, notice=NOTICE)
+
+
+def _shown(row: Row, image: np.ndarray, prediction: Prediction, config: BundleConfig) -> dict[str, Any]:
+    """What the template shows of one image."""
+    small = resize(image, panel_size(image, 1, MAX_WIDTH))
+    lesion, target = prediction.lesion, prediction.target
+    unsure = [f"The likeliest {target} is too improbable to rely on."] if prediction.abstain else []
+    names = sorted(prediction.results, key=lambda name: name != target)
+    likeliest = {name: config.labels(name).long_name(prediction[name].prediction) for name in names}
+    return {
+        "error": None,
+        "name": row["image"] if "frame" not in row else f"{row['image']}, frame {row['frame'] + 1}",
+        "title": f"Likeliest: {', '.join(likeliest.values())}" if likeliest else "Outline of the lesion",
+        "size": prediction.size,
+        "picture": embed(small, "jpeg"),
+        "outline": "" if lesion is None else " ".join(f"{x},{y}" for x, y in lesion.outline.tolist()),
+        "panels": _panels(prediction, likeliest, (small.shape[1], small.shape[0])),
+        "warnings": [*unsure, *(f"{warning.capitalize()}." for warning in prediction.warnings)],
+        "tables": [_table(prediction, name, config) for name in names],
+        "json": data_uri("application/json", json.dumps(row, indent=1).encode()),
+        "file": f"{Path(row['image']).stem}.json",
+    }
+
+
+def _panels(prediction: Prediction, likeliest: dict[str, str], size: tuple[int, int]) -> list[tuple[str, str | None]]:
+    """Captions, and the layers of saliency that lie over the image: the image itself, then one a classifier."""
+    lesion = prediction.lesion
+    caption = "The picture"
+    if lesion is not None:
+        share = f"{100 * lesion.mask.mean():.0f} % of the picture" if len(lesion.outline) else "none found"
+        caption = f"Outline of the lesion: {share}"
+    layers = {name: embed(saliency_layer(one.saliency, size), "png") for name, one in prediction.results.items()}
+    return [(caption, None), *((f"Saliency of the {name}: {likeliest[name]}", layer) for name, layer in layers.items())]
+
+
+def _table(prediction: Prediction, name: str, config: BundleConfig) -> tuple[str, list[tuple[str, float]]]:
+    """Title and probabilities of a classifier: the target's ranked, others in the order of their classes."""
+    labels, probabilities = config.labels(name), list(prediction[name].probabilities.items())
+    title = name.capitalize()
+    if name == prediction.target:
+        measured = config.reliability is not None and name in config.reliability.networks
+        title += ", calibrated" if measured else ", not calibrated"
+        probabilities.sort(key=lambda item: -item[1])
+    return title, [(labels.long_name(label), probability) for label, probability in probabilities]

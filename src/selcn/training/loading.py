@@ -6,9 +6,9 @@ from itertools import islice
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
-from selcn.data.datasets import Batch
+from selcn.data.datasets import Batch, Samples, Sources
 from selcn.errors import RunError
-from selcn.tasks.stages import Stage
+from selcn.tasks.task import Task
 
 
 class Shared(Sampler[int]):
@@ -30,28 +30,46 @@ class Shared(Sampler[int]):
 
 
 def build_loader(
-    stage: Stage, rows: np.ndarray, seed: int, *, shuffle: bool, rank: int = 0, world: int = 1, pin: bool = False
+    task: Task,
+    sources: Sources,
+    rows: np.ndarray,
+    seed: int,
+    *,
+    shuffle: bool,
+    rank: int = 0,
+    world: int = 1,
+    pin: bool = False,
 ) -> "DataLoader[Batch]":
-    """Loader of one process's part of each batch; what is left over at the end of a training epoch is dropped.
+    """Loader of one process's share of each batch; what is left over at the end of a training epoch is dropped.
 
     A batch is one gather from memory-mapped arrays, made in the process that trains: handing it over from a worker
     would cost more than making it.
 
+    Args:
+        task: what is trained.
+        sources: the arrays.
+        rows: int (n,) rows of them.
+        seed: of the order.
+        shuffle: True for training, False for validation.
+        rank, world: which of how many processes this is.
+        pin: whether batches are put into pinned memory, for a GPU.
+
     Raises:
         RunError: a batch that does not divide among the processes, or fewer images than one batch.
     """
-    batch = stage.section.batch
+    batch = task.section.batch
     if batch % world:
         raise RunError(f"a batch of {batch} does not divide among {world} processes; choose another batch or --devices")
-    dataset: Dataset[Batch] = stage.dataset(rows)
-    sampler: Sampler[int] = SequentialSampler(dataset)  # type: ignore[arg-type]
-    if shuffle and len(dataset):  # type: ignore[arg-type]
-        dataset, sampler = stage.training_order(dataset, seed)
+    samples = Samples(sources, task.usable(sources, rows))
+    dataset: Dataset[Batch] = samples
+    sampler: Sampler[int] = SequentialSampler(samples)
+    if shuffle and len(samples):
+        dataset, sampler = task.training_order(samples, seed)
     count = len(sampler)  # type: ignore[arg-type]
     if count < (batch if shuffle else 1):
-        part = "training" if shuffle else "validation"
+        subset = "training" if shuffle else "validation"
         raise RunError(
-            f"{type(stage).__name__}: {count} {part} images for batches of {batch}; lower batch or add labelled images"
+            f"network {task.name}: {count} {subset} images for batches of {batch}; lower batch or add labelled images"
         )
     if shuffle:
         sampler = _Whole(sampler, count // batch * batch)

@@ -21,13 +21,13 @@ def mix(batch: Batch, how: str, alpha: float, generator: torch.Generator) -> Bat
     share = _beta(alpha, generator)
     order = torch.randperm(len(batch.image), generator=generator).to(batch.image.device)
     if how == "mixup":
-        image, saliency = (_blend(maps, order, share) for maps in (batch.image, batch.saliency))
+        image, *saliency = (_blend(maps, order, share) for maps in (batch.image, *batch.saliency))
     else:
         box = _box(share, generator)
-        image, saliency = (_paste(maps, order, box) for maps in (batch.image, batch.saliency))
+        image, *saliency = (_paste(maps, order, box) for maps in (batch.image, *batch.saliency))
         share = 1 - _area(box, batch.image)
     return batch._replace(
-        image=image, saliency=saliency, partner=batch.label[order], share=torch.tensor([share]).to(image)
+        image=image, saliency=tuple(saliency), partner=batch.label[order], share=torch.tensor([share]).to(image)
     )
 
 
@@ -38,7 +38,7 @@ def _beta(alpha: float, generator: torch.Generator) -> float:
 
 
 def _blend(maps: Tensor, order: Tensor, share: float) -> Tensor:
-    return maps * share + maps[order] * (1 - share) if maps.numel() else maps
+    return maps * share + maps[order] * (1 - share)
 
 
 def _box(share: float, generator: torch.Generator) -> tuple[float, float, float, float]:
@@ -62,8 +62,6 @@ def _area(box: tuple[float, float, float, float], image: Tensor) -> float:
 
 
 def _paste(maps: Tensor, order: Tensor, box: tuple[float, float, float, float]) -> Tensor:
-    if not maps.numel():
-        return maps
     rows, columns = _pixels(box, maps)
     mixed = maps.clone()
     mixed[..., rows, columns] = maps[order][..., rows, columns]

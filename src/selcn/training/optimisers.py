@@ -7,12 +7,12 @@ from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from selcn.tasks.stages import Section
+from selcn.config import Training
 
 POLY_POWER = 0.9
 
 
-def build_optimiser(network: nn.Module, section: Section) -> Optimizer:
+def build_optimiser(network: nn.Module, section: Training) -> Optimizer:
     """Adam as the thesis used it, or AdamW, which leaves biases and the scales of norms undecayed."""
     if section.optimiser == "adam":
         return Adam(network.parameters(), lr=section.lr, weight_decay=section.weight_decay)
@@ -24,7 +24,7 @@ def build_optimiser(network: nn.Module, section: Section) -> Optimizer:
     return AdamW(groups, lr=section.lr)
 
 
-def build_schedule(optimiser: Optimizer, section: Section, steps: int) -> LRScheduler:
+def build_schedule(optimiser: Optimizer, section: Training, steps: int) -> LRScheduler:
     """The section's schedule over the true number of the optimiser's steps."""
     if section.schedule == "one-cycle":
         return OneCycleLR(optimiser, section.lr, total_steps=steps, cycle_momentum=False)

@@ -14,7 +14,7 @@ _ENDINGS = {
     AUGMENTATION: (AUGMENTATION,),
     "forward and loss": (f"Strategy.{_STEP}",),
     "backward": (f"Strategy.{_BACKWARD}",),
-    "optimiser": (f"StageModule.{_OPTIMISER}",),
+    "optimiser": (f"TrainingModule.{_OPTIMISER}",),
     "validation": ("Strategy.validation_step", "val_next"),
     "checkpoints": ("save_checkpoint",),
 }

@@ -1,4 +1,4 @@
-"""The thin Lightning shell around the pure networks: one fold of one stage, resumable, seeded."""
+"""The thin Lightning shell around the pure networks: one network, resumable, seeded."""
 
 import logging
 import math
@@ -20,11 +20,12 @@ from lightning.pytorch.profilers import Profiler
 from safetensors.torch import save_file
 from torch import Tensor
 
+from selcn.data.datasets import Sources
 from selcn.errors import DivergedError, RunError
-from selcn.tasks.stages import Stage
+from selcn.tasks.task import Task
 from selcn.training.compute import Compute, rank
 from selcn.training.loading import build_loader
-from selcn.training.module import StageModule
+from selcn.training.module import TrainingModule
 from selcn.training.tracking import finish, trackers
 
 WEIGHTS = "network.safetensors"
@@ -35,7 +36,8 @@ OnEpoch = Callable[[int, Mapping[str, float]], None]
 
 
 def fit(
-    stage: Stage,
+    task: Task,
+    sources: Sources,
     train: np.ndarray,
     validation: np.ndarray,
     out: Path,
@@ -46,14 +48,15 @@ def fit(
     profiler: Profiler | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
-    """Train one fold of a stage and leave `network.safetensors` and the logs in ``out``.
+    """Train a network on all folds but one and leave `network.safetensors` and the logs in ``out``.
 
     An epoch that finished is never repeated: ``out`` holds a checkpoint until training is over.
 
     Args:
-        stage: what to train.
-        train: rows of the store to train on.
-        validation: rows to validate on, for early stopping and to choose the best epoch.
+        task: what to train.
+        sources: the arrays that it is trained on.
+        train: int (n,) rows to train on.
+        validation: int (m,) rows to validate on, for early stopping and to choose the best epoch.
         out: folder for weights and logs.
         seed: of weights, order, augmentation and dropout.
         compute: what to train on.
@@ -65,18 +68,18 @@ def fit(
         What was monitored, its best value, and epochs trained.
 
     Raises:
-        RunError: too few images for one batch, or a loss that is no number.
+        RunError: too few images for one batch, or a NaN loss.
         KeyboardInterrupt: Ctrl-C; the checkpoint stays.
     """
     compute = compute or Compute()
     L.seed_everything(seed, verbose=False)
     this, pin = rank(), compute.device.type == "cuda"
-    module = _module(stage, seed, this, compute.world)
-    loader = partial(build_loader, stage, seed=seed, rank=this, world=compute.world, pin=pin)
+    module = _module(task, seed, this, compute.world)
+    loader = partial(build_loader, task, sources, seed=seed, rank=this, world=compute.world, pin=pin)
     loaders = loader(train, shuffle=True), loader(validation, shuffle=False)
-    best = _best_checkpoint(stage, out)
+    best = _best_checkpoint(task, out)
     with _quiet():
-        trainer = _trainer(stage, best, out, compute, track, profiler, on_epoch)
+        trainer = _trainer(task, best, out, compute, track, profiler, on_epoch)
         # Lightning answers Ctrl-C by leaving the process; the caller shall hear of it instead.
         with suppress(SystemExit):
             trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
@@ -97,15 +100,15 @@ def _refuse_interrupted(trainer: L.Trainer) -> None:
         raise KeyboardInterrupt
 
 
-def _module(stage: Stage, seed: int, this: int, world: int) -> StageModule:
-    module = StageModule(stage, seed, rank=this, world=world)
+def _module(task: Task, seed: int, this: int, world: int) -> TrainingModule:
+    module = TrainingModule(task, seed, rank=this, world=world)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if stage.section.compile:
+    if task.section.compile:
         module.network.compile()
     return module
 
 
-def _keep(module: StageModule, best: ModelCheckpoint, out: Path) -> None:
+def _keep(module: TrainingModule, best: ModelCheckpoint, out: Path) -> None:
     """Leave the best weights and joined logs of a finished training."""
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"])
     weights = {name: tensor.cpu().contiguous() for name, tensor in module.network.state_dict().items()}
@@ -120,14 +123,14 @@ def _best(best: ModelCheckpoint) -> float:
     return float(best.best_model_score)
 
 
-def _best_checkpoint(stage: Stage, out: Path) -> ModelCheckpoint:
-    by_score = stage.section.monitor == "score"
-    monitor, mode = (f"val_{stage.score}", "max") if by_score else ("val_loss", "min")
+def _best_checkpoint(task: Task, out: Path) -> ModelCheckpoint:
+    by_score = task.section.monitor == "score"
+    monitor, mode = (f"val_{task.score}", "max") if by_score else ("val_loss", "min")
     return ModelCheckpoint(out / CHECKPOINTS, "best", monitor=monitor, mode=mode, **KEPT)
 
 
 def _trainer(
-    stage: Stage,
+    task: Task,
     best: ModelCheckpoint,
     out: Path,
     compute: Compute,
@@ -135,7 +138,7 @@ def _trainer(
     profiler: Profiler | None,
     on_epoch: OnEpoch | None,
 ) -> L.Trainer:
-    section = stage.section
+    section = task.section
     stopping = EarlyStopping(str(best.monitor), patience=section.patience, mode=best.mode, check_finite=False)
     # After `best`, whose state it holds.
     last = ModelCheckpoint(out / CHECKPOINTS, "last", **KEPT)
@@ -195,7 +198,7 @@ class _Reporter(Callback):
         lost = [name for name, value in values.items() if not math.isfinite(value)]
         if lost:
             raise DivergedError(
-                f"{self.out}: training diverged ({lost[0]} is no number in epoch {trainer.current_epoch + 1}); "
+                f"{self.out}: training diverged ({lost[0]} is NaN or infinite in epoch {trainer.current_epoch + 1}); "
                 "the checkpoint of the epoch before is kept; lower lr and choose another --out"
             )
         if self.on_epoch:

@@ -2,8 +2,8 @@
 
 ```
 BUNDLE/onnx/
-  outline.onnx   prepared pictures -> each member's lesion probability; only with `lae` masking
-  cascade.onnx   prepared pictures (and what `lae` leaves visible) -> everything else
+  outline.onnx   prepared images -> each member's lesion probability; only where a masking is computed between
+  cascade.onnx   prepared images (and what that masking leaves visible) -> everything else
   export.json    of which bundle, checksums, how it differs from PyTorch
 BUNDLE/onnx-int8/   the same with 8-bit segmenters
 ```
@@ -22,81 +22,81 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from selcn.config import ClassifierSpec
 from selcn.data.imaging.images import read_image
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import read_bundle
-from selcn.inference.bundle import EXPORT, MANIFEST, BundleConfig, Precision, read_export
+from selcn.inference.bundle import EXPORT, MANIFEST, BundleConfig, Engine, read_export
 from selcn.inference.onnx.engine import OnnxEngine
-from selcn.inference.onnx.quantization import quantise
-from selcn.inference.result import prepare
+from selcn.inference.onnx.names import IMAGES, LESIONS, masked_between, output_names, visible_name
+from selcn.inference.onnx.quantization import quantize
+from selcn.inference.result import Outputs, prepare
 from selcn.inference.torch_engine import TorchEngine
 from selcn.io.files import sha256, written_whole
-from selcn.labels import Masking
-from selcn.models.cascade import Cascade, Ensemble, explain, explain_together
-from selcn.models.masking import region
+from selcn.models.cascade import Cascade, Ensemble, Pass, combine, explain
 
 OPSET = 20
-MOST = 1e-4
+MAX_DIFFERENCE = 1e-4
 """Largest difference from PyTorch that an export may have."""
-SAME, FEWEST = 0.99, 40
-"""Least share of diagnoses that 8 bits must leave as they were, and fewest pictures to tell that by."""
+MIN_AGREEMENT, MIN_IMAGES = 0.99, 40
+"""Share of predictions that 8 bits must leave as they were, and how many images are needed to measure it."""
 OUTLINE, CASCADE = "outline.onnx", "cascade.onnx"
-OUTPUTS = ["lesion", "symmetry", "symmetry_saliency", "diagnosis", "diagnosis_saliency", "distance"]
-_PICTURES = 2  # of the batch that is traced; a batch of one would be taken for a constant
+_TRACED_IMAGES = 2  # of the batch that is traced; a batch of one would be taken for a constant
 
 
-class _Outline(nn.Module):
-    """Prepared pictures, uint8 (N, H, W, 3), to each member's lesion probability (N, K, H, W)."""
+class _Segment(nn.Module):
+    """Prepared images, uint8 (N, H, W, 3), to each member's lesion probability (N, K, H, W)."""
 
-    def __init__(self, ensemble: Ensemble) -> None:
+    def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
         super().__init__()
-        self.segmenters = nn.ModuleList([member.segmenter for member in ensemble.members])
+        self.segmenters = nn.ModuleList([member.networks[str(config.segmenter)] for member in ensemble.members])
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        images = _floats(pictures)
+    def forward(self, prepared: Tensor) -> Tensor:
+        images = _floats(prepared)
         return torch.cat([segmenter(images).sigmoid() for segmenter in self.segmenters], dim=1)
 
 
-class _Judge(nn.Module):
-    """What is said once each member's lesion probability and what its masking leaves visible are known."""
+class _Classify(nn.Module):
+    """The answers once each member's lesion probability, and what maskings between the graphs leave, are known."""
 
-    def __init__(self, ensemble: Ensemble) -> None:
+    def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
         super().__init__()
+        self.between = masked_between(config)
         self.members: Sequence[Cascade] = nn.ModuleList(ensemble.members)  # type: ignore[assignment]
 
-    def forward(self, pictures: Tensor, lesions: Tensor, visible: Tensor | None) -> tuple[Tensor, ...]:
-        images = _floats(pictures)
-        symmetries, diagnoses = [], []
+    def forward(self, prepared: Tensor, lesions: Tensor | None, regions: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
+        images = _floats(prepared)
+        visible = dict(zip(self.between, regions, strict=True))
+        passes = []
         for number, member in enumerate(self.members):
-            lesion = lesions[:, number : number + 1]
-            box = None if visible is None else visible[:, number : number + 1]
-            symmetry = member.symmetry.trace(_masked(images, lesion, box, member.cam_mask))
-            seen = _masked(images, lesion, box, member.mask)
-            symmetries.append(symmetry)
-            diagnoses.append(member.classify(seen, explain(symmetry)))
-        distances = [member.unlike(trace) for member, trace in zip(self.members, diagnoses, strict=True)]
-        said, named = explain_together(symmetries), explain_together(diagnoses)
-        return (
-            lesions.mean(dim=1),
-            said.probabilities,
-            said.saliency[:, 0],
-            named.probabilities,
-            named.saliency[:, 0],
-            torch.stack(distances).mean(dim=0),
-        )
+            own = slice(number, number + 1)
+            found = Pass(lesion=None if lesions is None else lesions[:, own])
+            for name, spec in member.specs.items():
+                if isinstance(spec, ClassifierSpec):
+                    region = visible.get(spec.masking)
+                    seen = images * region[:, own] if region is not None else member.look(name, images, found.lesion)
+                    found.outputs[name] = member.classify(name, seen, [found.saliency[one] for one in spec.reads])
+                    found.saliency[name] = explain(found.outputs[name], method=spec.saliency)
+            passes.append((member, found))
+        output = combine(passes)
+        answers = [(output.probabilities[name], output.saliency[name][:, 0]) for name in output.probabilities]
+        lesion = [] if output.lesion is None else [output.lesion[:, 0]]
+        return (*lesion, *(one for answer in answers for one in answer), output.distance)
 
 
 class _Whole(nn.Module):
-    """Both at once, for maskings that need no region to be found."""
+    """Both at once, where no masking is computed between the graphs."""
 
-    def __init__(self, ensemble: Ensemble) -> None:
+    def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
         super().__init__()
-        self.outline, self.judge = _Outline(ensemble), _Judge(ensemble)
+        self.segment = _Segment(config, ensemble) if config.segmenter else None
+        self.classify = _Classify(config, ensemble)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        judged: tuple[Tensor, ...] = self.judge(pictures, self.outline(pictures), None)
-        return judged
+    def forward(self, prepared: Tensor) -> tuple[Tensor, ...]:
+        lesions = None if self.segment is None else self.segment(prepared)
+        answers: tuple[Tensor, ...] = self.classify(prepared, lesions)
+        return answers
 
 
 def export_bundle(bundle: Path, on_progress: Callable[[str], None] | None = None) -> dict[str, float]:
@@ -107,7 +107,7 @@ def export_bundle(bundle: Path, on_progress: Callable[[str], None] | None = None
         on_progress: told what is being done.
 
     Returns:
-        The largest difference of each output on pictures of noise and of discs.
+        The largest difference of each output on images of noise and of discs.
 
     Raises:
         RunError: no bundle, or its graphs differ from PyTorch by more than 1e-4.
@@ -115,60 +115,66 @@ def export_bundle(bundle: Path, on_progress: Callable[[str], None] | None = None
     """
     config, ensemble = read_bundle(bundle)
     say = on_progress or (lambda _: None)
-    with _new_export(bundle, Precision.FLOAT32) as partial:
+    with _new_export(bundle, Engine.ONNX) as partial:
         say("tracing")
         names = export_graphs(config, ensemble, partial)
         say("comparing with PyTorch")
         difference = _difference(config, ensemble, [partial / name for name in names])
-        if max(difference.values()) > MOST:
+        if max(difference.values()) > MAX_DIFFERENCE:
             raise RunError(f"{bundle}: its graphs differ from PyTorch ({difference}); please report this")
         _seal(bundle, partial, names, {"difference": difference})
     return difference
 
 
-def export_int8(bundle: Path, pictures: Sequence[Path], on_progress: Callable[[str], None] | None = None) -> float:
+def export_int8(bundle: Path, images: Sequence[Path], on_progress: Callable[[str], None] | None = None) -> float:
     """Write an exported bundle's graphs with 8-bit segmenters to its folder `onnx-int8`.
 
-    The segmenters alone: with 8 bits the classifiers answer otherwise for 1 to 12 pictures of 100 and are no faster.
+    The segmenters alone: with 8 bits the classifiers answer otherwise for 1 to 12 images of 100 and are no faster.
 
     Args:
         bundle: its folder, exported.
-        pictures: usual ones; every other is calibrated with, the rest is compared on.
+        images: usual ones; every other is calibrated with, the rest is compared on.
         on_progress: told what is being done.
 
     Returns:
-        Share of the compared pictures with the same diagnosis.
+        Share of the compared images with the same diagnosis.
 
     Raises:
         RunError: no bundle, not exported, or fewer than 99 % of the diagnoses stay the same.
-        ConfigError: too few pictures, or it has been exported so.
-        DataError: a picture cannot be read.
+        ConfigError: too few images, or it has been exported so.
+        DataError: a image cannot be read.
     """
     config, graphs = read_export(bundle)
-    if len(pictures) < FEWEST:
-        raise ConfigError(f"--int8: {len(pictures)} pictures; give at least {FEWEST} usual ones to calibrate with")
+    if len(images) < MIN_IMAGES:
+        raise ConfigError(f"--int8: {len(images)} images; give at least {MIN_IMAGES} usual ones to calibrate with")
     say = on_progress or (lambda _: None)
-    prepared = np.stack([prepare(read_image(path), config) for path in pictures])
-    with _new_export(bundle, Precision.INT8) as partial:
+    prepared = np.stack([prepare(read_image(path), config) for path in images])
+    with _new_export(bundle, Engine.ONNX_INT8) as partial:
         say("calibrating")
         shutil.copyfile(graphs[-1], partial / graphs[-1].name)
-        quantise(graphs[0], partial / graphs[0].name, prepared[::2])
+        quantize(graphs[0], partial / graphs[0].name, prepared[::2])
         say("comparing with 32 bits")
         names = [graph.name for graph in graphs]
         pairs = [
-            (OnnxEngine(graphs)(batch), OnnxEngine([partial / name for name in names])(batch))
+            (OnnxEngine(config, graphs)(batch), OnnxEngine(config, [partial / name for name in names])(batch))
             for batch in np.array_split(prepared[1::2], -(-len(prepared) // 32))
         ]
-        same = float(np.mean(np.concatenate([a.diagnosis.argmax(1) == b.diagnosis.argmax(1) for a, b in pairs])))
-        if same < SAME:
+        same = float(np.mean(np.concatenate([_predicted(config, a) == _predicted(config, b) for a, b in pairs])))
+        if same < MIN_AGREEMENT:
             raise RunError(f"{bundle}: with 8 bits only {100 * same:.1f} % of the diagnoses stay; keep 32")
         _seal(bundle, partial, names, {"same diagnosis": same, "compared on": len(prepared[1::2])})
     return same
 
 
+def _predicted(config: BundleConfig, outputs: Outputs) -> np.ndarray:
+    """Numbers of the target's most probable classes (N,)."""
+    predicted: np.ndarray = outputs.probabilities[config.target].argmax(axis=1)
+    return predicted
+
+
 @contextmanager
-def _new_export(bundle: Path, precision: Precision) -> Iterator[Path]:
-    out = bundle / precision
+def _new_export(bundle: Path, engine: Engine) -> Iterator[Path]:
+    out = bundle / engine
     if out.exists():
         raise ConfigError(f"{out}: exists already; remove it to export again")
     with written_whole(out) as partial:
@@ -191,26 +197,29 @@ def export_graphs(config: BundleConfig, ensemble: Ensemble, folder: Path) -> lis
         folder: to write to.
 
     Raises:
-        ConfigError: the bundle's classifier is a control, which reads what is no saliency.
+        ConfigError: a classifier of the bundle is a control, which reads what is no saliency.
     """
-    if config.variant.control:
-        raise ConfigError(f"variant {config.variant.name}: a control is for comparison, not for export")
+    controls = [name for name, spec in config.classifiers.items() if spec.control]
+    if controls:
+        raise ConfigError(f"network {controls[0]}: a control is for comparison, not for export")
     width, height = config.prepare.size
-    pictures = torch.randint(0, 255, (_PICTURES, height, width, 3), dtype=torch.uint8)
+    prepared = torch.randint(0, 255, (_TRACED_IMAGES, height, width, 3), dtype=torch.uint8)
     ensemble.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    if Masking.LAE not in (config.cam_mask, config.variant.mask):
-        _export(_Whole(ensemble), (pictures,), folder / CASCADE, ["pictures"], OUTPUTS)
+    between, outputs = masked_between(config), output_names(config)
+    if not between:
+        _export(_Whole(config, ensemble), (prepared,), folder / CASCADE, [IMAGES], outputs)
         return [CASCADE]
-    lesions = torch.rand(_PICTURES, config.members, height, width)
-    visible = (lesions > LESION_THRESHOLD).to(torch.float32)
-    _export(_Outline(ensemble), (pictures,), folder / OUTLINE, ["pictures"], ["lesions"])
-    inputs = ["pictures", "lesions", "visible"]
-    _export(_Judge(ensemble), (pictures, lesions, visible), folder / CASCADE, inputs, OUTPUTS)
+    lesions = torch.rand(_TRACED_IMAGES, config.members, height, width)
+    regions = [(lesions > LESION_THRESHOLD).to(torch.float32) for _ in between]
+    _export(_Segment(config, ensemble), (prepared,), folder / OUTLINE, [IMAGES], [LESIONS])
+    inputs = [IMAGES, LESIONS, *map(visible_name, between)]
+    _export(_Classify(config, ensemble), (prepared, lesions, regions), folder / CASCADE, inputs, outputs)
     return [OUTLINE, CASCADE]
 
 
-def _export(network: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: list[str], outputs: list[str]) -> None:
-    dynamic = tuple({0: torch.export.Dim.DYNAMIC} for _ in example)
+def _export(network: nn.Module, example: tuple[Any, ...], path: Path, inputs: list[str], outputs: list[str]) -> None:
+    any_number = {0: torch.export.Dim.DYNAMIC}
+    dynamic = tuple(any_number if isinstance(one, Tensor) else [any_number for _ in one] for one in example)
     with torch.inference_mode(mode=False), torch.no_grad(), _quiet():
         program = torch.onnx.export(
             network.eval(),
@@ -244,31 +253,29 @@ def _quiet() -> Iterator[None]:
 
 def _difference(config: BundleConfig, ensemble: Ensemble, graphs: Sequence[Path]) -> dict[str, float]:
     """Largest absolute difference of each output."""
-    pictures = _test_pictures(config.prepare.size)
-    ours, theirs = OnnxEngine(graphs)(pictures), TorchEngine(ensemble)(pictures)
-    return {name: float(np.abs(one - other).max()) for name, one, other in zip(OUTPUTS, ours, theirs, strict=True)}
+    images = _test_images(config.prepare.size)
+    ours, theirs = OnnxEngine(config, graphs)(images), TorchEngine(ensemble)(images)
+    pairs: dict[str, tuple[Any, Any]] = {"distance": (ours.distance, theirs.distance)}
+    if ours.lesion is not None:
+        pairs["lesion"] = (ours.lesion, theirs.lesion)
+    for name in config.classifiers:
+        pairs[name] = (ours.probabilities[name], theirs.probabilities[name])
+        pairs[f"{name}_saliency"] = (ours.saliency[name], theirs.saliency[name])
+    return {name: float(np.abs(one - other).max()) for name, (one, other) in pairs.items()}
 
 
-def _test_pictures(size: tuple[int, int]) -> np.ndarray:
+def _test_images(size: tuple[int, int]) -> np.ndarray:
     """Noise, and dark discs on skin, uint8 RGB (8, H, W, 3)."""
     width, height = size
     generator = np.random.default_rng(0)
     rows, columns = np.mgrid[:height, :width]
-    pictures = generator.integers(0, 255, (8, height, width, 3), dtype=np.uint8)
+    images = generator.integers(0, 255, (8, height, width, 3), dtype=np.uint8)
     for number in range(1, 7):
         reach = (number + 1) * min(size) / 18
         inside = (rows - height / 2) ** 2 + (columns - width / (1.5 + number / 6)) ** 2 < reach**2
-        pictures[number] = np.where(inside[..., None], (110, 70, 50), (225, 180, 165)) + pictures[number] // 16
-    return pictures
+        images[number] = np.where(inside[..., None], (110, 70, 50), (225, 180, 165)) + images[number] // 16
+    return images
 
 
-def _floats(pictures: Tensor) -> Tensor:
-    return pictures.permute(0, 3, 1, 2).to(torch.float32) / 255
-
-
-def _masked(images: Tensor, lesion: Tensor, box: Tensor | None, masking: Masking) -> Tensor:
-    if masking is Masking.NONE:
-        return images
-    if box is not None and masking is Masking.LAE:
-        return images * box
-    return images * region((lesion > LESION_THRESHOLD).to(images), masking)
+def _floats(prepared: Tensor) -> Tensor:
+    return prepared.permute(0, 3, 1, 2).to(torch.float32) / 255

@@ -7,21 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from selcn.errors import ConfigError
-
-try:
-    import onnx
-    import onnxscript  # noqa: F401 - what PyTorch's exporter writes graphs with
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-except ImportError as error:
-    raise ConfigError(f"exporting needs an extra ({error.name} is missing); `pip install selcn[export]`") from None
+from selcn.errors import require_extra
+from selcn.inference.onnx.names import IMAGES
 
 _BATCH = 8
 _SEGMENTERS = "segmenters."
 
 
-class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # an untyped library's class
-    """Prepared pictures, uint8 RGB (N, H, W, 3), in batches."""
+class _Calibration:
+    """Prepared images, uint8 RGB (N, H, W, 3), in batches."""
 
     def __init__(self, prepared: np.ndarray) -> None:
         self.batches: Iterator[np.ndarray] = iter(np.array_split(prepared, max(1, len(prepared) // _BATCH)))
@@ -29,32 +23,34 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # an untyped libr
     def get_next(self) -> dict[str, Any] | None:
         """The next batch, as the graph's input."""
         batch = next(self.batches, None)
-        return None if batch is None else {"pictures": batch}
+        return None if batch is None else {IMAGES: batch}
 
 
-def quantise(graph: Path, out: Path, prepared: np.ndarray) -> None:
+def quantize(graph: Path, out: Path, prepared: np.ndarray) -> None:
     """Write a graph whose segmenters' convolutions work with 8 bits, scaled a channel.
 
     Args:
-        graph: of 32 bits; its one input is `pictures`.
+        graph: of 32 bits; its one input is the prepared images.
         out: to write to.
-        prepared: usual pictures to calibrate with, uint8 RGB (N, H, W, 3).
+        prepared: usual images to calibrate with, uint8 RGB (N, H, W, 3).
     """
+    onnx = require_extra("onnx", "export", "--int8")
+    quantization = require_extra("onnxruntime.quantization", "export", "--int8")
     nodes = [node for node in onnx.load(str(graph)).graph.node if node.op_type == "Conv"]
     chosen = [node.name for node in nodes if any(_SEGMENTERS in name for name in node.input)]
     level = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # it recommends a step that these graphs have been through
     try:
-        quantize_static(
+        quantization.quantize_static(
             str(graph),
             str(out),
-            _Pictures(prepared),
-            quant_format=QuantFormat.QDQ,
+            _Calibration(prepared),
+            quant_format=quantization.QuantFormat.QDQ,
             nodes_to_quantize=chosen,
             op_types_to_quantize=["Conv"],
             per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
         )
     finally:
         logging.getLogger().setLevel(level)

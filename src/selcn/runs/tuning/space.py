@@ -1,4 +1,4 @@
-"""What is searched: a range or a choice for each key of a stage's section."""
+"""What is searched: a range or a choice for each key of a network's section."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +8,9 @@ import optuna
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from selcn.config import Recipe, RunConfig
+from selcn.config import ClassificationSection, Node, RunConfig, SegmentationSection, changed_config
+from selcn.config.networks import Recipe
 from selcn.errors import ConfigError
-from selcn.labels import Masking, StageName
 
 
 class Range(BaseModel):
@@ -50,14 +50,14 @@ class Range(BaseModel):
 Space = Mapping[str, Range]
 
 
-def thesis_space(stage: StageName) -> Space:
-    """The ranges that the thesis searched."""
+def thesis_space(section: SegmentationSection | ClassificationSection) -> Space:
+    """The ranges that the thesis searched for a network of that task."""
     space = {
         "lr": Range(low=1e-5, high=1e-2, scale="log"),
         "weight_decay": Range(low=1e-5, high=1e-3, scale="log"),
         "batch": Range(choices=(8, 16, 32)),
     }
-    if stage is StageName.SEGMENTATION:
+    if section.task == "segmentation":
         return space | {"lr": Range(low=1e-4, high=1e-1, scale="log"), "rank_weight": Range(low=0.01, high=0.1)}
     return space | {"weighted": Range(choices=(True, False))}
 
@@ -85,33 +85,37 @@ def read_space(path: Path) -> Space:
     return space
 
 
-def configured(
-    config: RunConfig, stage: StageName, values: Mapping[str, Any], mask: Masking | None, fusion: str | None
-) -> RunConfig:
-    """A configuration with a stage's values, for one masking or fusion where they may differ by it.
+def configured(config: RunConfig, network: str, values: Mapping[str, Any]) -> RunConfig:
+    """A configuration with a network's values; of a twin, those of the network that it is a twin of.
+
+    Where the network has a recipe for its masking or its fusion, values that a recipe may hold go there.
+
+    Args:
+        config: of the run.
+        network: its name.
+        values: by key of the network's section.
 
     Raises:
-        ConfigError: a key that the stage does not have, or a value that it refuses.
+        ConfigError: a key that the network does not have, or a value that it refuses.
     """
-    tree = config.model_dump(mode="json")
-    section = tree[stage.value]
+    tree, node = config.model_dump(mode="json")["networks"], config.graph.nodes[network]
+    section = tree[node.twin_of or network]
     unknown = sorted(values.keys() - section.keys())
     if unknown:
-        raise ConfigError(f"{stage} has no key {', '.join(unknown)}; keys are {', '.join(sorted(section))}")
-    by, which = {
-        StageName.SEGMENTATION: ("", ""),
-        StageName.SYMMETRY: ("by_mask", mask),
-        StageName.CLASSIFICATION: ("by_fusion", fusion),
-    }[stage]
+        raise ConfigError(f"network {network} has no key {', '.join(unknown)}; keys are {', '.join(sorted(section))}")
+    recipe = _recipe(node, section)
     for key, value in values.items():
-        if by and key in Recipe.model_fields:
-            section[by].setdefault(str(which), {})[key] = value
-        else:
-            section[key] = value
-    try:
-        return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise ConfigError(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (given: {fault['input']!r:.60})"
-        ) from None
+        (recipe if recipe is not None and key in Recipe.model_fields else section)[key] = value
+    return changed_config(config, networks=tree)
+
+
+def _recipe(node: Node, section: dict[str, Any]) -> dict[str, Any] | None:
+    """The recipe that decides about a network, or about a twin alone."""
+    if not isinstance(node.section, ClassificationSection):
+        return None
+    fusion = next(iter(node.section.reads.values())).value if node.section.reads else "none"
+    if node.twin_of or fusion in section["by_fusion"]:
+        recipe: dict[str, Any] = section["by_fusion"].setdefault(fusion, {})
+        return recipe
+    own: dict[str, Any] | None = section["by_masking"].get(node.section.masking)
+    return own

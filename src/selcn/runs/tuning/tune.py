@@ -12,9 +12,9 @@ from optuna.trial import TrialState
 from selcn.config import dump_config
 from selcn.errors import ConfigError, RunError
 from selcn.io.files import write_text
-from selcn.labels import Masking, StageName
 from selcn.runs.jobs import Cluster, Jobs
 from selcn.runs.pipeline import Pipeline
+from selcn.runs.run import Run
 from selcn.runs.tuning.space import Space, configured
 from selcn.runs.tuning.study import ENDED, open_study
 from selcn.runs.tuning.worker import EPOCHS, Search, trials_left, work_on
@@ -23,8 +23,8 @@ BEST, TRIALS, HISTORY, IMPORTANCE = "best.yaml", "trials.csv", "history.png", "i
 
 
 def find(
-    pipeline: Pipeline,
-    stage: StageName,
+    run: Run,
+    network: str,
     *,
     space: Space,
     trials: int,
@@ -32,53 +32,54 @@ def find(
     storage: str | None = None,
     pruner: str = "halving",
     fold: int = 0,
-    mask: Masking | None = None,
-    cam_mask: Masking | None = None,
 ) -> Search:
-    """What is searched in a run, for the first network that is meant.
+    """What is searched in a run.
+
+    Args:
+        run: that is prepared.
+        network: whose hyperparameters are searched.
+        space: their ranges.
+        trials: how many are wanted in the study, pruned ones included.
+        name: of the study; None for the network's.
+        storage: of the study; None for a journal file in the run.
+        pruner: see `open_study`.
+        fold: that trials are validated on.
 
     Raises:
-        ConfigError: there is no such fold, masking or variant.
+        ConfigError: there is no such fold or network.
     """
-    folds = pipeline.data.split.folds
-    if fold >= folds:
-        raise ConfigError(f"--fold {fold}: the split has folds 0 to {folds - 1}")
-    step = pipeline.work.steps(stage, mask, cam_mask)[fold]
-    name = name or "-".join(step.split("/")[:-1])
-    variant = next((one for one in pipeline.config.classification.variants if one.name in step.split("/")), None)
-    return Search(
-        stage,
-        step,
-        trials,
-        storage or str((pipeline.folder / "tuning" / f"{name}.log").resolve()),
-        name,
-        space,
-        pruner,
-        Masking.parse(step.split("/")[1]) if stage is StageName.SYMMETRY else None,
-        variant.fusion.value if variant else None,
-    )
+    if fold >= run.split.folds:
+        raise ConfigError(f"--fold {fold}: the split has folds 0 to {run.split.folds - 1}")
+    network = run.known(network)
+    name = name or network
+    journal = str((run.folder.path / "tuning" / f"{name}.log").resolve())
+    return Search(network, fold, trials, storage or journal, name, space, pruner)
 
 
-def tune(pipeline: Pipeline, search: Search, cluster: Cluster) -> Path:
+def tune(pipeline: Pipeline, run: Run, search: Search, cluster: Cluster) -> Path:
     """Search, in as many workers as the cluster's jobs, and write what was found to RUN/tuning/NAME.
 
-    Earlier stages are trained first where that has not been done. Trials train without one fold and are judged by the
-    score on that fold; the test part is never looked at.
+    Earlier networks are trained first where that has not been done. Trials train without one fold and are scored on
+    that fold; the test subset is never looked at.
+
+    Args:
+        pipeline: holds the run's folder.
+        run: that is prepared.
+        search: what is searched.
+        cluster: where jobs run.
 
     Returns:
         The folder: `best.yaml` that `train` and `run` take as it is, `trials.csv`, `history.png`, `importance.png`.
 
     Raises:
-        ConfigError: the storage cannot be reached, or the space names keys that the stage does not have.
+        ConfigError: the storage cannot be reached, or the space names keys that the network does not have.
         RunError: workers failed for good, or no trial was finished.
     """
-    pipeline.work.check()
     lowest = {key: one.choices[0] if one.choices else one.low for key, one in search.space.items()}
-    configured(pipeline.config, search.stage, lowest, search.mask, search.fusion)
+    configured(run.config, search.network, lowest)
     study = open_study(search.name, search.storage, pruner=search.pruner)
-    pipeline.train(pipeline.plan[search.step])
-    _ = pipeline.data.store
-    folder = pipeline.folder / "tuning" / search.name
+    pipeline.do_all(run, run.plan[search.step])
+    folder = run.folder.tuning(search.name)
 
     def ready() -> int:
         return _wanted(study, search.trials)
@@ -86,13 +87,13 @@ def tune(pipeline: Pipeline, search: Search, cluster: Cluster) -> Path:
     def done() -> int:
         return len(study.get_trials(deepcopy=False, states=ENDED))
 
-    jobs = Jobs(cluster, folder / "jobs", ready, done, pipeline.steps.console.print)
-    jobs.run(work_on, search, str(pipeline.folder.resolve()), pipeline.compute.accelerator)
-    write_findings(pipeline, search, study, folder)
+    jobs = Jobs(cluster, folder / "jobs", ready, done)
+    jobs.run(work_on, search, str(run.folder.path.resolve()), pipeline.compute.accelerator)
+    write_findings(run, search, study, folder)
     return folder
 
 
-def write_findings(pipeline: Pipeline, search: Search, study: optuna.Study, folder: Path) -> None:
+def write_findings(run: Run, search: Search, study: optuna.Study, folder: Path) -> None:
     """Write what a study has found so far.
 
     Raises:
@@ -101,7 +102,7 @@ def write_findings(pipeline: Pipeline, search: Search, study: optuna.Study, fold
     finished = study.get_trials(states=(TrialState.COMPLETE,))
     if not finished:
         raise RunError(f"{folder}: no trial was finished; widen the space or ask for more trials")
-    best = configured(pipeline.config, search.stage, study.best_params, search.mask, search.fusion)
+    best = configured(run.config, search.network, study.best_params)
     write_text(folder / BEST, dump_config(best))
     write_text(folder / TRIALS, trial_table(study).to_csv(index=False))
     _draw_history(study, folder / HISTORY)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,12 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
-from rich.console import Console
 
 from selcn.config import load_config
 from selcn.errors import DivergedError
-from selcn.labels import Masking, StageName
 from selcn.runs.pipeline import Pipeline
-from selcn.runs.plan import fold_of
-from selcn.runs.stagework import StageWork
+from selcn.runs.plan import Kind, Step
+from selcn.runs.run import Run
 from selcn.runs.tuning.space import Space, configured
 from selcn.runs.tuning.study import ENDED, open_study, retry
 from selcn.training.compute import Compute
@@ -34,37 +32,34 @@ class Search:
     """What is searched, where and how long.
 
     Attributes:
-        stage: which stage.
-        step: the training step that trials stand for, such as `symmetry/lae/fold-0`: validated on that fold.
+        network: whose hyperparameters are searched.
+        fold: that trials are validated on.
         trials: how many are wanted in the study, pruned ones included.
         storage: of the study.
         name: of the study.
         space: what is searched.
         pruner: how trials are given up early.
-        mask, fusion: which recipe of the section the values are of.
     """
 
-    stage: StageName
-    step: str
+    network: str
+    fold: int
     trials: int
     storage: str
     name: str
     space: Space
     pruner: str
-    mask: Masking | None = None
-    fusion: str | None = None
+
+    @property
+    def step(self) -> Step:
+        """The training that trials stand for."""
+        return Step(Kind.TRAIN, self.network, self.fold)
 
 
-def work_on(number: int, search: Search, run: str, accelerator: str) -> dict[str, Any]:
+def work_on(number: int, search: Search, path: str, accelerator: str) -> dict[str, Any]:
     """In a job: trials until the study has enough; what a killed worker of this number left is tried again."""
-    folder = Path(run)
-    pipeline = Pipeline(
-        load_config(folder / "config.yaml"),
-        folder,
-        Console(quiet=True),
-        compute=Compute(accelerator=accelerator),
-        worker=True,
-    )
+    folder = Path(path)
+    config, compute = load_config(folder / "config.yaml"), Compute(accelerator=accelerator)
+    run = Pipeline(config, folder, compute=compute, worker=True).prepare(check=False)
     work = folder / "tuning" / search.name / f"worker-{number}"
     work.mkdir(parents=True, exist_ok=True)
     done = []
@@ -72,12 +67,12 @@ def work_on(number: int, search: Search, run: str, accelerator: str) -> dict[str
     with FileLock(work / ".lock"):
         study = open_study(search.name, search.storage, pruner=search.pruner)
         # A worker that comes later shall not draw again what one of its number drew before.
-        study.sampler = TPESampler(seed=hash((pipeline.config.seed, number, len(study.trials))) % 2**32)
+        study.sampler = TPESampler(seed=hash((config.seed, number, len(study.trials))) % 2**32)
         _retry_lost(study, work)
         while trials_left(study, search.trials) > 0:
             trial = study.ask()
             trial.set_user_attr(WORKER, str(work))
-            _tell(study, trial, pipeline, search, work / f"trial-{trial.number}")
+            _tell(study, trial, _Trial(run, search, compute), work / f"trial-{trial.number}")
             done.append(trial.number)
     return {"trials": " ".join(map(str, done))}
 
@@ -102,11 +97,28 @@ def _retry_lost(study: optuna.Study, own: Path) -> None:
                 pass
 
 
-def _tell(study: optuna.Study, trial: optuna.Trial, pipeline: Pipeline, search: Search, out: Path) -> None:
-    values = {key: of_key.suggest(trial, key) for key, of_key in search.space.items()}
+@dataclass(frozen=True)
+class _Trial:
+    """What a trial trains: a network of a run, on some devices."""
+
+    run: Run
+    search: Search
+    compute: Compute
+
+    def train(self, values: Mapping[str, Any], out: Path, on_epoch: "_Best") -> None:
+        """Train with some values of the hyperparameters."""
+        config = configured(self.run.config, self.search.network, values)
+        run, network, fold = replace(self.run, config=config), self.search.network, self.search.fold
+        rows = run.training_rows(fold), run.fold_rows[fold]
+        task, sources = run.task(network, fold), run.sources(network)
+        fit(task, sources, *rows, out, seed=config.seed, compute=self.compute, on_epoch=on_epoch)
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, job: _Trial, out: Path) -> None:
+    values = {key: of_key.suggest(trial, key) for key, of_key in job.search.space.items()}
     best, state = _Best(trial), TrialState.COMPLETE
     try:
-        _train(values, pipeline, search, out, best)
+        job.train(values, out, best)
     except optuna.TrialPruned:
         state = TrialState.PRUNED
     except DivergedError:  # as good a reason to give up as any
@@ -129,10 +141,3 @@ class _Best:
         self.trial.report(self.score, epoch)
         if self.trial.should_prune():
             raise optuna.TrialPruned
-
-
-def _train(values: Mapping[str, Any], pipeline: Pipeline, search: Search, out: Path, best: _Best) -> None:
-    config = configured(pipeline.config, search.stage, values, search.mask, search.fusion)
-    work, fold = StageWork(config, pipeline.folder, pipeline.data), fold_of(search.step)
-    train, validation = work.training_rows(fold), work.fold_rows[fold]
-    fit(work.stage(search.step), train, validation, out, seed=config.seed, compute=pipeline.compute, on_epoch=best)

@@ -1,0 +1,195 @@
+"""The graph of a run's networks: which there are, in which order, and what each needs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from selcn.config.networks import ClassificationSection, SegmentationSection
+from selcn.labels import NO_MASKING, Control
+
+
+class Twin(StrEnum):
+    """A network that differs from another in one respect and is trained beside it for comparison."""
+
+    STANDALONE = "standalone"
+    ZERO = "zero"
+    SHUFFLED = "shuffled"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One network of the graph.
+
+    Attributes:
+        name: of the network, its folder and its prediction file.
+        section: what it is and how it is trained, recipes applied.
+        twin_of: the network that it is a twin of, or None.
+    """
+
+    name: str
+    section: SegmentationSection | ClassificationSection
+    twin_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The networks of a run, no one in front of what it needs; made by `build_graph`.
+
+    Attributes:
+        nodes: the networks by name.
+        target: the network that the others lead to, which a bundle answers with.
+    """
+
+    nodes: Mapping[str, Node]
+    target: str
+
+    @property
+    def segmenter(self) -> str | None:
+        """Name of the segmentation network, or None."""
+        return next((name for name, node in self.nodes.items() if node.section.task == "segmentation"), None)
+
+    @property
+    def classifiers(self) -> dict[str, ClassificationSection]:
+        """The classification networks by name."""
+        return {
+            name: node.section for name, node in self.nodes.items() if isinstance(node.section, ClassificationSection)
+        }
+
+    def needs(self, name: str) -> tuple[str, ...]:
+        """The networks whose output a network is given."""
+        section = self.nodes[name].section
+        if not isinstance(section, ClassificationSection):
+            return ()
+        masks = () if section.masking == NO_MASKING or self.segmenter is None else (self.segmenter,)
+        return (*masks, *section.reads)
+
+    def is_read(self, name: str) -> bool:
+        """Whether any network reads the saliency of this one."""
+        return any(name in section.reads for section in self.classifiers.values())
+
+    def bundled(self, target: str) -> list[str]:
+        """The networks that a bundle of ``target`` holds: it, what it needs, and other answers before it in the order.
+
+        Those are networks that are twins of none and need nothing else. Of several networks of one label set that which
+        the target needs is taken, or else the first.
+        """
+        taken, names = self.with_needs(target), list(self.nodes)
+        for name in names[: names.index(target)]:
+            labels = [self.classifiers[one].labels for one in taken if one in self.classifiers]
+            rival = name in self.classifiers and self.classifiers[name].labels in labels
+            if not rival and self.nodes[name].twin_of is None and set(self.needs(name)) <= set(taken):
+                taken.append(name)
+        return [name for name in names if name in taken]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Networks A and B to compare: one that reads nothing with each that sees and names the same but reads.
+
+        A control is compared with the network that it controls, too.
+        """
+        alone = {
+            (section.masking, section.labels): name for name, section in self.classifiers.items() if not section.reads
+        }
+        reading = [(name, section) for name, section in self.classifiers.items() if section.reads]
+        standalone = [
+            (alone[section.masking, section.labels], name)
+            for name, section in reading
+            if (section.masking, section.labels) in alone
+        ]
+        controls = [(name, str(self.nodes[name].twin_of)) for name, section in reading if self._is_control(name)]
+        return standalone + controls
+
+    def _is_control(self, name: str) -> bool:
+        return self.nodes[name].twin_of is not None and self.classifiers[name].control is not None
+
+    def with_needs(self, name: str) -> list[str]:
+        """A network and all that it needs, directly or through others, in the graph's order."""
+        needed, waiting = {name}, [name]
+        while waiting:
+            waiting += (new := [one for one in self.needs(waiting.pop()) if one not in needed])
+            needed.update(new)
+        return [one for one in self.nodes if one in needed]
+
+
+def build_graph(
+    networks: Mapping[str, SegmentationSection | ClassificationSection],
+    compare: Mapping[str, Iterable[Twin]],
+    target: str | None = None,
+) -> Graph:
+    """Put networks in order, and their twins behind them.
+
+    Args:
+        networks: as configured, by name.
+        compare: the twins wanted of each network.
+        target: the network that the others lead to; None for the last that is no twin.
+
+    Raises:
+        ValueError: no network, several segmentation networks, a network reads one that is not there, is no classifier,
+            or needs itself; a masking without a segmentation network; or a twin of a network that reads nothing or
+            that is called like another network.
+    """
+    segmenters = [name for name, section in networks.items() if section.task == "segmentation"]
+    if len(segmenters) > 1:
+        raise ValueError(f"{', '.join(segmenters)} are segmentation networks; a run trains one: make a run of each")
+    for name, section in networks.items():
+        if isinstance(section, ClassificationSection):
+            _check_inputs(name, section, networks, segmenters)
+    nodes: dict[str, Node] = {}
+    for name in _ordered(networks, segmenters):
+        section = networks[name]
+        nodes[name] = Node(name, section.resolved if isinstance(section, ClassificationSection) else section)
+        for twin in _twins(name, section, compare.get(name, ())):
+            if twin.name in networks:
+                raise ValueError(
+                    f"compare: the {name} network has a twin called {twin.name}; rename your own {twin.name}"
+                )
+            nodes[twin.name] = twin
+    for key, names in (("compare", list(compare)), ("target", [target] if target else [])):
+        absent = [name for name in names if name not in networks]
+        if absent:
+            raise ValueError(f"{key}: {absent[0]} is no network of this run; it has {', '.join(networks)}")
+    return Graph(nodes, target or [name for name, node in nodes.items() if node.twin_of is None][-1])
+
+
+def _check_inputs(
+    name: str,
+    section: ClassificationSection,
+    networks: Mapping[str, SegmentationSection | ClassificationSection],
+    segmenters: list[str],
+) -> None:
+    for source in section.reads:
+        if source not in networks or networks[source].task != "classification":
+            raise ValueError(f"{name} reads {source}, which is no classification network of this run; name one")
+    if section.masking != NO_MASKING and not segmenters:
+        raise ValueError(f"{name} has masking {section.masking}, which needs a segmentation network; add one")
+
+
+def _ordered(networks: Mapping[str, SegmentationSection | ClassificationSection], segmenters: list[str]) -> list[str]:
+    """Names in the order they were written, but behind what they need."""
+    order: list[str] = []
+
+    def add(name: str, below: tuple[str, ...]) -> None:
+        if name in below:
+            raise ValueError(
+                f"{' reads '.join((*below[below.index(name) :], name))}: a circle; remove one of these reads"
+            )
+        section = networks[name]
+        for source in section.reads if isinstance(section, ClassificationSection) else ():
+            add(source, (*below, name))
+        if name not in order:
+            order.append(name)
+
+    for name in (*segmenters, *networks):
+        add(name, ())
+    return order
+
+
+def _twins(name: str, section: SegmentationSection | ClassificationSection, wanted: Iterable[Twin]) -> list[Node]:
+    twins = []
+    for twin in dict.fromkeys(wanted):
+        if not isinstance(section, ClassificationSection) or not section.reads:
+            raise ValueError(f"compare: {name} reads no saliency, so that it has no {twin} twin; leave it out")
+        alone = twin is Twin.STANDALONE
+        changed: dict[str, object] = {"reads": {}, "control": None} if alone else {"control": Control(twin.value)}
+        twins.append(Node(f"{name}-{twin}", section.model_copy(update=changed).resolved, name))
+    return twins

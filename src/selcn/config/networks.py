@@ -1,0 +1,158 @@
+"""What a network is, and how it is trained: one frozen, validated model a task."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, model_validator
+
+from selcn.config.sections import AugmentSection, Fraction, Section, Size
+from selcn.labels import LABEL_SETS, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
+
+FULL = "full"
+"""Serialisation context under which label sets are written out, as bundles do, and not named."""
+
+
+def _dump_label_set(labels: LabelSet, info: SerializationInfo) -> Any:  # noqa: ANN401 - a name or a mapping
+    full = bool(info.context and info.context.get(FULL))
+    if not full and LABEL_SETS.get(labels.name) == labels:
+        return labels.name
+    classes = [
+        {"name": one.name, "long_name": one.long_name, "malignant": one.malignant, "aliases": list(one.aliases)}
+        for one in labels.classes
+    ]
+    return {"name": labels.name, "classes": classes, "column": labels.column, "ordinal": labels.ordinal}
+
+
+Labels = Annotated[
+    Annotated[Any, BeforeValidator(parse_label_set), PlainSerializer(_dump_label_set)],
+    Field(description="a built-in label set, or a list of classes"),
+]
+MaskingName = Annotated[str, BeforeValidator(lambda value: str(value).lower())]
+AnyCaseFusion = Annotated[Fusion, BeforeValidator(lambda value: Fusion.parse(str(value)))]
+Backbone = Annotated[
+    str, Field(min_length=1, description="squeezenet1_0, squeezenet1_1, torchvision/NAME or a timm name")
+]
+Schedule = Literal["constant", "poly", "cosine", "one-cycle"]
+Weights = Annotated[str | None, Field(description="null, imagenet, or the path of a safetensors file")]
+
+
+class SegmenterSpec(Section):
+    """A segmentation network as such: all that rebuilding it for prediction takes, beside its weights."""
+
+    task: Literal["segmentation"] = "segmentation"
+    architecture: str = "DeepLabV3Plus"
+    encoder: str = "resnet18"
+    size: Size | None = Field(None, description="the network's input; null takes that of the prepared images")
+
+
+class ClassifierSpec(Section):
+    """A classification network as such: all that rebuilding it for prediction takes, beside its weights."""
+
+    task: Literal["classification"] = "classification"
+    labels: Labels
+    backbone: Backbone = "efficientnet_b4"
+    head: Literal["linear", "squeezenet"] = Field(
+        "linear", description="squeezenet: its own 1x1 convolution and ReLU, of the SqueezeNet backbones"
+    )
+    size: Size | None = Field(None, description="the network's input; null takes that of the prepared images")
+    masking: MaskingName = Field(NO_MASKING, description="what of the image it sees, given the lesion's mask")
+    reads: dict[str, AnyCaseFusion] = Field({}, description="earlier networks whose saliency it reads, and how")
+    control: Control | None = Field(None, description="what is read in place of the saliency, for comparison")
+    saliency: str = Field("grad-cam++", description="the method of the map that it answers with and hands on")
+    flips: bool = Field(False, description="average over the image, its mirror, its flip and both")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.control and not self.reads:
+            raise ValueError("control stands in place of saliency; it goes with reads")
+        if self.head == "squeezenet" and (self.reads or not self.backbone.startswith("squeezenet")):
+            raise ValueError("head squeezenet goes with a SqueezeNet backbone that reads nothing; use head linear")
+        return self
+
+
+ModelSpec = Annotated[SegmenterSpec | ClassifierSpec, Field(discriminator="task")]
+
+
+class Training(Section):
+    """How a network of any task is trained."""
+
+    weights: Weights = None
+    epochs: int = Field(100, ge=1)
+    patience: int = Field(10, ge=1, description="epochs without improvement after which training stops")
+    monitor: Literal["loss", "score"] = "loss"
+    batch: int = Field(16, ge=1, description="images a batch, of all devices together")
+    accumulate: int = Field(1, ge=1, description="batches an optimiser's step")
+    optimiser: Literal["adam", "adamw"] = "adam"
+    lr: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Schedule = "constant"
+    warmup: Fraction = Field(0, description="share of the steps in which lr rises to its value; one-cycle has its own")
+    clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    ema: Fraction = Field(0, description="decay of the averaged weights that are validated and kept, 0 for none")
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = Field(
+        "float32", description="auto is bfloat16 on GPUs that have it, else float32"
+    )
+    compile: bool = False
+    augment: AugmentSection = AugmentSection()
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> Self:
+        if self.schedule == "one-cycle" and self.warmup:
+            raise ValueError("warmup: one-cycle has its own; leave it out or take another schedule")
+        return self
+
+
+class SegmentationSection(Training, SegmenterSpec):
+    """Image to lesion mask."""
+
+    monitor: Literal["loss", "score"] = "score"
+    lr: float = Field(1e-3, gt=0)
+    schedule: Schedule = "poly"
+    rank_weight: float = Field(0.05, ge=0, description="of the rank loss, beside soft Dice")
+
+    @property
+    def spec(self) -> SegmenterSpec:
+        """The network without its training."""
+        return SegmenterSpec(**{name: getattr(self, name) for name in SegmenterSpec.model_fields})
+
+
+class Recipe(Section):
+    """Keys that may differ from one masking or fusion to another; null keeps the network's own."""
+
+    epochs: int | None = Field(None, ge=1)
+    patience: int | None = Field(None, ge=1)
+    batch: int | None = Field(None, ge=1)
+    lr: float | None = Field(None, gt=0)
+    weight_decay: float | None = Field(None, ge=0)
+    weighted: bool | None = None
+    dropout: Fraction | None = None
+
+
+class ClassificationSection(Training, ClassifierSpec):
+    """Masked image, and saliency of earlier networks, to the classes of one label set."""
+
+    dropout: Fraction = Field(0.4, description="share of features dropped before the last layer in training")
+    weighted: bool = Field(False, description="weight the loss by inverse class frequency")
+    balance: int | None = Field(None, ge=1, description="images of each class in an epoch, as far as copies reach")
+    label_smoothing: Fraction = 0
+    mix: Literal["mixup", "cutmix"] | None = None
+    mix_alpha: float = Field(0.2, gt=0, description="of the beta distribution that shares are sampled from")
+    by_masking: dict[MaskingName, Recipe] = Field({}, description="what differs for a masking")
+    by_fusion: dict[Literal["none", "concat", "attention"], Recipe] = Field(
+        {}, description="what differs for a fusion; none is for a network that reads nothing"
+    )
+
+    @property
+    def spec(self) -> ClassifierSpec:
+        """The network without its training."""
+        return ClassifierSpec(**{name: getattr(self, name) for name in ClassifierSpec.model_fields})
+
+    @property
+    def resolved(self) -> Self:
+        """The section with the recipes of its masking and of its fusion applied."""
+        fusion = next(iter(self.reads.values())).value if self.reads else "none"
+        recipes = (self.by_masking.get(self.masking), self.by_fusion.get(fusion))  # type: ignore[call-overload]
+        own = {key: value for one in recipes if one for key, value in one.model_dump(exclude_none=True).items()}
+        return self.model_copy(update=own)
+
+
+NetworkSection = Annotated[SegmentationSection | ClassificationSection, Field(discriminator="task")]

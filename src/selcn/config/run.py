@@ -1,0 +1,65 @@
+"""The configuration of a whole run."""
+
+import re
+from functools import cached_property
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from selcn.config.graph import Graph, Twin, build_graph
+from selcn.config.networks import NetworkSection
+from selcn.config.sections import (
+    CatalogSource,
+    Ham10000Source,
+    PhantomSource,
+    PrepareSection,
+    Section,
+    SplitSection,
+)
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_OLD = {"segmentation", "symmetry", "classification"}
+
+
+def _refuse_old(tree: object) -> object:
+    if isinstance(tree, dict) and _OLD & tree.keys():
+        raise ValueError(
+            f"{', '.join(sorted(_OLD & tree.keys()))} are keys of selcn 0.1; list the networks below `networks`, as "
+            "`selcn config show light` does"
+        )
+    return tree
+
+
+class RunConfig(Section):
+    """A graph of networks, from data to metrics."""
+
+    seed: int = 0
+    data: PhantomSource | Ham10000Source | CatalogSource = Field(discriminator="source")
+    split: SplitSection = SplitSection()
+    prepare: PrepareSection = PrepareSection()
+    networks: dict[str, NetworkSection] = Field(
+        min_length=1, description="by name; lower case letters, digits, - and _"
+    )
+    compare: dict[str, tuple[Annotated[Twin, BeforeValidator(lambda value: str(value).lower())], ...]] = Field(
+        {}, description="twins and controls of a network that are trained beside it"
+    )
+    target: str | None = Field(None, description="the network that the others lead to; null takes the last classifier")
+    resamples: int = Field(2000, ge=100, description="bootstrap resamples of each interval")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_this_version(cls, tree: object) -> object:
+        return _refuse_old(tree)
+
+    @model_validator(mode="after")
+    def _is_a_graph(self) -> Self:
+        for name in self.networks:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"network {name!r}: begin with a lower case letter, then letters, digits, - and _")
+        _ = self.graph
+        return self
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The networks in order, twins included."""
+        return build_graph(self.networks, self.compare, self.target)

@@ -1,0 +1,220 @@
+"""The row of an image: its keys are declared here, once; JSON rows, tables and the HTTP schema follow from them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from selcn.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from selcn.inference.bundle import BundleConfig
+    from selcn.inference.result import Prediction
+
+Row = dict[str, Any]
+STRICT = ConfigDict(extra="forbid")
+FILE_KEYS = ("segmentation", "segmentation_error")
+"""Keys that only rows of files on a disk may have."""
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class RowKey:
+    """One key of a row.
+
+    Attributes:
+        name: of the key.
+        kind: type of its value, as pydantic takes types.
+        description: of its value, for people.
+        fill: gives its value for a prediction; None of a key that not every predicted image has.
+        columns: of a table, which hold the value, and their types.
+        split: gives the columns' values for the key's.
+    """
+
+    name: str
+    kind: Any
+    description: str
+    fill: "Callable[[Prediction], Any] | None"
+    columns: Mapping[str, type]
+    split: Callable[[Any], Iterable[Any]]
+
+
+class LesionRow(BaseModel):
+    """Where the lesion is, in the image's own pixels."""
+
+    model_config = STRICT
+
+    found: bool
+    share: _Share = Field(description="Of the image.")
+    box: tuple[int, int, int, int] = Field(description="x, y, width, height; grown by 20 % on every side.")
+    outline: list[tuple[int, int]] = Field(description="x and y along the border of the largest lesion region.")
+
+
+def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool) -> list[RowKey]:
+    """The keys of a row, in order.
+
+    Args:
+        labels: class names of each classifier, by its name.
+        lesion: whether there is a segmentation network.
+
+    Raises:
+        ConfigError: two keys, or two columns of a table, would have one name.
+    """
+    keys = [
+        _single("image", str, "Name that the image was given under."),
+        _single("frame", int, "Number of the frame, from 0; only of a file with several."),
+        _single("error", str, "Why the file could not be read; such a row has no key but this and `image`."),
+        _single("width", int, "Of the image, in pixels.", lambda one: one.size[0]),
+        _single("height", int, "Of the image, in pixels.", lambda one: one.size[1]),
+        *([_lesion()] if lesion else []),
+        *(_result(name, tuple(names)) for name, names in labels.items()),
+        _single("abstain", bool, "The most probable class is too improbable to rely on.", lambda one: one.abstain),
+        _warnings(),
+        _single("distance", float, "From the training images; about 1 is usual.", lambda one: round(one.distance, 4)),
+        *map(_saliency, labels),
+        _single("overlay", str, "Outline and saliency, JPEG: a path below the output folder; over HTTP a data URI."),
+        _single("mask", str, "The lesion, PNG of 0 and 255: likewise."),
+        _single("segmentation", str, "The lesion as DICOM Segmentation: a path below the output folder."),
+        _single("segmentation_error", str, "Why there is no DICOM Segmentation."),
+    ]
+    for names in ([key.name for key in keys], [column for key in keys for column in key.columns]):
+        for twice in (name for name in names if names.count(name) > 1):
+            raise ConfigError(f"networks {', '.join(labels)}: two keys or columns are called {twice}; rename a network")
+    return keys
+
+
+def bundle_row_keys(config: "BundleConfig") -> list[RowKey]:
+    """The keys of a row of a bundle's predictions; see `row_keys`.
+
+    Args:
+        config: of the bundle.
+    """
+    labels = {name: config.labels(name).names for name in config.classifiers}
+    return row_keys(labels, lesion=config.segmenter is not None)
+
+
+def file_rows(name: str, predicted: "Sequence[Prediction] | DataError") -> list[Row]:
+    """The rows of one file: one a frame, in order, or one that holds the error.
+
+    Args:
+        name: of the file.
+        predicted: of each frame; or why the file cannot be read.
+    """
+    if isinstance(predicted, DataError):
+        return [{"image": name, "error": str(predicted)}]
+    several = len(predicted) > 1
+    return [
+        {"image": name, **({"frame": number} if several else {}), **prediction.to_json()}
+        for number, prediction in enumerate(predicted)
+    ]
+
+
+def row_fields(config: "BundleConfig") -> Mapping[str, type]:
+    """Columns of a flat row of a bundle's predictions, in order, with their types; see `flatten`.
+
+    Args:
+        config: of the bundle.
+    """
+    return {column: kind for key in bundle_row_keys(config) for column, kind in key.columns.items()}
+
+
+def flatten(row: Mapping[str, Any], config: "BundleConfig") -> Row:
+    """A row without its outline and maps, every value under a key of its own; None for what the row does not have.
+
+    Args:
+        row: as JSON holds it.
+        config: of the bundle that it comes from.
+    """
+    flat: Row = {}
+    for key in bundle_row_keys(config):
+        values = key.split(row[key.name]) if key.name in row else (None for _ in key.columns)
+        flat |= zip(key.columns, values, strict=True)
+    return flat
+
+
+def _single(name: str, kind: type, description: str, fill: "Callable[[Prediction], Any] | None" = None) -> RowKey:
+    """A key whose value is one column."""
+    return RowKey(name, kind, description, fill, {name: kind}, lambda value: (value,))
+
+
+def _lesion() -> RowKey:
+    columns = {
+        "lesion_found": bool,
+        "lesion_share": float,
+        "box_x": int,
+        "box_y": int,
+        "box_width": int,
+        "box_height": int,
+    }
+
+    def fill(one: "Prediction") -> Row:
+        assert one.lesion is not None
+        return {
+            "found": bool(one.lesion.mask.any()),
+            "share": round(float(one.lesion.mask.mean()), 6),
+            "box": list(one.lesion.box),
+            "outline": one.lesion.outline.tolist(),
+        }
+
+    return RowKey(
+        "lesion",
+        LesionRow,
+        "Where the lesion is.",
+        fill,
+        columns,
+        lambda lesion: (lesion["found"], lesion["share"], *lesion["box"]),
+    )
+
+
+def _result(name: str, labels: tuple[str, ...]) -> RowKey:
+    """The answer of one classifier."""
+
+    def fill(one: "Prediction") -> Row:
+        rounded = {label: round(value, 6) for label, value in one[name].probabilities.items()}
+        return {"prediction": one[name].prediction, "probabilities": rounded}
+
+    return RowKey(
+        name,
+        _class_row(name, labels),
+        f"Answer of the network {name}.",
+        fill,
+        {name: str, **{f"{name}_{label}": float for label in labels}},
+        lambda answer: (answer["prediction"], *(answer["probabilities"][label] for label in labels)),
+    )
+
+
+@cache
+def _class_row(name: str, labels: tuple[str, ...]) -> type[BaseModel]:
+    label: Any = Literal[labels]
+    return create_model(
+        f"{name}-answer",
+        __config__=STRICT,
+        prediction=(label, Field(description="The most probable class.")),
+        probabilities=(dict[label, _Share], Field(description="By class; calibrated where the bundle says how.")),
+    )
+
+
+def _warnings() -> RowKey:
+    return RowKey(
+        "warnings",
+        list[str],
+        "What else speaks against relying on the answer.",
+        lambda one: list(one.warnings),
+        {"warnings": str},
+        lambda warnings: ("; ".join(warnings),),
+    )
+
+
+def _saliency(name: str) -> RowKey:
+    """Where a classifier's answer comes from; no column of a table."""
+    return RowKey(
+        f"{name}_saliency",
+        list[list[_Share]],
+        f"Where the class that {name} predicts comes from, at the network's own grid.",
+        lambda one: np.round(one[name].saliency, 4).astype(float).tolist(),
+        {},
+        lambda _: (),
+    )

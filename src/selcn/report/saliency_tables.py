@@ -1,0 +1,87 @@
+"""How good the saliency of a run's classifiers is, as tables beside what it must be better than."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from selcn.evaluation.intervals import Part
+from selcn.evaluation.localisation import FAITHFULNESS, LOCALISATION, NETWORK
+from selcn.report.embed import Download, embed_csv
+from selcn.report.measurements import PARTS, Measurement, measurements, saliency_metrics, saliency_scores
+from selcn.report.metric_tables import MetricTable
+from selcn.runs.plan import explained_networks
+from selcn.runs.run import Run
+
+RANKED_BY = "energy"
+"""The score by which saliency is called best and worst."""
+_DIFFERENCE = f"{NETWORK} - "
+
+
+@dataclass(frozen=True)
+class SaliencyTable:
+    """How good a network's saliency is.
+
+    Attributes:
+        metrics: a row a kind of saliency.
+        csv: the same with all there is.
+        more: by how much the network's maps score more than each other kind, by `RANKED_BY`.
+    """
+
+    metrics: MetricTable
+    csv: Download
+    more: dict[str, Measurement]
+
+
+def saliency_tables(run: Run) -> list[SaliencyTable]:
+    """A table a network and what its saliency is compared with, on the test subset or else on validation.
+
+    Args:
+        run: that is evaluated.
+    """
+    metrics = saliency_metrics(run)
+    if metrics is None:
+        return []
+    part = next(part for part in PARTS if (metrics["fold_part"] == part).any())
+    chosen = metrics[metrics["fold_part"] == part]
+    return [
+        _saliency_table(rows, part, f"{network}", f"{against}")
+        for (network, against), rows in chosen.groupby(["head", "against"], sort=False)
+    ]
+
+
+def network_saliency_scores(run: Run, network: str) -> pd.DataFrame:
+    """Scores of a classifier's own maps against the lesion, a row an image; empty where no image had a true mask.
+
+    Args:
+        run: that is evaluated.
+        network: name of the classifier.
+    """
+    scores = saliency_scores(run, network)
+    if scores is None:
+        return pd.DataFrame(columns=["image_id", "group", "fold", RANKED_BY])
+    return scores[(scores["saliency"] == NETWORK) & (scores["against"] == "lesion")]
+
+
+def lesion_shares(run: Run) -> pd.Series:
+    """Share of the image that the true mask covers, by image_id, of those whose saliency was scored.
+
+    Args:
+        run: that is evaluated.
+    """
+    found = [scores for name in explained_networks(run.graph) if (scores := saliency_scores(run, name)) is not None]
+    if not found:
+        return pd.Series(dtype=float)
+    return pd.concat(found).drop_duplicates("image_id").set_index("image_id")["lesion_share"]
+
+
+def _saliency_table(rows: pd.DataFrame, part: Part, network: str, against: str) -> SaliencyTable:
+    shown = [name for name in (*LOCALISATION, "rank_correlation", *FAITHFULNESS) if (rows["metric"] == name).any()]
+    kinds = {str(kind): measurements(of_kind)[part] for kind, of_kind in rows.groupby("saliency", sort=False)}
+    own = {kind: found for kind, found in kinds.items() if not kind.startswith(_DIFFERENCE)}
+    more = {
+        kind.removeprefix(_DIFFERENCE): found[RANKED_BY]
+        for kind, found in kinds.items()
+        if kind.startswith(_DIFFERENCE) and RANKED_BY in found
+    }
+    table = MetricTable(f"Saliency of {network} against the {against}", part, shown, own, signed=False)
+    return SaliencyTable(table, embed_csv(rows, f"saliency-{network}-{against}"), more)

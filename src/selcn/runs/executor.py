@@ -1,0 +1,152 @@
+"""Carrying out the steps of a run: one that finished is not repeated, one that did not is.
+
+A step works in `RUN/.work/STEP` and is renamed to `RUN/STEP` when its manifest has been written, so that a folder under
+its final name is always whole. What a killed training left in its work folder is found there again.
+"""
+
+import json
+import logging
+import platform
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from selcn.config import RunConfig, dump_config, load_config
+from selcn.errors import RunError
+from selcn.io.files import write_text
+from selcn.io.progress import OnProgress, ShowProgress, show_nothing
+from selcn.runs.folder import MANIFEST, RunFolder
+from selcn.runs.plan import Step
+from selcn.training.compute import rank
+
+WAIT = 0.2
+"""Seconds between two looks at whether another process has finished a step."""
+Action = Callable[[Path, OnProgress], dict[str, Any] | None]
+"""Fills the folder it is given; what it returns enters the manifest."""
+logger = logging.getLogger(__name__)
+
+
+class Executor:
+    """Does the steps of one run.
+
+    Args:
+        folder: of the run; made where it does not exist.
+        config: of the run; a folder in which a step of another configuration has finished is refused.
+        show: shows the progress of a step.
+        worker: whether this process does single steps for another, which holds the folder.
+
+    Raises:
+        RunError: the folder belongs to another configuration, or another process works in it.
+    """
+
+    def __init__(
+        self, folder: RunFolder, config: RunConfig, show: ShowProgress = show_nothing, *, worker: bool = False
+    ) -> None:
+        self.folder, self.show = folder, show
+        self.told: set[Step] = set()
+        self.follows = rank() > 0
+        self.lock: FileLock | None = None
+        if worker or self.follows:
+            return
+        self.lock = _locked(folder)
+        if folder.config.exists() and any(folder.path.rglob(MANIFEST)):
+            _refuse_other(folder, config)
+        else:
+            shutil.rmtree(folder.work, ignore_errors=True)
+            write_text(folder.config, dump_config(config))
+        if not folder.environment.exists():
+            write_text(folder.environment, json.dumps(_environment(), indent=1))
+
+    def do(self, step: Step, action: Action) -> Path:
+        """Do a step unless it has finished, and return its folder.
+
+        Args:
+            step: which.
+            action: fills the folder it is given; what it returns enters the manifest.
+        """
+        final = self.folder.step(step)
+        if self.folder.finished(step):
+            if step not in self.told:
+                logger.info("✓ %s finished earlier", step)
+            self.told.add(step)
+            return final
+        work = self.folder.work / step.path
+        if self.follows:
+            return self._follow(step, action, work)
+        if not step.resumable:
+            shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        with self.show(step.path) as on_progress:
+            result = action(work, on_progress) or {}
+        seconds = round(time.perf_counter() - start, 2)
+        manifest = {**result, "seconds": seconds, "host": socket.gethostname()}
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(final, ignore_errors=True)
+        work.replace(final)
+        self.told.add(step)
+        notes = [
+            f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in result.items()
+        ]
+        logger.info("✓ %s (%s)", step, ", ".join((f"{seconds:.1f} s", *notes)))
+        return final
+
+    def tidy(self) -> None:
+        """Remove what is left of work folders, when every step has finished."""
+        if not self.follows:
+            shutil.rmtree(self.folder.work, ignore_errors=True)
+
+    def _follow(self, step: Step, action: Action, work: Path) -> Path:
+        """As one of several processes: take part in what they do together, and wait for what the first does alone."""
+        if step.distributed:
+            with show_nothing(step.path) as on_progress:
+                action(work, on_progress)
+        while not self.folder.finished(step):
+            time.sleep(WAIT)
+        return self.folder.step(step)
+
+
+def _locked(folder: RunFolder) -> FileLock:
+    """The folder's lock, which the system gives up when the process ends, however it ends."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"{folder.path}: another process works in it; wait for it or choose another --out") from None
+    return lock
+
+
+def _refuse_other(folder: RunFolder, config: RunConfig) -> None:
+    old, new = load_config(folder.config).model_dump(mode="json"), config.model_dump(mode="json")
+    changed = sorted(changed_keys(old, new))
+    if changed:
+        raise RunError(
+            f"{folder.path}: holds a run of another configuration ({', '.join(changed[:4])} differ); choose another "
+            "--out or remove it"
+        )
+
+
+def _environment() -> dict[str, str]:
+    libraries = {name: version(name) for name in ("selcn", "torch", "torchvision", "timm", "lightning")}
+    return {**libraries, "python": platform.python_version(), "system": platform.platform()}
+
+
+def changed_keys(old: Any, new: Any, key: str = "") -> list[str]:  # noqa: ANN401 - any JSON value
+    """Dotted names of the settings in which two configurations differ.
+
+    Args:
+        old, new: as JSON values.
+        key: what both are the value of.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = old.keys() | new.keys()
+        return [name for k in keys for name in changed_keys(old.get(k), new.get(k), f"{key}.{k}".lstrip("."))]
+    return [] if old == new else [key]

@@ -1,0 +1,157 @@
+"""Every path of a run's folder, and nowhere else.
+
+```
+RUN/
+  config.yaml              resolved configuration; once a step has finished another one is refused
+  environment.json         versions it was started with
+  data/ split/ store/      catalog, split, prepared arrays
+  networks/NAME/fold-k/    network.safetensors, metrics.csv, tensorboard/, step.json
+  outputs/NAME/            what the members make of every image: out of fold, and of the test subset
+  predictions/NAME.csv     per-image probabilities or mask scores; members/: each member alone on the test subset
+  explained/NAME/          scores of a classifier's saliency
+  evaluation/              metrics with intervals, paired differences, cross_validation.csv, saliency.csv
+  bundle/                  the deployable cascade of the target network
+  jobs/  tuning/           of `selcn grid` and `selcn tune`
+  report.html
+```
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selcn.errors import RunError
+from selcn.runs.plan import Kind, Step
+
+MANIFEST = "step.json"
+MASKS, MEMBER_MASKS = "masks.npy", "member-masks.npy"
+PROBABILITIES, MEMBER_PROBABILITIES = "probabilities.npy", "member-probabilities.npy"
+SALIENCY, MEMBER_SALIENCY = "saliency.npy", "member-saliency.npy"
+FEATURES = "features.npy"
+COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS = "comparison.csv", "cross_validation.csv", "saliency.csv"
+MEMBERS, SCORES = "members", "scores"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run.
+
+    Attributes:
+        path: of the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions of the software that the run was started with."""
+        return self.path / "environment.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that works in the folder."""
+        return self.path / ".lock"
+
+    @property
+    def work(self) -> Path:
+        """Steps that have not finished."""
+        return self.path / ".work"
+
+    @property
+    def claims(self) -> Path:
+        """Locks of single steps, held by jobs."""
+        return self.work / "claims"
+
+    @property
+    def jobs(self) -> Path:
+        """Table and logs of jobs."""
+        return self.path / "jobs"
+
+    @property
+    def report(self) -> Path:
+        """The page of the run."""
+        return self.path / "report.html"
+
+    @property
+    def catalog(self) -> Path:
+        """The catalog."""
+        return self.path / Kind.DATA / "catalog.csv"
+
+    @property
+    def split(self) -> Path:
+        """The split."""
+        return self.path / Kind.SPLIT / "split.json"
+
+    @property
+    def store(self) -> Path:
+        """The prepared arrays."""
+        return self.path / Kind.STORE / "arrays"
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle of the target network."""
+        return self.path / Kind.BUNDLE
+
+    @property
+    def predictions(self) -> Path:
+        """Prediction files of all networks."""
+        return self.path / Kind.PREDICTIONS
+
+    @property
+    def evaluation(self) -> Path:
+        """Tables of metrics."""
+        return self.path / Kind.EVALUATION
+
+    def step(self, step: Step) -> Path:
+        """Where a step's result lies."""
+        return self.path / step.path
+
+    def training(self, network: str, fold: int) -> Path:
+        """Weights and logs of a network that was trained without one fold."""
+        return self.step(Step(Kind.TRAIN, network, fold))
+
+    def outputs(self, network: str) -> Path:
+        """What a network's members make of every image."""
+        return self.step(Step(Kind.OUTPUTS, network))
+
+    def prediction_file(self, network: str) -> Path:
+        """Per-image probabilities of a classifier, or mask scores of a segmentation network."""
+        return self.predictions / f"{network}.csv"
+
+    def member_file(self, network: str, fold: int) -> Path:
+        """Probabilities of one member alone on the test subset."""
+        return self.predictions / MEMBERS / f"{network}-fold-{fold}.csv"
+
+    def metrics(self, network: str) -> Path:
+        """A network's metrics with intervals."""
+        return self.evaluation / f"{network}.csv"
+
+    def saliency_scores(self, network: str) -> Path:
+        """Scores of a classifier's saliency, a row an image."""
+        return self.step(Step(Kind.EXPLAINED, network)) / SCORES / "scores.csv"
+
+    def tuning(self, study: str) -> Path:
+        """What a search has found."""
+        return self.path / "tuning" / study
+
+    def finished(self, step: Step) -> bool:
+        """Whether a step has finished."""
+        return (self.step(step) / MANIFEST).is_file()
+
+    def manifest(self, step: Step) -> dict[str, Any]:
+        """What a finished step returned, and the seconds it took.
+
+        Raises:
+            RunError: it has not finished.
+        """
+        if not self.finished(step):
+            again = f"selcn run {self.config} --out {self.path}"
+            raise RunError(f"{self.path}: step {step} has not finished; resume with `{again}`")
+        manifest: dict[str, Any] = json.loads((self.step(step) / MANIFEST).read_text(encoding="utf-8"))
+        return manifest

@@ -1,0 +1,229 @@
+"""A run's folder opened: what was configured, its data, its networks, and what came of it."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from selcn.config import ClassificationSection, Graph, RunConfig, SegmentationSection, load_config
+from selcn.data.catalog import read_catalog
+from selcn.data.datasets import Sources
+from selcn.data.splits.split import Split, read_split
+from selcn.data.store.store import Store, open_store
+from selcn.errors import ConfigError, RunError
+from selcn.evaluation.predictions import Predictions, read_predictions, read_scores
+from selcn.inference.assembly import load_weights
+from selcn.labels import NO_MASKING, TEST, LabelSet
+from selcn.models.build import build_network
+from selcn.models.cascade import Cascade
+from selcn.models.classifier import Classifier
+from selcn.models.segmenter import Segmenter
+from selcn.runs.folder import MASKS, SALIENCY, RunFolder
+from selcn.runs.plan import Kind, Plan, Step, make_plan
+from selcn.tasks.classification import ClassificationTask, class_weights
+from selcn.tasks.segmentation import SegmentationTask
+from selcn.tasks.task import Task
+from selcn.training.trainer import WEIGHTS
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that has its data, and some or all of its networks; made by `open_run` or by a pipeline.
+
+    Attributes:
+        folder: where everything lies.
+        config: what is run.
+        table: the catalog.
+        split: its subsets.
+    """
+
+    folder: RunFolder
+    config: RunConfig
+    table: pd.DataFrame
+    split: Split
+
+    @property
+    def graph(self) -> Graph:
+        """The networks."""
+        return self.config.graph
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Every step after data, split and store, and what it needs."""
+        return make_plan(self.graph, self.split.folds)
+
+    @cached_property
+    def store(self) -> Store:
+        """Prepared images and true masks."""
+        return open_store(self.config.prepare.store or self.folder.store, self.table)
+
+    @cached_property
+    def fold_rows(self) -> list[np.ndarray]:
+        """Row numbers of each fold."""
+        return [self.split.rows(self.table, str(fold)) for fold in range(self.split.folds)]
+
+    @cached_property
+    def test_rows(self) -> np.ndarray:
+        """Row numbers of the test subset."""
+        return self.split.rows(self.table, TEST)
+
+    def training_rows(self, fold: int) -> np.ndarray:
+        """Row numbers of all folds but one."""
+        others = [str(other) for other in range(self.split.folds) if other != fold]
+        return self.split.rows(self.table, *others)
+
+    def labels(self, network: str) -> LabelSet:
+        """The label set of a classifier."""
+        labels: LabelSet = self.graph.classifiers[network].labels
+        return labels
+
+    def class_numbers(self, network: str) -> np.ndarray:
+        """Class numbers int64 (N,) of all images for a classifier, -1 where unknown.
+
+        Raises:
+            ConfigError: the catalog has no such column.
+        """
+        labels = self.labels(network)
+        if labels.column not in self.table:
+            there = ", ".join(self.table.columns)
+            raise ConfigError(f"network {network}: the catalog has no column {labels.column}; it holds {there}")
+        return np.array(labels.numbers(self.table[labels.column]), dtype=np.int64)
+
+    def task(self, network: str, fold: int) -> Task:
+        """How a network is trained without one fold.
+
+        Raises:
+            DataError: a class that must be there has no image in these folds.
+        """
+        section = self.graph.nodes[network].section
+        if isinstance(section, SegmentationSection):
+            return SegmentationTask(network, section)
+        assert isinstance(section, ClassificationSection)
+        # Each class must be there too where saliency is read: that of a class that was never seen means nothing.
+        if not (section.weighted or self.graph.is_read(network)):
+            return ClassificationTask(network, section)
+        numbers = self.class_numbers(network)[self.training_rows(fold)]
+        weight = class_weights(numbers, section.labels.names, section.balance)
+        return ClassificationTask(network, section, weight if section.weighted else None)
+
+    def sources(self, network: str) -> Sources:
+        """The arrays that a network is trained on, what it needs having finished."""
+        section = self.graph.nodes[network].section
+        if not isinstance(section, ClassificationSection):
+            return Sources(self.store, self.store.masks)
+        masks = None if section.masking == NO_MASKING else self.output(str(self.graph.segmenter), MASKS)
+        saliency = tuple(self.output(one, SALIENCY) for one in section.reads)
+        return Sources(self.store, masks, saliency, self.class_numbers(network))
+
+    def output(self, network: str, name: str) -> np.ndarray:
+        """An array of a network's outputs, memory-mapped; names are those of `selcn.runs.folder`."""
+        array: np.ndarray = np.load(self.folder.outputs(network) / name, mmap_mode="r")
+        return array
+
+    def network(self, name: str, fold: int) -> Segmenter | Classifier:
+        """A trained network, on the CPU.
+
+        Raises:
+            RunError: its weights are missing or are another network's.
+        """
+        network = build_network(self.graph.nodes[name].section.spec)
+        load_weights(network, self.folder.training(name, fold) / WEIGHTS)
+        return network
+
+    def cascade(self, fold: int, names: Sequence[str]) -> Cascade:
+        """The member that was trained without one fold, of some networks, in eval mode on the CPU."""
+        specs = {name: self.graph.nodes[name].section.spec for name in names}
+        networks = {name: self.network(name, fold) for name in names}
+        return Cascade(specs, networks).eval()
+
+    def known(self, network: str | None) -> str:
+        """The name of a network; None for the target.
+
+        Raises:
+            ConfigError: the run has none of that name.
+        """
+        if network is not None and network not in self.graph.nodes:
+            raise ConfigError(f"{self.folder.path}: has no network {network}; it has {', '.join(self.graph.nodes)}")
+        return network or self.graph.target
+
+    def predictions(self, network: str) -> Predictions:
+        """Per-image probabilities of a classifier."""
+        return read_predictions(self.folder.prediction_file(network), self.labels(network))
+
+    def scores(self) -> pd.DataFrame | None:
+        """Per-image scores of segmentation; None without a segmentation network, or where no image has a true mask."""
+        segmenter = self.graph.segmenter
+        path = self.folder.prediction_file(segmenter) if segmenter else None
+        return read_scores(path) if path and path.is_file() else None
+
+    def curves(self, network: str) -> "list[Curve]":
+        """How a network was trained, fold by fold."""
+        return [_curve(self.folder, network, fold) for fold in range(self.split.folds)]
+
+    def environment(self) -> dict[str, str]:
+        """Versions of the software that the run was started with, and the system."""
+        environment: dict[str, str] = json.loads(self.folder.environment.read_text(encoding="utf-8"))
+        return environment
+
+    def manifests(self) -> dict[str, dict[str, Any]]:
+        """What each step returned, in order.
+
+        Raises:
+            RunError: a step has not finished; the line names it.
+        """
+        own = [Kind.DATA, Kind.SPLIT, *([] if self.config.prepare.store else [Kind.STORE])]
+        return {step.path: self.folder.manifest(step) for step in (*map(Step, own), *self.plan)}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """How one network was trained without one fold.
+
+    Attributes:
+        fold: its number.
+        epochs: ``train_loss``, ``val_loss`` and ``val_<score>``, indexed by epoch from 1.
+        score: name of the score's column.
+        monitor: the column that chose the best epoch.
+        best_epoch: the epoch whose weights were kept.
+    """
+
+    fold: int
+    epochs: pd.DataFrame
+    score: str
+    monitor: str
+    best_epoch: int
+
+
+def open_run(path: Path | str) -> Run:
+    """Open a run's folder.
+
+    Args:
+        path: of the folder.
+
+    Raises:
+        RunError: no run, or it has no data yet.
+        DataError: its catalog or split is wrong.
+    """
+    folder = RunFolder(Path(path))
+    if not folder.config.is_file():
+        raise RunError(f"{path}: not a run (no config.yaml); give the folder made by `selcn run`")
+    folder.manifest(Step(Kind.DATA))
+    folder.manifest(Step(Kind.SPLIT))
+    table = read_catalog(folder.catalog)
+    return Run(folder, load_config(folder.config), table, read_split(folder.split, table))
+
+
+def _curve(folder: RunFolder, network: str, fold: int) -> Curve:
+    epochs = pd.read_csv(folder.training(network, fold) / "metrics.csv", index_col="epoch")
+    epochs.index += 1
+    monitor = str(folder.manifest(Step(Kind.TRAIN, network, fold))["monitor"])
+    score = next(name for name in epochs.columns if re.fullmatch(r"val_(?!loss$)\w+", name))
+    values = epochs[monitor].to_numpy()
+    best = int(np.nanargmin(values) if monitor == "val_loss" else np.nanargmax(values))
+    return Curve(fold, epochs, score, monitor, int(epochs.index[best]))

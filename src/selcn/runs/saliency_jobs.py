@@ -1,0 +1,174 @@
+"""What `selcn saliency` is given -> which images are explained, and by whom.
+
+Of a run each fold is explained by the member that did not see it, and the test subset by all members together; of one
+fold's network (a checkpoint, such as `RUN/networks/symmetry/fold-1`) only that fold and the test subset, by it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from selcn.config import PrepareSection
+from selcn.data.catalog import catalog_hash, groups, read_catalog
+from selcn.data.discovery import find_pictures
+from selcn.errors import ConfigError, RunError
+from selcn.explain.explainers import build_explainer
+from selcn.explain.job import Assignment, ImageFiles, ImageSource, SaliencyJob, StoredImages
+from selcn.inference.assembly import read_bundle
+from selcn.inference.bundle import MANIFEST as CHECKSUMS
+from selcn.io.files import sha256
+from selcn.labels import TEST
+from selcn.models.cascade import Cascade
+from selcn.runs.plan import Kind
+from selcn.runs.run import Run, open_run
+from selcn.training.trainer import WEIGHTS
+
+_TABLES = (".csv", ".tsv", ".txt")
+
+
+def open_job(
+    source: Path | str,
+    images: Sequence[Path] = (),
+    network: str | None = None,
+    *,
+    method: str | None = None,
+    device: str | torch.device = "cpu",
+) -> SaliencyJob:
+    """Find out what a path is, and who may explain which images.
+
+    Args:
+        source: a bundle, a run, or the folder of one of its networks.
+        images: a catalog, or images and folders of them; a run and its networks have their own, which are explained
+            where none are given.
+        network: what is explained; None for the network of a checkpoint, else for the target.
+        method: name of a saliency method, for a classifier; None for the network's own.
+        device: where the networks run.
+
+    Raises:
+        RunError: none of the three, or something of it is missing.
+        ConfigError: images are missing or not wanted, or there is no such network or method.
+        DataError: the catalog or an image is wrong.
+    """
+    source, device = Path(source), torch.device(device)
+    if (source / CHECKSUMS).is_file():
+        return _bundle_job(source, images, network, method, device)
+    path = source.parent if source.suffix == ".safetensors" else source
+    for run in (path, *path.resolve().parents[:3]):
+        if (run / "config.yaml").is_file():
+            below = path.resolve().relative_to(run.resolve()).parts
+            if not below:
+                return _whole_run_job(open_run(run), images, network, method, device)
+            return _checkpoint_job(open_run(run), below, images, network, method, device)
+    raise RunError(
+        f"{source}: neither a bundle, nor a run, nor a network of a run; give RUN or RUN/networks/symmetry/fold-0"
+    )
+
+
+def run_job(run: Run, network: str, device: torch.device, method: str | None = None) -> SaliencyJob:
+    """Explain a run's own images: each fold by its member, the test subset by all.
+
+    Args:
+        run: whose networks are trained.
+        network: what is explained.
+        device: where the networks run.
+        method: as for `open_job`.
+    """
+    return _own_images_job(run, network, list(range(run.split.folds)), method, device)
+
+
+def _bundle_job(
+    path: Path, images: Sequence[Path], network: str | None, method: str | None, device: torch.device
+) -> SaliencyJob:
+    if not images:
+        raise ConfigError(f"{path}: a bundle has no images of its own; name a catalog or images behind it")
+    config, ensemble = read_bundle(path)
+    name = network or config.target
+    if name not in config.networks:
+        raise ConfigError(f"{path}: has no network {name}; it has {', '.join(config.networks)}")
+    explainer = build_explainer(list(ensemble.members), name, method)
+    table = _table(images)
+    prepare = PrepareSection(size=config.prepare.size, hair=config.prepare.hair)
+    origin = {"networks": sha256(path / CHECKSUMS), "images": _files(table), "method": method}
+    assignments = [Assignment(np.arange(len(table)), explainer)]
+    return SaliencyJob(table, ImageFiles(table, prepare), assignments, name, device, origin)
+
+
+def _whole_run_job(
+    run: Run, images: Sequence[Path], network: str | None, method: str | None, device: torch.device
+) -> SaliencyJob:
+    if images:
+        raise ConfigError(
+            f"{run.folder.path}: a run explains its own images, out of fold; for others give {run.folder.bundle}"
+        )
+    return run_job(run, run.known(network), device, method)
+
+
+def _checkpoint_job(
+    run: Run,
+    below: Sequence[str],
+    images: Sequence[Path],
+    network: str | None,
+    method: str | None,
+    device: torch.device,
+) -> SaliencyJob:
+    if len(below) != 3 or below[0] != Kind.TRAIN or not below[2].startswith("fold-"):
+        raise RunError(f"{'/'.join(below)}: not a network of a run; give RUN/networks/symmetry/fold-0, for example")
+    name, fold = run.known(below[1]), int(below[2].removeprefix("fold-"))
+    if network not in (None, name):
+        raise ConfigError(f"--network {network}: {'/'.join(below)} is of network {name}; leave --network out")
+    if not images:
+        return _own_images_job(run, name, [fold], method, device)
+    table = _table(images)
+    assignments = [Assignment(np.arange(len(table)), build_explainer([_cascade(run, name, fold)], name, method))]
+    origin = {**_origin(run, name, [fold], method), "images": _files(table)}
+    return SaliencyJob(table, ImageFiles(table, run.config.prepare), assignments, name, device, origin)
+
+
+def _own_images_job(
+    run: Run, network: str, folds: Sequence[int], method: str | None, device: torch.device
+) -> SaliencyJob:
+    members = [_cascade(run, network, fold) for fold in folds]
+    assignments = [
+        Assignment(run.fold_rows[fold], build_explainer([member], network, method))
+        for fold, member in zip(folds, members, strict=True)
+    ]
+    if len(run.test_rows):
+        together = assignments[0].explainer if len(folds) == 1 else build_explainer(members, network, method)
+        assignments.append(Assignment(run.test_rows, together))
+    image = run.table["image_id"]
+    table = run.table.assign(group=image.map(run.split.group), fold=image.map(run.split.part))
+    origin = {**_origin(run, network, folds, method), "images": catalog_hash(table)}
+    images: ImageSource = StoredImages(run.store)
+    return SaliencyJob(table, images, assignments, network, device, origin)
+
+
+def _cascade(run: Run, network: str, fold: int) -> Cascade:
+    return run.cascade(fold, run.graph.with_needs(network))
+
+
+def _origin(run: Run, network: str, folds: Sequence[int], method: str | None) -> dict[str, object]:
+    """What tells the networks of a job from others, as JSON."""
+    names = run.graph.with_needs(network)
+    files = [run.folder.training(name, fold) / WEIGHTS for fold in folds for name in names]
+    checksum = hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+    return {"networks": checksum, "folds": list(folds), "method": method}
+
+
+def _table(images: Sequence[Path]) -> pd.DataFrame:
+    if len(images) == 1 and images[0].suffix.lower() in _TABLES:
+        table = read_catalog(images[0])
+    else:
+        paths = find_pictures(list(images))
+        names = [path.stem for path in paths] if len({path.stem for path in paths}) == len(paths) else map(str, paths)
+        table = pd.DataFrame({"image_id": names, "image_path": map(str, paths)}).assign(
+            mask_path="", lesion_id="", patient_id="", diagnosis="", symmetry=""
+        )
+    return table.assign(group=groups(table), fold=TEST)
+
+
+def _files(table: pd.DataFrame) -> str:
+    return hashlib.sha256("\n".join(table["image_id"] + table["image_path"]).encode()).hexdigest()

@@ -1,0 +1,44 @@
+"""The registry of saliency methods: from a forward pass to where the answer comes from."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from selcn.errors import ConfigError
+from selcn.saliency.gradcam_pp import grad_cam_pp
+
+DEFAULT = "grad-cam++"
+SaliencyMethod = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""Activations (N, K, h, w), head weights of the explained class (N, K) and gate (N, 1, h, w) or None, to saliency
+(N, 1, h, w) scaled to [0, 1] for each image; see `grad_cam_pp`."""
+
+_METHODS: dict[str, SaliencyMethod] = {}
+
+
+def register_saliency(name: str, method: SaliencyMethod) -> None:
+    """Make a method known by its name; a later one of the same name replaces it.
+
+    Args:
+        name: in configurations and on the command line.
+        method: see `SaliencyMethod`.
+    """
+    _METHODS[name] = method
+
+
+def saliency_methods() -> list[str]:
+    """Names of the known methods, the default first."""
+    return list(_METHODS)
+
+
+def find_saliency(name: str) -> SaliencyMethod:
+    """The method of a name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in _METHODS:
+        raise ConfigError(f"saliency {name!r}: unknown; known are {', '.join(_METHODS)}")
+    return _METHODS[name]
+
+
+register_saliency(DEFAULT, grad_cam_pp)

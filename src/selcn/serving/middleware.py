@@ -1,0 +1,123 @@
+"""What every request passes: limits of its body, and headers that guard the browser it is answered to."""
+
+import asyncio
+import contextlib
+import json
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_DROPPED = 8
+"""How many times the largest body is read of one that is refused."""
+# The page's framework writes scripts and styles into the page and compiles templates.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = [
+    (b"content-security-policy", _POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+class SecurityHeadersMiddleware:
+    """Tells browsers to load nothing from elsewhere, guess no types, and show the page within no other.
+
+    Args:
+        app: whose answers get the headers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+class BodyLimitMiddleware:
+    """Refuses bodies that are too large (413) or come too slowly (408), before anything is decoded.
+
+    Of a refused body some more is read and dropped, since most clients look for an answer only once they have sent all.
+
+    Args:
+        app: what is protected.
+        max_bytes: of a body.
+        seconds: from the head of a request to the end of its body.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, seconds: float) -> None:
+        self.app, self.max_bytes, self.seconds = app, max_bytes, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body = _Body(receive, self.max_bytes, self.seconds)
+        headers = dict(scope["headers"])
+        claimed = headers.get(b"content-length", b"0")
+        if claimed.isdigit() and int(claimed) > self.max_bytes:
+            if b"expect" not in headers:  # whoever expects leave to send has sent nothing yet
+                await body.drop()
+            await _refuse(send, _too_large(self.max_bytes))
+            return
+        await self.app(scope, body.receive, send)
+
+
+class _Body:
+    """The body of one request as it comes."""
+
+    def __init__(self, receive: Receive, max_bytes: int, seconds: float) -> None:
+        self.inner, self.max_bytes, self.seconds = receive, max_bytes, seconds
+        self.deadline = asyncio.get_running_loop().time() + seconds
+        self.taken, self.complete = 0, False
+
+    async def receive(self) -> Message:
+        """The next piece, or what comes once the body is complete: the client going away."""
+        if self.complete:
+            return await self.inner()
+        try:
+            message = await self._next()
+        except TimeoutError:
+            raise HTTPException(408, f"the body took more than {self.seconds:g} s; send it faster") from None
+        if self.taken > self.max_bytes:
+            await self.drop()
+            raise HTTPException(413, _too_large(self.max_bytes))
+        return message
+
+    async def drop(self) -> None:
+        """Read on, within bounds, and keep nothing."""
+        with contextlib.suppress(TimeoutError):
+            while not self.complete and self.taken <= MAX_DROPPED * self.max_bytes:
+                await self._next()
+
+    async def _next(self) -> Message:
+        left = self.deadline - asyncio.get_running_loop().time()
+        message = await asyncio.wait_for(self.inner(), max(0.0, left))
+        self.taken += len(message.get("body", b""))
+        self.complete = not message.get("more_body", False)
+        return message
+
+
+def _too_large(max_bytes: int) -> str:
+    return f"the body is over {max_bytes} bytes; send fewer or smaller pictures"
+
+
+async def _refuse(send: Send, why: str) -> None:
+    body = json.dumps({"detail": why}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

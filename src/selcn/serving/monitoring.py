@@ -1,0 +1,48 @@
+"""What Prometheus is told."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class ServerMetrics:
+    """Counts of one server."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "selcn_requests", "Requests by path and status.", ["path", "status"], registry=self.registry
+        )
+        self.pictures = Counter("selcn_pictures", "Pictures by outcome.", ["outcome"], registry=self.registry)
+        self.seconds = Histogram("selcn_request_seconds", "Seconds a prediction request.", registry=self.registry)
+        self.waiting = Gauge("selcn_waiting_pictures", "Pictures that wait or are worked on.", registry=self.registry)
+
+    def text(self) -> bytes:
+        """The counts in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class RequestCountMiddleware:
+    """Counts answers by path and status; a path that is not known counts as `other`, so that none can flood memory.
+
+    Args:
+        app: whose answers are counted.
+        metrics: where.
+        paths: that are known.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics, paths: tuple[str, ...]) -> None:
+        self.app, self.metrics, self.paths = app, metrics, paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"] if scope["path"] in self.paths else "other"
+
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.metrics.requests.labels(path, message["status"]).inc()
+            await send(message)
+
+        await self.app(scope, receive, send_counted)

@@ -1,0 +1,118 @@
+"""The images that a server is given: of a request, as its body or as multipart/form-data, and the page's samples."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
+
+import cv2
+from fastapi import HTTPException, Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from selcn.data.discovery import find_images
+from selcn.data.imaging.images import read_bytes
+from selcn.data.phantom.plan import plan_lesions
+from selcn.data.phantom.write import photograph_lesion
+from selcn.labels import HAM10000
+
+MAX_SAMPLES = 8
+_RAW = ("image/", "application/dicom", "application/octet-stream")
+_UNNAMED = "picture"
+_SAMPLE_SEED, _SAMPLE_SIZE = 7, (480, 360)
+_SAMPLED = ("nv", "mel", "bcc", "df")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the server takes.
+
+    Attributes:
+        body: bytes of a request.
+        pictures: images of a request, and frames of a file.
+        pixels: of an image, or of all frames of a file.
+        waiting: images that may wait or be worked on at once.
+        seconds: that a body may take to come, and an answer to be made.
+    """
+
+    body: int = 20 * 2**20
+    pictures: int = 16
+    pixels: int = 50_000_000
+    waiting: int = 64
+    seconds: float = 30.0
+
+
+class Upload(NamedTuple):
+    """An image file as it came: its name, never used as a path, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
+    """The image files of a request, kept in memory alone.
+
+    Args:
+        request: with a body.
+        limits: what is taken.
+
+    Raises:
+        HTTPException: 400 without an image, 413 with too many, 415 for another kind of body.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        uploads = await _read_form(request, limits)
+    elif kind.startswith(_RAW):
+        uploads = [Upload(_UNNAMED, await request.body())]
+    else:
+        raise HTTPException(415, "send multipart/form-data with files, or a picture as image/jpeg, image/png ...")
+    if not any(upload.data for upload in uploads):
+        raise HTTPException(400, "no picture in the body; send at least one")
+    return uploads
+
+
+async def _read_form(request: Request, limits: Limits) -> list[Upload]:
+    parser = MultiPartParser(request.headers, request.stream(), max_part_size=limits.body)
+    parser.spool_max_size = limits.body + 1  # nothing is ever spooled to a disk
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, f"no readable multipart/form-data: {error.message}") from None
+    try:
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        if len(files) > limits.pictures:
+            raise HTTPException(413, f"{len(files)} pictures; send at most {limits.pictures} at once")
+        return [Upload(base_name(file.filename or _UNNAMED), await file.read()) for file in files]
+    finally:
+        await form.close()
+
+
+def base_name(name: str) -> str:
+    """The last component of a POSIX or Windows path, which is all of it that answers repeat.
+
+    Args:
+        name: as the client sent it.
+    """
+    return PurePosixPath(PureWindowsPath(name).name).name or _UNNAMED
+
+
+def read_samples(folder: Path) -> list[Upload]:
+    """The first few images of a folder.
+
+    Args:
+        folder: searched with all below it.
+
+    Raises:
+        DataError: it holds none, or one cannot be read.
+    """
+    return [Upload(path.name, read_bytes(path)) for path in find_images(folder)[:MAX_SAMPLES]]
+
+
+def draw_samples() -> list[Upload]:
+    """Synthetic lesions of some diagnoses, the same at every start, kept in memory alone."""
+    plans = list(plan_lesions(100, _SAMPLE_SEED))
+    chosen = [next(plan for plan in plans if plan.diagnosis == diagnosis) for diagnosis in _SAMPLED]
+    images = [next(photograph_lesion(plan, _SAMPLE_SEED, _SAMPLE_SIZE)).image for plan in chosen]
+    return [
+        Upload(f"synthetic {HAM10000.long_name(plan.diagnosis)}", cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+        for plan, image in zip(chosen, images, strict=True)
+    ]

@@ -1,0 +1,110 @@
+"""Masked image, and saliency of earlier networks -> the classes of one label set; symmetry and diagnosis alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset, Sampler
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from selcn.config import ClassificationSection
+from selcn.data.balance import BalancedDataset, BalancedSampler, balanced_counts
+from selcn.data.datasets import Batch, Samples, Sources
+from selcn.errors import DataError
+from selcn.models.masking import apply_masking
+from selcn.saliency.controls import replace_saliency
+from selcn.tasks.task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class ClassificationTask(Task):
+    """Trains a classifier by cross-entropy, weighted or not, balanced or not, scored by balanced accuracy.
+
+    Attributes:
+        weight: loss weight of each class (C,), or None.
+    """
+
+    name: str
+    section: ClassificationSection
+    weight: Tensor | None = None
+    score: str = "balanced_accuracy"
+
+    def usable(self, sources: Sources, rows: np.ndarray) -> np.ndarray:
+        """Those of some rows (n,) that have a class."""
+        assert sources.labels is not None
+        chosen: np.ndarray = rows[sources.labels[rows] >= 0]
+        return chosen
+
+    def training_order(self, samples: Samples, seed: int) -> "tuple[Dataset[Batch], Sampler[int]]":
+        """Each image once or, where the section says so, classes balanced to a target."""
+        if self.section.balance is None:
+            return super().training_order(samples, seed)
+        return BalancedDataset(samples), BalancedSampler(samples.labels, self.section.balance, seed)
+
+    @property
+    def mixing(self) -> tuple[str | None, float]:
+        """The section's."""
+        return self.section.mix, self.section.mix_alpha
+
+    def look(self, batch: Batch) -> Batch:
+        """The masked image, and the saliency or its control."""
+        image = apply_masking(batch.image, batch.mask, self.section.masking)
+        return batch._replace(
+            image=image, saliency=tuple(replace_saliency(one, self.section.control) for one in batch.saliency)
+        )
+
+    def to(self, device: torch.device) -> Self:
+        """The task with its class weights on a device."""
+        return self if self.weight is None else replace(self, weight=self.weight.to(device))
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, smoothed in training; of a mixed batch, that of both labels by their shares."""
+        logits: Tensor = network(batch.image, batch.saliency)
+        own = self._cross_entropy(logits, batch.label, network.training)
+        if not batch.partner.numel():
+            return own, logits
+        share = batch.share[0]
+        return share * own + (1 - share) * self._cross_entropy(logits, batch.partner, network.training), logits
+
+    def mass(self, batch: Batch) -> Tensor | float:
+        """The sum of the images' class weights, where classes are weighted."""
+        return super().mass(batch) if self.weight is None else self.weight[batch.label].sum()
+
+    def metric(self) -> Metric:
+        """Balanced accuracy."""
+        return MulticlassAccuracy(num_classes=len(self.section.labels.classes), average="macro", validate_args=False)
+
+    def update(self, metric: Metric, logits: Tensor, batch: Batch) -> None:
+        """Count the most probable class of each image."""
+        metric.update(logits.argmax(dim=1), batch.label)
+
+    def _cross_entropy(self, logits: Tensor, label: Tensor, training: bool) -> Tensor:
+        smoothing = self.section.label_smoothing if training else 0.0
+        return F.cross_entropy(logits, label, weight=self.weight, label_smoothing=smoothing)
+
+
+def class_weights(labels: np.ndarray, classes: Sequence[str], balance: int | None = None) -> Tensor:
+    """Loss weights inverse to class frequency, n / (classes x count), in the label set's order.
+
+    Args:
+        labels: class numbers int (n,) of the training rows of one fold, -1 where unknown.
+        classes: class names by number.
+        balance: images of each class that an epoch is balanced to; the weights are then those of such an epoch.
+
+    Raises:
+        DataError: a class has no image among these.
+    """
+    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
+    if (counts == 0).any():
+        raise DataError(
+            f"class {classes[int(counts.argmin())]} has no training image in this fold; add images, use fewer folds, "
+            "or a label set without it"
+        )
+    if balance is not None:
+        counts = balanced_counts(counts, balance)
+    return torch.tensor(counts.sum() / (len(classes) * counts), dtype=torch.float32)

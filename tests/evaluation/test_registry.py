@@ -1,0 +1,100 @@
+"""The registry knows every metric that is computed, and a new metric needs no more than an entry."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from selcn.errors import ConfigError
+from selcn.evaluation import (
+    Estimate,
+    Predictions,
+    evaluate_classification,
+    segmentation_scores,
+    summarise_segmentation,
+    verdict,
+)
+from selcn.evaluation.evaluate import evaluate_unlabelled
+from selcn.evaluation.localisation import MAP_SCORES
+from selcn.evaluation.registry import METRICS, MetricSpec, headline_metrics, metric_spec
+from selcn.labels import HAM10000, SYMMETRY, SYMMETRY_BINARY, LabelClass, LabelSet
+from selcn.report.measurements import Measurement
+from selcn.report.metric_tables import tabulate
+
+DrawPredictions = Callable[..., Predictions]
+
+OWN = LabelSet("own", (LabelClass("at_90", malignant=True), LabelClass("b c", malignant=False)), ordinal=True)
+
+
+def score_table() -> pd.DataFrame:
+    masks = np.arange(40).reshape(2, 4, 5) % 3 == 0
+    keys = {"image_id": ["a", "b"], "group": ["a", "b"], "fold": "test"}
+    return segmentation_scores(masks, masks[::-1]).assign(**keys)
+
+
+def test_every_metric_that_is_computed_is_registered(draw_predictions: DrawPredictions) -> None:
+    computed = {*MAP_SCORES, *summarise_segmentation(score_table(), resamples=5)["metric"]}
+    for labels in (HAM10000, SYMMETRY, SYMMETRY_BINARY, OWN):
+        predictions = draw_predictions(labels=labels)
+        computed |= set(evaluate_classification(predictions, resamples=5)["metric"])
+        unlabelled = predictions.table.drop(columns="truth")
+        computed |= set(evaluate_unlabelled(unlabelled, "p", labels=labels, resamples=5)["metric"])
+    assert {metric_spec(name).name for name in computed} == computed
+    families = {name for name in METRICS if "{" in name}
+    of_classes = {f"{start}_{name}" for start in ("sensitivity", "auc") for name in ("melanoma", "malignant")}
+    assert set(METRICS) - families - of_classes <= computed
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "direction", "unit", "headline"),
+    [
+        ("kappa", "Cohen's kappa", "higher", "fraction", True),
+        ("nll", "log-likelihood loss", "lower", "nats", True),
+        ("hausdorff95", "Hausdorff 95 %, in diagonals", "lower", "diagonals", True),
+        ("sensitivity", "sensitivity", "higher", "fraction", True),
+        ("sensitivity_mel", "sensitivity for mel", "higher", "fraction", True),
+        ("sensitivity_one-axis", "sensitivity for one-axis", "higher", "fraction", False),
+        ("sensitivity_mel_at_90", "sensitivity for mel at 90 % specificity", "higher", "fraction", False),
+        ("sensitivity_at_home", "sensitivity for at_home", "higher", "fraction", False),
+        ("auc_mel", "AUC of melanoma", "higher", "fraction", True),
+        ("auc_malignant", "AUC of malignant", "higher", "fraction", True),
+        ("auc_b c", "AUC of b c", "higher", "fraction", False),
+        ("average_precision_df", "average precision of df", "higher", "fraction", False),
+        ("predicted_df", "predicted df", "neither", "fraction", False),
+    ],
+)
+def test_metrics_and_members_of_families_are_resolved(
+    name: str, label: str, direction: str, unit: str, headline: bool
+) -> None:
+    spec = metric_spec(name)
+    assert (spec.name, spec.label, spec.direction, spec.unit, spec.headline) == (name, label, direction, unit, headline)
+
+
+def test_an_unknown_metric_is_refused() -> None:
+    for ask in (metric_spec, lambda name: headline_metrics([name])):
+        with pytest.raises(ConfigError, match=r"unknown metric 'gini'; register it in selcn\.evaluation\.registry"):
+            ask("gini")
+
+
+def test_headlines_are_those_of_before_in_their_order(draw_predictions: DrawPredictions) -> None:
+    def shown(labels: LabelSet) -> list[str]:
+        return headline_metrics(evaluate_classification(draw_predictions(labels=labels), resamples=5)["metric"])
+
+    first, last = ["balanced_accuracy", "kappa", "macro_f1", "accuracy", "macro_auc"], ["ece", "nll"]
+    assert shown(HAM10000) == [*first, "sensitivity_mel", "auc_mel", "auc_malignant", *last]
+    assert shown(SYMMETRY) == shown(SYMMETRY_BINARY) == [*first, "sensitivity_asymmetric", *last]
+    of_masks = ["accuracy", "dice", "jaccard", "thresholded_jaccard", "boundary_f1", "hausdorff95"]
+    metrics = summarise_segmentation(score_table(), resamples=5)["metric"]
+    assert headline_metrics(reversed(list(metrics))) == [*of_masks, "sensitivity", "specificity"]
+
+
+def test_a_strangers_metric_is_shown_once_it_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = MetricSpec("margin_{class}", "margin of {class}", direction="lower", unit="pixels", headline=True)
+    monkeypatch.setitem(METRICS, spec.name, spec)
+    one = Measurement(Estimate(1.5, 1.25, 2.0), 9, 7)
+    (table,) = tabulate("t", {"a": {"test": {"margin_left": one, "accuracy": one, "macro_recall": one}}})
+    assert table.metrics == ["accuracy", "margin_left"]
+    assert metric_spec("margin_left").heading == "margin of left (less is better)"
+    expected = "margin of left: A is better by 1.500 pixels (95 % interval 1.250 to 2.000)"
+    assert verdict(Estimate(1.5, 1.25, 2.0), "margin_left") == expected

@@ -1,0 +1,163 @@
+"""Graphs say what PyTorch says, without torch."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import selcn
+from selcn.config import ClassifierSpec, SegmenterSpec
+from selcn.data.catalog import read_catalog
+from selcn.data.imaging.masking import Masking, register_masking
+from selcn.errors import ConfigError, RunError
+from selcn.inference.assembly import build_cascade, write_bundle
+from selcn.inference.bundle import BundleConfig, Preparation, read_export
+from selcn.inference.onnx.engine import OnnxEngine
+from selcn.inference.onnx.export import export_bundle, export_graphs, export_int8
+from selcn.inference.row import flatten, row_fields
+from selcn.inference.torch_engine import TorchEngine
+from selcn.labels import Fusion
+from selcn.models.cascade import Ensemble
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with its graphs."""
+    bundle = Path(shutil.copytree(tiny_run / "bundle", tmp_path_factory.mktemp("export") / "bundle"))
+    assert max(export_bundle(bundle).values()) < 1e-4
+    return bundle
+
+
+def test_both_engines_predict_alike(exported: Path, tiny_run: Path) -> None:
+    paths = read_catalog(tiny_run / "data" / "catalog.csv")["image_path"][:5]
+    ours, theirs = selcn.load(exported, engine="onnx"), selcn.load(exported)
+    for path in paths:
+        one, other = ours.predict(path), theirs.predict(path)
+        for name in ("symmetry", "diagnosis"):
+            assert one[name].probabilities == pytest.approx(other[name].probabilities, abs=1e-4)
+            assert np.abs(one[name].saliency - other[name].saliency).max() < 1e-4
+        assert one.lesion is not None
+        assert other.lesion is not None
+        assert (one.lesion.mask == other.lesion.mask).mean() > 0.999
+        assert (one.abstain, one.warnings) == (other.abstain, other.warnings)
+
+
+def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [Path(path) for path in read_catalog(tiny_run / "data" / "catalog.csv")["image_path"]]
+    monkeypatch.setattr("selcn.inference.onnx.export.MIN_AGREEMENT", 0.9)  # hardly trained
+    assert export_int8(exported, paths) >= 0.9
+    ours, theirs = selcn.load(exported, engine="onnx-int8"), selcn.load(exported)
+    one, other = ours.predict(paths[0]), theirs.predict(paths[0])
+    ours_said, theirs_said = one["diagnosis"].probabilities, other["diagnosis"].probabilities
+    assert ours_said != theirs_said
+    assert ours_said == pytest.approx(theirs_said, abs=0.05)
+    with pytest.raises(ConfigError, match="exists already"):
+        export_int8(exported, paths)
+    with pytest.raises(ConfigError, match="give at least 40 usual ones"):
+        export_int8(exported, paths[:5])
+    shutil.rmtree(exported / "onnx-int8")
+    monkeypatch.setattr("selcn.inference.onnx.export.MIN_AGREEMENT", 1.1)
+    with pytest.raises(RunError, match="of the diagnoses stay; keep 32"):
+        export_int8(exported, paths)
+    assert not (exported / "onnx-int8").exists()
+
+
+@pytest.mark.parametrize(("maskings", "graphs"), [(("segmentation", "none"), 1), (("lae", "left-half"), 2)])
+def test_every_masking_is_exported(tmp_path: Path, maskings: tuple[str, str], graphs: int) -> None:
+    register_masking(Masking("left-half", "of the lesion", _left_half))
+    first, second = maskings
+    specs: dict[str, SegmenterSpec | ClassifierSpec] = {
+        "lesion": SegmenterSpec(architecture="Unet", encoder="tu-test_resnet"),
+        "symmetry": ClassifierSpec(labels="symmetry-binary", backbone="test_resnet", masking=first),
+        "diagnosis": ClassifierSpec(
+            labels="ham10000", backbone="test_resnet", masking=second, reads={"symmetry": Fusion.CONCAT}
+        ),
+    }
+    torch.manual_seed(0)
+    config, ensemble = bundle_config(specs), Ensemble([build_cascade(specs)])
+    names = export_graphs(config, ensemble, tmp_path)
+    assert len(names) == graphs
+    images = np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
+    ours, theirs = OnnxEngine(config, [tmp_path / name for name in names])(images), TorchEngine(ensemble)(images)
+    assert ours.lesion is not None
+    assert theirs.lesion is not None
+    assert np.abs(ours.lesion - theirs.lesion).max() < 1e-4
+    for name in config.classifiers:
+        assert np.abs(ours.probabilities[name] - theirs.probabilities[name]).max() < 1e-4
+        assert np.abs(ours.saliency[name] - theirs.saliency[name]).max() < 1e-4
+
+
+def bundle_config(specs: dict[str, SegmenterSpec | ClassifierSpec]) -> BundleConfig:
+    """The configuration of one cascade whose target is its last network."""
+    return BundleConfig(
+        selcn="0",
+        name="small",
+        prepare=Preparation(size=(64, 48), hair=False),
+        networks=specs,
+        target=list(specs)[-1],
+        members=1,
+        split="",
+    )
+
+
+def _left_half(masks: np.ndarray) -> np.ndarray:
+    left = masks.copy()
+    left[:, :, masks.shape[2] // 2 :] = False
+    return left
+
+
+def test_a_bundle_without_a_segmenter_is_exported(tmp_path: Path) -> None:
+    specs: dict[str, SegmenterSpec | ClassifierSpec] = {
+        "streaks": ClassifierSpec(labels=["absent", "present"], backbone="test_resnet")
+    }
+    torch.manual_seed(0)
+    config = bundle_config(specs)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    write_bundle(bundle, config, Ensemble([build_cascade(specs)]))
+    export_bundle(bundle)
+    image = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    ours, theirs = selcn.load(bundle, engine="onnx").predict(image), selcn.load(bundle).predict(image)
+    assert ours["streaks"].probabilities == pytest.approx(theirs["streaks"].probabilities, abs=1e-4)
+    assert (ours.lesion, ours.warnings, ours.abstain) == (None, (), False)
+    rows = [flatten({"image": "x", **one.to_json()}, config) for one in (ours, theirs)]
+    assert [list(row) for row in rows] == [list(row_fields(config))] * 2
+
+
+def test_what_was_changed_or_not_exported_is_refused(exported: Path, tiny_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="exists already; remove it to export again"):
+        export_bundle(exported)
+    with pytest.raises(RunError, match="has no graphs in onnx; make them with `selcn export"):
+        selcn.load(tiny_run / "bundle", engine="onnx")
+    other = Path(shutil.copytree(exported, tmp_path / "other"))
+    graph = other / "onnx" / "cascade.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
+    with pytest.raises(RunError, match=r"cascade\.onnx: was changed"):
+        read_export(other)
+    about = json.loads((other / "onnx" / "export.json").read_text())
+    (other / "onnx" / "export.json").write_text(json.dumps(about | {"bundle": "0"}))
+    with pytest.raises(RunError, match="was exported from another bundle"):
+        read_export(other)
+
+
+def test_the_command_predicts_without_torch_pandas_and_matplotlib(
+    exported: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    picture = sorted((tiny_run / "data" / "phantom" / "images").iterdir())[0]
+    refuse = (
+        "import sys\n"
+        "for name in ('torch', 'torchvision', 'lightning', 'timm', 'pandas', 'matplotlib', 'sklearn'):\n"
+        "    sys.modules[name] = None\n"
+        "from selcn.cli import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", refuse, "predict", str(exported), str(picture), "--engine", "onnx"]
+    subprocess.run([*command, "--out", str(tmp_path / "out"), "--table", "csv"], check=True)
+    row = json.loads((tmp_path / "out" / "predictions.jsonl").read_text())
+    expected = selcn.load(exported).predict(picture)
+    assert row["diagnosis"]["probabilities"] == pytest.approx(expected["diagnosis"].probabilities, abs=1e-4)
