@@ -53,10 +53,22 @@ def check(words: list[str], *, full: bool, group: Any = None) -> None:
             raise
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.name))
-def test_every_command_of_a_page_can_be_given(page: Path) -> None:
+def helps(group: Any, name: str = "help") -> Iterator[tuple[str, str]]:
+    """The help of each command, by its name."""
+    for key, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from helps(command, f"{name} {key}")
+        else:
+            yield f"{name} {key}", str(command.help)
+
+
+TEXTS = {path.name: path.read_text(encoding="utf-8") for path in PAGES} | dict(helps(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_command_that_is_shown_can_be_given(name: str) -> None:
     wrong = []
-    for words, full in shown(page.read_text(encoding="utf-8")):
+    for words, full in shown(TEXTS[name]):
         try:
             check(words, full=full)
         except click.UsageError as error:

@@ -64,6 +64,22 @@ def test_predict_evaluate_and_report_on_a_run(
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
 
 
+def test_classes_of_hard_labels_are_ordered_as_given(
+    tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = tmp_path / "answers.csv"
+    answers.write_text("image_id,truth,prediction\na,low,low\nb,mid,low\nc,high,low\nd,high,high\n")
+    labels = tmp_path / "grade.yaml"
+    labels.write_text("{name: grade, classes: [low, mid, high], ordinal: true}")
+    assert selcn("evaluate", answers, "--labels", labels, "--resamples", 50, "--json") == 0
+    metrics = pd.DataFrame(json.loads(capsys.readouterr().out)).set_index("metric")["value"]
+    # Observed 1 + 4; by chance, of truths 1, 1, 2 and answers 3, 0, 1 of 4: (3*0 + 1*4 + 3*1 + 1*1 + 6*4 + 2*0) / 4.
+    assert metrics["weighted_kappa"] == pytest.approx(1 - 5 / 8)
+    assert selcn("evaluate", answers, "--labels", "[low, high]") == 2
+    assert selcn("evaluate", answers, "--labels", "grades") == 2
+    assert "--labels grades: unknown label set" in capsys.readouterr().err
+
+
 def test_a_broken_picture_does_not_keep_the_others_from_being_predicted(
     tiny_run: Path, pictures: Path, tmp_path: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""`evaluate` and `report`: figures with intervals from prediction files, and the page of a run."""
+"""`evaluate`, `compare` and `report`: metrics with intervals from prediction files, and the page of a run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,14 @@ import typer
 
 from selcn.cli.options import Json
 from selcn.errors import ConfigError
+
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        help="Label set of the classes: a built-in's name, a YAML file, or YAML such as [benign, malignant].",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,42 +35,49 @@ def evaluate(
         typer.Option("--by", help="Balanced accuracy by a column of --catalog: sex, age, site, source."),
     ] = None,
     catalog: Annotated[Path | None, typer.Option("--catalog", help="Where --by's columns are.")] = None,
+    labels: Labels = None,
     temperature: Annotated[
         bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Figures of prediction files, each with its 95 % interval, lesions resampled as wholes.
+    """Metrics of prediction files with 95 % intervals from a bootstrap of lesions.
 
-    Files hold class probabilities (without a column `truth` those figures are given that need none), segmentation
-    or saliency scores, or mere answers (`image_id, truth, prediction`).
+    Files hold class probabilities (without a column `truth` those metrics are given that need none), segmentation
+    or saliency scores, or hard labels (`image_id, truth, prediction`).
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`
     """
     import pandas as pd
 
+    from selcn.config import read_label_set
     from selcn.evaluation import evaluate_file, read_predictions, subgroup_table
     from selcn.io.tables import read_table
 
     if bool(by) != bool(catalog):
         raise ConfigError("--by and --catalog: give both, or neither")
+    label_set = read_label_set(labels) if labels else None
     if by and catalog:
         facts = read_table(catalog, ["image_id"])
         tables = [
-            subgroup_table(read_predictions(path), facts, by, resamples=resamples, seed=seed).assign(file=path.name)
+            subgroup_table(read_predictions(path, label_set), facts, by, resamples=resamples, seed=seed).assign(
+                file=path.name
+            )
             for path in predictions
         ]
     else:
         tables = [
-            evaluate_file(path, calibrate=temperature, resamples=resamples, seed=seed).assign(file=path.name)
+            evaluate_file(path, labels=label_set, calibrate=temperature, resamples=resamples, seed=seed).assign(
+                file=path.name
+            )
             for path in predictions
         ]
     table = pd.concat(tables, ignore_index=True)
     if json:
         typer.echo(table.to_json(orient="records", indent=1))
         return
-    for name, figures in table.groupby("file", sort=False):
-        typer.echo(f"{name}\n{figures.drop(columns='file').to_string(index=False, float_format='{:.3f}'.format)}\n")
+    for name, metrics in table.groupby("file", sort=False):
+        typer.echo(f"{name}\n{metrics.drop(columns='file').to_string(index=False, float_format='{:.3f}'.format)}\n")
 
 
 def compare(
@@ -70,16 +85,18 @@ def compare(
     b: Annotated[Path, typer.Argument(help="Another's, of the same images.", show_default=False)],
     resamples: Annotated[int, typer.Option("--resamples", min=1, help="Of the bootstrap; and permutations.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap and of the permutations.")] = 0,
+    labels: Labels = None,
     json: Json = False,
 ) -> None:
     """The paired difference B - A of every metric with its interval by lesion, tests of it, and what it shows.
 
-    Example: `selcn compare runs/demo/predictions/standalone-none.csv runs/demo/predictions/se-lcn-none-lae.csv`
+    Example: `selcn compare runs/demo/predictions/diagnosis-standalone.csv runs/demo/predictions/diagnosis.csv`
     """
+    from selcn.config import read_label_set
     from selcn.evaluation import Estimate, verdict
     from selcn.evaluation import compare as compare_predictions
 
-    table = compare_predictions(a, b, resamples=resamples, seed=seed)
+    table = compare_predictions(a, b, labels=read_label_set(labels) if labels else None, resamples=resamples, seed=seed)
     if json:
         typer.echo(table.to_json(orient="records", indent=1))
         return

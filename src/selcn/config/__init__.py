@@ -12,7 +12,14 @@ from selcn.config.networks import (
     SegmenterSpec,
     Training,
 )
-from selcn.config.reading import changed_config, describe_presets, dump_config, load_config, presets
+from selcn.config.reading import (
+    changed_config,
+    describe_presets,
+    dump_config,
+    load_config,
+    presets,
+    read_label_set,
+)
 from selcn.config.run import RunConfig
 from selcn.config.sections import (
     AugmentSection,
@@ -51,4 +58,5 @@ __all__ = [
     "grid_config",
     "load_config",
     "presets",
+    "read_label_set",
 ]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from selcn.config.run import RunConfig
 from selcn.errors import ConfigError
+from selcn.labels import LabelSet, parse_label_set
 
 PRESETS = Path(__file__).parent / "presets"
 _TAG_PLACES = {"data": 1, "networks": 2}
@@ -43,17 +44,29 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
         path = PRESETS / f"{name}.yaml"
     elif not path.exists():
         raise ConfigError(f"{path}: no such file and no preset (those are {', '.join(presets())}); check the path")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give the path of a YAML file") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    tree = _read_yaml(path)
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds no keys; `selcn config show light` prints an example")
     for override in overrides or []:
         _override(tree, override)
     return _validated(tree, f"{path}: ")
+
+
+def read_label_set(given: str) -> LabelSet:
+    """A label set as it is given on a command line.
+
+    Args:
+        given: the name of a built-in set, a YAML file, or YAML such as `[benign, malignant]`; for the form of YAML see
+            `selcn.labels.parse_label_set`.
+
+    Raises:
+        ConfigError: there is no such set, or its form is wrong.
+    """
+    try:
+        tree = _read_yaml(Path(given)) if given.endswith((".yaml", ".yml")) else yaml.safe_load(given)
+        return parse_label_set(tree)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise ConfigError(f"--labels {given}: {' '.join(str(error).split())}") from None
 
 
 def changed_config(config: RunConfig, **keys: Any) -> RunConfig:  # noqa: ANN401 - values of any key
@@ -72,6 +85,15 @@ def changed_config(config: RunConfig, **keys: Any) -> RunConfig:  # noqa: ANN401
 def dump_config(config: BaseModel) -> str:
     """The resolved configuration as YAML, every default written out."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML value
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give the path of a YAML file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
 def _validated(tree: dict[str, Any], where: str = "") -> RunConfig:
