@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from selcn.data.catalog import read_catalog
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 
 Selcn = Callable[..., int]
 

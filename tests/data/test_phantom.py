@@ -16,7 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from selcn.data.catalog import read_catalog
-from selcn.data.imaging.images import read_image, read_mask
+from selcn.data.imaging.read import read_image, read_mask
 from selcn.data.phantom import contact_sheet, write_phantom
 from selcn.data.phantom.appearance import Lesion, draw_lesion
 from selcn.data.phantom.photograph import Photograph

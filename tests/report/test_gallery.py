@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 from selcn.errors import DataError
 from selcn.evaluation import Predictions
 from selcn.inference.predictor import Predictor, load

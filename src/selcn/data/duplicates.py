@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.fft import dctn
 
-from selcn.data.imaging.images import decode_image, read_bytes
+from selcn.data.imaging.read import decode_frames, read_bytes
 from selcn.errors import DataError, listed
 from selcn.io.tables import lines
 
@@ -84,6 +84,19 @@ def fingerprint(data: bytes, image: np.ndarray) -> Fingerprint:
     return Fingerprint(hashlib.sha256(data).digest(), cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
 
 
+def read_fingerprint(path: Path) -> Fingerprint:
+    """Fingerprint of an image file; of one with several frames, of its bytes and its first frame.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ImageFileError: missing, or no readable image.
+    """
+    data = read_bytes(path)
+    return fingerprint(data, decode_frames(data, path)[0])
+
+
 def find_duplicates(
     table: pd.DataFrame, *, jobs: int | None = None, on_progress: Callable[[int, int], None] | None = None
 ) -> list[Duplicate]:
@@ -100,8 +113,7 @@ def find_duplicates(
 
     def read(path: str) -> Fingerprint | str:
         try:
-            data = read_bytes(Path(path))
-            return fingerprint(data, decode_image(data, Path(path))[1])
+            return read_fingerprint(Path(path))
         except DataError as error:
             return str(error)
 

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from selcn.data.catalog import complete_catalog
-from selcn.data.duplicates import fingerprint
-from selcn.data.imaging.images import decode_image, read_bytes
+from selcn.data.duplicates import read_fingerprint
 from selcn.data.sources.indexed import Indexed
 from selcn.errors import DataError, listed
 from selcn.io.files import sha256
@@ -102,8 +101,7 @@ def _differ(files: list[str]) -> bool:
 
 def _look(path: str) -> np.ndarray | None:
     try:
-        data = read_bytes(Path(path))
-        return fingerprint(data, decode_image(data, Path(path))[1]).thumbnail.astype(float).ravel()
+        return read_fingerprint(Path(path)).thumbnail.astype(float).ravel()
     except DataError:
         return None
 

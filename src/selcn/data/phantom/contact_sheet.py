@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from selcn.data.imaging.images import read_image, read_mask
+from selcn.data.imaging.read import read_image, read_mask
 from selcn.labels import Diagnosis, Symmetry
 
 FULL_NAMES = {

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from selcn.data.catalog import write_catalog
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 from selcn.data.phantom.appearance import draw_lesion
 from selcn.data.phantom.photograph import Person, Photograph, take_photograph
 from selcn.data.phantom.plan import LesionPlan, plan_lesions

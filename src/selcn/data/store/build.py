@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.lib.format import open_memmap
 
 from selcn.data.catalog import catalog_hash
-from selcn.data.imaging.images import prepare_image, prepare_mask, read_image, read_mask
+from selcn.data.imaging.prepare import prepare_image, prepare_mask
+from selcn.data.imaging.read import read_image, read_mask
 from selcn.data.store.store import IMAGES, MASKS, Store, open_store, seal_store
 from selcn.errors import DataError, SelcnError, listed
 from selcn.io.resume import OnProgress, alone
