@@ -8,8 +8,7 @@ import pytest
 
 import selcn
 from selcn.data.discovery import find_pictures
-from selcn.data.merge import merge_catalogs
-from selcn.data.sources import index_ham10000, index_ph2, join_symmetry
+from selcn.data.sources import index_ham10000, index_ph2, join_symmetry, merge_catalogs
 from selcn.data.splits.protocols import grouped_split, thesis_split
 from selcn.data.splits.split import count_table, leaking_images
 from selcn.data.subset import draw_lesions

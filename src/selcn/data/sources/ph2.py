@@ -7,6 +7,7 @@ import pandas as pd
 
 from selcn.data.discovery import by_name, images, is_mask, masks_by_name, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog
+from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.labels import Symmetry
 
@@ -89,3 +90,14 @@ def _tabbed(line: str, columns: list[str]) -> tuple[str, str, str]:
     """The same of a line whose cells are named by ``columns``."""
     cells = dict(zip(columns, (cell.strip().strip('"') for cell in line.split("\t")), strict=False))
     return cells.get("name", ""), cells.get("clinical diagnosis", ""), cells.get("asymmetry", "")
+
+
+register_source(
+    SourceSpec(
+        "ph2",
+        "PH2 (Mendonca et al. 2013)",
+        reads="the published tree or flat folders; `PH2_dataset.txt` with bars as published, or with tabs",
+        index=index_ph2,
+        licence="research and benchmarking only (Mendonca et al. 2013)",
+    )
+)

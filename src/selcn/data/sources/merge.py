@@ -1,16 +1,17 @@
 """Several catalogs -> one; an image that stands in several of them is one row."""
 
 import filecmp
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from selcn.data.catalog import complete_catalog
+from selcn.data.catalog import complete_catalog, read_catalog
 from selcn.data.duplicates import read_fingerprint
 from selcn.data.sources.indexed import Indexed
+from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.io.files import sha256
 from selcn.labels import BinarySymmetry
@@ -50,6 +51,10 @@ def merge_catalogs(
     }
     where = " and ".join(name for name, _ in catalogs)
     return Indexed(complete_catalog(merged.fillna(""), where), {what: count for what, count in notes.items() if count})
+
+
+def _index(paths: Iterable[Path], *, on_progress: Callable[[int, int], None] | None = None) -> Indexed:
+    return merge_catalogs([(str(path), read_catalog(path)) for path in paths], on_progress=on_progress)
 
 
 def _same_content(table: pd.DataFrame) -> pd.Series:
@@ -129,3 +134,14 @@ def _contradictions(table: pd.DataFrame, image: pd.Series, fact: str) -> list[st
 def _refuse(faults: list[str]) -> None:
     if faults:
         raise DataError(f"{listed(faults)}; correct the catalogs or leave one out")
+
+
+register_source(
+    SourceSpec(
+        "merge",
+        "several catalogs",
+        takes="CATALOG...",
+        reads="catalogs joined by image_id and by the content of the files",
+        index=_index,
+    )
+)
