@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from selcn.errors import DataError, listed
 from selcn.io.files import written_whole
 from selcn.io.tables import lines, read_table, whole_numbers, without_placeholders
-from selcn.labels import SYMMETRIES, Diagnosis
+from selcn.labels import HAM10000, SYMMETRIES
 
 COLUMNS = ["image_id", "image_path", "mask_path", "lesion_id", "patient_id", "diagnosis", "symmetry", "source"]
 
@@ -111,7 +111,7 @@ def _validate(table: pd.DataFrame, where: str) -> None:
     line = pd.Series(lines(table), index=table.index)
     empty = [(name, table[name] == "") for name in ("image_id", "image_path")]
     faults = [(row, f"{name} is empty; fill it in or remove the row") for name, rows in empty for row in line[rows]]
-    for name, known in (("diagnosis", Diagnosis.names()), ("symmetry", SYMMETRIES)):
+    for name, known in (("diagnosis", HAM10000.names), ("symmetry", SYMMETRIES)):
         rows = ~table[name].isin([*known, ""])
         hint = f"use one of {' '.join(known)} or leave it empty"
         faults += [

@@ -19,7 +19,6 @@ from selcn.data.phantom.shape import (
     max_of_mirrors,
     soft_step,
 )
-from selcn.labels import Diagnosis, Symmetry
 
 Colour = tuple[float, float, float]
 
@@ -33,7 +32,7 @@ IVORY, KERATIN, WHITE, OCHRE = (0.92, 0.86, 0.72), (0.95, 0.90, 0.78), (0.95, 0.
 
 @dataclass(frozen=True)
 class Lesion:
-    """A lesion in its own frame, symmetric about the frame's axes as far as its `Symmetry` says.
+    """A lesion in its own frame, symmetric about the frame's axes as far as its class of `SYMMETRY` says.
 
     All are (resolution, resolution) float32 in [0, 1]; ``colour`` has a last axis of 3 (RGB).
     """
@@ -210,23 +209,23 @@ class Look:
 
 
 LOOKS = {
-    Diagnosis.NV: Look(BROWN, 0.025, (0.12, 0.24), (BLACK, NEAR_BLACK, TAN), _paint_nv),
-    Diagnosis.MEL: Look(DARK_BROWN, 0.047, (0.06, 0.16), (BLACK, BLUE_BLACK, BLUE_WHITE, TAN), _paint_mel),
-    Diagnosis.BKL: Look((0.66, 0.54, 0.40), 0.04, (0.04, 0.09), (DARK_BROWN, BLACK, SAND), _paint_bkl),
-    Diagnosis.BCC: Look(PINK, 0.045, (0.12, 0.24), (BLUE_GREY, BLUE_BLACK, DARK_RED), _paint_bcc),
-    Diagnosis.AKIEC: Look((0.80, 0.50, 0.46), 0.05, (0.12, 0.26), (DARK_RED, OCHRE, DARK_BROWN), _paint_akiec),
-    Diagnosis.VASC: Look((0.80, 0.46, 0.46), 0.03, (0.06, 0.12), (BLACK, BLUE_BLACK, PURPLE), _paint_vasc),
-    Diagnosis.DF: Look((0.74, 0.55, 0.44), 0.02, (0.2, 0.34), (DARK_BROWN, NEAR_BLACK, MAROON), _paint_df),
+    "nv": Look(BROWN, 0.025, (0.12, 0.24), (BLACK, NEAR_BLACK, TAN), _paint_nv),
+    "mel": Look(DARK_BROWN, 0.047, (0.06, 0.16), (BLACK, BLUE_BLACK, BLUE_WHITE, TAN), _paint_mel),
+    "bkl": Look((0.66, 0.54, 0.40), 0.04, (0.04, 0.09), (DARK_BROWN, BLACK, SAND), _paint_bkl),
+    "bcc": Look(PINK, 0.045, (0.12, 0.24), (BLUE_GREY, BLUE_BLACK, DARK_RED), _paint_bcc),
+    "akiec": Look((0.80, 0.50, 0.46), 0.05, (0.12, 0.26), (DARK_RED, OCHRE, DARK_BROWN), _paint_akiec),
+    "vasc": Look((0.80, 0.46, 0.46), 0.03, (0.06, 0.12), (BLACK, BLUE_BLACK, PURPLE), _paint_vasc),
+    "df": Look((0.74, 0.55, 0.44), 0.02, (0.2, 0.34), (DARK_BROWN, NEAR_BLACK, MAROON), _paint_df),
 }
 
 MIMICS = {
-    Diagnosis.NV: Diagnosis.MEL,
-    Diagnosis.MEL: Diagnosis.NV,
-    Diagnosis.BKL: Diagnosis.NV,
-    Diagnosis.BCC: Diagnosis.AKIEC,
-    Diagnosis.AKIEC: Diagnosis.BCC,
-    Diagnosis.VASC: Diagnosis.BCC,
-    Diagnosis.DF: Diagnosis.BKL,
+    "nv": "mel",
+    "mel": "nv",
+    "bkl": "nv",
+    "bcc": "akiec",
+    "akiec": "bcc",
+    "vasc": "bcc",
+    "df": "bkl",
 }
 """The diagnosis that a lesion of each looks like to some degree, or telling them apart would be too easy."""
 
@@ -237,7 +236,7 @@ CONTRAST = 0.28
 """Distance in RGB from the lesion's mean colour from which an odd part is plain to see."""
 
 
-def draw_lesion(rng: np.random.Generator, diagnosis: Diagnosis, symmetry: Symmetry, resolution: int) -> Lesion:
+def draw_lesion(rng: np.random.Generator, diagnosis: str, symmetry: str, resolution: int) -> Lesion:
     """Draw a lesion in its own frame.
 
     Without its odd parts every lesion is symmetric about both axes of the frame, so outline and colour differ from

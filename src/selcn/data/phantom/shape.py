@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from selcn.labels import Symmetry
-
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
@@ -129,15 +127,15 @@ def soft_step(field: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(4 * field, -30, 30))), dtype=np.float32)
 
 
-def draw_odd_parts(rng: np.random.Generator, symmetry: Symmetry) -> tuple[OddPart, ...]:
+def draw_odd_parts(rng: np.random.Generator, symmetry: str) -> tuple[OddPart, ...]:
     """Draw what makes a lesion of this symmetry differ from its mirror images: nothing, one part, or two.
 
     The one part lies across one end of an axis. Of the two, the first is large; both lie well off the axes, in
     neighbouring quadrants, so that the line through the first is no axis either.
     """
-    if symmetry is Symmetry.TWO_AXES:
+    if symmetry == "two-axes":
         return ()
-    if symmetry is Symmetry.ONE_AXIS:
+    if symmetry == "one-axis":
         return (_cap(rng),)
     quadrant, neighbour = rng.integers(4), rng.choice([-1, 1])
     angle = (quadrant + rng.uniform(0.33, 0.67)) * np.pi / 2

@@ -144,8 +144,8 @@ def _draw_photographs(folder: Path, seed: int, size: tuple[int, int], plan: Lesi
             "mask_path": str(folder / "masks" / f"{image_id}.png"),
             "lesion_id": f"PHL_{plan.number:05d}",
             "patient_id": "",
-            "diagnosis": plan.diagnosis.value,
-            "symmetry": plan.symmetry.value,
+            "diagnosis": plan.diagnosis,
+            "symmetry": plan.symmetry,
             "source": "phantom",
             "asymmetry_path": str(folder / "asymmetry" / f"{image_id}.png"),
         }

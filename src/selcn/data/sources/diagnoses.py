@@ -12,10 +12,8 @@ import re
 
 import pandas as pd
 
-from selcn.labels import Diagnosis
-
 NAMES = {
-    Diagnosis.NV: (
+    "nv": (
         "nevus",
         "naevus",
         "nevi",
@@ -37,7 +35,7 @@ NAMES = {
         "junctional nevus",
         "compound nevus",
     ),
-    Diagnosis.MEL: (
+    "mel": (
         "melanoma",
         "malignant melanoma",
         "melanoma in situ",
@@ -49,7 +47,7 @@ NAMES = {
         "acral lentiginous melanoma",
         "amelanotic melanoma",
     ),
-    Diagnosis.BKL: (
+    "bkl": (
         "benign keratosis",
         "seborrheic keratosis",
         "seborrhoeic keratosis",
@@ -61,8 +59,8 @@ NAMES = {
         "lplk",
         "sk",
     ),
-    Diagnosis.BCC: ("basal cell carcinoma", "basalioma"),
-    Diagnosis.AKIEC: (
+    "bcc": ("basal cell carcinoma", "basalioma"),
+    "akiec": (
         "ak",
         "actinic keratosis",
         "actinic keratoses",
@@ -73,7 +71,7 @@ NAMES = {
         "intraepithelial carcinoma",
         "squamous cell carcinoma in situ",
     ),
-    Diagnosis.VASC: (
+    "vasc": (
         "vascular lesion",
         "vascular lesions",
         "angioma",
@@ -85,10 +83,10 @@ NAMES = {
         "hemorrhage",
         "haemorrhage",
     ),
-    Diagnosis.DF: ("dermatofibroma",),
+    "df": ("dermatofibroma",),
 }
 _OTHER = re.compile(r"\b(metasta|sebace|epidermal|comedo|anemic|lipomat|connective)")
-_CLASS_OF = {name: diagnosis.value for diagnosis, names in NAMES.items() for name in (diagnosis.value, *names)}
+_CLASS_OF = {name: diagnosis for diagnosis, names in NAMES.items() for name in (diagnosis, *names)}
 
 
 def map_diagnosis(published: str) -> str:

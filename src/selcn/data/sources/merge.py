@@ -14,7 +14,6 @@ from selcn.data.sources.indexed import Indexed
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.io.files import sha256
-from selcn.labels import BinarySymmetry
 
 FACTS = ("lesion_id", "patient_id", "diagnosis", "symmetry")
 LEAST_LIKENESS = 0.9
@@ -119,7 +118,7 @@ def _alike(one: np.ndarray, other: np.ndarray) -> bool:
 
 def _finest(symmetry: "pd.Series[str]", image: pd.Series) -> "pd.Series[str]":
     """Symmetries without those `symmetric` of which another row of the image names the axes."""
-    coarse = symmetry == BinarySymmetry.SYMMETRIC
+    coarse = symmetry == "symmetric"
     finer = symmetry.where(symmetry.str.contains("-"), "").groupby(image).transform("max") != ""
     return symmetry.mask(coarse & finer, "")
 

@@ -9,12 +9,12 @@ from selcn.data.discovery import by_name, images, is_mask, masks_by_name, walk_a
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
-from selcn.labels import Symmetry
+from selcn.labels import SYMMETRY
 
 LABELS = "ph2_dataset.txt"
 DIAGNOSES = {"0": "common nevus", "1": "atypical nevus", "2": "melanoma"}
 # PH2 counts asymmetry, and so runs against SymDerm, which counts symmetry.
-SYMMETRIES = dict(zip("012", reversed(Symmetry.names()), strict=True))
+SYMMETRIES = dict(zip("012", reversed(SYMMETRY.names), strict=True))
 
 
 def index_ph2(paths: Iterable[Path]) -> Indexed:

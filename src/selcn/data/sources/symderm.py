@@ -13,11 +13,11 @@ from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import ConfigError, DataError, listed
 from selcn.io.progress import OnProgress
 from selcn.io.tables import lines, read_table
-from selcn.labels import BinarySymmetry, Symmetry
+from selcn.labels import SYMMETRY, SYMMETRY_BINARY
 
 LABEL = "labels_symmetry"
-THREE = dict(zip("012", Symmetry.names(), strict=True))
-TWO = dict(zip("01", BinarySymmetry.names(), strict=True))
+THREE = dict(zip("012", SYMMETRY.names, strict=True))
+TWO = dict(zip("01", SYMMETRY_BINARY.names, strict=True))
 
 
 def index_symderm(paths: Iterable[Path], *, on_progress: OnProgress | None = None) -> Indexed:
@@ -66,7 +66,7 @@ def join_symmetry(table: pd.DataFrame, labels: Sequence[Path]) -> Indexed:
             first = known.get(name) or held.get(name)
             if first and not _agree(first, label):
                 faults.append(f"{path}: line {line}: {name} is {label}, but {first} elsewhere")
-            known[name] = first if first in Symmetry.names() else label
+            known[name] = first if first in SYMMETRY.names else label
     if faults:
         raise DataError(f"{listed(faults)}; correct one of each")
     if not known.keys() & held:
@@ -91,8 +91,7 @@ def _labels(path: Path) -> list[tuple[int, str, str, str]]:
 
 
 def _agree(one: str, other: str) -> bool:
-    symmetric = BinarySymmetry.SYMMETRIC
-    return one == other or (symmetric in (one, other) and Symmetry.ASYMMETRIC not in (one, other))
+    return one == other or ("symmetric" in (one, other) and "asymmetric" not in (one, other))
 
 
 register_source(
