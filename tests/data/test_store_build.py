@@ -50,6 +50,10 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def contents(store: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in store.iterdir()}
 
@@ -151,11 +155,8 @@ building.build_store(read_catalog(folder / "catalog.csv"), folder / "store", job
 def test_a_build_cut_off_just_before_its_end_prepares_nothing_again(
     catalog: pd.DataFrame, tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(building, "seal_store", cut)
+        patch.setattr(building, "seal_store", interrupt)
         with pytest.raises(KeyboardInterrupt):
             build_store(catalog, tmp_path / "store", size=(32, 32))
     decoded.clear()
@@ -183,3 +184,19 @@ def test_a_full_disk_says_so_before_anything_is_decoded(
     assert decoded == []
     monkeypatch.undo()
     build_store(catalog, tmp_path / "store", size=(32, 32))
+
+
+def test_a_system_that_cannot_allocate_writes_the_same_store(
+    catalog: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_store(catalog, tmp_path / "store", size=(32, 32))
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    monkeypatch.setattr(building, "BLOCK", 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "read_image", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build_store(catalog, tmp_path / "other", size=(32, 32))
+    empty = tmp_path / ".building-other" / building.ARRAYS / "images.npy"
+    assert not np.load(empty).any()
+    build_store(catalog, tmp_path / "other", size=(32, 32))
+    assert contents(tmp_path / "other") == contents(tmp_path / "store")

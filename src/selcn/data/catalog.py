@@ -60,7 +60,7 @@ def write_catalog(table: pd.DataFrame, path: Path) -> None:
     for column in _path_columns(table):
         table[column] = [_portable(name, path.parent) if name else "" for name in table[column]]
     with written_whole(path) as partial:
-        table.to_csv(partial, index=False)
+        table.to_csv(partial, index=False, lineterminator="\n")
 
 
 def groups(table: pd.DataFrame, together: Iterable[tuple[str, str]] = ()) -> pd.Series:

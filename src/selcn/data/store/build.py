@@ -26,6 +26,8 @@ from selcn.io.tables import lines
 
 CHUNK = 128
 """Rows that are mapped and flushed together: what a kill may cost, and what bounds the memory."""
+BLOCK = 2**20
+"""Bytes that are written at once where the system cannot allocate a file."""
 PLAN, JOURNAL, ARRAYS = "plan.json", "journal.npy", "arrays"
 
 
@@ -83,8 +85,16 @@ def _begin(table: pd.DataFrame, work: Path, size: tuple[int, int], hair: bool) -
 
 def _allocate(path: Path) -> None:
     # A disk that is full says so here; on a page of a sparse map it would kill the process.
+    size = path.stat().st_size
     with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        for start in range(0, size, BLOCK):  # Windows and macOS: what is written over itself has its place on the disk
+            file.seek(start)
+            block = file.read(BLOCK)
+            file.seek(start)
+            file.write(block)
 
 
 def _fill(

@@ -79,7 +79,7 @@ def verify_store(path: Path) -> None:
 def seal_store(folder: Path, table: pd.DataFrame, size: tuple[int, int], *, hair: bool) -> None:
     """Make a store of a folder whose arrays are filled: the index, and last the manifest with every checksum."""
     index = pd.DataFrame({"image_id": table["image_id"], "has_mask": (table["mask_path"] != "").astype(int)})
-    index.to_csv(folder / INDEX, index=False)
+    index.to_csv(folder / INDEX, index=False, lineterminator="\n")
     checksums = {name: sha256(folder / name) for name in (IMAGES, MASKS, INDEX)}
     manifest = {"size": size, "hair": hair, "catalog": catalog_hash(table), "images": len(table), "sha256": checksums}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8", newline="\n")
