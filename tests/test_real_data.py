@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import selcn
+from selcn.data.catalog import draw_lesions
 from selcn.data.discovery import find_pictures
 from selcn.data.sources import index_ham10000, index_ph2, join_symmetry, merge_catalogs
 from selcn.data.splits.protocols import grouped_split, thesis_split
 from selcn.data.splits.split import count_table, leaking_images
-from selcn.data.subset import draw_lesions
 from selcn.labels import LABEL_SETS, TEST
 
 SHARED = Path(__file__).parent.parent.parent / "shared"

@@ -137,7 +137,7 @@ folder = Path({str(tmp_path)!r})
 building.build_store(read_catalog(folder / "catalog.csv"), folder / "store", jobs=1, size=(32, 32))
 """
     with subprocess.Popen([sys.executable, "-c", code]) as process:
-        journal = tmp_path / ".building-store" / building.JOURNAL
+        journal = tmp_path / ".working-store" / building.JOURNAL
         deadline = time.monotonic() + 60
         while not (journal.exists() and np.load(journal).any()):
             assert time.monotonic() < deadline
@@ -165,7 +165,7 @@ def test_a_build_cut_off_just_before_its_end_prepares_nothing_again(
 
 
 def test_two_processes_do_not_build_one_store(catalog: pd.DataFrame, tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".building-store.lock"), pytest.raises(DataError, match="another process is making it"):
+    with FileLock(tmp_path / ".working-store.lock"), pytest.raises(DataError, match="another process is making it"):
         build_store(catalog, tmp_path / "store", size=(32, 32))
     build_store(catalog, tmp_path / "store", size=(32, 32))
     with pytest.raises(DataError, match="exists already"):
@@ -196,7 +196,7 @@ def test_a_system_that_cannot_allocate_writes_the_same_store(
         patch.setattr(building, "read_image", interrupt)
         with pytest.raises(KeyboardInterrupt):
             build_store(catalog, tmp_path / "other", size=(32, 32))
-    empty = tmp_path / ".building-other" / building.ARRAYS / "images.npy"
+    empty = tmp_path / ".working-other" / building.ARRAYS / "images.npy"
     assert not np.load(empty).any()
     build_store(catalog, tmp_path / "other", size=(32, 32))
     assert contents(tmp_path / "other") == contents(tmp_path / "store")

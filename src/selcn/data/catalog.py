@@ -90,6 +90,24 @@ def groups(table: pd.DataFrame, together: Iterable[tuple[str, str]] = ()) -> pd.
     return name
 
 
+def draw_lesions(table: pd.DataFrame, lesions: int, seed: int) -> pd.DataFrame:
+    """Keep about ``lesions`` lesions: class by class the same number, rare classes whole, labelled symmetry first.
+
+    Every image of a kept lesion stays. Lesions are sampled in rounds, one of each diagnosis a round.
+
+    Args:
+        table: a validated catalog in which every image has a ``lesion_id``.
+        lesions: how many to keep, at least 1.
+        seed: of the order in which they are sampled.
+    """
+    order = np.random.default_rng(seed).permutation(len(table))
+    shuffled = table.iloc[order]
+    first = shuffled.assign(labelled=shuffled["symmetry"] != "").sort_values("labelled", ascending=False, kind="stable")
+    first = first.drop_duplicates("lesion_id")
+    first = first.assign(round=first.groupby("diagnosis").cumcount()).sort_values("round", kind="stable")
+    return table[table["lesion_id"].isin(first["lesion_id"].head(lesions))].reset_index(drop=True)
+
+
 def catalog_hash(table: pd.DataFrame) -> str:
     """SHA-256 of what a split depends on: ids, groups and labels, in any row order; paths do not enter."""
     rows = table.assign(group=groups(table))[["image_id", "group", "diagnosis", "symmetry"]]

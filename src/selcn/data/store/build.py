@@ -7,7 +7,6 @@ is written after its pixels are on disk, and never before, so that it may be tru
 import hashlib
 import json
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,14 +20,15 @@ from selcn.data.imaging.prepare import prepare_image, prepare_mask
 from selcn.data.imaging.read import read_image, read_mask
 from selcn.data.store.store import IMAGES, MASKS, Store, open_store, seal_store
 from selcn.errors import DataError, SelcnError, listed
-from selcn.io.resume import OnProgress, alone
+from selcn.io.files import written_whole
+from selcn.io.resume import OnProgress, working_folder
 from selcn.io.tables import lines
 
 CHUNK = 128
 """Rows that are mapped and flushed together: what a kill may cost, and what bounds the memory."""
 BLOCK = 2**20
 """Bytes that are written at once where the system cannot allocate a file."""
-PLAN, JOURNAL, ARRAYS = "plan.json", "journal.npy", "arrays"
+JOURNAL, ARRAYS = "journal.npy", "arrays"
 
 
 def build_store(
@@ -51,10 +51,9 @@ def build_store(
     """
     if out.exists():
         raise DataError(f"{out}: exists already; remove it or choose another --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.with_name(f".building-{out.name}")
-    with alone(work, out):
-        _begin(table, work, size, hair)
+    with working_folder(out, _plan(table, size, hair)) as work:
+        if not (work / JOURNAL).exists():
+            _lay_out(work, len(table), size)
         faults = _fill(table, work, size, hair, jobs, on_progress)
         if faults:
             raise DataError(
@@ -63,24 +62,23 @@ def build_store(
             )
         seal_store(work / ARRAYS, table, size, hair=hair)
         (work / ARRAYS).rename(out)
-        shutil.rmtree(work)
     return open_store(out, table)
 
 
-def _begin(table: pd.DataFrame, work: Path, size: tuple[int, int], hair: bool) -> None:
-    """Find what an earlier attempt at this very store left, or lay out an empty one."""
+def _plan(table: pd.DataFrame, size: tuple[int, int], hair: bool) -> str:
     order = hashlib.sha256("\n".join(table["image_id"]).encode()).hexdigest()
-    plan = json.dumps({"size": size, "hair": hair, "catalog": catalog_hash(table), "order": order})
-    if (work / PLAN).exists() and (work / PLAN).read_text(encoding="utf-8") == plan:
-        return
-    shutil.rmtree(work, ignore_errors=True)
-    (work / ARRAYS).mkdir(parents=True)
+    return json.dumps({"size": size, "hair": hair, "catalog": catalog_hash(table), "order": order})
+
+
+def _lay_out(work: Path, rows: int, size: tuple[int, int]) -> None:
+    """Empty arrays, and last an empty journal."""
+    (work / ARRAYS).mkdir(exist_ok=True)
     width, height = size
-    for name, shape in ((IMAGES, (len(table), height, width, 3)), (MASKS, (len(table), height, width))):
+    for name, shape in ((IMAGES, (rows, height, width, 3)), (MASKS, (rows, height, width))):
         open_memmap(work / ARRAYS / name, "w+", np.uint8, shape)
         _allocate(work / ARRAYS / name)
-    open_memmap(work / JOURNAL, "w+", np.int64, (len(table),)).flush()
-    (work / PLAN).write_text(plan, encoding="utf-8")
+    with written_whole(work / JOURNAL) as partial:
+        np.save(partial, np.zeros(rows, np.int64))
 
 
 def _allocate(path: Path) -> None:
