@@ -23,6 +23,9 @@ def read_catalog(path: Path) -> pd.DataFrame:
 
     Paths, in every column named `..._path`, come back joined to the catalog's folder.
 
+    Args:
+        path: the CSV.
+
     Raises:
         DataError: unreadable, a column is missing, or rows are wrong; all faulty rows are named at once.
     """
@@ -34,6 +37,10 @@ def read_catalog(path: Path) -> pd.DataFrame:
 
 def complete_catalog(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """Add the optional columns that are missing, put all in order, and validate every row.
+
+    Args:
+        table: rows with at least `image_id` and `image_path`; its index may hold their lines in a file.
+        where: what errors call it.
 
     Raises:
         DataError: a required column is missing or rows are wrong.
@@ -55,7 +62,12 @@ def complete_catalog(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def write_catalog(table: pd.DataFrame, path: Path) -> None:
-    """Write a catalog under a temporary name and rename it; paths inside its folder become relative."""
+    """Write a catalog under a temporary name and rename it; paths inside its folder become relative.
+
+    Args:
+        table: a validated catalog.
+        path: the CSV to write; its folder is made.
+    """
     table = table.copy()
     for column in _path_columns(table):
         table[column] = [_portable(name, path.parent) if name else "" for name in table[column]]
@@ -109,7 +121,11 @@ def draw_lesions(table: pd.DataFrame, lesions: int, seed: int) -> pd.DataFrame:
 
 
 def catalog_hash(table: pd.DataFrame) -> str:
-    """SHA-256 of what a split depends on: ids, groups and labels, in any row order; paths do not enter."""
+    """SHA-256 of what a split depends on: ids, groups and labels, in any row order; paths do not enter.
+
+    Args:
+        table: a validated catalog.
+    """
     rows = table.assign(group=groups(table))[["image_id", "group", "diagnosis", "symmetry"]]
     text = rows.sort_values("image_id").to_csv(index=False, lineterminator="\n")
     return hashlib.sha256(text.encode()).hexdigest()

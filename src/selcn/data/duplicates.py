@@ -79,7 +79,12 @@ class Duplicate:
 
 
 def fingerprint(data: bytes, image: np.ndarray) -> Fingerprint:
-    """Fingerprint of a file's bytes and of the uint8 RGB picture (H, W, 3) that they hold."""
+    """Fingerprint of a file's bytes and of the uint8 RGB picture (H, W, 3) that they hold.
+
+    Args:
+        data: the file's content.
+        image: uint8 RGB (H, W, 3), decoded from it.
+    """
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return Fingerprint(hashlib.sha256(data).digest(), cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
 
@@ -138,6 +143,10 @@ def match(image_ids: Sequence[str], fingerprints: Sequence[Fingerprint]) -> list
 
     Every pair of hashes is compared, in chunks of a few MiB: 10,000 pictures take seconds, ten times as many a hundred
     times as long.
+
+    Args:
+        image_ids: of N images.
+        fingerprints: theirs, in the same order.
     """
     first_of: dict[bytes, int] = {}
     exact = []

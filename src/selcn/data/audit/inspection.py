@@ -29,7 +29,12 @@ class Inspected(NamedTuple):
 
 
 def inspect(image_path: str, mask_path: str) -> Inspected:
-    """Read an image and its mask once each and say what is wrong with them."""
+    """Read an image and its mask once each and say what is wrong with them.
+
+    Args:
+        image_path: the image's file.
+        mask_path: its mask's file; "" where it has none.
+    """
     path = Path(image_path)
     try:
         data = read_bytes(path)

@@ -38,6 +38,10 @@ _MAY_BE_EMPTY = (
 def read_header(data: bytes, path: Path) -> pydicom.Dataset:
     """All of a DICOM image but its pixels.
 
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+
     Raises:
         ImageFileError: it lacks what a segmentation has to name.
     """

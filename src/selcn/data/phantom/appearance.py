@@ -67,7 +67,13 @@ class Painter:
         return np.asarray(np.clip(np.asarray(colour) + self.tint, 0.02, 0.98), dtype=np.float32)[:, None, None]
 
     def blend(self, weight: Floats, colour: Colour, opacity: float) -> None:
-        """Lay a colour over what is there, where ``weight`` is."""
+        """Lay a colour over what is there, where ``weight`` is.
+
+        Args:
+            weight: (resolution, resolution) in [0, 1].
+            colour: RGB in [0, 1], before the lesion's tint.
+            opacity: in [0, 1].
+        """
         self.planes += np.float32(opacity) * weight * (self._tinted(colour) - self.planes)
 
     def mottle(self) -> None:
@@ -76,28 +82,54 @@ class Painter:
         self.planes *= 1 + np.float32(0.05) * broad + np.float32(0.03) * fine
 
     def ring(self, centre: float, width: float) -> Floats:
-        """A soft band along the outline, ``centre`` of the way to it; with 0, a soft disc."""
+        """A soft band along the outline, ``centre`` of the way to it; with 0, a soft disc.
+
+        Args:
+            centre: share of the way from the centre to the outline.
+            width: of the band, in the same unit.
+        """
         band: Floats = np.exp(-(((self.radius - np.float32(centre)) / np.float32(width)) ** 2))
         return band
 
     def patches(self, grain: float, share: float) -> Floats:
-        """Soft-bordered clouds that cover about ``share`` of the lesion."""
+        """Soft-bordered clouds that cover about ``share`` of the lesion.
+
+        Args:
+            grain: wavelength of the clouds in the frame's unit.
+            share: in (0, 1).
+        """
         noise = even_noise(self.rng, self.frame, grain)
         return soft_step((noise - np.quantile(noise, 1 - share)) * np.float32(1.4))
 
     def folds(self, grain: float, width: float) -> Floats:
-        """Winding lines, where a noise passes zero."""
+        """Winding lines, where a noise passes zero.
+
+        Args:
+            grain: wavelength of the noise in the frame's unit.
+            width: of the lines, in standard deviations of the noise.
+        """
         lines: Floats = np.exp(-((even_noise(self.rng, self.frame, grain) / np.float32(width)) ** 2))
         return lines
 
     def network(self, width: float, thickness: float) -> Floats:
-        """A net of lines around cells ``width`` wide."""
+        """A net of lines around cells ``width`` wide.
+
+        Args:
+            width: of a cell in the frame's unit.
+            thickness: of the lines, in cell widths.
+        """
         border = cell_borders(self.rng, self.frame, width)
         lines: Floats = np.exp(-((border / np.float32(thickness)) ** 2))
         return lines
 
     def dots(self, count: int, size: tuple[float, float], where: tuple[float, float]) -> Floats:
-        """Round spots, ``count`` a quadrant, of radius ``size``, ``where`` (from, to) of the way to the outline."""
+        """Round spots, ``count`` a quadrant, of radius ``size``, ``where`` (from, to) of the way to the outline.
+
+        Args:
+            count: spots a quadrant.
+            size: least and largest radius in the frame's unit.
+            where: least and largest share of the way to the outline.
+        """
         layer = np.zeros((self.frame.resolution, self.frame.resolution), dtype=np.uint8)
         for _ in range(count):
             angle, way = self.rng.uniform(0, np.pi / 2), self.rng.uniform(*where)
@@ -107,7 +139,12 @@ class Painter:
         return self._softened(layer, size[0] * 0.35)
 
     def vessels(self, count: int, thickness: float) -> Floats:
-        """Branching vessels, ``count`` trees a quadrant, that grow from the border inwards."""
+        """Branching vessels, ``count`` trees a quadrant, that grow from the border inwards.
+
+        Args:
+            count: trees a quadrant.
+            thickness: of a stem in the frame's unit.
+        """
         layer = np.zeros((self.frame.resolution, self.frame.resolution), dtype=np.uint8)
         for _ in range(count):
             angle = self.rng.uniform(0.1, np.pi / 2 - 0.1)
@@ -243,6 +280,12 @@ def draw_lesion(rng: np.random.Generator, diagnosis: str, symmetry: str, resolut
     their mirror images only there. ``asymmetry`` marks the odd parts themselves, not the places across an axis that
     lack them: for an asymmetric lesion the odd structures, for a one-axis lesion the end that the other end does not
     match, for a two-axes lesion nothing.
+
+    Args:
+        rng: source of the random numbers; it moves on.
+        diagnosis: one of the seven names of `HAM10000`.
+        symmetry: one of the three names of `SYMMETRY`.
+        resolution: side of the frame in pixels, even.
     """
     look, frame = LOOKS[diagnosis], Frame(resolution)
     odd_parts = draw_odd_parts(rng, symmetry)

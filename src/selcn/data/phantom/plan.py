@@ -45,7 +45,12 @@ class LesionPlan:
 
 
 def plan_lesions(images: int, seed: int) -> Iterator[LesionPlan]:
-    """Plan lesions until they have ``images`` photographs; a longer plan of the same seed begins with the same ones."""
+    """Plan lesions until they have ``images`` photographs; a longer plan of the same seed begins with the same ones.
+
+    Args:
+        images: how many photographs, at least 1.
+        seed: of the plan, not negative.
+    """
     deck: list[str] = []
     number, first_image = 1, 1
     while first_image <= images:

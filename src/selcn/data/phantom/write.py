@@ -125,6 +125,11 @@ def photograph_lesion(plan: LesionPlan, seed: int, size: tuple[int, int]) -> Ite
     """Draw a lesion and take its photographs, ``size`` (width, height).
 
     The lesion and what surrounds it are drawn from separate streams of random numbers, so neither tells of the other.
+
+    Args:
+        plan: of the lesion.
+        seed: of the data set.
+        size: width and height in pixels.
     """
     lesion_rng, surroundings_rng = np.random.default_rng([seed, plan.number, 2]).spawn(2)
     lesion = draw_lesion(lesion_rng, plan.diagnosis, plan.symmetry, resolution=2 * min(size))

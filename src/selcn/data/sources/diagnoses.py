@@ -95,13 +95,20 @@ def map_diagnosis(published: str) -> str:
     Case, blanks, underscores, hyphens and apostrophes do not matter; a specification behind a comma, as in
     `Nevus, NOS, Compound`, is left out where the whole is not known, unless it makes another thing of it, as in
     `Melanoma, metastatic` and `Nevus, sebaceous`.
+
+    Args:
+        published: the source's word.
     """
     whole, head = (_normal(text) for text in (published, published.partition(",")[0]))
     return _CLASS_OF.get(whole) or ("" if _OTHER.search(whole) else _CLASS_OF.get(head, ""))
 
 
 def map_diagnoses(published: "pd.Series[str]") -> "pd.Series[str]":
-    """`map_diagnosis` of a column."""
+    """`map_diagnosis` of a column.
+
+    Args:
+        published: the source's words.
+    """
     return published.map({name: map_diagnosis(name) for name in published.unique()})
 
 

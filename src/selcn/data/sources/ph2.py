@@ -55,6 +55,9 @@ def read_ph2_labels(path: Path) -> pd.DataFrame:
 
     A row begins with a case such as IMD002; the legend below the rows does not.
 
+    Args:
+        path: the file.
+
     Raises:
         DataError: unreadable, no rows, or rows that are no labels; all are named.
     """

@@ -85,6 +85,13 @@ def external_split(
     Images of other sources that share a patient, a lesion or a duplicate with the test part are excluded from every
     part, or they would leak.
 
+    Args:
+        table: a validated catalog.
+        sources: names of the catalog's `source`, at least one.
+        folds: how many, at least 2.
+        seed: orders groups of equal size.
+        duplicates: pairs of image_id that are one group.
+
     Raises:
         DataError: no image has that source, none has another, or as for `grouped_split`.
     """
@@ -109,6 +116,12 @@ def thesis_split(table: pd.DataFrame, *, folds: int = 4, test: float = 0.2, seed
     ``train_test_split`` and then ``StratifiedKFold`` with one seed, on the rows in the catalog's order. The original
     made its folds after adding turned copies of the images; here they are made of the images themselves. What intervals
     resample is the lesion within its part.
+
+    Args:
+        table: a validated catalog.
+        folds: how many, at least 2.
+        test: share of the images in the test subset, in (0, 1).
+        seed: of both shuffles.
 
     Raises:
         DataError: no test part is wanted, or a diagnosis is unknown or has too few images.

@@ -45,6 +45,14 @@ def build_store(
     What was prepared before a kill is not prepared again, unless its files changed. Every faulty file is found before
     anything is given up, and the others stay prepared.
 
+    Args:
+        table: a validated catalog.
+        out: the folder to make.
+        size: width and height in pixels.
+        hair: whether hair is removed first.
+        jobs: threads, all cores by default.
+        on_progress: called with images prepared and images in all.
+
     Raises:
         DataError: ``out`` exists or is being built by another process, or files are missing, unreadable or of another
             shape than their image.

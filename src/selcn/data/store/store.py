@@ -43,6 +43,10 @@ class Store:
 def open_store(path: Path, table: pd.DataFrame) -> Store:
     """Open a store of this very catalog.
 
+    Args:
+        path: the store's folder.
+        table: the catalog that it was prepared from.
+
     Raises:
         DataError: no store, not whole, or prepared from another catalog or from other files.
     """
@@ -64,6 +68,9 @@ def open_store(path: Path, table: pd.DataFrame) -> Store:
 def verify_store(path: Path) -> None:
     """Compare every file of a store with its checksum.
 
+    Args:
+        path: the store's folder.
+
     Raises:
         DataError: a file was changed after the store was made, or there is no manifest.
     """
@@ -77,7 +84,14 @@ def verify_store(path: Path) -> None:
 
 
 def seal_store(folder: Path, table: pd.DataFrame, size: tuple[int, int], *, hair: bool) -> None:
-    """Make a store of a folder whose arrays are filled: the index, and last the manifest with every checksum."""
+    """Make a store of a folder whose arrays are filled: the index, and last the manifest with every checksum.
+
+    Args:
+        folder: with both arrays, whole.
+        table: the catalog that they are of.
+        size: width and height in pixels.
+        hair: whether hair was removed.
+    """
     index = pd.DataFrame({"image_id": table["image_id"], "has_mask": (table["mask_path"] != "").astype(int)})
     index.to_csv(folder / INDEX, index=False, lineterminator="\n")
     checksums = {name: sha256(folder / name) for name in (IMAGES, MASKS, INDEX)}
