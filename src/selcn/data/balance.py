@@ -66,6 +66,9 @@ class BalancedDataset(Dataset[Batch]):
     """A dataset asked by a `BalancedSampler`: its batches say which copy of each image is wanted.
 
     The copy itself is made by the augmentation, in the one resampling that there is.
+
+    Args:
+        dataset: of the images as they are; it has `__getitems__`.
     """
 
     def __init__(self, dataset: Dataset[Batch]) -> None:

@@ -1,4 +1,4 @@
-"""Finding pictures, masks and tables below folders."""
+"""Finding images, masks and tables below folders."""
 
 import filecmp
 import os
@@ -67,7 +67,7 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
 
 
 def images(files: Iterable[Path]) -> list[Path]:
-    """Those of the files that are named as pictures.
+    """Those of the files that are named as images.
 
     Args:
         files: of any kind.

@@ -11,7 +11,7 @@ from selcn.data.imaging.decode import Header, ImageFileError, decode_mask
 from selcn.data.imaging.read import decode_file, read_bytes, same_aspect
 from selcn.errors import DataError
 
-LEAST_SIDE, MOST_ASPECT = 32, 4
+MIN_SIDE, MAX_ASPECT = 32, 4
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 BLANK_SPREAD = 2  # grey levels between a picture's darkest and brightest
 BORDER_LESION = 0.8
@@ -22,7 +22,7 @@ Fault = tuple[str, str]
 
 
 class Inspected(NamedTuple):
-    """Faults as kind and detail, and the picture's fingerprint where it could be decoded."""
+    """Faults as kind and detail, and the image's fingerprint where it could be decoded."""
 
     faults: list[Fault]
     print: Fingerprint | None
@@ -59,8 +59,8 @@ def _image_faults(header: Header, image: np.ndarray, path: Path) -> list[Fault]:
         "wrong-extension": (named != header.format, f"is {header.format}, named {path.suffix or 'without a suffix'}"),
         "not-rgb": (header.mode != "RGB", f"stored as {header.mode}"),
         "exif-turned": (header.orientation != 1, f"orientation {header.orientation}"),
-        "tiny": (min(width, height) < LEAST_SIDE, f"{width}x{height}"),
-        "odd-aspect": (max(width, height) > MOST_ASPECT * min(width, height), f"{width}x{height}"),
+        "tiny": (min(width, height) < MIN_SIDE, f"{width}x{height}"),
+        "odd-aspect": (max(width, height) > MAX_ASPECT * min(width, height), f"{width}x{height}"),
         "blank": (int(np.ptp(image)) <= BLANK_SPREAD, f"levels {image.min()} to {image.max()}"),
     }
     return [(kind, detail) for kind, (wrong, detail) in checks.items() if wrong]

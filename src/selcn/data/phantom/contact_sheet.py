@@ -1,4 +1,4 @@
-"""One picture of a phantom: a lesion of every diagnosis and symmetry, with its outline and its asymmetry."""
+"""One image of a phantom: a lesion of every diagnosis and symmetry, with its outline and its asymmetry."""
 
 from functools import partial
 from pathlib import Path

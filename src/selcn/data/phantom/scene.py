@@ -22,7 +22,7 @@ class Grid:
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> "Grid":
-        """The grid of a picture of ``shape`` (height, width).
+        """The grid of an image of ``shape`` (height, width).
 
         Args:
             shape: height and width in pixels.

@@ -19,7 +19,7 @@ from selcn.data.phantom.photograph import Person, Photograph, take_photograph
 from selcn.data.phantom.plan import LesionPlan, plan_lesions
 from selcn.errors import ConfigError, DataError
 
-SHORTEST_SIDE, LONGEST_SIDE = 48, 2048
+MIN_SIDE, MAX_SIDE = 48, 2048
 IMAGES_WORTH_A_PROCESS = 60
 """Fewer images are drawn sooner than another process has started."""
 
@@ -74,9 +74,9 @@ def _validate(images: int, seed: int, size: tuple[int, int], jobs: int | None) -
         raise ConfigError(f"images: {images} is too few; ask for 1 or more")
     if seed < 0:
         raise ConfigError(f"seed: {seed} is negative; use 0 or more")
-    if not SHORTEST_SIDE <= min(size) <= max(size) <= LONGEST_SIDE:
+    if not MIN_SIDE <= min(size) <= max(size) <= MAX_SIDE:
         width, height = size
-        raise ConfigError(f"size: {width}x{height} does not fit; use sides of {SHORTEST_SIDE} to {LONGEST_SIDE} pixels")
+        raise ConfigError(f"size: {width}x{height} does not fit; use sides of {MIN_SIDE} to {MAX_SIDE} pixels")
     if jobs is not None and jobs < 1:
         raise ConfigError(f"jobs: {jobs} is too few; use 1 or more")
 

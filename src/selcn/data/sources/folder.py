@@ -1,4 +1,4 @@
-"""Pictures of one's own: a folder a class, or a folder and a table."""
+"""Images of one's own: a folder a class, or a folder and a table."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

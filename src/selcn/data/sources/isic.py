@@ -49,11 +49,11 @@ COMMON = {
 
 
 def index_isic(paths: Iterable[Path]) -> Indexed:
-    """Any of the ISIC layouts as a catalog; every picture is a row, with what the tables know of it.
+    """Any of the ISIC layouts as a catalog; every image is a row, with what the tables know of it.
 
     Read are one-hot tables (2017 part 3, 2018 task 3, 2019), the table without header of 2016, tables that carry a
     column of diagnoses (2020, archive exports), and tables that only add columns (lesion groupings, metadata).
-    A picture `ISIC_0000002_downsampled` is image ISIC_0000002. Lesion masks are `ISIC_0000002_segmentation.png`.
+    An image `ISIC_0000002_downsampled` is image ISIC_0000002. Lesion masks are `ISIC_0000002_segmentation.png`.
 
     Args:
         paths: folders and files that together hold images, masks and tables.

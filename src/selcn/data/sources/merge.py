@@ -16,8 +16,8 @@ from selcn.errors import DataError, listed
 from selcn.io.files import sha256
 
 FACTS = ("lesion_id", "patient_id", "diagnosis", "symmetry")
-LEAST_LIKENESS = 0.9
-"""Correlation of two thumbnails above which files of one image_id may show the same picture."""
+MIN_CORRELATION = 0.9
+"""Correlation of two thumbnails above which files of one image_id may show the same photograph."""
 _FROM = "merged from"
 
 
@@ -34,7 +34,8 @@ def merge_catalogs(
         on_progress: called with images compared, and images that stand in several catalogs with different files.
 
     Raises:
-        DataError: rows of one image contradict each other, or files of one image_id show two pictures; all are named.
+        DataError: rows of one image contradict each other, or files of one image_id show two photographs;
+            all are named.
     """
     table = pd.concat([rows.assign(**{_FROM: name}) for name, rows in catalogs], ignore_index=True).fillna("")
     _refuse(_two_pictures(table, on_progress or (lambda _done, _total: None)))
@@ -93,7 +94,7 @@ def _two_pictures(table: pd.DataFrame, on_progress: Callable[[int, int], None]) 
 
 
 def _differ(files: list[str]) -> bool:
-    """Whether any of the files shows another picture than the first; one that cannot be read is the audit's matter."""
+    """Whether a file shows another photograph than the first; the audit tells of those that cannot be read."""
     try:
         if all(filecmp.cmp(files[0], file, shallow=False) for file in files[1:]):
             return False
@@ -113,7 +114,7 @@ def _look(path: str) -> np.ndarray | None:
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     one, other = one - one.mean(), other - other.mean()
     norm = np.linalg.norm(one) * np.linalg.norm(other)
-    return bool(norm == 0 or one @ other / norm > LEAST_LIKENESS)
+    return bool(norm == 0 or one @ other / norm > MIN_CORRELATION)
 
 
 def _finest(symmetry: "pd.Series[str]", image: pd.Series) -> "pd.Series[str]":

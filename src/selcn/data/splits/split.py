@@ -1,4 +1,4 @@
-"""The one split that all three stages share: what it holds, how it is checked, written and read."""
+"""The one split that all networks share: what it holds, how it is checked, written and read."""
 
 import hashlib
 import json
@@ -14,21 +14,21 @@ from selcn.io.files import write_text
 from selcn.labels import TEST, Protocol
 
 EXCLUDED = "excluded"
-"""The part of images that no stage may use, since they share a group with an external test part."""
+"""The subset of images that no network may use, since they share a group with an external test subset."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which part each image belongs to: `test`, the number of the fold that holds it out, or `excluded`.
+    """Which subset each image belongs to: `test`, the number of the fold that holds it out, or `excluded`.
 
     Attributes:
-        protocol: how the parts were dealt.
-        part: part by image_id.
-        group: the unit that intervals resample, by image_id; it lies in one part.
+        protocol: how the subsets were dealt.
+        part: subset by image_id.
+        group: the unit that intervals resample, by image_id; it lies in one subset.
         folds: how many folds there are.
         seed: what the dealing was seeded with.
         catalog: hash of the catalog that was split.
-        duplicates: pairs of image_id that were kept in one part as pictures of the same lesion.
+        duplicates: pairs of image_id that were kept in one subset as images of the same lesion.
     """
 
     protocol: Protocol
@@ -41,7 +41,7 @@ class Split:
 
     @property
     def parts(self) -> list[str]:
-        """The folds' names, then the test part's where there is one."""
+        """The folds' names, then the test subset's where there is one."""
         names = [str(fold) for fold in range(self.folds)]
         return [*names, TEST] if TEST in self.part.values() else names
 
@@ -52,7 +52,7 @@ class Split:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def rows(self, table: pd.DataFrame, *parts: str) -> np.ndarray:
-        """Row numbers of ``table`` whose image lies in one of ``parts``.
+        """Row numbers, int (n,), of ``table`` whose image lies in one of ``parts``.
 
         Args:
             table: a validated catalog; images that are not in the split are left out.
@@ -110,7 +110,7 @@ def _refuse_missing_class(parts: pd.DataFrame, wanted: list[str], where: str) ->
 
 
 def leaking_images(split: Split, table: pd.DataFrame) -> dict[str, int]:
-    """Images of each part whose patient, lesion or duplicate lies in another part too; 0 everywhere but by image.
+    """Images of each subset whose patient, lesion or duplicate lies in another subset too; 0 everywhere but by image.
 
     Args:
         split: of the catalog.
@@ -123,7 +123,7 @@ def leaking_images(split: Split, table: pd.DataFrame) -> dict[str, int]:
 
 
 def count_table(split: Split, table: pd.DataFrame) -> pd.DataFrame:
-    """Images and groups of each part, and its images of each diagnosis and symmetry.
+    """Images and groups of each subset, and its images of each diagnosis and symmetry.
 
     Args:
         split: of the catalog.

@@ -16,7 +16,7 @@ IMAGES, MASKS, INDEX, MANIFEST = "images.npy", "masks.npy", "index.csv", "manife
 
 @dataclass(frozen=True)
 class Store:
-    """Prepared pictures of a catalog, row for row.
+    """Prepared images of a catalog, row for row.
 
     Attributes:
         images: uint8 RGB (N, H, W, 3), memory-mapped.
@@ -36,7 +36,7 @@ class Store:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the prepared pictures."""
+        """Width and height of the prepared images."""
         return self.images.shape[2], self.images.shape[1]
 
 
