@@ -14,7 +14,7 @@ import pandas as pd
 
 from selcn.data.audit import audit
 from selcn.data.catalog import complete_catalog
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 
 IMAGES, SIZE, MASK = 10_000, (200, 150), (600, 450)
 

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from selcn.data.catalog import complete_catalog, read_catalog, write_catalog
-from selcn.data.imaging.images import prepare_image, read_image, write_image
+from selcn.data.imaging.prepare import prepare_image
+from selcn.data.imaging.read import read_image, write_image
 from selcn.data.store.build import build_store
 from selcn.data.store.store import IMAGES, Store
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import selcn
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
 
 ROOT = Path(__file__).parent.parent

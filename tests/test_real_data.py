@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 import selcn
+from selcn.data.catalog import draw_lesions
 from selcn.data.discovery import find_pictures
-from selcn.data.merge import merge_catalogs
-from selcn.data.sources import index_ham10000, index_ph2, join_symmetry
+from selcn.data.sources import index_ham10000, index_ph2, join_symmetry, merge_catalogs
 from selcn.data.splits.protocols import grouped_split, thesis_split
 from selcn.data.splits.split import count_table, leaking_images
-from selcn.data.subset import draw_lesions
-from selcn.labels import TEST, Diagnosis
+from selcn.labels import LABEL_SETS, TEST
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 HAM10000, PH2, ORIGINALS = (SHARED / "data" / name for name in ("ham10000", "ph2", "originals"))
@@ -36,7 +35,7 @@ def test_ham10000_is_indexed_and_split_with_every_lesion_whole() -> None:
     split = grouped_split(table, folds=4)
     parts = table.assign(part=table["image_id"].map(split.part)).groupby("lesion_id")["part"].nunique()
     assert (parts == 1).all()
-    counts = count_table(split, table)[Diagnosis.names()]
+    counts = count_table(split, table)[LABEL_SETS["ham10000"].names]
     shares = counts.div(counts.sum(axis=1), axis=0)
     assert (shares.max() / shares.min() < 1.1).all()
 

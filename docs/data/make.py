@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from selcn.data.audit.findings import KINDS
+from selcn.data.sources import source_specs
 from selcn.data.sources.diagnoses import NAMES
 
 HERE = Path(__file__).parent
@@ -25,8 +26,13 @@ def page() -> str:
         [(kind, one.severity, one.mend, one.meaning) for kind, one in KINDS.items()],
         columns=["finding", "severity", "`--fix`", "meaning"],
     )
+    sources = pd.DataFrame(
+        [(f"`{name} {spec.takes}`", spec.reads) for name, spec in source_specs().items()],
+        columns=["`selcn index`", "reads"],
+    )
     return Template((HERE / "page.md").read_text(encoding="utf-8")).substitute(
         catalogs=_catalogs(),
+        sources=_markdown(sources),
         diagnoses=_markdown(names),
         findings=_markdown(_csv("findings").drop(columns="findings").rename(columns={"kind": "finding"})),
         kinds=_markdown(kinds),

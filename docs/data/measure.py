@@ -19,9 +19,8 @@ from selcn.config import SplitSection
 from selcn.data.audit import audit
 from selcn.data.catalog import groups
 from selcn.data.duplicates import Duplicate, find_duplicates, fingerprint, match
-from selcn.data.imaging.images import read_image
-from selcn.data.merge import merge_catalogs
-from selcn.data.sources import Indexed, index_ham10000, index_ph2, join_symmetry
+from selcn.data.imaging.read import read_image
+from selcn.data.sources import Indexed, index_ham10000, index_ph2, join_symmetry, merge_catalogs
 from selcn.data.splits.protocols import make_split
 from selcn.data.splits.split import EXCLUDED, Split, count_table, leaking_images
 from selcn.io.tables import read_table

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from selcn.data.catalog import complete_catalog, read_catalog, write_catalog
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 
 Selcn = Callable[..., int]
 

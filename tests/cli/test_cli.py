@@ -13,7 +13,7 @@ import pytest
 
 from selcn.cli.train import find_network, trained_together, with_maskings
 from selcn.config import load_config
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 
 Selcn = Callable[..., int]
 

@@ -1,6 +1,7 @@
 """`selcn index` as a user types it."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,18 +9,23 @@ import numpy as np
 import pytest
 
 from selcn.data.catalog import read_catalog
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
+from selcn.data.sources import licence_of, registry
 
 Selcn = Callable[..., int]
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+
+
+def draw(path: Path) -> None:
+    """Write noise of the path's own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, np.random.default_rng([*path.name.encode()]).integers(0, 256, (48, 64, 3), dtype=np.uint8))
 
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    generator = np.random.default_rng(0)
     for name in ("mel/a.png", "mel/b.png", "nv/c.png", "scc/d.png"):
-        path = tmp_path / "pictures" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_image(path, generator.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+        draw(tmp_path / "pictures" / name)
     return tmp_path / "pictures"
 
 
@@ -61,6 +67,7 @@ def test_a_table_with_columns_of_its_own(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["isik", "."], "source 'isik': unknown; known are folder, ham10000, isic, merge, ph2, symderm"),
         (["folder", "absent"], "absent: no such file or folder"),
         (["folder", ".", "."], "give one folder"),
         (["folder", ".", "--column", "diagnosis=dx"], "give it as --labels"),
@@ -87,3 +94,27 @@ def test_a_mistake_is_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_the_source_of_the_page_makes_a_catalog_and_tells_its_licence(
+    tmp_path: Path, selcn: Selcn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for held in ("_SOURCES", "_LICENCES"):
+        monkeypatch.setattr(registry, held, dict(getattr(registry, held)))
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    exec(next(block for block in blocks if "register_source" in block), {})
+    for name in ("P07/2-melanoma-1", "P07/2-melanoma-2", "P08/1-blue nevus-1", "P08/2-scc-1"):
+        draw(tmp_path / "archive" / f"{name}.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert selcn("index", "clinic", "archive", "--masks", "archive") == 2
+    assert "--masks: goes with `selcn index folder` only; give clinic its" in capsys.readouterr().err
+    assert selcn("index", "clinic", "archive", "--out", "catalog.csv") == 0
+    table = read_catalog(Path("catalog.csv"))
+    assert table["diagnosis"].tolist() == ["mel", "mel", "nv", ""]
+    assert table["lesion_id"].tolist() == ["P07-2", "P07-2", "P08-1", "P08-2"]
+    assert table["patient_id"].tolist() == ["P07", "P07", "P08", "P08"]
+    assert table["published_diagnosis"].tolist() == ["melanoma", "melanoma", "blue nevus", "scc"]
+    assert licence_of("clinic") == "not to be passed on"
+    draw(tmp_path / "archive" / "P09" / "a.jpg")
+    assert selcn("index", "clinic", "archive") == 2
+    assert "a.jpg: is not named LESION-DIAGNOSIS-NUMBER" in capsys.readouterr().err

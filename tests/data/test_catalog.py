@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selcn.data.catalog import catalog_hash, complete_catalog, groups, read_catalog, write_catalog
+from selcn.data.catalog import catalog_hash, complete_catalog, draw_lesions, groups, read_catalog, write_catalog
 from selcn.errors import DataError
 
 
@@ -122,3 +122,22 @@ def test_faults_name_the_line_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("image_id,image_path,diagnosis\n\n1,1.png,nv\n\n2,2.png,naevus\n")
     with pytest.raises(DataError, match="line 5: unknown diagnosis 'naevus'"):
         read_catalog(tmp_path / "c.csv")
+
+
+def test_drawn_lesions_keep_all_images_even_classes_and_labelled_symmetry_first() -> None:
+    rows = [
+        {
+            "image_id": f"{diagnosis}{n}-{shot}",
+            "lesion_id": f"{diagnosis}{n}",
+            "diagnosis": diagnosis,
+            "symmetry": symmetry,
+        }
+        for diagnosis, count in (("nv", 40), ("mel", 20), ("df", 3))
+        for n in range(count)
+        for shot, symmetry in enumerate(["", "asymmetric" if n < 8 else ""])
+    ]
+    drawn = draw_lesions(pd.DataFrame(rows), 19, seed=0)
+    lesions = drawn.drop_duplicates("lesion_id")
+    assert lesions["diagnosis"].value_counts().to_dict() == {"nv": 8, "mel": 8, "df": 3}
+    assert len(drawn) == 2 * len(lesions)
+    assert (drawn["symmetry"] != "").sum() == 19

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import FileDataset
 
 from selcn.data.catalog import complete_catalog
 from selcn.data.duplicates import SIDE, TURNS, Duplicate, Fingerprint, find_duplicates, fingerprint, match
@@ -109,6 +110,16 @@ def test_files_are_read_and_the_unreadable_all_named(tmp_path: Path) -> None:
     (tmp_path / "c.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"2 pictures cannot be read: line 2: .*a\.png: .* \| line 4: .*c\.png: "):
         find_duplicates(table)
+
+
+def test_a_dicom_image_is_found_to_be_a_mirrored_png(tmp_path: Path, dataset: Callable[..., FileDataset]) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), picture(0)[..., ::-1])
+    mirrored = np.ascontiguousarray(picture(0)[:, ::-1])
+    dataset(mirrored, "RGB").save_as(tmp_path / "b.dcm", enforce_file_format=True)
+    rows = [{"image_id": name, "image_path": str(tmp_path / name)} for name in ("a.png", "b.dcm")]
+    (found,) = find_duplicates(complete_catalog(pd.DataFrame(rows), "catalog"), jobs=1)
+    assert (found.first, found.second, found.exact, found.turn) == ("a.png", "b.dcm", False, "mirrored")
+    assert found.similarity == pytest.approx(1, abs=1e-4)
 
 
 def test_no_two_lesions_of_a_phantom_are_duplicates(phantom: pd.DataFrame) -> None:

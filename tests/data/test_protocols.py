@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from selcn.config import SplitSection
 from selcn.data.catalog import complete_catalog, groups
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 from selcn.data.splits.protocols import external_split, grouped_split, make_split, thesis_split
 from selcn.data.splits.split import EXCLUDED, count_table, leaking_images
 from selcn.errors import DataError

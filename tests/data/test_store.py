@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from selcn.data.catalog import complete_catalog
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 from selcn.data.store.build import build_store
 from selcn.data.store.store import open_store, verify_store
 from selcn.errors import DataError

@@ -13,7 +13,8 @@ import pytest
 from filelock import FileLock
 
 from selcn.data.catalog import complete_catalog, read_catalog, write_catalog
-from selcn.data.imaging.images import prepare_image, read_image, write_image
+from selcn.data.imaging.prepare import prepare_image
+from selcn.data.imaging.read import read_image, write_image
 from selcn.data.store import build as building
 from selcn.data.store.build import build_store
 from selcn.data.store.store import open_store
@@ -47,6 +48,10 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(building, "read_image", spy)
     return names
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def contents(store: Path) -> dict[str, bytes]:
@@ -132,7 +137,7 @@ folder = Path({str(tmp_path)!r})
 building.build_store(read_catalog(folder / "catalog.csv"), folder / "store", jobs=1, size=(32, 32))
 """
     with subprocess.Popen([sys.executable, "-c", code]) as process:
-        journal = tmp_path / ".building-store" / building.JOURNAL
+        journal = tmp_path / ".working-store" / building.JOURNAL
         deadline = time.monotonic() + 60
         while not (journal.exists() and np.load(journal).any()):
             assert time.monotonic() < deadline
@@ -150,11 +155,8 @@ building.build_store(read_catalog(folder / "catalog.csv"), folder / "store", job
 def test_a_build_cut_off_just_before_its_end_prepares_nothing_again(
     catalog: pd.DataFrame, tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(building, "seal_store", cut)
+        patch.setattr(building, "seal_store", interrupt)
         with pytest.raises(KeyboardInterrupt):
             build_store(catalog, tmp_path / "store", size=(32, 32))
     decoded.clear()
@@ -163,7 +165,7 @@ def test_a_build_cut_off_just_before_its_end_prepares_nothing_again(
 
 
 def test_two_processes_do_not_build_one_store(catalog: pd.DataFrame, tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".building-store.lock"), pytest.raises(DataError, match="another process is making it"):
+    with FileLock(tmp_path / ".working-store.lock"), pytest.raises(DataError, match="another process is making it"):
         build_store(catalog, tmp_path / "store", size=(32, 32))
     build_store(catalog, tmp_path / "store", size=(32, 32))
     with pytest.raises(DataError, match="exists already"):
@@ -182,3 +184,19 @@ def test_a_full_disk_says_so_before_anything_is_decoded(
     assert decoded == []
     monkeypatch.undo()
     build_store(catalog, tmp_path / "store", size=(32, 32))
+
+
+def test_a_system_that_cannot_allocate_writes_the_same_store(
+    catalog: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_store(catalog, tmp_path / "store", size=(32, 32))
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    monkeypatch.setattr(building, "BLOCK", 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "read_image", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build_store(catalog, tmp_path / "other", size=(32, 32))
+    empty = tmp_path / ".working-other" / building.ARRAYS / "images.npy"
+    assert not np.load(empty).any()
+    build_store(catalog, tmp_path / "other", size=(32, 32))
+    assert contents(tmp_path / "other") == contents(tmp_path / "store")

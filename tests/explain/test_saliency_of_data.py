@@ -9,7 +9,7 @@ import torch
 
 import selcn
 from selcn.data.catalog import read_catalog
-from selcn.data.imaging.images import read_image
+from selcn.data.imaging.read import read_image
 from selcn.data.splits.split import read_split
 from selcn.errors import ConfigError, DataError, RunError
 from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by

@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
 import selcn
-from selcn.data.imaging.images import read_image, write_image
+from selcn.data.imaging.read import read_image, write_image
 from selcn.errors import DataError
 from selcn.inference.batch import BATCH, ROWS, OutputOptions, predict_files, read_rows
 from selcn.inference.inputs import Item, list_items

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selcn.data.imaging.images import resize
+from selcn.data.imaging.prepare import resize
 from selcn.inference.overlay import (
     OPACITY,
     PANEL_WIDTHS,

@@ -9,7 +9,7 @@ import pytest
 
 import selcn
 from selcn.data.catalog import read_catalog
-from selcn.data.imaging.images import read_image
+from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError, DataError
 from selcn.evaluation.temperature import rescale
 from selcn.inference.reliability import NO_LESION

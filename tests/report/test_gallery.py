@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 from selcn.errors import DataError
 from selcn.evaluation import Predictions
 from selcn.inference.predictor import Predictor, load
-from selcn.labels import Diagnosis
+from selcn.labels import HAM10000
 from selcn.report.embed import Picture
 from selcn.report.gallery import (
     CASES,
@@ -31,7 +31,7 @@ Row = tuple[str, str, str, str, str, float]
 
 def predictions_of(rows: list[Row]) -> Predictions:
     """Rows of image, group, fold, truth, said class and its probability; the others share the rest."""
-    names = Diagnosis.names()
+    names = HAM10000.names
     table = pd.DataFrame([row[:4] for row in rows], columns=["image_id", "group", "fold", "truth"])
     for name in names:
         table[name] = [row[5] if row[4] == name else (1 - row[5]) / (len(names) - 1) for row in rows]

@@ -18,7 +18,7 @@ from jsonschema_rs import ValidationError, validate
 from pydicom.dataset import FileDataset
 
 import selcn
-from selcn.data.imaging.images import read_image
+from selcn.data.imaging.read import read_image
 from selcn.inference.predictor import Predictor
 from selcn.inference.row import flatten, row_fields
 from selcn.io.files import sha256

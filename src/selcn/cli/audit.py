@@ -58,7 +58,7 @@ def audit(
         _show(found)
     if clean:
         kept, dropped = fix(table, found)
-        write_text(clean.with_suffix(".dropped.csv"), dropped.to_csv(index=False))
+        write_text(clean.with_suffix(".dropped.csv"), dropped.to_csv(index=False, lineterminator="\n"))
         write_catalog(kept, clean)
         masks = int((dropped["action"] == "mask dropped").sum())
         typer.echo(f"{clean}: {len(kept)} of {len(table)} images kept, {masks} masks dropped", err=json)

@@ -1,7 +1,7 @@
 """`index`: data sets as published, and pictures of one's own, to a catalog."""
 
 import json as json_format
-from enum import StrEnum
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,20 +11,10 @@ from selcn.cli.options import Json, Out, progress
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from selcn.data.sources import Indexed
+    from selcn.data.sources import Indexed, SourceSpec
 
 
-class Source(StrEnum):
-    """Data sets whose layout is known, and what joins catalogs."""
-
-    HAM10000 = "ham10000"
-    ISIC = "isic"
-    PH2 = "ph2"
-    SYMDERM = "symderm"
-    FOLDER = "folder"
-    MERGE = "merge"
+FLAGS = {"masks": "--masks", "labels": "--labels", "columns": "--column", "symmetry": "--symmetry"}
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def index(
-    source: Annotated[Source, typer.Argument(help="The data set's layout.", show_default=False)],
+    source: Annotated[str, typer.Argument(help="The data set's layout, by name.", show_default=False)],
     paths: Annotated[
         list[Path],
         typer.Argument(
@@ -57,67 +47,29 @@ def index(
     Example: `selcn index ham10000 HAM10000/ --symmetry SymDerm_v2_labels.csv --out catalog.csv`
     """
     from selcn.data.catalog import write_catalog
+    from selcn.data.sources import find_source
 
-    for option, given, its in (
-        ("--masks", masks, Source.FOLDER),
-        ("--labels", labels, Source.FOLDER),
-        ("--column", column, Source.FOLDER),
-        ("--symmetry", symmetry, Source.HAM10000),
-    ):
-        if given and source is not its:
-            raise ConfigError(f"{option}: goes with `selcn index {its}` only; give {source} its folders or files alone")
-    indexed = _index(source, paths, masks, labels, _columns(column or []), symmetry)
+    spec = find_source(source)
+    given = {"masks": masks, "labels": labels, "columns": _columns(column or []), "symmetry": symmetry}
+    options: dict[str, object] = {name: value for name, value in given.items() if value}
+    _refuse_others(spec, options)
+    with progress("indexing") as move:
+        if "on_progress" in spec.options:
+            options["on_progress"] = move
+        indexed = spec.index(paths, **options)
     write_catalog(indexed.table, out)
     _say(indexed, out, json)
 
 
-def _index(
-    source: Source,
-    paths: list[Path],
-    masks: Path | None,
-    labels: Path | None,
-    columns: dict[str, str],
-    symmetry: Path | None,
-) -> "Indexed":
-    from selcn.data import sources
-    from selcn.data.catalog import read_catalog
+def _refuse_others(spec: "SourceSpec", options: Iterable[str]) -> None:
+    from selcn.data.sources import source_specs
 
-    match source:
-        case Source.HAM10000:
-            return sources.index_ham10000(paths, symmetry=symmetry)
-        case Source.ISIC:
-            return sources.index_isic(paths)
-        case Source.PH2:
-            return sources.index_ph2(paths)
-        case Source.FOLDER:
-            if len(paths) > 1:
-                raise ConfigError("index folder: give one folder; `selcn index merge` joins catalogs of several")
-            if columns and not labels:
-                raise ConfigError("--column: names columns of a table; give it as --labels")
-            return sources.index_folder(paths[0], masks=masks, labels=labels, columns=columns)
-        case Source.SYMDERM:
-            tables = [path for path in paths if _is_labels(path)]
-            catalogs = [(str(path), read_catalog(path)) for path in paths if path not in tables]
-            if not tables or not catalogs:
-                raise ConfigError("index symderm: give a label CSV and the catalogs that hold its images")
-            merged = _merged(catalogs)
-            joined = sources.join_symmetry(merged.table, tables)
-            return sources.Indexed(joined.table, merged.notes | joined.notes)
-        case Source.MERGE:
-            return _merged([(str(path), read_catalog(path)) for path in paths])
-
-
-def _merged(catalogs: "list[tuple[str, pd.DataFrame]]") -> "Indexed":
-    from selcn.data.merge import merge_catalogs
-
-    with progress("comparing pictures") as move:
-        return merge_catalogs(catalogs, on_progress=move)
-
-
-def _is_labels(path: Path) -> bool:
-    from selcn.io.tables import read_table
-
-    return "labels_symmetry" in read_table(path).columns
+    for name in options:
+        if name not in spec.options:
+            takers = " or ".join(one.name for one in source_specs().values() if name in one.options)
+            raise ConfigError(
+                f"{FLAGS[name]}: goes with `selcn index {takers}` only; give {spec.name} its folders or files alone"
+            )
 
 
 def _columns(given: list[str]) -> dict[str, str]:

@@ -25,7 +25,13 @@ class Geometry:
 
     @classmethod
     def draw(cls, images: int, ranges: AugmentSection, generator: torch.Generator) -> "Geometry":
-        """Draw turns, zooms, shifts and mirrorings uniformly from ``ranges``."""
+        """Draw turns, zooms, shifts and mirrorings uniformly from ``ranges``.
+
+        Args:
+            images: how many images, N.
+            ranges: of the augmentation: degrees, shares and whether to mirror.
+            generator: source of the random numbers.
+        """
         uniform = torch.rand(images, 5, generator=generator) * 2 - 1
         angle = uniform[:, 0] * math.radians(ranges.rotation)
         zoom = (1 + ranges.zoom) ** uniform[:, 1]
@@ -35,13 +41,20 @@ class Geometry:
         return cls(matrix, uniform[:, 3:] * 2 * ranges.shift)
 
     def of(self, rows: slice) -> "Geometry":
-        """That of some of the images."""
+        """That of some of the images.
+
+        Args:
+            rows: which of the N images.
+        """
         return Geometry(self.matrix[rows], self.shift[rows])
 
     def of_copies(self, copy: Tensor) -> "Geometry":
         """This geometry, applied to copies of the images: 0 as it is, 1 mirrored, 2 flipped, 3 turned by a quarter.
 
         A quarter of an oblong image keeps its shape: what lies beyond the edges is mirrored in.
+
+        Args:
+            copy: int64 (N,), 0 to 3.
         """
         return Geometry(_COPIES[copy] @ self.matrix, self.shift)
 
@@ -50,6 +63,10 @@ class Geometry:
 
         Works at any grid: a saliency map of 12x9 turns exactly as the image it belongs to. What lies outside is
         mirrored in, for images and masks alike.
+
+        Args:
+            maps: float (N, C, h, w).
+            aspect: width over height of the images that the maps belong to.
         """
         scale = torch.tensor([[1.0, 1 / aspect], [aspect, 1.0]])
         theta = torch.cat([self.matrix * scale, self.shift[:, :, None]], dim=2).to(maps.device)
@@ -70,16 +87,30 @@ class Colour:
 
     @classmethod
     def draw(cls, images: int, ranges: AugmentSection, generator: torch.Generator) -> "Colour":
-        """Draw from 1 - colour to 1 + colour; a tint varies a third as much as brightness does."""
+        """Draw from 1 - colour to 1 + colour; a tint varies a third as much as brightness does.
+
+        Args:
+            images: how many images, N.
+            ranges: of the augmentation: degrees, shares and whether to mirror.
+            generator: source of the random numbers.
+        """
         uniform = (torch.rand(images, 6, generator=generator) * 2 - 1) * ranges.colour
         return cls(1 + uniform[:, :1] + uniform[:, 1:4] / 3, 1 + uniform[:, 4], 1 + uniform[:, 5])
 
     def of(self, rows: slice) -> "Colour":
-        """That of some of the images."""
+        """That of some of the images.
+
+        Args:
+            rows: which of the N images.
+        """
         return Colour(self.gain[rows], self.contrast[rows], self.saturation[rows])
 
     def apply(self, images: Tensor) -> Tensor:
-        """Change images (N, 3, H, W) in [0, 1], and clip them back to it."""
+        """Change images (N, 3, H, W) in [0, 1], and clip them back to it.
+
+        Args:
+            images: float (N, 3, H, W) in [0, 1].
+        """
         factor = (
             part.to(images.device).view(len(images), -1, 1, 1) for part in (self.gain, self.contrast, self.saturation)
         )

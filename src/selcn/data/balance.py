@@ -18,7 +18,12 @@ COPIES = 4
 
 
 def balanced_counts(counts: np.ndarray, target: int) -> np.ndarray:
-    """Images of each class (C,) in an epoch that is balanced to ``target``."""
+    """Images of each class (C,) in an epoch that is balanced to ``target``.
+
+    Args:
+        counts: int (C,), images that each class has.
+        target: images that each class should have in an epoch.
+    """
     shown: np.ndarray = np.minimum(counts * COPIES, target)
     return shown
 
@@ -36,7 +41,11 @@ class BalancedSampler(Sampler[int]):
         self.labels, self.target, self.seed, self.epoch = labels, target, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose which draw the next iteration makes; called by the trainer."""
+        """Choose which draw the next iteration makes; called by the trainer.
+
+        Args:
+            epoch: its number, from 0.
+        """
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -57,6 +66,9 @@ class BalancedDataset(Dataset[Batch]):
     """A dataset asked by a `BalancedSampler`: its batches say which copy of each image is wanted.
 
     The copy itself is made by the augmentation, in the one resampling that there is.
+
+    Args:
+        dataset: of the images as they are; it has `__getitems__`.
     """
 
     def __init__(self, dataset: Dataset[Batch]) -> None:

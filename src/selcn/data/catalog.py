@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from selcn.errors import DataError, listed
 from selcn.io.files import written_whole
 from selcn.io.tables import lines, read_table, whole_numbers, without_placeholders
-from selcn.labels import SYMMETRIES, Diagnosis
+from selcn.labels import HAM10000, SYMMETRIES
 
 COLUMNS = ["image_id", "image_path", "mask_path", "lesion_id", "patient_id", "diagnosis", "symmetry", "source"]
 
@@ -22,6 +22,9 @@ def read_catalog(path: Path) -> pd.DataFrame:
     """Read and validate a catalog; every cell is a string, an empty one means unknown.
 
     Paths, in every column named `..._path`, come back joined to the catalog's folder.
+
+    Args:
+        path: the CSV.
 
     Raises:
         DataError: unreadable, a column is missing, or rows are wrong; all faulty rows are named at once.
@@ -34,6 +37,10 @@ def read_catalog(path: Path) -> pd.DataFrame:
 
 def complete_catalog(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """Add the optional columns that are missing, put all in order, and validate every row.
+
+    Args:
+        table: rows with at least `image_id` and `image_path`; its index may hold their lines in a file.
+        where: what errors call it.
 
     Raises:
         DataError: a required column is missing or rows are wrong.
@@ -55,12 +62,17 @@ def complete_catalog(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def write_catalog(table: pd.DataFrame, path: Path) -> None:
-    """Write a catalog under a temporary name and rename it; paths inside its folder become relative."""
+    """Write a catalog under a temporary name and rename it; paths inside its folder become relative.
+
+    Args:
+        table: a validated catalog.
+        path: the CSV to write; its folder is made.
+    """
     table = table.copy()
     for column in _path_columns(table):
         table[column] = [_portable(name, path.parent) if name else "" for name in table[column]]
     with written_whole(path) as partial:
-        table.to_csv(partial, index=False)
+        table.to_csv(partial, index=False, lineterminator="\n")
 
 
 def groups(table: pd.DataFrame, together: Iterable[tuple[str, str]] = ()) -> pd.Series:
@@ -90,8 +102,30 @@ def groups(table: pd.DataFrame, together: Iterable[tuple[str, str]] = ()) -> pd.
     return name
 
 
+def draw_lesions(table: pd.DataFrame, lesions: int, seed: int) -> pd.DataFrame:
+    """Keep about ``lesions`` lesions: class by class the same number, rare classes whole, labelled symmetry first.
+
+    Every image of a kept lesion stays. Lesions are sampled in rounds, one of each diagnosis a round.
+
+    Args:
+        table: a validated catalog in which every image has a ``lesion_id``.
+        lesions: how many to keep, at least 1.
+        seed: of the order in which they are sampled.
+    """
+    order = np.random.default_rng(seed).permutation(len(table))
+    shuffled = table.iloc[order]
+    first = shuffled.assign(labelled=shuffled["symmetry"] != "").sort_values("labelled", ascending=False, kind="stable")
+    first = first.drop_duplicates("lesion_id")
+    first = first.assign(round=first.groupby("diagnosis").cumcount()).sort_values("round", kind="stable")
+    return table[table["lesion_id"].isin(first["lesion_id"].head(lesions))].reset_index(drop=True)
+
+
 def catalog_hash(table: pd.DataFrame) -> str:
-    """SHA-256 of what a split depends on: ids, groups and labels, in any row order; paths do not enter."""
+    """SHA-256 of what a split depends on: ids, groups and labels, in any row order; paths do not enter.
+
+    Args:
+        table: a validated catalog.
+    """
     rows = table.assign(group=groups(table))[["image_id", "group", "diagnosis", "symmetry"]]
     text = rows.sort_values("image_id").to_csv(index=False, lineterminator="\n")
     return hashlib.sha256(text.encode()).hexdigest()
@@ -111,7 +145,7 @@ def _validate(table: pd.DataFrame, where: str) -> None:
     line = pd.Series(lines(table), index=table.index)
     empty = [(name, table[name] == "") for name in ("image_id", "image_path")]
     faults = [(row, f"{name} is empty; fill it in or remove the row") for name, rows in empty for row in line[rows]]
-    for name, known in (("diagnosis", Diagnosis.names()), ("symmetry", SYMMETRIES)):
+    for name, known in (("diagnosis", HAM10000.names), ("symmetry", SYMMETRIES)):
         rows = ~table[name].isin([*known, ""])
         hint = f"use one of {' '.join(known)} or leave it empty"
         faults += [

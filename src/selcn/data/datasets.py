@@ -94,20 +94,39 @@ class Samples(Dataset[Batch]):
 
 
 def gather_images(store: Store, rows: np.ndarray) -> Tensor:
-    """Images of some rows (n,) as uint8 (n, 3, H, W)."""
+    """Images of some rows (n,) as uint8 (n, 3, H, W).
+
+    Args:
+        store: of N images.
+        rows: int (n,) row numbers.
+    """
     return torch.from_numpy(np.asarray(store.images[rows])).permute(0, 3, 1, 2)
 
 
 def as_floats(images: Tensor) -> Tensor:
-    """uint8 images (N, 3, H, W) to float32 in [0, 1], channels last in memory."""
+    """uint8 images (N, 3, H, W) to float32 in [0, 1], channels last in memory.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+    """
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 def gather_maps(maps: np.ndarray, rows: np.ndarray) -> Tensor:
-    """Masks or saliency (N, h, w) of some rows (n,) as (n, 1, h, w), in their own type."""
+    """Masks or saliency (N, h, w) of some rows (n,) as (n, 1, h, w), in their own type.
+
+    Args:
+        maps: (N, h, w), of any type that torch takes.
+        rows: int (n,) row numbers.
+    """
     return torch.from_numpy(np.asarray(maps[rows]))[:, None]
 
 
 def in_batches(rows: np.ndarray, size: int = 32) -> list[np.ndarray]:
-    """Rows in batches of nearly equal numbers, at most ``size`` each; none of no rows."""
+    """Rows in batches of nearly equal numbers, at most ``size`` each; none of no rows.
+
+    Args:
+        rows: int (n,) row numbers.
+        size: most rows of a batch, at least 1.
+    """
     return np.array_split(rows, -(-len(rows) // size)) if len(rows) else []

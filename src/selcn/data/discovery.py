@@ -1,4 +1,4 @@
-"""Finding pictures, masks and tables below folders."""
+"""Finding images, masks and tables below folders."""
 
 import filecmp
 import os
@@ -15,6 +15,9 @@ MASK_ENDINGS = ("_segmentation", "_mask", "_lesion")
 def walk(folder: Path) -> list[Path]:
     """All files below a folder, sorted, through symbolic links too but never in a circle; hidden ones left out.
 
+    Args:
+        folder: where to look.
+
     Raises:
         DataError: no such folder, or one that cannot be read.
     """
@@ -27,6 +30,9 @@ def walk(folder: Path) -> list[Path]:
 def walk_all(paths: Iterable[Path]) -> list[Path]:
     """The files among ``paths`` and those below its folders, each once, in order.
 
+    Args:
+        paths: files and folders.
+
     Raises:
         DataError: a path does not exist, or a folder cannot be read.
     """
@@ -35,6 +41,9 @@ def walk_all(paths: Iterable[Path]) -> list[Path]:
 
 def find_images(folder: Path) -> list[Path]:
     """All image files below a folder, sorted.
+
+    Args:
+        folder: where to look.
 
     Raises:
         DataError: no such folder, or it holds no images.
@@ -48,6 +57,9 @@ def find_images(folder: Path) -> list[Path]:
 def find_pictures(paths: Iterable[Path]) -> list[Path]:
     """The files among ``paths``, whatever their suffix, and the image files below its folders.
 
+    Args:
+        paths: files and folders.
+
     Raises:
         DataError: a path does not exist, or a folder holds no images.
     """
@@ -55,17 +67,29 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
 
 
 def images(files: Iterable[Path]) -> list[Path]:
-    """Those of the files that are named as pictures."""
+    """Those of the files that are named as images.
+
+    Args:
+        files: of any kind.
+    """
     return [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def is_mask(path: Path) -> bool:
-    """Whether a file's name ends as those of lesion masks do, in any case."""
+    """Whether a file's name ends as those of lesion masks do, in any case.
+
+    Args:
+        path: the file; only its name counts.
+    """
     return path.stem.lower().endswith(MASK_ENDINGS)
 
 
 def by_name(files: Iterable[Path], *, ending: str = "") -> dict[str, Path]:
     """Files by the name of their image: their stem, without ``ending``.
+
+    Args:
+        files: files, in any order.
+        ending: what image names end in and their ids do not.
 
     Raises:
         DataError: different files have one name; all are listed. Links to a file, and copies of it as in sets that come
@@ -76,6 +100,9 @@ def by_name(files: Iterable[Path], *, ending: str = "") -> dict[str, Path]:
 
 def masks_by_name(files: Iterable[Path]) -> dict[str, Path]:
     """Masks by the name of their image: their stem, without its ending where they have one.
+
+    Args:
+        files: files, in any order.
 
     Raises:
         DataError: different files have one name, as for `by_name`.

@@ -1,11 +1,11 @@
-"""Pictures that are the same: byte for byte, or scaled, recompressed, recoloured, turned or mirrored copies.
+"""Near-duplicates: the same bytes, or scaled, recompressed, recoloured, turned or mirrored copies of an image.
 
 Copies are found by a perceptual hash, the signs of the lowest frequencies of a small grey thumbnail's cosine transform
-(after Zauner 2010). All eight turned and mirrored versions of a picture follow from that one transform: mirroring
+(after Zauner 2010). All eight turned and mirrored versions of an image follow from that one transform: mirroring
 changes the sign of its odd columns, flipping that of its odd rows, and a quarter turn transposes it.
 
-Dermoscopic pictures look alike, a dark blob on pale skin within a dark circle, so that the hash alone gives false
-alarms. What it finds is verified by the correlation of fine detail inside the picture's inscribed ellipse, where the
+Dermoscopic images look alike, a dark blob on pale skin within a dark circle, so that the hash alone gives false
+alarms. What it finds is verified by the correlation of fine detail inside the image's inscribed ellipse, where the
 dermoscope's edge is not seen.
 """
 
@@ -21,20 +21,20 @@ import numpy as np
 import pandas as pd
 from scipy.fft import dctn
 
-from selcn.data.imaging.images import decode_image, read_bytes
+from selcn.data.imaging.read import decode_frames, read_bytes
 from selcn.errors import DataError, listed
 from selcn.io.tables import lines
 
 SIDE = 32
 FREQUENCIES = 8
-MOST_BITS = 8
+MAX_BITS = 8
 """Bits of 63 by which hashes of copies may differ."""
-LEAST_SIMILARITY = 0.93
+MIN_SIMILARITY = 0.93
 """On 10,015 images of HAM10000 the likest pair that shows two lesions has 0.91, if the hash lets it pass."""
 DETAIL = 1.5
 """Standard deviation, in pixels of the thumbnail, of the blur that fine detail stands out from."""
 FLAT = 0.5
-"""Grey levels of detail below which a picture is blank, and like any other blank one."""
+"""Grey levels of detail below which an image is blank, and like any other blank one."""
 CHUNK = 1024
 TURNS = (
     "as it is",
@@ -49,11 +49,11 @@ TURNS = (
 
 
 class Fingerprint(NamedTuple):
-    """What of a picture is kept to compare it by.
+    """What of an image is kept to compare it by.
 
     Attributes:
         digest: of the file's bytes.
-        thumbnail: uint8 grey (SIDE, SIDE), the picture squeezed to a square.
+        thumbnail: uint8 grey (SIDE, SIDE), the image squeezed to a square.
     """
 
     digest: bytes
@@ -62,7 +62,7 @@ class Fingerprint(NamedTuple):
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Two images that are the same picture.
+    """Two images that are near-duplicates, or the same file.
 
     Attributes:
         first, second: their image_id, in the catalog's order.
@@ -79,29 +79,46 @@ class Duplicate:
 
 
 def fingerprint(data: bytes, image: np.ndarray) -> Fingerprint:
-    """Fingerprint of a file's bytes and of the uint8 RGB picture (H, W, 3) that they hold."""
+    """Fingerprint of a file's bytes and of the uint8 RGB image (H, W, 3) that they hold.
+
+    Args:
+        data: the file's content.
+        image: uint8 RGB (H, W, 3), decoded from it.
+    """
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return Fingerprint(hashlib.sha256(data).digest(), cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+
+
+def read_fingerprint(path: Path) -> Fingerprint:
+    """Fingerprint of an image file; of one with several frames, of its bytes and its first frame.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ImageFileError: missing, or no readable image.
+    """
+    data = read_bytes(path)
+    return fingerprint(data, decode_frames(data, path)[0])
 
 
 def find_duplicates(
     table: pd.DataFrame, *, jobs: int | None = None, on_progress: Callable[[int, int], None] | None = None
 ) -> list[Duplicate]:
-    """Read every picture of a catalog and find those that are the same.
+    """Read every image of a catalog and find its near-duplicates.
 
     Args:
         table: a validated catalog.
         jobs: threads, all cores by default.
-        on_progress: called with pictures read and pictures in all.
+        on_progress: called with images read and images in all.
 
     Raises:
-        DataError: pictures cannot be read; all are counted, the first are named.
+        DataError: images cannot be read; all are counted, the first are named.
     """
 
     def read(path: str) -> Fingerprint | str:
         try:
-            data = read_bytes(Path(path))
-            return fingerprint(data, decode_image(data, Path(path))[1])
+            return read_fingerprint(Path(path))
         except DataError as error:
             return str(error)
 
@@ -122,10 +139,14 @@ def find_duplicates(
 
 
 def match(image_ids: Sequence[str], fingerprints: Sequence[Fingerprint]) -> list[Duplicate]:
-    """Pairs of images that are the same picture; of several byte-identical ones, the first with each other.
+    """Pairs of near-duplicates; of several byte-identical ones, the first with each other.
 
-    Every pair of hashes is compared, in chunks of a few MiB: 10,000 pictures take seconds, ten times as many a hundred
+    Every pair of hashes is compared, in chunks of a few MiB: 10,000 images take seconds, ten times as many a hundred
     times as long.
+
+    Args:
+        image_ids: of N images.
+        fingerprints: theirs, in the same order.
     """
     first_of: dict[bytes, int] = {}
     exact = []
@@ -151,10 +172,10 @@ def _near(thumbnails: np.ndarray) -> list[tuple[int, int, float, int]]:
         order = _WINDOW_ORDER[turn]
         for start in range(0, len(rows), CHUNK):
             bits = np.bitwise_count(hashes[0][start : start + CHUNK, None] ^ turned[None, start:])
-            one, other = np.nonzero(bits <= MOST_BITS)
+            one, other = np.nonzero(bits <= MAX_BITS)
             one, other = rows[one[other > one] + start], rows[other[other > one] + start]
             similarity = np.einsum("ij,ij->i", detail[one], detail[other][:, order])
-            for pair in np.flatnonzero(similarity >= LEAST_SIMILARITY):
+            for pair in np.flatnonzero(similarity >= MIN_SIMILARITY):
                 key, value = (int(one[pair]), int(other[pair])), (float(similarity[pair]), turn)
                 best[key] = max(best.get(key, value), value)
     return [(*pair, *best[pair]) for pair in sorted(best)]
@@ -173,7 +194,7 @@ def _hashes(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _detail(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fine detail within the window as unit vectors float32 (N, P), and whether a picture has any (N,)."""
+    """Fine detail within the window as unit vectors float32 (N, P), and whether an image has any (N,)."""
     fine = np.empty((len(thumbnails), len(_WINDOW)), np.float32)
     for row, thumbnail in enumerate(thumbnails):
         grey = thumbnail.astype(np.float32)

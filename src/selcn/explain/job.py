@@ -13,7 +13,8 @@ from torch import Tensor
 
 from selcn.config import PrepareSection
 from selcn.data.datasets import as_floats, gather_images
-from selcn.data.imaging.images import prepare_image, prepare_mask, read_image, read_mask
+from selcn.data.imaging.prepare import prepare_image, prepare_mask
+from selcn.data.imaging.read import read_image, read_mask
 from selcn.data.store.store import Store
 from selcn.errors import ConfigError
 from selcn.explain.explainers import Explainer

@@ -9,7 +9,8 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from selcn.data.imaging.images import read_image, resize
+from selcn.data.imaging.prepare import resize
+from selcn.data.imaging.read import read_image
 from selcn.errors import DataError
 from selcn.evaluation.localisation import (
     CHANCE,

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selcn.data.imaging.images import PictureError, decode_pictures, is_dicom, write_image
+from selcn.data.imaging.decode import ImageFileError
+from selcn.data.imaging.read import decode_frames, is_dicom, write_image
 from selcn.errors import DataError
 from selcn.inference.inputs import Item
 from selcn.inference.overlay import render
@@ -164,7 +165,7 @@ def _predicted(
 
     def decode(item: Item) -> _Decoded:
         try:
-            pictures = decode_pictures(item.read(), Path(item.name))
+            pictures = decode_frames(item.read(), Path(item.name))
             return [_Frame(picture, prepare(picture, config)) for picture in pictures]
         except DataError as error:
             return error
@@ -248,7 +249,7 @@ def _segment(
     try:
         data = item.read()
         header = read_header(data, Path(item.name)) if is_dicom(data) else None
-    except PictureError as error:
+    except ImageFileError as error:
         for row in rows:
             row["segmentation_error"] = str(error)
         return
@@ -262,7 +263,7 @@ def _segment(
         try:
             write_segmentation(prediction.lesion.mask, header, out / place, frame=frame, source=source)
             row["segmentation"] = place
-        except PictureError as error:
+        except ImageFileError as error:
             row["segmentation_error"] = str(error)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selcn.data.discovery import find_images
-from selcn.data.imaging.images import is_dicom, read_bytes
+from selcn.data.imaging.read import is_dicom, read_bytes
 from selcn.errors import DataError
 
 STANDARD_INPUT = "-"
@@ -33,7 +33,7 @@ class Item:
         """The file's content.
 
         Raises:
-            PictureError: missing, or not to be read.
+            ImageFileError: missing, or not to be read.
         """
         return read_bytes(Path(self.name)) if self.data is None else self.data
 

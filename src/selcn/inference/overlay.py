@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from selcn.data.imaging.images import prepare_mask, resize
+from selcn.data.imaging.prepare import prepare_mask, resize
 from selcn.inference.result import Prediction
 from selcn.io.files import data_uri
 

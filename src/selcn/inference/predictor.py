@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selcn.data.imaging.images import read_image
+from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError
 from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, read_export
 from selcn.inference.result import Outputs, Prediction, describe, prepare

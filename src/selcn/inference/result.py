@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from selcn.data.imaging.images import prepare_image, resize
 from selcn.data.imaging.masks import LESION_THRESHOLD, grown_boxes, largest_regions
+from selcn.data.imaging.prepare import prepare_image, resize
 from selcn.evaluation.temperature import rescale
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.row import row_keys

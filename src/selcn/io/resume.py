@@ -43,11 +43,7 @@ def work_in_parts(
     if out.exists():
         _refuse_other(out, text)
         return
-    work = out.with_name(f".working-{out.name}")
-    with alone(work, out):
-        if not (work / PLAN).is_file() or (work / PLAN).read_text(encoding="utf-8") != text:
-            shutil.rmtree(work, ignore_errors=True)
-            write_text(work / PLAN, text)
+    with working_folder(out, text) as work:
         folders = [work / f"{number:06}" for number in range(parts)]
         for number, folder in enumerate(folders):
             if not folder.exists():
@@ -60,16 +56,32 @@ def work_in_parts(
             partial.mkdir()
             seal(folders, partial)
             write_text(partial / PLAN, text)
+
+
+@contextmanager
+def working_folder(out: Path, plan: str) -> Iterator[Path]:
+    """A hidden folder beside ``out`` for one process to make it in, with what an earlier attempt at the same plan left.
+
+    It is removed when the block ends, and stays when the block fails.
+
+    Args:
+        out: what is made; the folder that holds it is made too.
+        plan: all that the result depends on, as text; what was left by another plan is thrown away.
+
+    Raises:
+        DataError: another process works on it.
+    """
+    work = out.with_name(f".working-{out.name}")
+    with _alone(work, out):
+        if not (work / PLAN).is_file() or (work / PLAN).read_text(encoding="utf-8") != plan:
+            shutil.rmtree(work, ignore_errors=True)
+            write_text(work / PLAN, plan)
+        yield work
         shutil.rmtree(work)
 
 
 @contextmanager
-def alone(work: Path, out: Path) -> Iterator[None]:
-    """Be the only process that works in ``work`` to make ``out``.
-
-    Raises:
-        DataError: another one does.
-    """
+def _alone(work: Path, out: Path) -> Iterator[None]:
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(work.with_name(f"{work.name}.lock"))
     try:

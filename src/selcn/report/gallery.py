@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from selcn.data.imaging.images import read_image, read_mask, resize
+from selcn.data.imaging.prepare import resize
+from selcn.data.imaging.read import read_image, read_mask
 from selcn.evaluation import Predictions
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
 from selcn.inference.bundle import BundleConfig

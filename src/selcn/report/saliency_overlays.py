@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from selcn.data.imaging.images import read_image, resize, write_image
+from selcn.data.imaging.prepare import resize
+from selcn.data.imaging.read import read_image, write_image
 from selcn.inference.overlay import PANEL_WIDTHS, blend_saliency, panel_size
 from selcn.io.progress import OnProgress
 from selcn.saliency.maps import SaliencyMaps

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from selcn.data.catalog import groups
-from selcn.data.licences import licence_of
+from selcn.data.sources import licence_of
 from selcn.errors import ConfigError, RunError
 from selcn.evaluation.predictions import Predictions
 from selcn.evaluation.registry import headline_metrics

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from selcn.config import CatalogSource, ClassificationSection, Graph, Ham10000Source, PhantomSource, RunConfig
-from selcn.data.catalog import catalog_hash, read_catalog, write_catalog
+from selcn.data.catalog import catalog_hash, draw_lesions, read_catalog, write_catalog
 from selcn.data.imaging.masking import find_masking
 from selcn.data.phantom import write_phantom
 from selcn.data.sources import index_ham10000
@@ -15,7 +15,6 @@ from selcn.data.splits.protocols import make_split
 from selcn.data.splits.split import Split, leaking_images, read_split, write_split
 from selcn.data.store.build import build_store
 from selcn.data.store.store import open_store, verify_store
-from selcn.data.subset import draw_lesions
 from selcn.errors import ConfigError, RunError
 from selcn.inference.row import row_keys
 from selcn.io.progress import OnProgress

@@ -12,7 +12,8 @@ from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
-from selcn.data.imaging.images import decode_pictures, resize
+from selcn.data.imaging.prepare import resize
+from selcn.data.imaging.read import decode_frames
 from selcn.errors import DataError, SelcnError
 from selcn.inference.overlay import PANEL_WIDTHS, embed, panel_size, render
 from selcn.inference.predictor import Predictor
@@ -144,7 +145,7 @@ class Service:
         return PredictedUpload(upload.name, [frame.image for frame in frames], predictions)
 
     def _decode(self, upload: Upload) -> list[_Frame]:
-        images = decode_pictures(upload.data, Path(upload.name), self.limits.pixels)
+        images = decode_frames(upload.data, Path(upload.name), self.limits.pixels)
         if len(images) > self.limits.pictures:
             raise DataError(f"{upload.name}: holds {len(images)} frames; send at most {self.limits.pictures}")
         config = self.predictor.config

@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from selcn.data.discovery import find_images
-from selcn.data.imaging.images import read_bytes
+from selcn.data.imaging.read import read_bytes
 from selcn.data.phantom.plan import plan_lesions
 from selcn.data.phantom.write import photograph_lesion
 from selcn.labels import HAM10000

@@ -21,7 +21,8 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from selcn.data.imaging.images import decode_pictures, resize
+from selcn.data.imaging.prepare import resize
+from selcn.data.imaging.read import decode_frames
 from selcn.errors import DataError, SelcnError
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.overlay import embed, panel_size, saliency_layer
@@ -149,7 +150,7 @@ def _max_bytes(limits: Limits) -> int:
 
 
 def _thumbnail(sample: Upload) -> str:
-    image = decode_pictures(sample.data, Path(sample.name))[0]
+    image = decode_frames(sample.data, Path(sample.name))[0]
     return embed(resize(image, panel_size(image, 1, _THUMBNAIL)), "jpeg")
 
 

@@ -12,7 +12,7 @@ from selcn.data.audit.findings import Mend
 from selcn.data.audit.labels import duplicate_findings, label_findings
 from selcn.data.catalog import complete_catalog
 from selcn.data.duplicates import Duplicate
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 from selcn.errors import DataError
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.dataset import FileDataset
 
 from selcn.data.audit.inspection import inspect
 
@@ -75,6 +76,21 @@ def test_a_sound_picture_has_no_fault_and_a_missing_one_is_missing(tmp_path: Pat
     assert kinds(tmp_path, "gone.png") == ["missing"]
     inspected = inspect(str(tmp_path / "ä b.JPEG"), "")
     assert inspected.print is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "kinds_found"),
+    [("a.dcm", 1, []), ("a.DICOM", 1, []), ("a.png", 1, ["wrong-extension"]), ("a.dcm", 3, ["several-frames"])],
+)
+def test_dicom_is_inspected_like_any_other_image(
+    tmp_path: Path, dataset: Callable[..., FileDataset], name: str, frames: int, kinds_found: list[str]
+) -> None:
+    pixels = np.asarray(photograph())
+    made = dataset(pixels if frames == 1 else np.stack([pixels] * frames), "RGB")
+    if frames > 1:
+        made.NumberOfFrames = frames
+    made.save_as(tmp_path / name, enforce_file_format=True)
+    assert kinds(tmp_path, name) == [*kinds_found, "no-mask"]
 
 
 def lesion(width: int = 80, height: int = 60) -> np.ndarray:

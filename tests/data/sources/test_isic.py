@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from selcn.data.catalog import write_catalog
 from selcn.data.sources import Indexed, index_isic
 from selcn.errors import DataError
-from selcn.labels import Diagnosis
 
 Picture = Callable[..., Path]
 
@@ -208,4 +207,4 @@ def test_one_hot_columns_may_stand_in_any_order(
         picture(tmp_path / f"ISIC_000000{n}.jpg")
     (tmp_path / "t.csv").write_text("\n".join([",".join(["image", *order]), *rows]))
     table = index_isic([tmp_path]).table.iloc[: len(classes)]
-    assert table["diagnosis"].tolist() == [Diagnosis.parse(order[c]).value for c in classes]
+    assert table["diagnosis"].tolist() == [order[c].lower() for c in classes]

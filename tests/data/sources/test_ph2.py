@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from selcn.data.sources import index_ph2
 from selcn.data.sources.ph2 import read_ph2_labels
 from selcn.errors import DataError
-from selcn.labels import Symmetry
+from selcn.labels import SYMMETRY
 
 Picture = Callable[..., Path]
 CASE = st.integers(2, 440).map(lambda number: f"IMD{number:03d}")
@@ -56,7 +56,7 @@ def test_both_forms_of_the_label_table_read_alike_and_the_legend_is_left_out(
     table = read_ph2_labels(tmp_path / "PH2_dataset.txt")
     names = ["common nevus", "atypical nevus", "melanoma"]
     assert [tuple(row) for row in table.to_numpy()] == [
-        (case, names[int(diagnosis)], Symmetry.names()[2 - int(asymmetry)]) for case, diagnosis, asymmetry in rows
+        (case, names[int(diagnosis)], SYMMETRY.names[2 - int(asymmetry)]) for case, diagnosis, asymmetry in rows
     ]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from selcn.data.catalog import complete_catalog
 from selcn.data.sources import join_symmetry
 from selcn.errors import DataError
-from selcn.labels import BinarySymmetry, Symmetry
+from selcn.labels import SYMMETRY, SYMMETRY_BINARY
 
 
 def catalog(**symmetry: str) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def test_three_or_two_classes_are_read_by_what_the_file_holds(
     tmp_path: Path, given: dict[str, str], suffix: str
 ) -> None:
     path = labels(tmp_path, "".join(f"folder\\{name}{suffix},m,S,{label}\n" for name, label in given.items()))
-    names = Symmetry.names() if "2" in given.values() else BinarySymmetry.names()
+    names = SYMMETRY.names if "2" in given.values() else SYMMETRY_BINARY.names
     joined = join_symmetry(catalog(**dict.fromkeys("abcdef", "")), [path]).table
     assert joined["symmetry"].tolist() == [names[int(given[name])] if name in given else "" for name in "abcdef"]
 

@@ -36,6 +36,7 @@ KINDS = {
     "unreadable": Kind(ERROR, "the picture cannot be decoded", Mend.ROW),
     "truncated": Kind(ERROR, "the picture's file ends early", Mend.ROW),
     "too-large": Kind(ERROR, "the header claims more pixels than can be decoded", Mend.ROW),
+    "several-frames": Kind(ERROR, "the file holds several frames, of which a catalog can name none", Mend.ROW),
     "tiny": Kind(ERROR, "a side is shorter than 32 pixels", Mend.ROW),
     "blank": Kind(ERROR, "black, or one colour all over", Mend.ROW),
     "odd-aspect": Kind(WARNING, "more than four times as long as wide: perhaps not a dermoscopic picture"),

@@ -7,10 +7,12 @@ import numpy as np
 from PIL import Image
 
 from selcn.data.duplicates import Fingerprint, fingerprint
-from selcn.data.imaging.images import Header, PictureError, decode_image, decode_mask, read_bytes, same_shape
+from selcn.data.imaging.decode import Header, ImageFileError, decode_mask
+from selcn.data.imaging.read import decode_file, read_bytes, same_aspect
 from selcn.errors import DataError
 
-LEAST_SIDE, MOST_ASPECT = 32, 4
+MIN_SIDE, MAX_ASPECT = 32, 4
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 BLANK_SPREAD = 2  # grey levels between a picture's darkest and brightest
 BORDER_LESION = 0.8
 """Share of a mask's border that is lesion where black and white are exchanged; no mask of HAM10000 and PH2 with less
@@ -20,21 +22,28 @@ Fault = tuple[str, str]
 
 
 class Inspected(NamedTuple):
-    """Faults as kind and detail, and the picture's fingerprint where it could be decoded."""
+    """Faults as kind and detail, and the image's fingerprint where it could be decoded."""
 
     faults: list[Fault]
     print: Fingerprint | None
 
 
 def inspect(image_path: str, mask_path: str) -> Inspected:
-    """Read an image and its mask once each and say what is wrong with them."""
+    """Read an image and its mask once each and say what is wrong with them.
+
+    Args:
+        image_path: the image's file.
+        mask_path: its mask's file; "" where it has none.
+    """
     path = Path(image_path)
     try:
         data = read_bytes(path)
-        header, image = decode_image(data, path)
-    except PictureError as error:
+        header, frames = decode_file(data, path)
+    except ImageFileError as error:
         return Inspected([(error.kind, str(error))], None)
-    faults = [*_picture_faults(header, image, path)]
+    image = frames[0]
+    faults = [("several-frames", f"{len(frames)} frames")] if len(frames) > 1 else []
+    faults += _image_faults(header, image, path)
     if mask_path:
         faults += _mask_faults(Path(mask_path), image)
     else:
@@ -42,15 +51,16 @@ def inspect(image_path: str, mask_path: str) -> Inspected:
     return Inspected(faults, fingerprint(data, image))
 
 
-def _picture_faults(header: Header, image: np.ndarray, path: Path) -> list[Fault]:
+def _image_faults(header: Header, image: np.ndarray, path: Path) -> list[Fault]:
     height, width = image.shape[:2]
-    named = Image.registered_extensions().get(path.suffix.lower())
+    suffix = path.suffix.lower()
+    named = "DICOM" if suffix in DICOM_SUFFIXES else Image.registered_extensions().get(suffix)
     checks = {
         "wrong-extension": (named != header.format, f"is {header.format}, named {path.suffix or 'without a suffix'}"),
         "not-rgb": (header.mode != "RGB", f"stored as {header.mode}"),
         "exif-turned": (header.orientation != 1, f"orientation {header.orientation}"),
-        "tiny": (min(width, height) < LEAST_SIDE, f"{width}x{height}"),
-        "odd-aspect": (max(width, height) > MOST_ASPECT * min(width, height), f"{width}x{height}"),
+        "tiny": (min(width, height) < MIN_SIDE, f"{width}x{height}"),
+        "odd-aspect": (max(width, height) > MAX_ASPECT * min(width, height), f"{width}x{height}"),
         "blank": (int(np.ptp(image)) <= BLANK_SPREAD, f"levels {image.min()} to {image.max()}"),
     }
     return [(kind, detail) for kind, (wrong, detail) in checks.items() if wrong]
@@ -68,8 +78,8 @@ def _mask_faults(path: Path, image: np.ndarray) -> list[Fault]:
     middle = mask[third[0] : 2 * third[0], third[1] : 2 * third[1]]
     share = float(mask.mean())
     checks = {
-        "mask-shape": (not same_shape(own, size), sizes),
-        "mask-scale": (same_shape(own, size) and own != size, sizes),
+        "mask-shape": (not same_aspect(own, size), sizes),
+        "mask-scale": (same_aspect(own, size) and own != size, sizes),
         "mask-empty": (share == 0, ""),
         "mask-full": (share == 1, ""),
         "mask-inverted": (share < 1 and border >= BORDER_LESION and middle.mean() < border, f"{share:.0%} is lesion"),

@@ -12,7 +12,11 @@ CONFLICTS = {"diagnosis": "label-conflict", "patient_id": "patient-conflict", "s
 
 
 def label_findings(table: pd.DataFrame) -> list[Finding]:
-    """Lesions whose images contradict each other, and images without a diagnosis."""
+    """Lesions whose images contradict each other, and images without a diagnosis.
+
+    Args:
+        table: a validated catalog.
+    """
     found = []
     lesions = table[table["lesion_id"] != ""]
     for column, kind in CONFLICTS.items():
@@ -30,7 +34,12 @@ def label_findings(table: pd.DataFrame) -> list[Finding]:
 
 
 def duplicate_findings(table: pd.DataFrame, duplicates: Iterable[Duplicate]) -> list[Finding]:
-    """Duplicates by what their labels say: of other diagnoses, of other lesions, or of one lesion."""
+    """Duplicates by what their labels say: of other diagnoses, of other lesions, or of one lesion.
+
+    Args:
+        table: a validated catalog.
+        duplicates: pairs of its images, see `find_duplicates`.
+    """
     rows = table.set_index("image_id")[["lesion_id", "diagnosis"]]
     found = []
     for pair in duplicates:

@@ -26,6 +26,9 @@ def read_parts(path: Path) -> dict[str, frozenset[str]]:
     A part is `test`, a fold's number or another name such as `train`; `excluded` is none. Of a CSV an image_id may be a
     file name.
 
+    Args:
+        path: the split's file; one that does not end in `.json` is read as CSV.
+
     Raises:
         DataError: neither; the line says what is missing.
     """

@@ -9,48 +9,59 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from selcn.data.imaging.images import PictureError
+from selcn.data.imaging.decode import Header, ImageFileError
 
 try:
     import pydicom
     from pydicom.pixels.processing import apply_color_lut, apply_rescale, apply_voi_lut
     from pydicom.pixels.utils import pixel_array
 except ImportError:
-    raise PictureError("unreadable", "DICOM needs an extra; `pip install selcn[dicom]`") from None
+    raise ImageFileError("unreadable", "DICOM needs an extra; `pip install selcn[dicom]`") from None
 
-_MOST_FRAMES = 10_000
+MAX_FRAMES = 10_000
 
 
-def decode_dicom(data: bytes, path: Path, most: int | None = None) -> list[np.ndarray]:
-    """Every frame as uint8 RGB (H, W, 3): colours as RGB whatever their space, grey levels by window or by range.
+def decode_dicom(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, list[np.ndarray]]:
+    """Decode every frame as uint8 RGB (H, W, 3): colours as RGB whatever their space, grey levels by window or range.
 
     Args:
         data: the file's content.
         path: what an error calls it.
-        most: pixels that all frames together may have; None for four times Pillow's limit, which no frame may pass.
+        max_pixels: of all frames together, more are refused; None for four times Pillow's limit, which no frame may
+            pass.
+
+    Returns:
+        The header, and the frames in order.
 
     Raises:
-        PictureError: no image, cut off, of a compression that is not read here, or of too many pixels, which is told
+        ImageFileError: no image, cut off, of a compression that is not read here, or of too many pixels, which is told
             before decoding.
     """
     try:
         dataset = pydicom.dcmread(io.BytesIO(data))
-        _refuse_large(dataset, path, most)
-        return [_as_rgb(frame, dataset) for frame in _frames(dataset)]
-    except PictureError:
+        _refuse_large(dataset, path, max_pixels)
+        return _header(dataset), [_as_rgb(frame, dataset) for frame in _frames(dataset)]
+    except ImageFileError:
         raise
     # Hostile and broken files make decoders raise nearly everything there is.
     except Exception as error:
         what = " ".join(str(error).split())[:120] or type(error).__name__
-        raise PictureError("unreadable", f"{path}: not a readable DICOM image ({what}); replace the file") from None
+        raise ImageFileError("unreadable", f"{path}: not a readable DICOM image ({what}); replace the file") from None
 
 
-def _refuse_large(dataset: Any, path: Path, most: int | None) -> None:  # noqa: ANN401 - pydicom's attributes are of any type
+def _refuse_large(dataset: Any, path: Path, max_pixels: int | None) -> None:  # noqa: ANN401 - pydicom's attributes are of any type
     frames = int(dataset.get("NumberOfFrames", 1) or 1)
     pixels = int(dataset.Rows) * int(dataset.Columns)
     limit = Image.MAX_IMAGE_PIXELS or 2**28
-    if pixels > limit or frames > _MOST_FRAMES or frames * pixels > (most or 4 * limit):
-        raise PictureError("too-large", f"{path}: its header claims {frames} frames of {pixels} pixels; shrink it")
+    if pixels > limit or frames > MAX_FRAMES or frames * pixels > (max_pixels or 4 * limit):
+        raise ImageFileError("too-large", f"{path}: its header claims {frames} frames of {pixels} pixels; shrink it")
+
+
+def _header(dataset: Any) -> Header:  # noqa: ANN401
+    bits = int(dataset.BitsStored)
+    colours = int(dataset.SamplesPerPixel) == 3 and bits == 8
+    mode = "RGB" if colours else f"{dataset.PhotometricInterpretation}, {bits} bits"
+    return Header("DICOM", mode, (int(dataset.Columns), int(dataset.Rows)))
 
 
 def _frames(dataset: Any) -> npt.NDArray[Any]:  # noqa: ANN401

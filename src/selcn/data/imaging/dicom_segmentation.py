@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selcn.data.imaging.images import PictureError
+from selcn.data.imaging.decode import ImageFileError
 from selcn.errors import ConfigError
 from selcn.io.files import written_whole
 
@@ -38,8 +38,12 @@ _MAY_BE_EMPTY = (
 def read_header(data: bytes, path: Path) -> pydicom.Dataset:
     """All of a DICOM image but its pixels.
 
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+
     Raises:
-        PictureError: it lacks what a segmentation has to name.
+        ImageFileError: it lacks what a segmentation has to name.
     """
     with _told(path):
         header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
@@ -49,7 +53,7 @@ def read_header(data: bytes, path: Path) -> pydicom.Dataset:
 def _complete(header: pydicom.Dataset, path: Path) -> pydicom.Dataset:
     lacking = [name for name in _NEEDED if not header.get(name)]
     if lacking:
-        raise PictureError("unreadable", f"{path}: lacks {', '.join(lacking)}, which a segmentation has to name")
+        raise ImageFileError("unreadable", f"{path}: lacks {', '.join(lacking)}, which a segmentation has to name")
     for name in _MAY_BE_EMPTY:
         if name not in header:
             setattr(header, name, "")
@@ -71,7 +75,7 @@ def write_segmentation(
         source: what tells the bundle that outlined it from others.
 
     Raises:
-        PictureError: the image's header holds what no segmentation can.
+        ImageFileError: the image's header holds what no segmentation can.
     """
     with _told(path), written_whole(path) as partial:
         _segmentation(mask, header, frame, source).save_as(partial)
@@ -82,11 +86,11 @@ def _told(path: Path) -> Iterator[None]:
     """Headers that were changed make pydicom raise nearly everything there is."""
     try:
         yield
-    except (PictureError, OSError):
+    except (ImageFileError, OSError):
         raise
     except Exception as error:
         what = " ".join(str(error).split())[:120] or type(error).__name__
-        raise PictureError("unreadable", f"{path}: no segmentation can name its image ({what})") from None
+        raise ImageFileError("unreadable", f"{path}: no segmentation can name its image ({what})") from None
 
 
 def _segmentation(

@@ -33,7 +33,11 @@ _MASKINGS: dict[str, Masking] = {}
 
 
 def register_masking(masking: Masking) -> Masking:
-    """Make a strategy known by its name; a later one of the same name replaces it."""
+    """Make a strategy known by its name; a later one of the same name replaces it.
+
+    Args:
+        masking: the strategy.
+    """
     _MASKINGS[masking.name.lower()] = masking
     return masking
 
@@ -45,6 +49,9 @@ def maskings() -> dict[str, Masking]:
 
 def find_masking(name: str) -> Masking:
     """The strategy of a name, in any case.
+
+    Args:
+        name: of the strategy.
 
     Raises:
         ConfigError: there is none of that name.
@@ -58,6 +65,10 @@ def visible_region(name: str, masks: Bools) -> Bools:
     """What a strategy leaves visible, bool (N, H, W), of images with these masks, bool (N, H, W).
 
     Without lesion it is everything, since a black image would tell the next network nothing.
+
+    Args:
+        name: of the strategy.
+        masks: the lesions, bool (N, H, W).
     """
     strategy = find_masking(name)
     if strategy.name == NO_MASKING:

@@ -17,7 +17,11 @@ _NEIGHBOURS[1] = True
 
 
 def largest_regions(masks: Bools) -> Bools:
-    """The largest 8-connected region of each mask (N, H, W); of equals the topmost. An empty mask stays empty."""
+    """The largest 8-connected region of each mask (N, H, W); of equals the topmost. An empty mask stays empty.
+
+    Args:
+        masks: bool (N, H, W).
+    """
     labels = np.empty(masks.shape, dtype=np.int32)
     ndimage.label(masks, _NEIGHBOURS, output=labels)
     sizes = np.bincount(labels.ravel())[1:]
@@ -38,6 +42,10 @@ def grown_boxes(masks: Bools, grow: float = GROWTH) -> Ints:
     Each box is grown by ``grow`` of its width and height on every side, to the nearest pixel, and each side is clipped
     to the image on its own: a box at the left edge loses what lies outside and reaches no further right for it. Without
     lesion the box is the whole image.
+
+    Args:
+        masks: bool (N, H, W).
+        grow: share of a box's width and height, at least 0.
     """
     regions = largest_regions(masks)
     left, right = _extent(np.asarray(regions.any(axis=1)), grow)

@@ -19,7 +19,6 @@ from selcn.data.phantom.shape import (
     max_of_mirrors,
     soft_step,
 )
-from selcn.labels import Diagnosis, Symmetry
 
 Colour = tuple[float, float, float]
 
@@ -33,7 +32,7 @@ IVORY, KERATIN, WHITE, OCHRE = (0.92, 0.86, 0.72), (0.95, 0.90, 0.78), (0.95, 0.
 
 @dataclass(frozen=True)
 class Lesion:
-    """A lesion in its own frame, symmetric about the frame's axes as far as its `Symmetry` says.
+    """A lesion in its own frame, symmetric about the frame's axes as far as its class of `SYMMETRY` says.
 
     All are (resolution, resolution) float32 in [0, 1]; ``colour`` has a last axis of 3 (RGB).
     """
@@ -68,7 +67,13 @@ class Painter:
         return np.asarray(np.clip(np.asarray(colour) + self.tint, 0.02, 0.98), dtype=np.float32)[:, None, None]
 
     def blend(self, weight: Floats, colour: Colour, opacity: float) -> None:
-        """Lay a colour over what is there, where ``weight`` is."""
+        """Lay a colour over what is there, where ``weight`` is.
+
+        Args:
+            weight: (resolution, resolution) in [0, 1].
+            colour: RGB in [0, 1], before the lesion's tint.
+            opacity: in [0, 1].
+        """
         self.planes += np.float32(opacity) * weight * (self._tinted(colour) - self.planes)
 
     def mottle(self) -> None:
@@ -77,28 +82,54 @@ class Painter:
         self.planes *= 1 + np.float32(0.05) * broad + np.float32(0.03) * fine
 
     def ring(self, centre: float, width: float) -> Floats:
-        """A soft band along the outline, ``centre`` of the way to it; with 0, a soft disc."""
+        """A soft band along the outline, ``centre`` of the way to it; with 0, a soft disc.
+
+        Args:
+            centre: share of the way from the centre to the outline.
+            width: of the band, in the same unit.
+        """
         band: Floats = np.exp(-(((self.radius - np.float32(centre)) / np.float32(width)) ** 2))
         return band
 
     def patches(self, grain: float, share: float) -> Floats:
-        """Soft-bordered clouds that cover about ``share`` of the lesion."""
+        """Soft-bordered clouds that cover about ``share`` of the lesion.
+
+        Args:
+            grain: wavelength of the clouds in the frame's unit.
+            share: in (0, 1).
+        """
         noise = even_noise(self.rng, self.frame, grain)
         return soft_step((noise - np.quantile(noise, 1 - share)) * np.float32(1.4))
 
     def folds(self, grain: float, width: float) -> Floats:
-        """Winding lines, where a noise passes zero."""
+        """Winding lines, where a noise passes zero.
+
+        Args:
+            grain: wavelength of the noise in the frame's unit.
+            width: of the lines, in standard deviations of the noise.
+        """
         lines: Floats = np.exp(-((even_noise(self.rng, self.frame, grain) / np.float32(width)) ** 2))
         return lines
 
     def network(self, width: float, thickness: float) -> Floats:
-        """A net of lines around cells ``width`` wide."""
+        """A net of lines around cells ``width`` wide.
+
+        Args:
+            width: of a cell in the frame's unit.
+            thickness: of the lines, in cell widths.
+        """
         border = cell_borders(self.rng, self.frame, width)
         lines: Floats = np.exp(-((border / np.float32(thickness)) ** 2))
         return lines
 
     def dots(self, count: int, size: tuple[float, float], where: tuple[float, float]) -> Floats:
-        """Round spots, ``count`` a quadrant, of radius ``size``, ``where`` (from, to) of the way to the outline."""
+        """Round spots, ``count`` a quadrant, of radius ``size``, ``where`` (from, to) of the way to the outline.
+
+        Args:
+            count: spots a quadrant.
+            size: least and largest radius in the frame's unit.
+            where: least and largest share of the way to the outline.
+        """
         layer = np.zeros((self.frame.resolution, self.frame.resolution), dtype=np.uint8)
         for _ in range(count):
             angle, way = self.rng.uniform(0, np.pi / 2), self.rng.uniform(*where)
@@ -108,7 +139,12 @@ class Painter:
         return self._softened(layer, size[0] * 0.35)
 
     def vessels(self, count: int, thickness: float) -> Floats:
-        """Branching vessels, ``count`` trees a quadrant, that grow from the border inwards."""
+        """Branching vessels, ``count`` trees a quadrant, that grow from the border inwards.
+
+        Args:
+            count: trees a quadrant.
+            thickness: of a stem in the frame's unit.
+        """
         layer = np.zeros((self.frame.resolution, self.frame.resolution), dtype=np.uint8)
         for _ in range(count):
             angle = self.rng.uniform(0.1, np.pi / 2 - 0.1)
@@ -210,23 +246,23 @@ class Look:
 
 
 LOOKS = {
-    Diagnosis.NV: Look(BROWN, 0.025, (0.12, 0.24), (BLACK, NEAR_BLACK, TAN), _paint_nv),
-    Diagnosis.MEL: Look(DARK_BROWN, 0.047, (0.06, 0.16), (BLACK, BLUE_BLACK, BLUE_WHITE, TAN), _paint_mel),
-    Diagnosis.BKL: Look((0.66, 0.54, 0.40), 0.04, (0.04, 0.09), (DARK_BROWN, BLACK, SAND), _paint_bkl),
-    Diagnosis.BCC: Look(PINK, 0.045, (0.12, 0.24), (BLUE_GREY, BLUE_BLACK, DARK_RED), _paint_bcc),
-    Diagnosis.AKIEC: Look((0.80, 0.50, 0.46), 0.05, (0.12, 0.26), (DARK_RED, OCHRE, DARK_BROWN), _paint_akiec),
-    Diagnosis.VASC: Look((0.80, 0.46, 0.46), 0.03, (0.06, 0.12), (BLACK, BLUE_BLACK, PURPLE), _paint_vasc),
-    Diagnosis.DF: Look((0.74, 0.55, 0.44), 0.02, (0.2, 0.34), (DARK_BROWN, NEAR_BLACK, MAROON), _paint_df),
+    "nv": Look(BROWN, 0.025, (0.12, 0.24), (BLACK, NEAR_BLACK, TAN), _paint_nv),
+    "mel": Look(DARK_BROWN, 0.047, (0.06, 0.16), (BLACK, BLUE_BLACK, BLUE_WHITE, TAN), _paint_mel),
+    "bkl": Look((0.66, 0.54, 0.40), 0.04, (0.04, 0.09), (DARK_BROWN, BLACK, SAND), _paint_bkl),
+    "bcc": Look(PINK, 0.045, (0.12, 0.24), (BLUE_GREY, BLUE_BLACK, DARK_RED), _paint_bcc),
+    "akiec": Look((0.80, 0.50, 0.46), 0.05, (0.12, 0.26), (DARK_RED, OCHRE, DARK_BROWN), _paint_akiec),
+    "vasc": Look((0.80, 0.46, 0.46), 0.03, (0.06, 0.12), (BLACK, BLUE_BLACK, PURPLE), _paint_vasc),
+    "df": Look((0.74, 0.55, 0.44), 0.02, (0.2, 0.34), (DARK_BROWN, NEAR_BLACK, MAROON), _paint_df),
 }
 
 MIMICS = {
-    Diagnosis.NV: Diagnosis.MEL,
-    Diagnosis.MEL: Diagnosis.NV,
-    Diagnosis.BKL: Diagnosis.NV,
-    Diagnosis.BCC: Diagnosis.AKIEC,
-    Diagnosis.AKIEC: Diagnosis.BCC,
-    Diagnosis.VASC: Diagnosis.BCC,
-    Diagnosis.DF: Diagnosis.BKL,
+    "nv": "mel",
+    "mel": "nv",
+    "bkl": "nv",
+    "bcc": "akiec",
+    "akiec": "bcc",
+    "vasc": "bcc",
+    "df": "bkl",
 }
 """The diagnosis that a lesion of each looks like to some degree, or telling them apart would be too easy."""
 
@@ -237,13 +273,19 @@ CONTRAST = 0.28
 """Distance in RGB from the lesion's mean colour from which an odd part is plain to see."""
 
 
-def draw_lesion(rng: np.random.Generator, diagnosis: Diagnosis, symmetry: Symmetry, resolution: int) -> Lesion:
+def draw_lesion(rng: np.random.Generator, diagnosis: str, symmetry: str, resolution: int) -> Lesion:
     """Draw a lesion in its own frame.
 
     Without its odd parts every lesion is symmetric about both axes of the frame, so outline and colour differ from
     their mirror images only there. ``asymmetry`` marks the odd parts themselves, not the places across an axis that
     lack them: for an asymmetric lesion the odd structures, for a one-axis lesion the end that the other end does not
     match, for a two-axes lesion nothing.
+
+    Args:
+        rng: source of the random numbers; it moves on.
+        diagnosis: one of the seven names of `HAM10000`.
+        symmetry: one of the three names of `SYMMETRY`.
+        resolution: side of the frame in pixels, even.
     """
     look, frame = LOOKS[diagnosis], Frame(resolution)
     odd_parts = draw_odd_parts(rng, symmetry)

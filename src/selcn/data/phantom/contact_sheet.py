@@ -1,4 +1,4 @@
-"""One picture of a phantom: a lesion of every diagnosis and symmetry, with its outline and its asymmetry."""
+"""One image of a phantom: a lesion of every diagnosis and symmetry, with its outline and its asymmetry."""
 
 from functools import partial
 from pathlib import Path
@@ -8,17 +8,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from selcn.data.imaging.images import read_image, read_mask
-from selcn.labels import Diagnosis, Symmetry
+from selcn.data.imaging.read import read_image, read_mask
+from selcn.labels import HAM10000, SYMMETRY
 
 FULL_NAMES = {
-    Diagnosis.NV: "melanocytic\nnevus",
-    Diagnosis.MEL: "melanoma",
-    Diagnosis.BKL: "benign\nkeratosis",
-    Diagnosis.BCC: "basal cell\ncarcinoma",
-    Diagnosis.AKIEC: "actinic\nkeratosis",
-    Diagnosis.VASC: "vascular\nlesion",
-    Diagnosis.DF: "dermato-\nfibroma",
+    "nv": "melanocytic\nnevus",
+    "mel": "melanoma",
+    "bkl": "benign\nkeratosis",
+    "bcc": "basal cell\ncarcinoma",
+    "akiec": "actinic\nkeratosis",
+    "vasc": "vascular\nlesion",
+    "df": "dermato-\nfibroma",
 }
 OUTLINE, INK, GREY = "#35f2c0", "#222222", "#666666"
 CANDIDATES = 8
@@ -33,19 +33,19 @@ def draw_contact_sheet(table: pd.DataFrame, path: Path) -> None:
         path: of the PNG to write.
     """
     height, width = read_image(Path(table["image_path"].iloc[0])).shape[:2]
-    figure = Figure(figsize=(11.0, 0.32 + len(Diagnosis) * 1.64 * height / width), dpi=100, facecolor="white")
+    figure = Figure(figsize=(11.0, 0.32 + len(HAM10000.names) * 1.64 * height / width), dpi=100, facecolor="white")
     columns, margins = [1, 1, 0.12, 1, 1, 0.12, 1, 1], {"left": 0.1, "right": 0.995, "top": 0.96, "bottom": 0.006}
-    grid = figure.add_gridspec(len(Diagnosis), 8, width_ratios=columns, wspace=0.03, hspace=0.03, **margins)
-    for row, diagnosis in enumerate(Diagnosis):
-        for group, symmetry in enumerate(Symmetry):
+    grid = figure.add_gridspec(len(HAM10000.names), 8, width_ratios=columns, wspace=0.03, hspace=0.03, **margins)
+    for row, diagnosis in enumerate(HAM10000.names):
+        for group, symmetry in enumerate(SYMMETRY.names):
             plain, known = (figure.add_subplot(grid[row, 3 * group + place]) for place in (0, 1))
             _fill(plain, known, table[(table["diagnosis"] == diagnosis) & (table["symmetry"] == symmetry)])
             if row == 0:
-                plain.set_title(symmetry.value, loc="left", fontsize=13, fontweight="bold", color=INK)
+                plain.set_title(symmetry, loc="left", fontsize=13, fontweight="bold", color=INK)
                 known.set_title("outline, asymmetry", loc="left", fontsize=10, color=GREY)
             if group == 0:
                 beside = partial(plain.text, -0.62, transform=plain.transAxes)
-                beside(0.62, diagnosis.value, fontsize=15, fontweight="bold", color=INK)
+                beside(0.62, diagnosis, fontsize=15, fontweight="bold", color=INK)
                 beside(0.53, FULL_NAMES[diagnosis], fontsize=9, color=GREY, va="top")
     figure.savefig(path)
 

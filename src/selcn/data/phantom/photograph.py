@@ -25,7 +25,11 @@ class Person:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw a skin tone and a size of lesion."""
+        """Draw a skin tone and a size of lesion.
+
+        Args:
+            rng: source of the random numbers; it moves on.
+        """
         tone = np.array(SKIN_TONES)[rng.choice(len(SKIN_TONES), p=TONE_SHARES)]
         skin = np.asarray(tone + rng.normal(0, 0.02) + rng.normal(0, 0.008, 3), dtype=np.float32)
         return cls(skin, rng.uniform(0.29, 0.41))
@@ -49,6 +53,12 @@ def take_photograph(lesion: Lesion, person: Person, rng: np.random.Generator, si
     """Photograph a lesion; ``size`` is (width, height) in pixels.
 
     Of ``lesion`` only its pixels and its reach matter: what lies around it depends on ``rng`` and ``person`` alone.
+
+    Args:
+        lesion: in its own frame.
+        person: whose lesion it is.
+        rng: source of the random numbers; it moves on.
+        size: width and height in pixels.
     """
     placement = _draw_placement(rng, size, person.lesion_radius, lesion.reach)
     colour, coverage, asymmetry = _place(lesion, placement, size)

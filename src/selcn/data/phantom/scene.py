@@ -22,7 +22,11 @@ class Grid:
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> "Grid":
-        """The grid of a picture of ``shape`` (height, width)."""
+        """The grid of an image of ``shape`` (height, width).
+
+        Args:
+            shape: height and width in pixels.
+        """
         height, width = shape
         short = min(shape)
         columns, rows = (np.arange(length, dtype=np.float32) - (length - 1) / 2 for length in (width, height))
@@ -34,14 +38,23 @@ class Grid:
         return self.down.shape[0], self.right.shape[1]
 
     def noise(self, rng: np.random.Generator, grain: float) -> Floats:
-        """Smooth noise of about unit variance and wavelength ``grain``."""
+        """Smooth noise of about unit variance and wavelength ``grain``.
+
+        Args:
+            rng: source of the random numbers; it moves on.
+            grain: wavelength as a share of the short side.
+        """
         height, width = self.shape
         cells = (max(3, round(height / self.short / grain)), max(3, round(width / self.short / grain)))
         coarse = rng.standard_normal(cells, dtype=np.float32)
         return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
 
     def points(self, places: Floats) -> cv2.typing.MatLike:
-        """Places (n, 2), right and down of the middle, as OpenCV's fixed-point pixels (four bits of fraction)."""
+        """Places (n, 2), right and down of the middle, as OpenCV's fixed-point pixels (four bits of fraction).
+
+        Args:
+            places: float (n, 2), as shares of the short side.
+        """
         middle = (np.array(self.shape[::-1]) - 1) / 2
         return np.round(16 * (places * self.short + middle)).astype(np.int32)
 

@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from selcn.labels import Symmetry
-
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
@@ -45,25 +43,43 @@ class Frame:
 
 
 def mean_of_mirrors(field: Floats) -> Floats:
-    """The part of a square field that is even about both axes (exactly: mirrored sums add the same pairs)."""
+    """The part of a square field that is even about both axes (exactly: mirrored sums add the same pairs).
+
+    Args:
+        field: (resolution, resolution).
+    """
     pair = field + field[:, ::-1]
     return (pair + pair[::-1]) * np.float32(0.25)
 
 
 def max_of_mirrors(layer: Floats) -> Floats:
-    """A layer laid over its three mirror images."""
+    """A layer laid over its three mirror images.
+
+    Args:
+        layer: (resolution, resolution).
+    """
     pair = np.maximum(layer, layer[:, ::-1])
     return np.maximum(pair, pair[::-1])
 
 
 def unfold(quadrant: Floats) -> Floats:
-    """The whole square from its lower right quadrant (x > 0, y > 0)."""
+    """The whole square from its lower right quadrant (x > 0, y > 0).
+
+    Args:
+        quadrant: (resolution / 2, resolution / 2).
+    """
     half = np.concatenate([quadrant[:, ::-1], quadrant], axis=1)
     return np.concatenate([half[::-1], half], axis=0)
 
 
 def even_noise(rng: np.random.Generator, frame: Frame, grain: float) -> Floats:
-    """Smooth noise of mean 0 and variance 1, even about both axes; ``grain`` is its wavelength in the frame's unit."""
+    """Smooth noise of mean 0 and variance 1, even about both axes; ``grain`` is its wavelength in the frame's unit.
+
+    Args:
+        rng: source of the random numbers; it moves on.
+        frame: the grid.
+        grain: wavelength in the frame's unit.
+    """
     cells = max(4, round(2 * HALF_WIDTH / grain))
     coarse = rng.standard_normal((cells, cells), dtype=np.float32)
     size = (frame.resolution, frame.resolution)
@@ -78,6 +94,11 @@ def cell_borders(rng: np.random.Generator, frame: Frame, width: float) -> Floats
 
     The cells are the Voronoi cells of a jittered hexagonal grid of seeds; the value is the distance to the second
     nearest seed less that to the nearest, in cell widths: 0 on the borders between cells.
+
+    Args:
+        rng: source of the random numbers; it moves on.
+        frame: the grid.
+        width: of a cell in the frame's unit.
     """
     seeds = _hexagonal_seeds(rng, width)
     copies = np.concatenate([seeds * sign for sign in ((1, 1), (-1, 1), (1, -1), (-1, -1))])
@@ -116,7 +137,12 @@ class OddPart:
     swell_sharpness: float
 
     def weight(self, frame: Frame, ragged: Floats) -> Floats:
-        """Where it is, in [0, 1], (resolution, resolution); ``ragged`` is an even noise that frays its border."""
+        """Where it is, in [0, 1], (resolution, resolution); ``ragged`` is an even noise that frays its border.
+
+        Args:
+            frame: the grid.
+            ragged: (resolution, resolution), of unit variance.
+        """
         right, down = np.float32(self.direction[0]), np.float32(self.direction[1])
         along = (frame.x * right + frame.y * down - np.float32(self.distance)) / np.float32(self.along)
         across = (frame.x * down - frame.y * right) / np.float32(self.across)
@@ -125,19 +151,27 @@ class OddPart:
 
 
 def soft_step(field: Floats) -> Floats:
-    """The logistic function, which is half at 0 and steep within a few units of it."""
+    """The logistic function, which is half at 0 and steep within a few units of it.
+
+    Args:
+        field: of any shape.
+    """
     return np.asarray(1 / (1 + np.exp(-np.clip(4 * field, -30, 30))), dtype=np.float32)
 
 
-def draw_odd_parts(rng: np.random.Generator, symmetry: Symmetry) -> tuple[OddPart, ...]:
+def draw_odd_parts(rng: np.random.Generator, symmetry: str) -> tuple[OddPart, ...]:
     """Draw what makes a lesion of this symmetry differ from its mirror images: nothing, one part, or two.
 
     The one part lies across one end of an axis. Of the two, the first is large; both lie well off the axes, in
     neighbouring quadrants, so that the line through the first is no axis either.
+
+    Args:
+        rng: source of the random numbers; it moves on.
+        symmetry: one of the three names of `SYMMETRY`.
     """
-    if symmetry is Symmetry.TWO_AXES:
+    if symmetry == "two-axes":
         return ()
-    if symmetry is Symmetry.ONE_AXIS:
+    if symmetry == "one-axis":
         return (_cap(rng),)
     quadrant, neighbour = rng.integers(4), rng.choice([-1, 1])
     angle = (quadrant + rng.uniform(0.33, 0.67)) * np.pi / 2
@@ -177,7 +211,14 @@ class Outline:
 def draw_outline(
     rng: np.random.Generator, frame: Frame, irregularity: float, odd_parts: tuple[OddPart, ...]
 ) -> Outline:
-    """Draw an ellipse whose radius waves with even cosines, frayed by an even noise, swollen by its odd parts."""
+    """Draw an ellipse whose radius waves with even cosines, frayed by an even noise, swollen by its odd parts.
+
+    Args:
+        rng: source of the random numbers; it moves on.
+        frame: the grid.
+        irregularity: standard deviation of the waves, as a share of the radius.
+        odd_parts: of the lesion.
+    """
     aspect = rng.uniform(0.68, 0.86)
     waves = np.clip(rng.normal(0, irregularity, 3), -2 * irregularity, 2 * irregularity) / (1.4, 1.6, 2.5)
     distance = np.sqrt(frame.x**2 + frame.y**2)

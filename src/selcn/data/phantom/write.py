@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from selcn.data.catalog import write_catalog
-from selcn.data.imaging.images import write_image
+from selcn.data.imaging.read import write_image
 from selcn.data.phantom.appearance import draw_lesion
 from selcn.data.phantom.photograph import Person, Photograph, take_photograph
 from selcn.data.phantom.plan import LesionPlan, plan_lesions
 from selcn.errors import ConfigError, DataError
 
-SHORTEST_SIDE, LONGEST_SIDE = 48, 2048
+MIN_SIDE, MAX_SIDE = 48, 2048
 IMAGES_WORTH_A_PROCESS = 60
 """Fewer images are drawn sooner than another process has started."""
 
@@ -74,9 +74,9 @@ def _validate(images: int, seed: int, size: tuple[int, int], jobs: int | None) -
         raise ConfigError(f"images: {images} is too few; ask for 1 or more")
     if seed < 0:
         raise ConfigError(f"seed: {seed} is negative; use 0 or more")
-    if not SHORTEST_SIDE <= min(size) <= max(size) <= LONGEST_SIDE:
+    if not MIN_SIDE <= min(size) <= max(size) <= MAX_SIDE:
         width, height = size
-        raise ConfigError(f"size: {width}x{height} does not fit; use sides of {SHORTEST_SIDE} to {LONGEST_SIDE} pixels")
+        raise ConfigError(f"size: {width}x{height} does not fit; use sides of {MIN_SIDE} to {MAX_SIDE} pixels")
     if jobs is not None and jobs < 1:
         raise ConfigError(f"jobs: {jobs} is too few; use 1 or more")
 
@@ -125,6 +125,11 @@ def photograph_lesion(plan: LesionPlan, seed: int, size: tuple[int, int]) -> Ite
     """Draw a lesion and take its photographs, ``size`` (width, height).
 
     The lesion and what surrounds it are drawn from separate streams of random numbers, so neither tells of the other.
+
+    Args:
+        plan: of the lesion.
+        seed: of the data set.
+        size: width and height in pixels.
     """
     lesion_rng, surroundings_rng = np.random.default_rng([seed, plan.number, 2]).spawn(2)
     lesion = draw_lesion(lesion_rng, plan.diagnosis, plan.symmetry, resolution=2 * min(size))
@@ -144,8 +149,8 @@ def _draw_photographs(folder: Path, seed: int, size: tuple[int, int], plan: Lesi
             "mask_path": str(folder / "masks" / f"{image_id}.png"),
             "lesion_id": f"PHL_{plan.number:05d}",
             "patient_id": "",
-            "diagnosis": plan.diagnosis.value,
-            "symmetry": plan.symmetry.value,
+            "diagnosis": plan.diagnosis,
+            "symmetry": plan.symmetry,
             "source": "phantom",
             "asymmetry_path": str(folder / "asymmetry" / f"{image_id}.png"),
         }

@@ -12,10 +12,8 @@ import re
 
 import pandas as pd
 
-from selcn.labels import Diagnosis
-
 NAMES = {
-    Diagnosis.NV: (
+    "nv": (
         "nevus",
         "naevus",
         "nevi",
@@ -37,7 +35,7 @@ NAMES = {
         "junctional nevus",
         "compound nevus",
     ),
-    Diagnosis.MEL: (
+    "mel": (
         "melanoma",
         "malignant melanoma",
         "melanoma in situ",
@@ -49,7 +47,7 @@ NAMES = {
         "acral lentiginous melanoma",
         "amelanotic melanoma",
     ),
-    Diagnosis.BKL: (
+    "bkl": (
         "benign keratosis",
         "seborrheic keratosis",
         "seborrhoeic keratosis",
@@ -61,8 +59,8 @@ NAMES = {
         "lplk",
         "sk",
     ),
-    Diagnosis.BCC: ("basal cell carcinoma", "basalioma"),
-    Diagnosis.AKIEC: (
+    "bcc": ("basal cell carcinoma", "basalioma"),
+    "akiec": (
         "ak",
         "actinic keratosis",
         "actinic keratoses",
@@ -73,7 +71,7 @@ NAMES = {
         "intraepithelial carcinoma",
         "squamous cell carcinoma in situ",
     ),
-    Diagnosis.VASC: (
+    "vasc": (
         "vascular lesion",
         "vascular lesions",
         "angioma",
@@ -85,10 +83,10 @@ NAMES = {
         "hemorrhage",
         "haemorrhage",
     ),
-    Diagnosis.DF: ("dermatofibroma",),
+    "df": ("dermatofibroma",),
 }
 _OTHER = re.compile(r"\b(metasta|sebace|epidermal|comedo|anemic|lipomat|connective)")
-_CLASS_OF = {name: diagnosis.value for diagnosis, names in NAMES.items() for name in (diagnosis.value, *names)}
+_CLASS_OF = {name: diagnosis for diagnosis, names in NAMES.items() for name in (diagnosis, *names)}
 
 
 def map_diagnosis(published: str) -> str:
@@ -97,13 +95,20 @@ def map_diagnosis(published: str) -> str:
     Case, blanks, underscores, hyphens and apostrophes do not matter; a specification behind a comma, as in
     `Nevus, NOS, Compound`, is left out where the whole is not known, unless it makes another thing of it, as in
     `Melanoma, metastatic` and `Nevus, sebaceous`.
+
+    Args:
+        published: the source's word.
     """
     whole, head = (_normal(text) for text in (published, published.partition(",")[0]))
     return _CLASS_OF.get(whole) or ("" if _OTHER.search(whole) else _CLASS_OF.get(head, ""))
 
 
 def map_diagnoses(published: "pd.Series[str]") -> "pd.Series[str]":
-    """`map_diagnosis` of a column."""
+    """`map_diagnosis` of a column.
+
+    Args:
+        published: the source's words.
+    """
     return published.map({name: map_diagnosis(name) for name in published.unique()})
 
 

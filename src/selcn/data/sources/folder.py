@@ -1,12 +1,13 @@
-"""Pictures of one's own: a folder a class, or a folder and a table."""
+"""Images of one's own: a folder a class, or a folder and a table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from selcn.data.discovery import by_name, find_images, is_mask, masks_by_name
 from selcn.data.sources.indexed import Indexed, make_catalog
+from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import ConfigError, DataError, listed
 from selcn.io.tables import lines, read_table, whole_numbers
 
@@ -44,6 +45,21 @@ def index_folder(
         str(path / given) if given else str(mask_of.get(stem, "")) for given, stem in zip(own, stems, strict=True)
     ]
     return Indexed(make_catalog(rows, str(labels or path)), notes)
+
+
+def _index(
+    paths: Iterable[Path],
+    *,
+    masks: Path | None = None,
+    labels: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Indexed:
+    path, *others = paths
+    if others:
+        raise ConfigError("index folder: give one folder; `selcn index merge` joins catalogs of several")
+    if columns and not labels:
+        raise ConfigError("--column: names columns of a table; give it as --labels")
+    return index_folder(path, masks=masks, labels=labels, columns=columns)
 
 
 def _apart(path: Path, masks: Path | None) -> tuple[list[Path], dict[str, Path]]:
@@ -127,3 +143,14 @@ def _found(path: Path, images: list[Path], names: "pd.Series[str]") -> list[Path
             found.append(matches[0])
             taken.add(matches[0])
     return found
+
+
+register_source(
+    SourceSpec(
+        "folder",
+        "pictures of one's own",
+        takes="PATH",
+        reads="a sub-folder a diagnosis, or `--labels TABLE` with `--column diagnosis=THEIRS`; `--masks FOLDER`",
+        index=_index,
+    )
+)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from selcn.data.discovery import by_name, images, is_mask, masks_by_name, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog
+from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.data.sources.symderm import join_symmetry
 from selcn.errors import DataError
 from selcn.io.tables import lines, read_table
@@ -51,3 +52,15 @@ def index_ham10000(paths: Iterable[Path], *, symmetry: Path | None = None) -> In
         return Indexed(table, notes)
     joined = join_symmetry(table, [symmetry])
     return Indexed(joined.table, notes | joined.notes)
+
+
+register_source(
+    SourceSpec(
+        "ham10000",
+        "HAM10000 (Tschandl, Rosendahl & Kittler 2018)",
+        reads="`HAM10000_metadata` with or without `.csv`/`.tab`, images in one or several folders, masks "
+        "`*_segmentation.png` in either case of the S; `--symmetry` joins SymDerm",
+        index=index_ham10000,
+        licence="CC BY-NC 4.0 (Tschandl, Rosendahl & Kittler 2018)",
+    )
+)

@@ -33,7 +33,12 @@ class Indexed(NamedTuple):
 
 
 def make_catalog(rows: pd.DataFrame, where: str) -> pd.DataFrame:
-    """A validated catalog of rows whose ``diagnosis`` is as published: mapped to the seven classes, the rest kept."""
+    """A validated catalog of rows whose ``diagnosis`` is as published: mapped to the seven classes, the rest kept.
+
+    Args:
+        rows: with at least `image_id` and `image_path`.
+        where: what errors call them.
+    """
     if "diagnosis" in rows.columns:
         published = without_placeholders(rows["diagnosis"].fillna("").astype(str).str.strip())
         mapped = map_diagnoses(published)

@@ -9,6 +9,7 @@ import pandas as pd
 from selcn.data.discovery import by_name, images, masks_by_name, walk_all
 from selcn.data.sources.diagnoses import map_diagnosis
 from selcn.data.sources.indexed import Indexed, make_catalog
+from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.io.tables import lines, read_table
 
@@ -48,11 +49,11 @@ COMMON = {
 
 
 def index_isic(paths: Iterable[Path]) -> Indexed:
-    """Any of the ISIC layouts as a catalog; every picture is a row, with what the tables know of it.
+    """Any of the ISIC layouts as a catalog; every image is a row, with what the tables know of it.
 
     Read are one-hot tables (2017 part 3, 2018 task 3, 2019), the table without header of 2016, tables that carry a
     column of diagnoses (2020, archive exports), and tables that only add columns (lesion groupings, metadata).
-    A picture `ISIC_0000002_downsampled` is image ISIC_0000002. Lesion masks are `ISIC_0000002_segmentation.png`.
+    An image `ISIC_0000002_downsampled` is image ISIC_0000002. Lesion masks are `ISIC_0000002_segmentation.png`.
 
     Args:
         paths: folders and files that together hold images, masks and tables.
@@ -166,3 +167,16 @@ def _most_specific(levels: tuple[str, ...]) -> str:
     """Of the levels, the deepest first, the first that maps to a class; else the deepest that is known."""
     known = [text for text in levels if text]
     return next((text for text in known if map_diagnosis(text)), known[0] if known else "")
+
+
+register_source(
+    SourceSpec(
+        "isic",
+        "ISIC challenges and archive",
+        reads="the challenges of 2016 (masks of task 1, table without header of part 3), 2017 (part 3), 2018 (tasks 1 "
+        "and 3), 2019 (one-hot over 8 classes and UNK, with metadata), 2020, and archive exports (`isic_id`, "
+        "`diagnosis*`)",
+        index=index_isic,
+        licence="CC0, CC BY or CC BY-NC by image (ISIC Archive)",
+    )
+)

@@ -7,13 +7,14 @@ import pandas as pd
 
 from selcn.data.discovery import by_name, images, is_mask, masks_by_name, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog
+from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
-from selcn.labels import Symmetry
+from selcn.labels import SYMMETRY
 
 LABELS = "ph2_dataset.txt"
 DIAGNOSES = {"0": "common nevus", "1": "atypical nevus", "2": "melanoma"}
 # PH2 counts asymmetry, and so runs against SymDerm, which counts symmetry.
-SYMMETRIES = dict(zip("012", reversed(Symmetry.names()), strict=True))
+SYMMETRIES = dict(zip("012", reversed(SYMMETRY.names), strict=True))
 
 
 def index_ph2(paths: Iterable[Path]) -> Indexed:
@@ -54,6 +55,9 @@ def read_ph2_labels(path: Path) -> pd.DataFrame:
 
     A row begins with a case such as IMD002; the legend below the rows does not.
 
+    Args:
+        path: the file.
+
     Raises:
         DataError: unreadable, no rows, or rows that are no labels; all are named.
     """
@@ -89,3 +93,14 @@ def _tabbed(line: str, columns: list[str]) -> tuple[str, str, str]:
     """The same of a line whose cells are named by ``columns``."""
     cells = dict(zip(columns, (cell.strip().strip('"') for cell in line.split("\t")), strict=False))
     return cells.get("name", ""), cells.get("clinical diagnosis", ""), cells.get("asymmetry", "")
+
+
+register_source(
+    SourceSpec(
+        "ph2",
+        "PH2 (Mendonca et al. 2013)",
+        reads="the published tree or flat folders; `PH2_dataset.txt` with bars as published, or with tabs",
+        index=index_ph2,
+        licence="research and benchmarking only (Mendonca et al. 2013)",
+    )
+)

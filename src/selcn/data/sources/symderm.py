@@ -1,18 +1,44 @@
 """SymDerm v2's symmetry labels, joined to catalogs that hold the images."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from selcn.data.catalog import read_catalog
 from selcn.data.sources.indexed import Indexed
-from selcn.errors import DataError, listed
+from selcn.data.sources.merge import merge_catalogs
+from selcn.data.sources.registry import SourceSpec, register_source
+from selcn.errors import ConfigError, DataError, listed
+from selcn.io.progress import OnProgress
 from selcn.io.tables import lines, read_table
-from selcn.labels import BinarySymmetry, Symmetry
+from selcn.labels import SYMMETRY, SYMMETRY_BINARY
 
-THREE = dict(zip("012", Symmetry.names(), strict=True))
-TWO = dict(zip("01", BinarySymmetry.names(), strict=True))
+LABEL = "labels_symmetry"
+THREE = dict(zip("012", SYMMETRY.names, strict=True))
+TWO = dict(zip("01", SYMMETRY_BINARY.names, strict=True))
+
+
+def index_symderm(paths: Iterable[Path], *, on_progress: OnProgress | None = None) -> Indexed:
+    """Catalogs joined, with the symmetry labels of their images.
+
+    Args:
+        paths: label CSVs (see `join_symmetry`) and catalogs, in any order.
+        on_progress: see `merge_catalogs`.
+
+    Raises:
+        ConfigError: no label CSV or no catalog is given.
+        DataError: as for `merge_catalogs` and `join_symmetry`.
+    """
+    files = list(paths)
+    labels = [path for path in files if LABEL in read_table(path).columns]
+    catalogs = [(str(path), read_catalog(path)) for path in files if path not in labels]
+    if not labels or not catalogs:
+        raise ConfigError("index symderm: give a label CSV and the catalogs that hold its images")
+    merged = merge_catalogs(catalogs, on_progress=on_progress)
+    joined = join_symmetry(merged.table, labels)
+    return Indexed(joined.table, merged.notes | joined.notes)
 
 
 def join_symmetry(table: pd.DataFrame, labels: Sequence[Path]) -> Indexed:
@@ -40,7 +66,7 @@ def join_symmetry(table: pd.DataFrame, labels: Sequence[Path]) -> Indexed:
             first = known.get(name) or held.get(name)
             if first and not _agree(first, label):
                 faults.append(f"{path}: line {line}: {name} is {label}, but {first} elsewhere")
-            known[name] = first if first in Symmetry.names() else label
+            known[name] = first if first in SYMMETRY.names else label
     if faults:
         raise DataError(f"{listed(faults)}; correct one of each")
     if not known.keys() & held:
@@ -53,19 +79,27 @@ def join_symmetry(table: pd.DataFrame, labels: Sequence[Path]) -> Indexed:
 
 def _labels(path: Path) -> list[tuple[int, str, str, str]]:
     """Line, image_id, label and source of each row."""
-    rows = read_table(path, ["File", "labels_symmetry"])
-    names = THREE if (rows["labels_symmetry"] == "2").any() else TWO
-    wrong = rows[~rows["labels_symmetry"].isin(names)]
+    rows = read_table(path, ["File", LABEL])
+    names = THREE if (rows[LABEL] == "2").any() else TWO
+    wrong = rows[~rows[LABEL].isin(names)]
     if len(wrong):
-        faults = [
-            f"line {line}: label {label!r}" for line, label in zip(lines(wrong), wrong["labels_symmetry"], strict=True)
-        ]
+        faults = [f"line {line}: label {label!r}" for line, label in zip(lines(wrong), wrong[LABEL], strict=True)]
         raise DataError(f"{path}: {listed(faults)} is none of {', '.join(THREE)}; correct it")
     image_ids = [PurePosixPath(file.replace("\\", "/")).stem for file in rows["File"]]
     sources = list(rows["Dataset"]) if "Dataset" in rows else [""] * len(rows)
-    return list(zip(lines(rows), image_ids, rows["labels_symmetry"].map(names), sources, strict=True))
+    return list(zip(lines(rows), image_ids, rows[LABEL].map(names), sources, strict=True))
 
 
 def _agree(one: str, other: str) -> bool:
-    symmetric = BinarySymmetry.SYMMETRIC
-    return one == other or (symmetric in (one, other) and Symmetry.ASYMMETRIC not in (one, other))
+    return one == other or ("symmetric" in (one, other) and "asymmetric" not in (one, other))
+
+
+register_source(
+    SourceSpec(
+        "symderm",
+        "SymDerm v2, symmetry labels",
+        takes="LABELS... CATALOG...",
+        reads="symmetry labels of three or two classes, joined to the images of the catalogs",
+        index=index_symderm,
+    )
+)

@@ -1,4 +1,4 @@
-"""How images are dealt to parts: by whole groups, as the thesis did, or with another source as the test part."""
+"""How images are dealt to subsets: by whole groups, as the thesis did, or with another source as the test subset."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,16 +23,16 @@ def make_split(
     jobs: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Split:
-    """Deal a catalog's images as the configuration says; reads the pictures where duplicates are to stay together.
+    """Deal a catalog's images as the configuration says; reads the images where duplicates are to stay together.
 
     Args:
         table: a validated catalog.
         section: what is wanted; its ``path`` is not read.
-        jobs: threads that read pictures, all cores by default.
-        on_progress: called with pictures read and pictures in all.
+        jobs: threads that read images, all cores by default.
+        on_progress: called with images read and images in all.
 
     Raises:
-        DataError: pictures cannot be read, or the images cannot be dealt so.
+        DataError: images cannot be read, or the images cannot be dealt so.
     """
     folds, seed = section.folds, section.seed
     if section.protocol is Protocol.THESIS:
@@ -47,7 +47,7 @@ def make_split(
 def grouped_split(
     table: pd.DataFrame, *, folds: int = 3, test: float = 0.2, seed: int = 42, duplicates: Pairs = ()
 ) -> Split:
-    """Deal whole groups to a test part and ``folds`` folds, as near to stratified as groups allow.
+    """Deal whole groups to a test subset and ``folds`` folds, as near to stratified as groups allow.
 
     Stratified over diagnosis and symmetry together, so that one split serves all stages. Within a stratum the largest
     groups are dealt first, each to a part that has none of its classes, else to the one that lacks most images of that
@@ -58,10 +58,10 @@ def grouped_split(
         folds: number of folds, at least 2.
         test: share of the images held out for testing, 0 for none.
         seed: orders groups of equal size.
-        duplicates: pairs of image_id that stay in one part whatever lesion they are said to show.
+        duplicates: pairs of image_id that stay in one subset whatever lesion they are said to show.
 
     Raises:
-        DataError: a class has fewer groups than there are parts, so that a part would lack it.
+        DataError: a class has fewer groups than there are subsets, so that a subset would lack it.
 
     Example:
         >>> from selcn.data.catalog import complete_catalog
@@ -80,10 +80,17 @@ def grouped_split(
 def external_split(
     table: pd.DataFrame, sources: Sequence[str], *, folds: int = 3, seed: int = 42, duplicates: Pairs = ()
 ) -> Split:
-    """Hold out whole sources as the test part, and deal the groups of all others to folds.
+    """Hold out whole sources as the test subset, and deal the groups of all others to folds.
 
-    Images of other sources that share a patient, a lesion or a duplicate with the test part are excluded from every
+    Images of other sources that share a patient, a lesion or a duplicate with the test subset are excluded from every
     part, or they would leak.
+
+    Args:
+        table: a validated catalog.
+        sources: names of the catalog's `source`, at least one.
+        folds: how many, at least 2.
+        seed: orders groups of equal size.
+        duplicates: pairs of image_id that are one group.
 
     Raises:
         DataError: no image has that source, none has another, or as for `grouped_split`.
@@ -110,8 +117,14 @@ def thesis_split(table: pd.DataFrame, *, folds: int = 4, test: float = 0.2, seed
     made its folds after adding turned copies of the images; here they are made of the images themselves. What intervals
     resample is the lesion within its part.
 
+    Args:
+        table: a validated catalog.
+        folds: how many, at least 2.
+        test: share of the images in the test subset, in (0, 1).
+        seed: of both shuffles.
+
     Raises:
-        DataError: no test part is wanted, or a diagnosis is unknown or has too few images.
+        DataError: no test subset is wanted, or a diagnosis is unknown or has too few images.
     """
     if not test:
         raise DataError("the thesis protocol has a test part; give its share, such as --test 0.2")

@@ -1,4 +1,4 @@
-"""The one split that all three stages share: what it holds, how it is checked, written and read."""
+"""The one split that all networks share: what it holds, how it is checked, written and read."""
 
 import hashlib
 import json
@@ -14,21 +14,21 @@ from selcn.io.files import write_text
 from selcn.labels import TEST, Protocol
 
 EXCLUDED = "excluded"
-"""The part of images that no stage may use, since they share a group with an external test part."""
+"""The subset of images that no network may use, since they share a group with an external test subset."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which part each image belongs to: `test`, the number of the fold that holds it out, or `excluded`.
+    """Which subset each image belongs to: `test`, the number of the fold that holds it out, or `excluded`.
 
     Attributes:
-        protocol: how the parts were dealt.
-        part: part by image_id.
-        group: the unit that intervals resample, by image_id; it lies in one part.
+        protocol: how the subsets were dealt.
+        part: subset by image_id.
+        group: the unit that intervals resample, by image_id; it lies in one subset.
         folds: how many folds there are.
         seed: what the dealing was seeded with.
         catalog: hash of the catalog that was split.
-        duplicates: pairs of image_id that were kept in one part as pictures of the same lesion.
+        duplicates: pairs of image_id that were kept in one subset as images of the same lesion.
     """
 
     protocol: Protocol
@@ -41,7 +41,7 @@ class Split:
 
     @property
     def parts(self) -> list[str]:
-        """The folds' names, then the test part's where there is one."""
+        """The folds' names, then the test subset's where there is one."""
         names = [str(fold) for fold in range(self.folds)]
         return [*names, TEST] if TEST in self.part.values() else names
 
@@ -52,7 +52,12 @@ class Split:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def rows(self, table: pd.DataFrame, *parts: str) -> np.ndarray:
-        """Row numbers of ``table`` whose image lies in one of ``parts``."""
+        """Row numbers, int (n,), of ``table`` whose image lies in one of ``parts``.
+
+        Args:
+            table: a validated catalog; images that are not in the split are left out.
+            *parts: names of subsets: `test`, or a fold's number as text.
+        """
         return np.flatnonzero(table["image_id"].map(self.part).isin(parts))
 
 
@@ -60,6 +65,11 @@ def check_split(split: Split, table: pd.DataFrame, where: str) -> None:
     """Refuse a split that does not belong to the catalog, divides a group, or leaves a fold without a class.
 
     The thesis protocol divides lesions: `leaking_images` counts how many.
+
+    Args:
+        split: to check.
+        table: the catalog that it should be of.
+        where: what errors call it.
 
     Raises:
         DataError: one line naming the image, group or class.
@@ -100,7 +110,12 @@ def _refuse_missing_class(parts: pd.DataFrame, wanted: list[str], where: str) ->
 
 
 def leaking_images(split: Split, table: pd.DataFrame) -> dict[str, int]:
-    """Images of each part whose patient, lesion or duplicate lies in another part too; 0 everywhere but by image."""
+    """Images of each subset whose patient, lesion or duplicate lies in another subset too; 0 everywhere but by image.
+
+    Args:
+        split: of the catalog.
+        table: a validated catalog.
+    """
     parts = pd.DataFrame({"unit": groups(table, split.duplicates), "part": table["image_id"].map(split.part)})
     parts = parts[parts["part"] != EXCLUDED]
     shared = parts.groupby("unit")["part"].transform("nunique") > 1
@@ -108,7 +123,12 @@ def leaking_images(split: Split, table: pd.DataFrame) -> dict[str, int]:
 
 
 def count_table(split: Split, table: pd.DataFrame) -> pd.DataFrame:
-    """Images and groups of each part, and its images of each diagnosis and symmetry."""
+    """Images and groups of each subset, and its images of each diagnosis and symmetry.
+
+    Args:
+        split: of the catalog.
+        table: a validated catalog.
+    """
     parts = table.assign(group=table["image_id"].map(split.group), part=table["image_id"].map(split.part))
     totals = parts.groupby("part").agg(images=("image_id", "size"), groups=("group", "nunique"))
     classes = [
@@ -119,7 +139,13 @@ def count_table(split: Split, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_split(split: Split, table: pd.DataFrame, path: Path) -> None:
-    """Write the split as JSON, counts included, under a temporary name and rename it."""
+    """Write the split as JSON, counts included, under a temporary name and rename it.
+
+    Args:
+        split: of the catalog.
+        table: a validated catalog.
+        path: the file to write.
+    """
     head = {
         "protocol": split.protocol,
         "folds": split.folds,
@@ -136,6 +162,10 @@ def write_split(split: Split, table: pd.DataFrame, path: Path) -> None:
 
 def read_split(path: Path, table: pd.DataFrame) -> Split:
     """Read a split and check it against its catalog.
+
+    Args:
+        path: the file.
+        table: the catalog that it is of.
 
     Raises:
         DataError: unreadable, a key is missing, it was edited, or `check_split` refuses it.

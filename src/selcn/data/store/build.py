@@ -7,7 +7,6 @@ is written after its pixels are on disk, and never before, so that it may be tru
 import hashlib
 import json
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,15 +16,19 @@ import pandas as pd
 from numpy.lib.format import open_memmap
 
 from selcn.data.catalog import catalog_hash
-from selcn.data.imaging.images import prepare_image, prepare_mask, read_image, read_mask
+from selcn.data.imaging.prepare import prepare_image, prepare_mask
+from selcn.data.imaging.read import read_image, read_mask
 from selcn.data.store.store import IMAGES, MASKS, Store, open_store, seal_store
 from selcn.errors import DataError, SelcnError, listed
-from selcn.io.resume import OnProgress, alone
+from selcn.io.files import written_whole
+from selcn.io.resume import OnProgress, working_folder
 from selcn.io.tables import lines
 
 CHUNK = 128
 """Rows that are mapped and flushed together: what a kill may cost, and what bounds the memory."""
-PLAN, JOURNAL, ARRAYS = "plan.json", "journal.npy", "arrays"
+BLOCK = 2**20
+"""Bytes that are written at once where the system cannot allocate a file."""
+JOURNAL, ARRAYS = "journal.npy", "arrays"
 
 
 def build_store(
@@ -42,16 +45,23 @@ def build_store(
     What was prepared before a kill is not prepared again, unless its files changed. Every faulty file is found before
     anything is given up, and the others stay prepared.
 
+    Args:
+        table: a validated catalog.
+        out: the folder to make.
+        size: width and height in pixels.
+        hair: whether hair is removed first.
+        jobs: threads, all cores by default.
+        on_progress: called with images prepared and images in all.
+
     Raises:
         DataError: ``out`` exists or is being built by another process, or files are missing, unreadable or of another
             shape than their image.
     """
     if out.exists():
         raise DataError(f"{out}: exists already; remove it or choose another --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.with_name(f".building-{out.name}")
-    with alone(work, out):
-        _begin(table, work, size, hair)
+    with working_folder(out, _plan(table, size, hair)) as work:
+        if not (work / JOURNAL).exists():
+            _lay_out(work, len(table), size)
         faults = _fill(table, work, size, hair, jobs, on_progress)
         if faults:
             raise DataError(
@@ -60,30 +70,37 @@ def build_store(
             )
         seal_store(work / ARRAYS, table, size, hair=hair)
         (work / ARRAYS).rename(out)
-        shutil.rmtree(work)
     return open_store(out, table)
 
 
-def _begin(table: pd.DataFrame, work: Path, size: tuple[int, int], hair: bool) -> None:
-    """Find what an earlier attempt at this very store left, or lay out an empty one."""
+def _plan(table: pd.DataFrame, size: tuple[int, int], hair: bool) -> str:
     order = hashlib.sha256("\n".join(table["image_id"]).encode()).hexdigest()
-    plan = json.dumps({"size": size, "hair": hair, "catalog": catalog_hash(table), "order": order})
-    if (work / PLAN).exists() and (work / PLAN).read_text(encoding="utf-8") == plan:
-        return
-    shutil.rmtree(work, ignore_errors=True)
-    (work / ARRAYS).mkdir(parents=True)
+    return json.dumps({"size": size, "hair": hair, "catalog": catalog_hash(table), "order": order})
+
+
+def _lay_out(work: Path, rows: int, size: tuple[int, int]) -> None:
+    """Empty arrays, and last an empty journal."""
+    (work / ARRAYS).mkdir(exist_ok=True)
     width, height = size
-    for name, shape in ((IMAGES, (len(table), height, width, 3)), (MASKS, (len(table), height, width))):
+    for name, shape in ((IMAGES, (rows, height, width, 3)), (MASKS, (rows, height, width))):
         open_memmap(work / ARRAYS / name, "w+", np.uint8, shape)
         _allocate(work / ARRAYS / name)
-    open_memmap(work / JOURNAL, "w+", np.int64, (len(table),)).flush()
-    (work / PLAN).write_text(plan, encoding="utf-8")
+    with written_whole(work / JOURNAL) as partial:
+        np.save(partial, np.zeros(rows, np.int64))
 
 
 def _allocate(path: Path) -> None:
     # A disk that is full says so here; on a page of a sparse map it would kill the process.
+    size = path.stat().st_size
     with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        for start in range(0, size, BLOCK):  # Windows and macOS: what is written over itself has its place on the disk
+            file.seek(start)
+            block = file.read(BLOCK)
+            file.seek(start)
+            file.write(block)
 
 
 def _fill(

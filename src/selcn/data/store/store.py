@@ -16,7 +16,7 @@ IMAGES, MASKS, INDEX, MANIFEST = "images.npy", "masks.npy", "index.csv", "manife
 
 @dataclass(frozen=True)
 class Store:
-    """Prepared pictures of a catalog, row for row.
+    """Prepared images of a catalog, row for row.
 
     Attributes:
         images: uint8 RGB (N, H, W, 3), memory-mapped.
@@ -36,12 +36,16 @@ class Store:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the prepared pictures."""
+        """Width and height of the prepared images."""
         return self.images.shape[2], self.images.shape[1]
 
 
 def open_store(path: Path, table: pd.DataFrame) -> Store:
     """Open a store of this very catalog.
+
+    Args:
+        path: the store's folder.
+        table: the catalog that it was prepared from.
 
     Raises:
         DataError: no store, not whole, or prepared from another catalog or from other files.
@@ -64,6 +68,9 @@ def open_store(path: Path, table: pd.DataFrame) -> Store:
 def verify_store(path: Path) -> None:
     """Compare every file of a store with its checksum.
 
+    Args:
+        path: the store's folder.
+
     Raises:
         DataError: a file was changed after the store was made, or there is no manifest.
     """
@@ -77,9 +84,16 @@ def verify_store(path: Path) -> None:
 
 
 def seal_store(folder: Path, table: pd.DataFrame, size: tuple[int, int], *, hair: bool) -> None:
-    """Make a store of a folder whose arrays are filled: the index, and last the manifest with every checksum."""
+    """Make a store of a folder whose arrays are filled: the index, and last the manifest with every checksum.
+
+    Args:
+        folder: with both arrays, whole.
+        table: the catalog that they are of.
+        size: width and height in pixels.
+        hair: whether hair was removed.
+    """
     index = pd.DataFrame({"image_id": table["image_id"], "has_mask": (table["mask_path"] != "").astype(int)})
-    index.to_csv(folder / INDEX, index=False)
+    index.to_csv(folder / INDEX, index=False, lineterminator="\n")
     checksums = {name: sha256(folder / name) for name in (IMAGES, MASKS, INDEX)}
     manifest = {"size": size, "hair": hair, "catalog": catalog_hash(table), "images": len(table), "sha256": checksums}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8", newline="\n")

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from selcn.config import ClassifierSpec
-from selcn.data.imaging.images import read_image
 from selcn.data.imaging.masks import LESION_THRESHOLD
+from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import read_bundle
 from selcn.inference.bundle import EXPORT, MANIFEST, BundleConfig, Engine, read_export

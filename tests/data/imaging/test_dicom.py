@@ -18,7 +18,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from selcn.data.imaging.images import PictureError, decode_pictures, read_image
+from selcn.data.imaging.decode import ImageFileError
+from selcn.data.imaging.read import decode_frames, read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 GREY = np.linspace(0, 4095, 24 * 32).reshape(24, 32).astype(np.uint16)
@@ -35,7 +36,7 @@ def written(made: FileDataset) -> bytes:
 
 def decoded(made: FileDataset) -> list[np.ndarray]:
     """Its frames."""
-    return decode_pictures(written(made), Path("made.dcm"))
+    return decode_frames(written(made), Path("made.dcm"))
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
@@ -78,7 +79,7 @@ def test_frames_are_pictures_of_their_own(dataset: Dataset, tmp_path: Path) -> N
     for picture, frame in zip(decoded(made), frames, strict=True):
         np.testing.assert_array_equal(picture, frame)
     (tmp_path / "three.dcm").write_bytes(written(made))
-    with pytest.raises(PictureError, match="holds 3 frames"):
+    with pytest.raises(ImageFileError, match="holds 3 frames"):
         read_image(tmp_path / "three.dcm")
 
 
@@ -102,7 +103,7 @@ def test_broken_and_hostile_files_get_one_line(dataset: Dataset, change: str) ->
         made.Rows, made.Columns, made.NumberOfFrames = 60_000, 60_000, 500
     data = written(made)
     data = data[: len(data) // 2] if change == "cut" else data[:132] + bytes(500) if change == "nonsense" else data
-    with pytest.raises(PictureError, match=r"^made\.dcm: ") as told:
-        decode_pictures(data, Path("made.dcm"))
+    with pytest.raises(ImageFileError, match=r"^made\.dcm: ") as told:
+        decode_frames(data, Path("made.dcm"))
     assert "\n" not in str(told.value)
     assert told.value.kind == ("too-large" if change == "claims" else "unreadable")

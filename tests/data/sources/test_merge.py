@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from selcn.data.catalog import complete_catalog
-from selcn.data.merge import merge_catalogs
+from selcn.data.sources.merge import merge_catalogs
 from selcn.errors import DataError
 
 

@@ -1,24 +1,23 @@
 """Several catalogs -> one; an image that stands in several of them is one row."""
 
 import filecmp
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from selcn.data.catalog import complete_catalog
-from selcn.data.duplicates import fingerprint
-from selcn.data.imaging.images import decode_image, read_bytes
+from selcn.data.catalog import complete_catalog, read_catalog
+from selcn.data.duplicates import read_fingerprint
 from selcn.data.sources.indexed import Indexed
+from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.io.files import sha256
-from selcn.labels import BinarySymmetry
 
 FACTS = ("lesion_id", "patient_id", "diagnosis", "symmetry")
-LEAST_LIKENESS = 0.9
-"""Correlation of two thumbnails above which files of one image_id may show the same picture."""
+MIN_CORRELATION = 0.9
+"""Correlation of two thumbnails above which files of one image_id may show the same photograph."""
 _FROM = "merged from"
 
 
@@ -35,7 +34,8 @@ def merge_catalogs(
         on_progress: called with images compared, and images that stand in several catalogs with different files.
 
     Raises:
-        DataError: rows of one image contradict each other, or files of one image_id show two pictures; all are named.
+        DataError: rows of one image contradict each other, or files of one image_id show two photographs;
+            all are named.
     """
     table = pd.concat([rows.assign(**{_FROM: name}) for name, rows in catalogs], ignore_index=True).fillna("")
     _refuse(_two_pictures(table, on_progress or (lambda _done, _total: None)))
@@ -51,6 +51,10 @@ def merge_catalogs(
     }
     where = " and ".join(name for name, _ in catalogs)
     return Indexed(complete_catalog(merged.fillna(""), where), {what: count for what, count in notes.items() if count})
+
+
+def _index(paths: Iterable[Path], *, on_progress: Callable[[int, int], None] | None = None) -> Indexed:
+    return merge_catalogs([(str(path), read_catalog(path)) for path in paths], on_progress=on_progress)
 
 
 def _same_content(table: pd.DataFrame) -> pd.Series:
@@ -90,7 +94,7 @@ def _two_pictures(table: pd.DataFrame, on_progress: Callable[[int, int], None]) 
 
 
 def _differ(files: list[str]) -> bool:
-    """Whether any of the files shows another picture than the first; one that cannot be read is the audit's matter."""
+    """Whether a file shows another photograph than the first; the audit tells of those that cannot be read."""
     try:
         if all(filecmp.cmp(files[0], file, shallow=False) for file in files[1:]):
             return False
@@ -102,8 +106,7 @@ def _differ(files: list[str]) -> bool:
 
 def _look(path: str) -> np.ndarray | None:
     try:
-        data = read_bytes(Path(path))
-        return fingerprint(data, decode_image(data, Path(path))[1]).thumbnail.astype(float).ravel()
+        return read_fingerprint(Path(path)).thumbnail.astype(float).ravel()
     except DataError:
         return None
 
@@ -111,12 +114,12 @@ def _look(path: str) -> np.ndarray | None:
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     one, other = one - one.mean(), other - other.mean()
     norm = np.linalg.norm(one) * np.linalg.norm(other)
-    return bool(norm == 0 or one @ other / norm > LEAST_LIKENESS)
+    return bool(norm == 0 or one @ other / norm > MIN_CORRELATION)
 
 
 def _finest(symmetry: "pd.Series[str]", image: pd.Series) -> "pd.Series[str]":
     """Symmetries without those `symmetric` of which another row of the image names the axes."""
-    coarse = symmetry == BinarySymmetry.SYMMETRIC
+    coarse = symmetry == "symmetric"
     finer = symmetry.where(symmetry.str.contains("-"), "").groupby(image).transform("max") != ""
     return symmetry.mask(coarse & finer, "")
 
@@ -131,3 +134,14 @@ def _contradictions(table: pd.DataFrame, image: pd.Series, fact: str) -> list[st
 def _refuse(faults: list[str]) -> None:
     if faults:
         raise DataError(f"{listed(faults)}; correct the catalogs or leave one out")
+
+
+register_source(
+    SourceSpec(
+        "merge",
+        "several catalogs",
+        takes="CATALOG...",
+        reads="catalogs joined by image_id and by the content of the files",
+        index=_index,
+    )
+)

@@ -10,8 +10,8 @@ import pydicom
 import pytest
 from pydicom.dataset import FileDataset
 
+from selcn.data.imaging.decode import ImageFileError
 from selcn.data.imaging.dicom_segmentation import read_header, write_segmentation
-from selcn.data.imaging.images import PictureError
 
 MASK = np.zeros((24, 32), bool)
 MASK[5:15, 8:20] = True
@@ -59,7 +59,7 @@ def test_the_same_mask_has_the_same_identifiers_and_another_bundle_s_has_not(
 
 def test_an_image_that_cannot_be_named_is_told(photograph: FileDataset) -> None:
     del photograph.StudyInstanceUID
-    with pytest.raises(PictureError, match=r"made\.dcm: lacks StudyInstanceUID"):
+    with pytest.raises(ImageFileError, match=r"made\.dcm: lacks StudyInstanceUID"):
         read_header(written(photograph), Path("made.dcm"))
 
 
@@ -67,6 +67,6 @@ def test_headers_that_no_segmentation_can_hold_are_told(photograph: FileDataset,
     photograph.PatientBirthDate = "19700101"
     birth = b"\x10\x00\x30\x00"
     data = written(photograph).replace(birth + b"DA", birth + b"D\x99")
-    with pytest.raises(PictureError, match=r"^[^\n]*one\.dcm: no segmentation can name its image"):
+    with pytest.raises(ImageFileError, match=r"^[^\n]*one\.dcm: no segmentation can name its image"):
         write_segmentation(MASK, read_header(data, Path("made.dcm")), tmp_path / "one.dcm")
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,55 @@
+"""How an image and its mask reach a network: hair removal and resizing."""
+
+import cv2
+import numpy as np
+
+HAIR_WIDTH, HAIR_KERNEL = 600, 17
+"""Pixels: the kernel of hair removal, and the width of image that it is for."""
+
+
+def prepare_image(image: np.ndarray, size: tuple[int, int], *, hair: bool) -> np.ndarray:
+    """Remove hair where wanted and resize: the one way an image reaches a network.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        size: width and height in pixels.
+        hair: whether hair is removed first.
+    """
+    return resize(remove_hair(image) if hair else image, size)
+
+
+def prepare_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a mask, a pixel being lesion where at least half of it is.
+
+    Args:
+        mask: bool (H, W).
+        size: width and height in pixels.
+    """
+    return resize(mask.astype(np.uint8) * 255, size) > 127
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize by area where the image shrinks, bilinearly where it grows.
+
+    Args:
+        image: (H, W) or (H, W, C), of any type that OpenCV takes.
+        size: width and height in pixels.
+    """
+    shrinks = size[0] < image.shape[1] or size[1] < image.shape[0]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def remove_hair(image: np.ndarray, *, threshold: int = 10) -> np.ndarray:
+    """Paint over thin dark structures, as in the thesis: black-hat with a cross, threshold, Telea with radius 1.
+
+    The kernel is 17 pixels at 600 wide and scales with the image's width, so that any resolution is treated alike.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        threshold: black-hat response, in grey levels, above which a pixel counts as hair.
+    """
+    kernel = max(3, round(HAIR_KERNEL * image.shape[1] / HAIR_WIDTH) | 1)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (kernel, kernel))
+    hair = (cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, cross) > threshold).astype(np.uint8)
+    return cv2.inpaint(image, hair, 1, cv2.INPAINT_TELEA)

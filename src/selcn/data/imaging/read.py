@@ -1,0 +1,140 @@
+"""Image files <-> arrays, whatever their format: the one decoder of store, audit, prediction and report."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from selcn.data.imaging.decode import Header, ImageFileError, decode_image, decode_mask
+from selcn.errors import DataError
+from selcn.io.files import written_whole
+
+MAX_ASPECT_RATIO = 1.02
+"""By which the aspects of an image and its mask may differ."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ImageFileError: missing, or not to be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageFileError(
+            "missing", f"{path}: cannot be read ({error.strerror}); correct the path or remove the row"
+        ) from None
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether a file begins as DICOM does.
+
+    Args:
+        data: the file's content.
+    """
+    return data[128:132] == b"DICM"
+
+
+def decode_file(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, list[np.ndarray]]:
+    """Decode the frames of DICOM, or the one image of any other format, as uint8 RGB (H, W, 3).
+
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+        max_pixels: of all frames together, more are refused; None for the limits of the decoder.
+
+    Returns:
+        The header as stored, and the frames.
+
+    Raises:
+        ImageFileError: as for `decode_image`; or DICOM without the extra that reads it.
+    """
+    if is_dicom(data):
+        from selcn.data.imaging.dicom import decode_dicom
+
+        return decode_dicom(data, path, max_pixels)
+    header, image = decode_image(data, path, max_pixels)
+    return header, [image]
+
+
+def decode_frames(data: bytes, path: Path, max_pixels: int | None = None) -> list[np.ndarray]:
+    """The frames alone of `decode_file`, each uint8 RGB (H, W, 3).
+
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+        max_pixels: of all frames together, more are refused; None for the limits of the decoder.
+
+    Raises:
+        ImageFileError: as for `decode_file`.
+    """
+    return decode_file(data, path, max_pixels)[1]
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Decode a file that holds one image, as uint8 RGB (H, W, 3).
+
+    Args:
+        path: the file.
+
+    Raises:
+        ImageFileError: as for `decode_frames`, or there are several frames.
+    """
+    frames = decode_frames(read_bytes(path), path)
+    if len(frames) > 1:
+        raise ImageFileError(
+            "several-frames", f"{path}: holds {len(frames)} frames; `selcn predict` takes each by itself"
+        )
+    return frames[0]
+
+
+def read_mask(path: Path, image_size: tuple[int, int] | None = None) -> np.ndarray:
+    """Decode a mask file as bool (H, W); see `decode_mask`.
+
+    Args:
+        path: the mask's file.
+        image_size: width and height of its image; a mask of another aspect is refused.
+
+    Raises:
+        DataError: unreadable, no mask, or of another aspect than its image.
+    """
+    mask = decode_mask(read_bytes(path), path)[1]
+    if image_size is not None and not same_aspect(mask.shape[::-1], image_size):
+        raise DataError(
+            f"{path}: mask is {mask.shape[1]}x{mask.shape[0]} but its image is {image_size[0]}x{image_size[1]}; "
+            "give a mask of the same shape"
+        )
+    return mask
+
+
+def same_aspect(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two sizes have the same ratio of width to height, to within 2 %, at whatever resolution.
+
+    Args:
+        size: width and height.
+        other: width and height of the other.
+    """
+    ratio = (size[0] / size[1]) / (other[0] / other[1])
+    return 1 / MAX_ASPECT_RATIO < ratio < MAX_ASPECT_RATIO
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write an image in the format of the path's suffix, whole or not at all.
+
+    Args:
+        path: the file to write.
+        image: uint8 RGB (H, W, 3) or grey (H, W).
+
+    Raises:
+        DataError: the suffix names no format that can be written.
+    """
+    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    done, data = cv2.imencode(path.suffix, stored)
+    if not done:
+        raise DataError(f"{path}: cannot be written as {path.suffix}; use .png or .jpg")
+    with written_whole(path) as partial:
+        partial.write_bytes(data.tobytes())

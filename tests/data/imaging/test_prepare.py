@@ -1,0 +1,46 @@
+import cv2
+import numpy as np
+import pytest
+
+from selcn.data.imaging.prepare import prepare_image, prepare_mask, remove_hair
+
+
+def test_a_pixel_of_a_shrunken_mask_is_lesion_where_half_of_it_is() -> None:
+    mask = np.zeros((4, 8), bool)
+    mask[:2, :2] = True  # all of the first block
+    mask[:2, 2] = True  # half of the second
+    mask[0, 4] = True  # a quarter of the third
+    assert prepare_mask(mask, (4, 2)).tolist() == [[True, True, False, False], [False] * 4]
+
+
+def test_shrinking_averages_and_growing_interpolates() -> None:
+    checks = (np.indices((8, 8)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    assert np.abs(prepare_image(np.dstack([checks] * 3), (4, 4), hair=False).astype(int) - 128).max() <= 1
+    assert prepare_image(np.full((3, 3, 3), 7, np.uint8), (9, 6), hair=False).shape == (6, 9, 3)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_hair_goes_and_lesions_stay_at_any_resolution(scale: int) -> None:
+    clean = np.full((150 * scale, 200 * scale, 3), (200, 160, 150), np.uint8)
+    cv2.circle(clean, (100 * scale, 75 * scale), 30 * scale, (90, 60, 50), -1)
+    hairy = clean.copy()
+    cv2.line(hairy, (0, 20 * scale), (200 * scale, 130 * scale), (40, 30, 30), 2 * scale)
+    before, after = (np.abs(image.astype(int) - clean).mean() for image in (hairy, remove_hair(hairy)))
+    assert after < 0.25 * before
+    assert np.abs(remove_hair(clean).astype(int) - clean).mean() < 0.5
+
+
+@pytest.mark.parametrize(("width", "kernel"), [(600, 17), (200, 7), (1200, 35), (60, 3)])
+def test_hair_removal_is_the_methods_with_a_kernel_that_scales(width: int, kernel: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (width * 3 // 4, width, 3), dtype=np.uint8)
+    picture = cv2.GaussianBlur(noise, (0, 0), width / 100)
+    for n in range(5):
+        cv2.line(picture, (n * width // 5, 0), (width - n * width // 7, width), (20, 15, 10), max(1, width // 200))
+    # Black-hat is closing minus picture: dilation then erosion, here by hand with the cross.
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    cross = np.zeros((kernel, kernel), np.uint8)
+    cross[kernel // 2], cross[:, kernel // 2] = 1, 1
+    closed = cv2.erode(cv2.dilate(grey, cross), cross)
+    hair = ((closed.astype(int) - grey) > 10).astype(np.uint8)
+    assert 0 < hair.mean() < 0.5
+    assert (remove_hair(picture) == cv2.inpaint(picture, hair, 1, cv2.INPAINT_TELEA)).all()

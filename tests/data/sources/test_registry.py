@@ -1,0 +1,40 @@
+import pytest
+
+from selcn.data.sources import find_source, licence_of, source_specs
+from selcn.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ham10000", {"symmetry"}),
+        ("isic", set()),
+        ("ph2", set()),
+        ("folder", {"masks", "labels", "columns"}),
+        ("merge", {"on_progress"}),
+        ("symderm", {"on_progress"}),
+    ],
+)
+def test_a_source_takes_the_options_of_its_function(name: str, options: set[str]) -> None:
+    assert find_source(name.upper()).options == options
+    assert len(source_specs()) == 6
+
+
+def test_an_unknown_source_is_one_line_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"^source 'isik': unknown; known are folder, ham10000, isic, merge, ph2, "):
+        find_source("isik")
+
+
+@pytest.mark.parametrize(
+    ("source", "licence"),
+    [
+        ("HAM10000", "CC BY-NC 4.0"),
+        ("isic-2019", "CC0, CC BY or CC BY-NC by image"),
+        ("ph2", "research and benchmarking only"),
+        ("phantom", "synthetic"),
+        ("clinic", "unknown to selcn"),
+        ("", "unknown to selcn"),
+    ],
+)
+def test_a_licence_is_told_by_how_a_source_begins(source: str, licence: str) -> None:
+    assert licence_of(source).startswith(licence)
