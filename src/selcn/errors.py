@@ -1,4 +1,4 @@
-"""A user's mistake in one line: what is wrong, where, and the remedy."""
+"""Errors that a user can correct, each in one line: what is wrong, where, and the remedy."""
 
 from collections.abc import Sequence
 from importlib import import_module

@@ -213,10 +213,7 @@ class Run:
         """The learning curves of a network, one a fold.
 
         Args:
-            network: its name.
-
-        Raises:
-            RunError: a training has not finished.
+            network: its name; all its trainings must have finished.
         """
         return [_curve(self.folder, network, fold) for fold in range(self.split.folds)]
 

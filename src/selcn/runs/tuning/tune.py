@@ -94,7 +94,7 @@ def tune(pipeline: Pipeline, run: Run, search: Search, cluster: Cluster) -> Path
 
 
 def write_findings(run: Run, search: Search, study: optuna.Study, folder: Path) -> None:
-    """Write the results of a study so far: `best.yaml`, `trials.csv`, `history.png`, `importance.png`.
+    """Write the results of a study so far: `best.yaml`, `trials.csv`, and charts of history and importance.
 
     Args:
         run: whose configuration `best.yaml` changes.
