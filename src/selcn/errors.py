@@ -1,4 +1,4 @@
-"""A user's mistake, said in one line: what is wrong, where, and what to do."""
+"""Errors that a user can correct, each in one line: what is wrong, where, and the remedy."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -6,7 +6,7 @@ from types import ModuleType
 
 
 class SelcnError(Exception):
-    """Base of all mistakes a user can mend; the command line prints it and exits with 2."""
+    """Base of all mistakes that a user can correct; the command line prints the line and exits with 2."""
 
 
 class ConfigError(SelcnError):
@@ -18,15 +18,20 @@ class DataError(SelcnError):
 
 
 class RunError(SelcnError):
-    """A run folder or a bundle is missing something, or belongs to something else."""
+    """A run folder or a bundle is incomplete, or belongs to another configuration."""
 
 
 class DivergedError(RunError):
-    """A training lost its numbers."""
+    """A training diverged: its loss became NaN or infinite."""
 
 
 def listed(faults: Sequence[str], most: int = 5) -> str:
-    """Several faults in one line: the first few, and how many more there are."""
+    """Several faults in one line: the first few, and how many more there are.
+
+    Args:
+        faults: one phrase each.
+        most: how many to write out.
+    """
     more = f" | and {len(faults) - most} more" if len(faults) > most else ""
     return " | ".join(faults[:most]) + more
 
@@ -36,8 +41,8 @@ def require_extra(module: str, extra: str, purpose: str) -> ModuleType:
 
     Args:
         module: its dotted name.
-        extra: of selcn, which installs it.
-        purpose: what it is needed for, in the error.
+        extra: name of selcn's extra that installs it.
+        purpose: what needs the package, as the subject of the error message.
 
     Raises:
         ConfigError: it is not installed.

@@ -18,9 +18,9 @@ class LabelClass:
 
     Attributes:
         name: as in prediction files and configurations, for example `mel`.
-        long_name: for people, for example `melanoma`.
-        malignant: whether it counts as malignant; None where the set does not say.
-        aliases: other words of a catalog's column that mean this class.
+        long_name: as on pages for people, for example `melanoma`.
+        malignant: whether it counts as malignant; None where the label set does not define it.
+        aliases: other values of the catalog's column that mean this class.
     """
 
     name: str
@@ -31,16 +31,16 @@ class LabelClass:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """An ordered list of classes; networks number them in this order.
+    """An ordered list of classes; a network's output k is the class at index k.
 
     Attributes:
         name: of the set.
-        classes: at least two, no name twice.
+        classes: at least two, with unique names and aliases.
         column: the catalog's column that holds the labels.
         ordinal: whether the order of the classes is a scale.
 
     Raises:
-        ValueError: fewer than two classes, an empty name, or a word that stands for two classes.
+        ValueError: fewer than two classes, an empty name, or a name or alias that stands for two classes.
     """
 
     name: str
@@ -59,7 +59,16 @@ class LabelSet:
 
     @classmethod
     def of(cls, names: Iterable[str], name: str = "own", column: str = "diagnosis") -> Self:
-        """A label set of mere names, in their order; nothing is said of malignancy."""
+        """A label set of plain names, in their order; malignancy is left undefined.
+
+        Args:
+            names: the classes' names, at least two, unique.
+            name: of the set.
+            column: the catalog's column that holds the labels.
+
+        Raises:
+            ValueError: see `LabelSet`.
+        """
         return cls(name, tuple(LabelClass(str(one)) for one in names), column)
 
     @cached_property
@@ -73,15 +82,27 @@ class LabelSet:
         return [one.name for one in self.classes if one.malignant]
 
     def long_name(self, name: str) -> str:
-        """A class' name for people; the name itself where it has no longer one."""
+        """The long name of a class; its name where it has no long one.
+
+        Args:
+            name: of a class, as in prediction files.
+        """
         return next((one.long_name for one in self.classes if one.name == name), "") or name
 
     def class_of(self, word: str) -> str:
-        """Name of the class that a word of the catalog means, "" where it means none."""
+        """Name of the class that a value of the catalog means, "" where it means none.
+
+        Args:
+            word: a class name or an alias, as in the catalog's column.
+        """
         return self.names[self._number[word]] if word in self._number else ""
 
     def numbers(self, words: Iterable[str]) -> list[int]:
-        """Class numbers of a catalog's words, -1 where a word means no class."""
+        """Class numbers of a catalog's values, -1 where a value means no class.
+
+        Args:
+            words: class names or aliases, as in the catalog's column.
+        """
         return [self._number.get(word, -1) for word in words]
 
 
@@ -116,7 +137,7 @@ SYMMETRY = LabelSet(
     column="symmetry",
     ordinal=True,
 )
-"""Symmetry in SymDerm's direction: about no axis, one axis, two axes."""
+"""Symmetry, ordered as in SymDerm: about no axis (0), one axis (1), two axes (2)."""
 
 SYMMETRY_BINARY = LabelSet(
     "symmetry-binary",
@@ -129,7 +150,7 @@ LABEL_SETS: Mapping[str, LabelSet] = {one.name: one for one in (HAM10000, SYMMET
 """The built-in label sets by name."""
 
 SYMMETRIES = [*SYMMETRY.names, "symmetric"]
-"""What a catalog's column `symmetry` may hold: `symmetric` is a label that does not say about how many axes."""
+"""Values of a catalog's column `symmetry`; `symmetric` is a label with an unknown number of axes."""
 
 
 def parse_label_set(value: Any) -> LabelSet:  # noqa: ANN401 - any YAML value
@@ -140,7 +161,7 @@ def parse_label_set(value: Any) -> LabelSet:  # noqa: ANN401 - any YAML value
             `{name, long_name, malignant, aliases}`, or a label set.
 
     Raises:
-        ValueError: an unknown name, or a wrong field.
+        ValueError: an unknown name, or an unknown or missing field.
     """
     match value:
         case LabelSet():
@@ -157,7 +178,14 @@ def parse_label_set(value: Any) -> LabelSet:  # noqa: ANN401 - any YAML value
 
 
 def label_set_of(names: Sequence[str]) -> LabelSet:
-    """The built-in set whose classes are called so, in any order; else a set of those names in their order."""
+    """The built-in label set that has these class names, in any order; else a new set of the names in their order.
+
+    Args:
+        names: the classes' names, at least two, unique.
+
+    Raises:
+        ValueError: see `LabelSet`.
+    """
     known = (one for one in LABEL_SETS.values() if sorted(one.names) == sorted(names))
     return next(known, None) or LabelSet.of(names)
 
@@ -194,10 +222,13 @@ class Word(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the member called ``text``, in any case.
+        """The member called ``text``, in any case.
+
+        Args:
+            text: a member's name; surrounding spaces are ignored.
 
         Raises:
-            ValueError: no such member; the message lists those there are.
+            ValueError: no such member; the message lists the members.
         """
         try:
             return cls(text.strip().lower())
@@ -218,7 +249,7 @@ class Fusion(Word):
 
 
 class Control(Word):
-    """What a classifier reads in place of saliency, to measure what the saliency itself is worth."""
+    """What a classifier reads in place of saliency, to measure how much the saliency itself contributes."""
 
     ZERO = "zero"
     SHUFFLED = "shuffled"
@@ -226,7 +257,7 @@ class Control(Word):
 
 
 class Protocol(Word):
-    """How images are dealt to a test subset and folds."""
+    """How images are divided into a test subset and folds."""
 
     GROUPED = "grouped"
     THESIS = "thesis"

@@ -1,4 +1,4 @@
-"""What a run is configured by, and how that is read and written."""
+"""The configuration of a run: its models, its graph of networks, reading and writing YAML."""
 
 from selcn.config.graph import Graph, Node, Twin, build_graph
 from selcn.config.grid import grid_config

@@ -34,11 +34,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """The networks of a run, no one in front of what it needs; made by `build_graph`.
+    """The networks of a run in topological order: each comes after the networks it needs. Made by `build_graph`.
 
     Attributes:
         nodes: the networks by name.
-        target: the network that the others lead to, which a bundle answers with.
+        target: the network that the others lead to; a bundle's main prediction.
     """
 
     nodes: Mapping[str, Node]
@@ -57,7 +57,11 @@ class Graph:
         }
 
     def needs(self, name: str) -> tuple[str, ...]:
-        """The networks whose output a network is given."""
+        """The networks whose output a network takes as input: the segmentation network if it masks, and those it reads.
+
+        Args:
+            name: of a network of the graph.
+        """
         section = self.nodes[name].section
         if not isinstance(section, ClassificationSection):
             return ()
@@ -65,14 +69,21 @@ class Graph:
         return (*masks, *section.reads)
 
     def is_read(self, name: str) -> bool:
-        """Whether any network reads the saliency of this one."""
+        """Whether any network reads the saliency of this one.
+
+        Args:
+            name: of a network of the graph.
+        """
         return any(name in section.reads for section in self.classifiers.values())
 
     def bundled(self, target: str) -> list[str]:
-        """The networks that a bundle of ``target`` holds: it, what it needs, and other answers before it in the order.
+        """The networks that a bundle of ``target`` holds, in the graph's order.
 
-        Those are networks that are twins of none and need nothing else. Of several networks of one label set that which
-        the target needs is taken, or else the first.
+        These are the target, what it needs, and every earlier network that is no twin and needs nothing else. Of
+        several networks of one label set, the one that the target needs is taken, or else the first.
+
+        Args:
+            target: name of a network of the graph.
         """
         taken, names = self.with_needs(target), list(self.nodes)
         for name in names[: names.index(target)]:
@@ -83,7 +94,7 @@ class Graph:
         return [name for name in names if name in taken]
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Networks A and B to compare: one that reads nothing with each that sees and names the same but reads.
+        """Networks A and B to compare: A reads no saliency, B does, with the same masking and label set.
 
         A control is compared with the network that it controls, too.
         """
@@ -103,7 +114,11 @@ class Graph:
         return self.nodes[name].twin_of is not None and self.classifiers[name].control is not None
 
     def with_needs(self, name: str) -> list[str]:
-        """A network and all that it needs, directly or through others, in the graph's order."""
+        """A network and everything that it needs, directly or through others, in the graph's order.
+
+        Args:
+            name: of a network of the graph.
+        """
         needed, waiting = {name}, [name]
         while waiting:
             waiting += (new := [one for one in self.needs(waiting.pop()) if one not in needed])
@@ -116,17 +131,17 @@ def build_graph(
     compare: Mapping[str, Iterable[Twin]],
     target: str | None = None,
 ) -> Graph:
-    """Put networks in order, and their twins behind them.
+    """Order the networks topologically, each followed by its twins.
 
     Args:
         networks: as configured, by name.
-        compare: the twins wanted of each network.
+        compare: the twins to train of each network, by its name.
         target: the network that the others lead to; None for the last that is no twin.
 
     Raises:
-        ValueError: no network, several segmentation networks, a network reads one that is not there, is no classifier,
-            or needs itself; a masking without a segmentation network; or a twin of a network that reads nothing or
-            that is called like another network.
+        ValueError: no network; several segmentation networks; a network reads one that is absent, is no classifier, or
+            leads back to itself; a masking without a segmentation network; or a twin of a network that reads nothing,
+            or whose name is taken.
     """
     segmenters = [name for name, section in networks.items() if section.task == "segmentation"]
     if len(segmenters) > 1:
@@ -165,7 +180,7 @@ def _check_inputs(
 
 
 def _ordered(networks: Mapping[str, SegmentationSection | ClassificationSection], segmenters: list[str]) -> list[str]:
-    """Names in the order they were written, but behind what they need."""
+    """Names in the order they were written, each after the networks it needs."""
     order: list[str] = []
 
     def add(name: str, below: tuple[str, ...]) -> None:

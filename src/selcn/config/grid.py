@@ -1,4 +1,4 @@
-"""The product of maskings of a cascade, as one configuration."""
+"""The thesis' grid: the product of the maskings of two networks, as one configuration."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,13 +10,13 @@ from selcn.errors import ConfigError
 from selcn.labels import NO_MASKING, Control, Fusion
 
 MASKINGS = (NO_MASKING, "segmentation", "lae")
-"""Those of the thesis."""
+"""The maskings that the thesis compares."""
 
 
 def grid_config(config: RunConfig, *, attention: bool = False, controls: bool = False) -> RunConfig:
     """Expand the target network and the one whose saliency it reads over all maskings: 3 standalone, 9 that read.
 
-    Controls read the saliency of unmasked images; for `zero` and `random` it does not matter whose it would be.
+    Controls read the saliency of unmasked images; for `zero` and `random` the source does not matter.
 
     Args:
         config: of a run whose target reads the saliency of one other network.

@@ -8,7 +8,7 @@ from selcn.config.sections import AugmentSection, Fraction, Section, Size
 from selcn.labels import LABEL_SETS, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
 
 FULL = "full"
-"""Serialisation context under which label sets are written out, as bundles do, and not named."""
+"""Serialisation context under which label sets are written in full, as in bundles, instead of by name."""
 
 
 def _dump_label_set(labels: LabelSet, info: SerializationInfo) -> Any:  # noqa: ANN401 - a name or a mapping
@@ -36,7 +36,7 @@ Weights = Annotated[str | None, Field(description="null, imagenet, or the path o
 
 
 class SegmenterSpec(Section):
-    """A segmentation network as such: all that rebuilding it for prediction takes, beside its weights."""
+    """The architecture of a segmentation network: with its weights, all that prediction needs."""
 
     task: Literal["segmentation"] = "segmentation"
     architecture: str = "DeepLabV3Plus"
@@ -45,7 +45,7 @@ class SegmenterSpec(Section):
 
 
 class ClassifierSpec(Section):
-    """A classification network as such: all that rebuilding it for prediction takes, beside its weights."""
+    """The architecture and inputs of a classification network: with its weights, all that prediction needs."""
 
     task: Literal["classification"] = "classification"
     labels: Labels
@@ -102,7 +102,7 @@ class Training(Section):
 
 
 class SegmentationSection(Training, SegmenterSpec):
-    """Image to lesion mask."""
+    """Architecture and training of a network that maps an image to a lesion mask."""
 
     monitor: Literal["loss", "score"] = "score"
     lr: float = Field(1e-3, gt=0)
@@ -111,12 +111,12 @@ class SegmentationSection(Training, SegmenterSpec):
 
     @property
     def spec(self) -> SegmenterSpec:
-        """The network without its training."""
+        """The network without its training settings."""
         return SegmenterSpec(**{name: getattr(self, name) for name in SegmenterSpec.model_fields})
 
 
 class Recipe(Section):
-    """Keys that may differ from one masking or fusion to another; null keeps the network's own."""
+    """Training settings that may differ between maskings or fusions; null keeps the network's own."""
 
     epochs: int | None = Field(None, ge=1)
     patience: int | None = Field(None, ge=1)
@@ -128,7 +128,7 @@ class Recipe(Section):
 
 
 class ClassificationSection(Training, ClassifierSpec):
-    """Masked image, and saliency of earlier networks, to the classes of one label set."""
+    """Architecture and training of a network that maps a masked image, and saliency, to classes of one label set."""
 
     dropout: Fraction = Field(0.4, description="share of features dropped before the last layer in training")
     weighted: bool = Field(False, description="weight the loss by inverse class frequency")
@@ -143,7 +143,7 @@ class ClassificationSection(Training, ClassifierSpec):
 
     @property
     def spec(self) -> ClassifierSpec:
-        """The network without its training."""
+        """The network without its training settings."""
         return ClassifierSpec(**{name: getattr(self, name) for name in ClassifierSpec.model_fields})
 
     @property

@@ -1,4 +1,4 @@
-"""YAML or a preset's name -> configuration; resolved YAML beside every result."""
+"""Read a configuration from YAML or a preset's name; write the resolved one."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -15,7 +15,7 @@ from selcn.labels import LabelSet, parse_label_set
 
 PRESETS = Path(__file__).parent / "presets"
 _TAG_PLACES = {"data": 1, "networks": 2}
-"""Where in the path to a key pydantic names the kind of a section, by the first part of the path."""
+"""Index of the discriminator's value in a pydantic error location, by the location's first key."""
 
 
 def presets() -> list[str]:
@@ -34,7 +34,11 @@ def describe_presets() -> dict[str, str]:
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
-    """Read a run's YAML, or a preset by its name, and apply overrides of the form ``a.b=value``.
+    """Read a run's configuration and apply overrides.
+
+    Args:
+        path: of a YAML file, or the name of a preset.
+        overrides: of the form ``a.b=value``, or ``NETWORK.key=value`` for a key of a network; values are YAML.
 
     Raises:
         ConfigError: the file cannot be read, or a key or value is wrong; the line names all of them.
@@ -70,20 +74,24 @@ def read_label_set(given: str) -> LabelSet:
 
 
 def changed_config(config: RunConfig, **keys: Any) -> RunConfig:  # noqa: ANN401 - values of any key
-    """A configuration with other values of some keys, validated anew.
+    """A configuration with other values of some keys, validated again.
 
     Args:
-        config: is left as it is.
-        keys: of `RunConfig`.
+        config: the original; not modified.
+        keys: fields of `RunConfig` with their new values.
 
     Raises:
-        ConfigError: the values do not go together; the line names all faults.
+        ConfigError: the values are inconsistent; the line names all faults.
     """
     return _validated({**{key: getattr(config, key) for key in RunConfig.model_fields}, **keys})
 
 
 def dump_config(config: BaseModel) -> str:
-    """The resolved configuration as YAML, every default written out."""
+    """The resolved configuration as YAML, with every default.
+
+    Args:
+        config: of a run, or one section of it.
+    """
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 

@@ -21,7 +21,7 @@ class Section(BaseModel):
 
 
 class PhantomSource(Section):
-    """A synthetic data set, drawn into the run folder."""
+    """A synthetic data set, generated in the run folder."""
 
     source: Literal["phantom"]
     images: int = Field(600, ge=1)
@@ -29,7 +29,7 @@ class PhantomSource(Section):
 
 
 class Ham10000Source(Section):
-    """HAM10000 as published, symmetry labels joined by image."""
+    """HAM10000 as published, with symmetry labels joined by image id."""
 
     source: Literal["ham10000"]
     paths: tuple[Path, ...] = Field(min_length=1)
@@ -46,7 +46,7 @@ class CatalogSource(Section):
 
 
 class SplitSection(Section):
-    """The one split that serves all networks."""
+    """The one split that all networks share."""
 
     protocol: Annotated[Protocol, BeforeValidator(lambda value: Protocol.parse(str(value)))] = Protocol.GROUPED
     folds: int = Field(3, ge=2)
@@ -64,7 +64,7 @@ class SplitSection(Section):
 
 
 class PrepareSection(Section):
-    """How images enter the store, and how a new image is prepared for prediction."""
+    """How images are prepared for the store, and a new image for prediction."""
 
     size: Size = (256, 192)
     hair: bool = Field(True, description="remove hair first")
@@ -72,7 +72,7 @@ class PrepareSection(Section):
 
 
 class AugmentSection(Section):
-    """Ranges that a training image's geometry and colour are drawn from."""
+    """Ranges from which the augmentation of a training image's geometry and colour is sampled."""
 
     rotation: float = Field(180, ge=0, le=180, description="degrees to either side")
     zoom: Fraction = Field(0.15, description="0.15 draws scales from 1/1.15 to 1.15")

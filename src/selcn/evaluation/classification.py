@@ -14,7 +14,7 @@ from selcn.evaluation.registry import REGISTERED
 from selcn.labels import LabelSet
 
 SPECIFICITIES = (90, 95)
-"""In per cent; at each of them the sensitivity is given."""
+"""Specificities, in per cent, at which the sensitivity is reported."""
 
 
 def evaluate_classification(
@@ -156,8 +156,8 @@ def one_against_rest(
 ) -> dict[str, tuple[FloatArray, BoolArray]]:
     """Return scores (N,) and which images are positive (N,) for each class against all others, by its name.
 
-    Last comes `malignant` against benign, by the sum of the malignant classes' probabilities, where the label set says
-    which classes are malignant, not all are, and none is itself called so.
+    The last is `malignant` against benign, by the sum of the malignant classes' probabilities, where the label set has
+    malignant and other classes and none of them has this name.
 
     Args:
         truth: class numbers (N,).

@@ -38,8 +38,8 @@ def compare(
         seed: of the bootstrap and of the permutations.
 
     Returns:
-        Columns ``metric, fold_part, value, low, high, images, groups, p, p_mcnemar``. Whether positive values favour A
-        or B says the metric's direction in the registry.
+        Columns ``metric, fold_part, value, low, high, images, groups, p, p_mcnemar``. Positive values
+        favour A or B by the metric's direction in the registry.
 
     Raises:
         DataError: a file is wrong, or the two differ in classes, images, truths, groups or folds.

@@ -1,4 +1,4 @@
-"""Whether saliency lies on the lesion or another region: scores of maps against masks, and their values by chance.
+"""Localisation of saliency: scores of maps against masks of the lesion or another region, and their values by chance.
 
 Maps and masks are compared at 224x224. A map is resized bilinearly and scaled to [0, 1] again, so that its most
 salient pixel is 1; a flat map stays 0 everywhere.
@@ -29,7 +29,7 @@ MAP_SCORES = [*LOCALISATION, "flat", "rank_correlation", *FAITHFULNESS]
 NETWORK, CHANCE = "network", "chance"
 SALIENCY_KEYS = ["head", "saliency", "against"]
 _LEVELS = 256
-_ROUNDING = 1e-9  # of a plateau that was stretched
+_ROUNDING = 1e-9  # tolerance for the maximum of an interpolated plateau
 
 
 def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
@@ -174,7 +174,7 @@ def summarise_saliency(scores: pd.DataFrame, *, resamples: int = RESAMPLES, seed
 def summarise_saliency_by(
     scores: pd.DataFrame, columns: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
-    """Return `summarise_saliency` of each subgroup, behind columns ``of`` and ``subgroup``.
+    """Return `summarise_saliency` of each subgroup, after columns ``of`` and ``subgroup``.
 
     Args:
         scores: as `check_saliency_scores` takes them, with the columns to group by.
@@ -236,7 +236,7 @@ def _at_side(saliency: np.ndarray) -> FloatArray:
 
 
 def _bilinear(length: int) -> FloatArray:
-    """Matrix (224, length) that interpolates linearly between the middles of pixels, and repeats the outermost."""
+    """Matrix (224, length) that interpolates linearly between pixel centres, and repeats the outermost."""
     middle = np.clip((np.arange(SIDE) + 0.5) * length / SIDE - 0.5, 0, length - 1)
     near: FloatArray = np.maximum(0, 1 - np.abs(middle[:, None] - np.arange(length)))
     return near

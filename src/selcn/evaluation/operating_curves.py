@@ -27,7 +27,7 @@ def roc(predictions: Predictions) -> pd.DataFrame:
 
     Returns:
         Columns ``class, auc, threshold, false_positive_rate, sensitivity``, from the highest threshold on, with the
-        point above all scores in front; a class without positives or without negatives has one row of NaN.
+        point above all scores first; a class without positives or without negatives has one row of NaN.
     """
     return _curves(predictions, "auc", "false_positive_rate", "sensitivity")
 

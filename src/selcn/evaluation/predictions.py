@@ -19,7 +19,7 @@ IntArray = npt.NDArray[np.int64]
 
 SCORES = ["dice", "jaccard", "sensitivity", "specificity", "accuracy"]
 BOUNDARY_SCORES = ["boundary_f1", "hausdorff95"]
-"""Scores of borders, which a score file may hold besides."""
+"""Scores of borders, which a score file may also hold."""
 _KEYS = ["image_id", "group", "fold"]
 _SUM_TOLERANCE = 1e-3
 _NAMED_ROWS = 3
@@ -138,11 +138,11 @@ def as_predictions(source: Path | str | Predictions, labels: LabelSet | None = N
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write a prediction file that reads back to the same numbers; the file appears whole or not at all.
+    """Write a prediction file that reads back to the same numbers, atomically.
 
     Args:
         predictions: of any images.
-        path: the file; an older one is replaced.
+        path: the file; an existing one is replaced.
 
     Raises:
         DataError: the file cannot be written.
@@ -201,7 +201,7 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def write_scores(scores: pd.DataFrame, path: Path) -> None:
-    """Check and write segmentation scores; the file appears whole or not at all.
+    """Check and write segmentation scores, atomically.
 
     Args:
         scores: a table as :func:`check_scores` takes it.
@@ -215,7 +215,7 @@ def write_scores(scores: pd.DataFrame, path: Path) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Fault:
-    """Which rows (N,) have a problem, what it is, and how to mend it."""
+    """The rows (N,) that have a problem, the problem, and its remedy."""
 
     rows: BoolArray
     problem: str
@@ -236,7 +236,7 @@ def _refuse(faults: list[_Fault], table: pd.DataFrame, source: str) -> None:
 
 
 def _typed(table: pd.DataFrame, source: str, text: list[str], numbers: list[str]) -> pd.DataFrame:
-    """The named columns in that order, as text and as float64; what is no finite number becomes NaN."""
+    """The named columns in that order, as text and as float64; cells that are no finite number become NaN."""
     missing = [column for column in [*text, *numbers] if column not in table.columns]
     if missing:
         raise DataError(f"{source}: column {', '.join(missing)} is missing; add it to the header and to every row")

@@ -23,7 +23,7 @@ _HEADLINE_CLASSES = ("mel", "melanoma", "malignant")
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """What is known of a metric, or of a family of metrics with one member a class.
+    """Display and direction of a metric, or of a family of metrics with one member a class.
 
     Attributes:
         name: as in the column `metric` of tables; a family's has the placeholders `{class}` and `{percent}`.
@@ -99,7 +99,7 @@ METRICS = {
         MetricSpec("insertion", "insertion"),
     )
 }
-"""Every metric and family by name, in the order in which tables show them; a family stands behind its exceptions."""
+"""Every metric and family by name, in the order in which tables show them; a family comes after its exceptions."""
 
 REGISTERED: dict[str, Compute] = {}
 """How the metrics of `register_metric` are computed, by name."""
@@ -127,7 +127,7 @@ def register_metric(spec: MetricSpec, compute: Compute) -> None:
 
 
 def metric_spec(name: str) -> MetricSpec:
-    """Return what is known of a metric; of a family's member with its own name and label.
+    """Return the entry of a metric; for a member of a family with its own name and label.
 
     Args:
         name: as in the column `metric`, for example `kappa` or `auc_bcc`.
@@ -155,7 +155,7 @@ def headline_metrics(names: Iterable[str]) -> list[str]:
 
 
 def _find(name: str) -> tuple[MetricSpec, dict[str, str]]:
-    """The entry of a metric, and what stands for its placeholders."""
+    """The entry of a metric, and the values of its placeholders."""
     if name in METRICS:
         return METRICS[name], {}
     for entry in METRICS.values():

@@ -43,11 +43,11 @@ def area_under_risk_coverage(predictions: Predictions) -> float:
 
 
 def abstention_threshold(predictions: Predictions, coverage: float) -> float:
-    """Return the highest confidence below which to abstain and still predict a wanted share of these images.
+    """Return the highest confidence below which to abstain and still predict a required share of these images.
 
     Args:
         predictions: of any images.
-        coverage: the wanted share, from 0 to 1.
+        coverage: the required share, from 0 to 1.
     """
     curve = risk_coverage(predictions)
     enough = curve["coverage"] >= coverage - 1e-12

@@ -49,7 +49,7 @@ def permutation_test(
         P by metric; NaN where the difference is undefined.
     """
     codes, names = pd.factorize(a.table["group"])
-    # The rows of both stand one below the other; weights of 0 and 1 say which of them count as A's.
+    # The rows of both are concatenated; weights of 0 and 1 choose which of them count as A's.
     statistic = statistic_of(Predictions(a.labels, pd.concat([a.table, b.table], ignore_index=True)))
     observed = {metric: value[0] for metric, value in _differences(statistic, np.zeros((1, len(codes)))).items()}
     generator = np.random.default_rng(seed)

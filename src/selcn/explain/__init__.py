@@ -1,1 +1,1 @@
-"""Saliency of a whole data set, and how good it is."""
+"""Saliency of a whole data set, and its quality."""

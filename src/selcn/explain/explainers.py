@@ -1,4 +1,4 @@
-"""Any network of a cascade as something that can be asked where its answer comes from."""
+"""Explainers: saliency of any network of a cascade."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -16,12 +16,12 @@ from selcn.models.segmenter import Segmenter
 
 
 class View(NamedTuple):
-    """What a classifier sees of N images, and its answer to that.
+    """The input of a member's classifier for N images, and its forward pass.
 
     Attributes:
         seen: masked images (N, 3, H, W) in [0, 1].
-        answer: from images like those to an output; all else that the classifier reads, such as the saliency of
-            earlier networks for these N images, stays as it was.
+        answer: from images like ``seen`` to an output; the other inputs of the classifier, such as the saliency of
+            earlier networks for these N images, are fixed.
     """
 
     seen: Tensor
@@ -29,7 +29,7 @@ class View(NamedTuple):
 
 
 class Explainer(nn.Module, ABC):
-    """One network of several members, asked together.
+    """One network of an ensemble, averaged over the members.
 
     Attributes:
         labels: class names in order.
@@ -39,16 +39,16 @@ class Explainer(nn.Module, ABC):
 
     @abstractmethod
     def explain(self, images: Tensor, target: int | None = None) -> Explained:
-        """Answer, and where the evidence for one class lies.
+        """Probabilities, and the saliency of one class.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
-            target: number of the class; None for the predicted one.
+            target: class number; None for each image's predicted class.
         """
 
 
 class ClassExplainer(Explainer):
-    """A classification network.
+    """Saliency of a classification network.
 
     Args:
         members: cascades that hold it and what it needs.
@@ -63,11 +63,23 @@ class ClassExplainer(Explainer):
         self.labels = members[0].specs[network].labels.names  # type: ignore[union-attr]  # of a classifier
 
     def look(self, images: Tensor) -> list[View]:
-        """What each member's classifier sees of images (N, 3, H, W) in [0, 1]."""
+        """The input of each member's classifier.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+        """
         return [self._look(member, images) for member in self.members]
 
     def explain(self, images: Tensor, target: int | None = None) -> Explained:
-        """See `Explainer`."""
+        """Averaged probabilities, and the averaged saliency of one class.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+            target: class number; None for each image's predicted class.
+
+        Raises:
+            ConfigError: there is no saliency method of the explainer's name.
+        """
         outputs = [view.answer(view.seen) for view in self.look(images)]
         return explain_together(outputs, target, method=self.method)
 
@@ -79,7 +91,7 @@ class ClassExplainer(Explainer):
 
 
 class LesionExplainer(Explainer):
-    """Segmentation: where what is called lesion (or background) comes from.
+    """Saliency of a segmentation network for the pixels predicted as lesion, or as background.
 
     Args:
         segmenters: of each member.
@@ -92,7 +104,15 @@ class LesionExplainer(Explainer):
         self.segmenters: Sequence[Segmenter] = nn.ModuleList(segmenters)  # type: ignore[assignment]
 
     def explain(self, images: Tensor, target: int | None = None) -> Explained:
-        """See `Explainer`; the predicted class is always lesion, and its probability that of the pixels called so."""
+        """Probabilities and saliency, averaged over the members; see `explain_lesion`.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+            target: 0 or None for lesion, 1 for background.
+
+        Returns:
+            With the mean lesion probability of the explained pixels and its complement (N, 2).
+        """
         chosen = torch.full((len(images),), target or 0, device=images.device)
         lesion, saliency = zip(
             *(explain_lesion(segmenter, images, background=bool(target)) for segmenter in self.segmenters), strict=True
@@ -115,12 +135,12 @@ def build_explainer(members: Sequence[Cascade], network: str, method: str | None
 
 
 def randomised(explainer: ClassExplainer, seed: int = 0) -> ClassExplainer:
-    """A copy whose explained networks have new random weights, all that stands before them being kept.
+    """A copy whose explained network has new random weights in every member; the networks before it are kept.
 
     A map that stays the same with random weights cannot show what a network learned (Adebayo et al. 2018).
 
     Args:
-        explainer: is left as it is.
+        explainer: the original; not modified.
         seed: of the weights.
     """
     twin = copy.deepcopy(explainer)

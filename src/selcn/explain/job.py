@@ -1,4 +1,4 @@
-"""Which images are explained, and by whom."""
+"""A saliency job: images to explain, and the explainer of each."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,36 +23,56 @@ BATCH = 32
 
 
 class ImageSource(Protocol):
-    """Prepared images and true masks of a table's rows."""
+    """Prepared images and ground-truth masks of a table's rows."""
 
     def images(self, rows: np.ndarray) -> Tensor:
-        """uint8 RGB (n, 3, H, W)."""
+        """Prepared images, uint8 RGB (n, 3, H, W).
+
+        Args:
+            rows: int (n,) rows of the table.
+        """
 
     def masks(self, rows: np.ndarray) -> np.ndarray:
-        """Bool (n, H, W), of rows that have one."""
+        """Ground-truth masks, bool (n, H, W).
+
+        Args:
+            rows: int (n,) rows of the table that have a mask.
+        """
 
 
 class StoredImages:
-    """ImageSource of a store, row for row."""
+    """ImageSource of a store, whose rows are the table's.
+
+    Args:
+        store: of prepared images and masks.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     def images(self, rows: np.ndarray) -> Tensor:
-        """See `ImageSource`."""
+        """Prepared images, uint8 RGB (n, 3, H, W).
+
+        Args:
+            rows: int (n,) rows of the table.
+        """
         return gather_images(self.store, rows)
 
     def masks(self, rows: np.ndarray) -> np.ndarray:
-        """See `ImageSource`."""
+        """Ground-truth masks, bool (n, H, W).
+
+        Args:
+            rows: int (n,) rows of the table that have a mask.
+        """
         return np.asarray(self.store.masks[rows]) > 0
 
 
 class ImageFiles:
-    """ImageSource decoded and prepared when they are asked for, several at a time.
+    """ImageSource that decodes and prepares files on demand, several in parallel.
 
     Args:
         table: with ``image_path`` and ``mask_path``.
-        prepare: how.
+        prepare: size and hair removal.
     """
 
     def __init__(self, table: pd.DataFrame, prepare: PrepareSection) -> None:
@@ -60,12 +80,26 @@ class ImageFiles:
         self.pool = ThreadPoolExecutor()
 
     def images(self, rows: np.ndarray) -> Tensor:
-        """See `ImageSource`."""
+        """Prepared images, uint8 RGB (n, 3, H, W).
+
+        Args:
+            rows: int (n,) rows of the table.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
         prepared = np.stack(list(self.pool.map(self._image, self.table["image_path"].iloc[rows])))
         return torch.from_numpy(prepared).permute(0, 3, 1, 2)
 
     def masks(self, rows: np.ndarray) -> np.ndarray:
-        """See `ImageSource`."""
+        """Ground-truth masks, bool (n, H, W).
+
+        Args:
+            rows: int (n,) rows of the table that have a mask.
+
+        Raises:
+            DataError: a mask cannot be read.
+        """
         return np.stack(list(self.pool.map(self._mask, self.table["mask_path"].iloc[rows])))
 
     def _image(self, path: str) -> np.ndarray:
@@ -76,7 +110,12 @@ class ImageFiles:
 
 
 class Assignment(NamedTuple):
-    """Some rows, and who may speak of them."""
+    """Rows, and the explainer that may explain them: none of its networks was trained on their lesions.
+
+    Attributes:
+        rows: int (n,) rows of the job's table.
+        explainer: of these rows.
+    """
 
     rows: np.ndarray
     explainer: Explainer
@@ -87,12 +126,12 @@ class SaliencyJob:
     """Images to explain.
 
     Attributes:
-        table: a catalog with ``group`` and ``fold``; ``fold`` is ``test`` where no network saw the image.
-        source_images: of its rows.
-        assignments: who speaks of which rows; not every row need be spoken of.
-        network: what is explained.
+        table: a catalog with ``group`` and ``fold``; ``fold`` is ``test`` where no network was trained on the image.
+        source_images: images and masks of its rows.
+        assignments: which explainer explains which rows; rows may be left out.
+        network: name of the explained network.
         device: where the networks run.
-        origin: what tells this job from others, as JSON.
+        origin: identifies networks and images, as JSON; a result of another origin is not resumed.
     """
 
     table: pd.DataFrame
@@ -112,7 +151,11 @@ class SaliencyJob:
         return self.assignments[0].explainer.labels
 
     def only(self, chosen: np.ndarray) -> "SaliencyJob":
-        """The same without the rows that are not chosen, bool (N,)."""
+        """The job with the chosen rows only.
+
+        Args:
+            chosen: bool (N,), for each row of the table.
+        """
         assignments = [
             Assignment(assignment.rows[chosen[assignment.rows]], assignment.explainer)
             for assignment in self.assignments
@@ -120,7 +163,7 @@ class SaliencyJob:
         return replace(self, assignments=[assignment for assignment in assignments if len(assignment.rows)])
 
     def batches(self) -> list[Assignment]:
-        """All assignments in batches."""
+        """All assignments, in batches of at most 32 rows."""
         return [
             Assignment(rows, assignment.explainer)
             for assignment in self.assignments
@@ -128,14 +171,24 @@ class SaliencyJob:
         ]
 
     def images(self, rows: np.ndarray) -> Tensor:
-        """Images (n, 3, H, W) in [0, 1] on the device."""
+        """Prepared images, float (n, 3, H, W) in [0, 1] on the device.
+
+        Args:
+            rows: int (n,) rows of the table.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
         return as_floats(self.source_images.images(rows).to(self.device))
 
     def target(self, name: str | None) -> int | None:
-        """Number of a class; None for the predicted one.
+        """Number of a class; None for None.
+
+        Args:
+            name: of a class of the explained network, or None for the predicted class.
 
         Raises:
-            ConfigError: the network knows no such class.
+            ConfigError: the network has no such class.
         """
         if name is None or name in self.labels:
             return None if name is None else list(self.labels).index(name)

@@ -1,4 +1,4 @@
-"""Where a mask comes from: Grad-CAM++ at the segmenter's deepest features (after Vinogradova et al. 2020)."""
+"""Saliency of a mask: Grad-CAM++ at the segmenter's deepest features (after Vinogradova et al. 2020, Seg-Grad-CAM)."""
 
 import torch
 from torch import Tensor
@@ -10,12 +10,12 @@ LESION_LABELS = ("lesion", "background")
 
 
 def explain_lesion(segmenter: Segmenter, images: Tensor, *, background: bool = False) -> tuple[Tensor, Tensor]:
-    """Grad-CAM++ of the mean logit of the pixels that are called lesion; of all pixels where none is.
+    """Grad-CAM++ of the mean logit over the pixels predicted as lesion; over all pixels where there is none.
 
     Args:
         segmenter: in evaluation mode.
         images: (N, 3, H, W) in [0, 1].
-        background: explain the pixels called background instead, and what speaks against lesion there.
+        background: explain the negated logit over the pixels predicted as background instead.
 
     Returns:
         The mean lesion probability of those pixels (N,), and saliency (N, 1, h, w) in [0, 1] at the grid of the
@@ -26,7 +26,7 @@ def explain_lesion(segmenter: Segmenter, images: Tensor, *, background: bool = F
             *finer, deepest = segmenter.encode(images.clone())
         with torch.enable_grad():
             deepest.requires_grad_()
-            # A copy goes on, as the next module may write in place.
+            # A copy is passed on, as the next module may write in place.
             logits = segmenter.decode([*finer, deepest.clone()], (images.shape[-1], images.shape[-2]))
             called = ((logits < 0) if background else (logits > 0)).detach()
             called |= ~called.any(dim=(1, 2, 3), keepdim=True)

@@ -1,4 +1,4 @@
-"""Saliency of many images to one memory-mapped file, in bounded memory, gone on with after a kill."""
+"""Saliency of many images to one memory-mapped file: in batches, in bounded memory, resumable."""
 
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,17 @@ KEYS = ["image_id", "group", "fold"]
 def write_saliency(
     job: SaliencyJob, out: Path | str, *, target: str | None = None, on_progress: OnProgress | None = None
 ) -> SaliencyMaps:
-    """Explain every image of a job; what has been done is not done again.
+    """Explain every image of a job; resumable.
 
     Args:
         job: what to explain.
         out: folder to make; see `selcn.saliency.maps`.
-        target: the class to explain; None for the predicted class of each image.
+        target: name of the class to explain; None for the predicted class of each image.
         on_progress: called with batches done and batches in all.
 
     Raises:
-        ConfigError: the head knows no such class.
-        DataError: a picture cannot be read, or ``out`` holds something else.
+        ConfigError: the network has no such class.
+        DataError: an image cannot be read, or ``out`` holds something else.
     """
     number, batches, labels = job.target(target), job.batches(), np.asarray(job.labels)
 

@@ -1,4 +1,4 @@
-"""How good the saliency of a head is, image by image, beside what it must be better than."""
+"""Quality of a network's saliency, image by image, beside random-weight, Gaussian, mask and chance baselines."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from selcn.saliency.perturbation import deletion_insertion
 SCORES = "scores.csv"
 RANDOM_WEIGHTS, GAUSSIAN, MASK = "random weights", "centred Gaussian", "lesion mask"
 LESION, ASYMMETRY = "lesion", "asymmetry"
-"""What maps are held against: the true mask, and where a phantom's lesion was made asymmetric."""
+"""Regions that maps are compared with: the ground-truth mask, and where a phantom's lesion was made asymmetric."""
 FACTS = ["diagnosis", "symmetry"]
 _HALF = 127
 
@@ -38,26 +38,27 @@ _HALF = 127
 def write_saliency_scores(
     job: SaliencyJob, out: Path | str, *, curves: int = 0, seed: int = 0, on_progress: OnProgress | None = None
 ) -> pd.DataFrame:
-    """Score the saliency of the predicted class of every image that has a true mask.
+    """Score the saliency of the predicted class of every image that has a ground-truth mask; resumable.
 
-    One row an image, kind of saliency and what it is held against: the network, the same one with random weights, a
-    centred Gaussian, the lesion's mask itself, and chance, which is the network's own map shuffled.
+    The table has one row an image, kind of saliency and region (`against`). Kinds are the network's map, that of the
+    same network with random weights (Adebayo et al. 2018), a centred Gaussian, the lesion's mask itself, and chance,
+    which is the network's own map shuffled.
 
     Args:
         job: what to explain.
         out: folder to make; its `scores.csv` holds the scores.
-        curves: of how many images, drawn at random, deletion and insertion are measured too, which takes a hundred
+        curves: number of images, sampled at random, whose deletion and insertion are also measured; about a hundred
             forward passes each.
-        seed: of that draw and of the random weights.
+        seed: of that sample and of the random weights.
         on_progress: called with batches done and batches in all.
 
     Raises:
-        DataError: no image has a mask, a picture cannot be read, or ``out`` holds something else.
+        DataError: no image has a mask, an image cannot be read, or ``out`` holds something else.
     """
     masked = job.only((job.table["mask_path"] != "").to_numpy())
     if not masked.assignments:
         raise DataError("no image has a true mask to hold saliency against; fill in the catalog's mask_path")
-    batches, traced = masked.batches(), _drawn(masked, curves, seed)
+    batches, traced = masked.batches(), _sampled(masked, curves, seed)
     rivals = {id(assignment.explainer): _rival(assignment.explainer, seed) for assignment in masked.assignments}
 
     @torch.inference_mode()
@@ -68,16 +69,16 @@ def write_saliency_scores(
 
     plan: dict[str, Any] = {**job.origin, "network": job.network, "curves": curves, "seed": seed}
     out = Path(out)
-    work_in_parts(out, plan, len(batches), score, _seal, on_progress)
+    work_in_parts(out, plan, len(batches), score, _join, on_progress)
     return read_saliency_scores(out / SCORES)
 
 
-def _seal(parts: list[Path], folder: Path) -> None:
+def _join(parts: list[Path], folder: Path) -> None:
     pd.concat([pd.read_csv(part / SCORES, dtype=str) for part in parts]).to_csv(folder / SCORES, index=False)
 
 
-def _drawn(job: SaliencyJob, count: int, seed: int) -> np.ndarray:
-    """Which rows have their curves measured, bool (N,): of the test part, where there is one."""
+def _sampled(job: SaliencyJob, count: int, seed: int) -> np.ndarray:
+    """Which rows have their curves measured, bool (N,): of the test subset, where there is one."""
     rows = np.concatenate([assignment.rows for assignment in job.assignments])
     tested = rows[job.table["fold"].to_numpy()[rows] == "test"]
     pool = tested if len(tested) else rows
@@ -125,7 +126,7 @@ def _with_lesion(rows: np.ndarray, images: Tensor, masks: np.ndarray, traced: np
 
 
 def _places(job: SaliencyJob, rows: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
-    """What maps are held against, bool (n, H, W) each; empty where an image has no such place."""
+    """The regions that maps are compared with, bool (n, H, W) each; empty where an image has no such region."""
     if "asymmetry_path" not in job.table:
         return {LESION: masks}
     size = masks.shape[2], masks.shape[1]
@@ -144,7 +145,7 @@ def _faithfulness(
     chosen = torch.from_numpy(traced)
     views, target = explainer.look(images[chosen]), target[chosen]
     found = {}
-    noise = torch.zeros_like(maps[NETWORK])  # all pixels equal: they go in random order
+    noise = torch.zeros_like(maps[NETWORK])  # all pixels equal: deleted in random order
     for kind, saliency in {**maps, CHANCE: noise}.items():
         found[kind] = np.full((len(traced), 2), np.nan)
         areas = [_areas(view, target, saliency[chosen]) for view in views]
@@ -162,7 +163,7 @@ def _areas(view: View, target: Tensor, saliency: Tensor) -> Tensor:
 
 
 def _rank_correlation(one: Tensor, other: Tensor) -> np.ndarray:
-    """Spearman's, of two maps of each image (n,), at the other's grid; NaN where one is flat."""
+    """Spearman correlation of two maps of each image (n,), at the other's grid; NaN where one is constant."""
     stretched = torch.nn.functional.interpolate(one, size=other.shape[-2:], mode="bilinear", align_corners=False)
     ranks = [rankdata(maps.flatten(1).cpu().numpy(), axis=1) for maps in (stretched, other)]
     centred = [rank - rank.mean(1, keepdims=True) for rank in ranks]

@@ -1,1 +1,1 @@
-"""A trained cascade put to work: bundle, predictor, results, many files."""
+"""Prediction with a trained cascade: bundles, engines, predictor, results, batches of files."""

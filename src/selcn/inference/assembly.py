@@ -1,4 +1,4 @@
-"""Bundle <-> networks."""
+"""Write an ensemble as a bundle; rebuild it from one."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -37,16 +37,16 @@ def write_bundle(
     lesions: Sequence[str] = (),
     card: str = "",
 ) -> None:
-    """Fill an empty folder, the manifest last.
+    """Write a bundle into an empty folder, the manifest last.
 
     Args:
-        folder: to fill.
-        config: what the bundle is.
+        folder: to write to.
+        config: the bundle's configuration.
         ensemble: its networks.
         metrics: with intervals, a mapping each.
         training: the run's configuration.
-        lesions: hashes of what the networks were trained on; see `selcn.inference.bundle.lesion_hash`.
-        card: the model card, Markdown with its metadata in front.
+        lesions: hashes of the lesions and images of training, see `selcn.inference.bundle.lesion_hash`.
+        card: the model card, Markdown with its metadata first.
     """
     texts = {
         CONFIG: config.to_json(),
@@ -57,9 +57,9 @@ def write_bundle(
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    # Networks with shared tensors would need care here; none of ours has any.
+    # Networks with shared tensors would need care here; no network here has any.
     save_file({name: value.contiguous() for name, value in ensemble.state_dict().items()}, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read, whatever the umask
+    (folder / WEIGHTS).chmod(0o644)  # safetensors makes the file private to its owner, whatever the umask
     checksums = {name: sha256(folder / name) for name in (*texts, WEIGHTS)}
     (folder / MANIFEST).write_text(json.dumps({"sha256": checksums}, indent=1), encoding="utf-8", newline="\n")
 

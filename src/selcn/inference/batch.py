@@ -1,4 +1,4 @@
-"""A bundle on many pictures: rows, overlays and masks; decoded ahead, in bounded memory, gone on with after a kill."""
+"""Prediction of many files: rows, overlays and masks; decoded ahead, in bounded memory, resumable."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from selcn.inference.row import Row, file_rows
 from selcn.io.files import written_whole
 
 BATCH = 8
-"""Pictures that are predicted together, and held at once a few times; they may be of twenty megapixels each."""
+"""Images of a batch; a few batches are in memory at once, and an image may have twenty megapixels."""
 ROWS = "predictions.jsonl"
 _SUFFIXES = {"overlay": "jpg", "mask": "png"}
 
@@ -34,8 +34,8 @@ class OutputOptions:
     """What to write beside the rows.
 
     Attributes:
-        overlays: pictures with outline and saliency.
-        masks: the lesion, 0 or 255 at the picture's own size.
+        overlays: images with outline and saliency.
+        masks: the lesion, 0 or 255 at the image's own size.
         segmentations: of DICOM images, the lesion as DICOM Segmentation.
     """
 
@@ -45,7 +45,7 @@ class OutputOptions:
 
 
 class _Frame(NamedTuple):
-    """A picture of a file, and as the networks see it."""
+    """A frame of a file as decoded, and as prepared for the networks."""
 
     picture: np.ndarray
     prepared: np.ndarray
@@ -63,28 +63,28 @@ def predict_files(
     source: str = "",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Predict files into ``out/predictions.jsonl``, in their order.
+    """Predict files into ``out/predictions.jsonl``, in their order; resumable.
 
-    `selcn.inference.row` declares the keys of a row; paths of what was drawn are below ``out``. The rows
-    stand under their name when they are whole; what a stopped one has done is not done again.
+    `selcn.inference.row` declares the keys of a row; paths in it are relative to ``out``. The rows of finished files
+    are kept in a hidden file until all are finished.
 
     Args:
         predictors: of one bundle, one a device.
         items: files to predict.
         out: folder, made where it does not exist.
         options: what to write beside the rows; None for overlays.
-        source: what tells the bundle and its engine from others.
+        source: identifies bundle and engine; work of another source is not resumed.
         on_progress: called with files done and files in all.
 
     Returns:
         The error of each file that cannot be read.
 
     Raises:
-        ConfigError: segmentations are options without the extra that writes them.
+        ConfigError: segmentations are asked for and the extra that writes them is not installed.
     """
     options = options or OutputOptions()
     if options.segmentations:
-        import selcn.data.imaging.dicom_segmentation  # noqa: F401 - what it lacks is told before anything is predicted
+        import selcn.data.imaging.dicom_segmentation  # noqa: F401 - a missing extra must fail before anything is predicted
     out.mkdir(parents=True, exist_ok=True)
     journal = _Journal(out / f".{ROWS}", _plan(items, source, options))
     names = _distinct([Path(item.name).stem for item in items])
@@ -104,13 +104,17 @@ def predict_files(
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Rows of a `predictions.jsonl`, one at a time."""
+    """Rows of a `predictions.jsonl`, one at a time.
+
+    Args:
+        path: of the file.
+    """
     with path.open(encoding="utf-8") as file:
         yield from map(json.loads, file)
 
 
 class _Journal:
-    """A line a file that is done, behind a line that tells what is being done."""
+    """The record of finished files: a line that identifies the work, then one line a file with its rows."""
 
     def __init__(self, path: Path, plan: str) -> None:
         self.path, self.plan = path, plan
@@ -127,12 +131,12 @@ class _Journal:
         self.file.close()
 
     def write(self, rows: list[Row]) -> None:
-        """Say that a file is done."""
+        """Record the rows of a finished file."""
         self.file.write(json.dumps(rows, ensure_ascii=False) + "\n")
         self.file.flush()
 
     def finish(self, path: Path) -> list[str]:
-        """Write the rows under their name, whole or not at all, and say which are errors."""
+        """Write all rows to a file atomically, and return the errors among them."""
         errors = []
         with written_whole(path) as partial, partial.open("w", encoding="utf-8") as file:
             for row in self._rows():
@@ -160,7 +164,7 @@ def _plan(items: Sequence[Item], source: str, options: OutputOptions) -> str:
 def _predicted(
     predictors: Sequence[Predictor], items: Sequence[Item]
 ) -> Iterator[tuple[int, _Decoded, list[Prediction]]]:
-    """Number, pictures and predictions of each file, in order; decoding runs ahead of the networks."""
+    """Number, frames and predictions of each file, in order; decoding runs ahead of the networks."""
     config = predictors[0].config
 
     def decode(item: Item) -> _Decoded:
@@ -172,7 +176,7 @@ def _predicted(
 
     with ExitStack() as stack:
         decoders = stack.enter_context(ThreadPoolExecutor())
-        # A thread a device: the predictor that did batch k does batch k + the number of devices.
+        # One thread a device; batches go to the devices in turn.
         devices = [stack.enter_context(ThreadPoolExecutor(1)) for _ in predictors]
         running: deque[Future[list[tuple[int, _Decoded, list[Prediction]]]]] = deque()
         for turn, batch in enumerate(_batches(_ahead(decoders, decode, items))):
@@ -187,7 +191,7 @@ def _predicted(
 def _ahead(
     pool: ThreadPoolExecutor, decode: Callable[[Item], _Decoded], items: Iterable[Item]
 ) -> Iterator[tuple[int, _Decoded]]:
-    """Number and pictures of each file, in order, a batch of them decoded ahead."""
+    """Number and frames of each file, in order, a batch of them decoded ahead."""
     waiting: deque[tuple[int, Future[_Decoded]]] = deque()
     for number, item in enumerate(items):
         waiting.append((number, pool.submit(decode, item)))
@@ -199,7 +203,7 @@ def _ahead(
 
 
 def _batches(decoded: Iterable[tuple[int, _Decoded]]) -> Iterator[list[tuple[int, _Decoded]]]:
-    """Files in batches of about as many pictures."""
+    """Batches of files; most files have one frame."""
     batch: list[tuple[int, _Decoded]] = []
     for one in decoded:
         batch.append(one)
@@ -219,9 +223,9 @@ def _predict(
         some = frames[start : start + BATCH]
         sizes = [(frame.picture.shape[1], frame.picture.shape[0]) for frame in some]
         predictions += predictor.predict_prepared(np.stack([frame.prepared for frame in some]), sizes)
-    said = iter(predictions)
+    remaining = iter(predictions)
     return [
-        (number, decoded, [] if isinstance(decoded, DataError) else [next(said) for _ in decoded])
+        (number, decoded, [] if isinstance(decoded, DataError) else [next(remaining) for _ in decoded])
         for number, decoded in batch
     ]
 
@@ -243,7 +247,7 @@ def _rows(
 def _segment(
     item: Item, stem: str, rows: Sequence[Row], predictions: Sequence[Prediction], out: Path, source: str
 ) -> None:
-    """Write the segmentations of a DICOM image, and say so in its rows."""
+    """Write the segmentations of a DICOM image, and add their paths to its rows."""
     from selcn.data.imaging.dicom_segmentation import read_header, write_segmentation
 
     try:
@@ -272,7 +276,7 @@ def _name(stem: str, frame: int | None = None) -> str:
 
 
 def _distinct(stems: Sequence[str]) -> list[str]:
-    """The stems, a number behind those there were before; case does not tell names apart on every file system."""
+    """The stems, repeated ones with a number appended; compared without case, as some file systems do."""
     taken: set[str] = set()
     counts: dict[str, int] = {}
     names = []

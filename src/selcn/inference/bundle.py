@@ -1,4 +1,4 @@
-"""What a bundle's folder holds, as a model hub expects it, and whether it is whole; no pickle, no torch.
+"""The files of a bundle, as a model hub expects them, and their verification; no pickle, no torch.
 
 ```
 BUNDLE/
@@ -36,7 +36,7 @@ _HASH_DIGITS = 12
 
 
 class Engine(StrEnum):
-    """What runs a bundle's networks; an export's folder in the bundle is called after its engine."""
+    """The runtime of a bundle's networks; an export's folder in the bundle has the name of its engine."""
 
     TORCH = "torch"
     ONNX = "onnx"
@@ -74,18 +74,18 @@ class Preparation(_Strict):
 
 
 class BundleConfig(_Strict):
-    """What `config.json` of a bundle holds.
+    """The content of `config.json`.
 
     Attributes:
         format_version: of the layout of a bundle.
         selcn: version that wrote it.
-        name: of the bundle, in answers.
+        name: of the bundle, in results.
         prepare: how an image is prepared.
-        networks: what each network is, by name, in the order in which they run.
-        target: the network whose answer the others serve.
-        members: number of cascades that are averaged.
+        networks: specification of each network, by name, in the order in which they run.
+        target: name of the network that the others lead to.
+        members: number of cascades in the ensemble.
         split: fingerprint of the split that kept the members' folds apart.
-        reliability: when not to rely on an answer; None where that was not measured.
+        reliability: when not to rely on a prediction; None where that was not measured.
         sources: of the data.
     """
 
@@ -124,27 +124,42 @@ class BundleConfig(_Strict):
         return {name: spec for name, spec in self.networks.items() if isinstance(spec, ClassifierSpec)}
 
     def labels(self, network: str) -> LabelSet:
-        """The label set of a classification network."""
+        """The label set of a classification network.
+
+        Args:
+            network: its name.
+        """
         labels: LabelSet = self.classifiers[network].labels
         return labels
 
     def to_json(self) -> str:
-        """The text of `config.json`, label sets written out."""
+        """The text of `config.json`, with label sets in full."""
         return self.model_dump_json(indent=1, context={FULL: True})
 
 
 def lesion_hash(name: str) -> str:
-    """What `lesions.txt` lists of a lesion or an image; names as `selcn.data.catalog.groups` gives them."""
+    """The entry of a lesion or an image in `lesions.txt`: the first 12 hexadecimal digits of its name's SHA-256.
+
+    Args:
+        name: as `selcn.data.catalog.groups` returns it, or `image:` and the image id.
+    """
     return hashlib.sha256(name.encode()).hexdigest()[:_HASH_DIGITS]
 
 
 def read_lesions(path: Path) -> frozenset[str]:
-    """Hashes of the lesions and images that a bundle's networks were trained on; see `lesion_hash`."""
+    """Hashes of the lesions and images that a bundle's networks were trained on; see `lesion_hash`.
+
+    Args:
+        path: of the bundle.
+    """
     return frozenset((path / LESIONS).read_text(encoding="utf-8").split())
 
 
 def read_config(path: Path) -> BundleConfig:
-    """Verify every checksum, and read what the bundle is.
+    """Verify every checksum, and read the bundle's configuration.
+
+    Args:
+        path: of the bundle.
 
     Raises:
         RunError: no bundle, or a file is missing or changed.
@@ -154,7 +169,11 @@ def read_config(path: Path) -> BundleConfig:
 
 
 def read_export(path: Path, engine: Engine = Engine.ONNX) -> tuple[BundleConfig, list[Path]]:
-    """Read what an exported bundle is, and the files of its graphs in the order they run, all of them verified.
+    """Verify an exported bundle, and read its configuration and the files of its graphs in the order they run.
+
+    Args:
+        path: of the bundle.
+        engine: `onnx` or `onnx-int8`.
 
     Raises:
         RunError: no bundle, it has not been exported, or a file is missing or changed.
@@ -176,7 +195,7 @@ def read_export(path: Path, engine: Engine = Engine.ONNX) -> tuple[BundleConfig,
 
 
 def _parsed(path: Path, checksums: dict[str, str], names: Iterable[str]) -> BundleConfig:
-    """The configuration, once some files are known to be whole."""
+    """The configuration, after verifying some files."""
     for name in names:
         _verify_file(path, str(name), checksums[name])
     try:
@@ -193,7 +212,7 @@ def _parsed(path: Path, checksums: dict[str, str], names: Iterable[str]) -> Bund
 
 
 _READERS: dict[object, Callable[[Any], BundleConfig]] = {1: BundleConfig.model_validate}
-"""One a format version, kept for ever."""
+"""The reader of each format version, all of which are kept."""
 
 
 def _checksums(path: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What `selcn predict` is given -> pictures: files, folders, patterns, tables of paths, standard input."""
+"""The inputs of `selcn predict` as a list of image files: files, folders, patterns, tables of paths, standard input."""
 
 import csv
 import glob
@@ -19,10 +19,10 @@ _PICTURE_STARTS = (b"\xff\xd8", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*", b"RIF
 
 @dataclass(frozen=True)
 class Item:
-    """A file of one or more pictures.
+    """A file of one or more images.
 
     Attributes:
-        name: what the result calls it.
+        name: of the file, in results.
         data: its content where it came through standard input; None for a file of that name.
     """
 
@@ -33,16 +33,20 @@ class Item:
         """The file's content.
 
         Raises:
-            ImageFileError: missing, or not to be read.
+            ImageFileError: missing or unreadable.
         """
         return read_bytes(Path(self.name)) if self.data is None else self.data
 
 
 def list_items(inputs: Sequence[str]) -> list[Item]:
-    """All that is named, in order; what is named twice is taken twice.
+    """All files that the inputs name, in order; one that is named twice is listed twice.
+
+    Args:
+        inputs: files, folders, glob patterns, tables (`.csv`, `.tsv`, `.txt`) with a column of ``PATH_COLUMNS``, or `-`
+            for standard input.
 
     Raises:
-        DataError: a path or pattern names nothing, a folder holds no images, or a table has no column of paths.
+        DataError: a path or pattern matches nothing, a folder holds no images, or a table has no column of paths.
     """
     return [item for given in inputs for item in _items(given)]
 
@@ -67,7 +71,7 @@ def _items(given: str) -> Iterable[Item]:
 
 
 def _standard_input(data: bytes) -> list[Item]:
-    """One picture, or a path a line."""
+    """One image, or a path a line."""
     if data.startswith(_PICTURE_STARTS) or is_dicom(data):
         return [Item(STANDARD_INPUT, data)]
     try:
@@ -80,7 +84,7 @@ def _standard_input(data: bytes) -> list[Item]:
 
 
 def _listed_in(table: Path) -> list[str]:
-    """Paths of a table's rows, joined to its folder."""
+    """Paths of a table's rows, relative to its folder."""
     try:
         text = table.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

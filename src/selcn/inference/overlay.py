@@ -63,13 +63,13 @@ def draw_overlay(image: np.ndarray, prediction: Prediction) -> np.ndarray:
 def render(
     image: np.ndarray, prediction: Prediction, *, overlay: bool = True, mask: bool = True
 ) -> dict[str, np.ndarray]:
-    """The images that go with a prediction's row, by the row's key.
+    """The image files of a prediction's row, by the row's key.
 
     Args:
         image: uint8 RGB (H, W, 3).
         prediction: of the image.
-        overlay: whether to give `overlay`, RGB; see `draw_overlay`.
-        mask: whether to give `mask`, grey (H, W), 255 on the lesion and 0 elsewhere, where there is a segmentation.
+        overlay: whether to return `overlay`, RGB; see `draw_overlay`.
+        mask: whether to return `mask`, grey (H, W), 255 on the lesion and 0 elsewhere, where there is a segmentation.
     """
     drawn = {"overlay": draw_overlay(image, prediction)} if overlay else {}
     if mask and prediction.lesion is not None:
@@ -78,7 +78,7 @@ def render(
 
 
 def panel_size(image: np.ndarray, least: int, most: int) -> tuple[int, int]:
-    """Width and height of an image brought between two widths.
+    """Width and height of an image scaled to lie between two widths.
 
     Args:
         image: (H, W, ...).
@@ -125,9 +125,9 @@ def line_thickness(width: int) -> int:
 
 
 def blend_saliency(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """The image under its saliency, clear where that is low.
+    """The image with its saliency blended over it, transparent where that is low.
 
-    The colours are viridis: perceptually uniform, and safe for the colour-blind.
+    The colour map is viridis: perceptually uniform, and safe for the colour-blind.
 
     Args:
         image: uint8 RGB (H, W, 3).
@@ -139,7 +139,7 @@ def blend_saliency(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
 
 
 def saliency_layer(saliency: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """What `blend_saliency` lays over an image, by itself: uint8 RGBA (H, W, 4), opaque where saliency is 1.
+    """The layer that `blend_saliency` blends over an image: uint8 RGBA (H, W, 4), opaque where saliency is 1.
 
     Args:
         saliency: float (h, w) in [0, 1].

@@ -1,4 +1,4 @@
-"""The one prediction path, of the commands, the report and Python; torch is loaded only where it is asked for."""
+"""The one prediction path of command line, report and Python; imports torch only for the engine `torch`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ class Predictor:
 
     Args:
         config: of the bundle.
-        run: its engine, from prepared images uint8 RGB (N, H, W, 3) to what the networks make of them.
-        digest: SHA-256 of the bundle's manifest, in hexadecimal; "" of networks that come from no bundle.
-        engine: what runs the networks; a name of `selcn.inference.bundle.Engine`.
+        run: its engine, from prepared images uint8 RGB (N, H, W, 3) to the networks' outputs.
+        digest: SHA-256 of the bundle's manifest, in hexadecimal; "" for networks that come from no bundle.
+        engine: a name of `selcn.inference.bundle.Engine`.
 
     Example:
         >>> predictor = load("runs/demo/bundle")
@@ -40,7 +40,10 @@ class Predictor:
         self.name, self.digest, self.engine = config.name, digest, str(engine)
 
     def predict(self, image: str | Path | np.ndarray) -> Prediction:
-        """Predict one image: a file, or uint8 RGB (H, W, 3).
+        """Predict one image.
+
+        Args:
+            image: a file's path, or uint8 RGB (H, W, 3).
 
         Raises:
             DataError: the file is missing or no image.
@@ -49,18 +52,22 @@ class Predictor:
         return self.predict_batch([image])[0]
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction]:
-        """Predict uint8 RGB images (H, W, 3), each of its own size."""
+        """Predict images of any sizes as one batch.
+
+        Args:
+            images: uint8 RGB (H, W, 3) each.
+        """
         return self.predict_prepared(
             np.stack([prepare(image, self.config) for image in images]),
             [(image.shape[1], image.shape[0]) for image in images],
         )
 
     def predict_prepared(self, prepared: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[Prediction]:
-        """Predict images as `selcn.inference.result.prepare` makes them, uint8 RGB (N, H, W, 3).
+        """Predict prepared images as one batch.
 
         Args:
-            prepared: the images.
-            sizes: width and height of each before that.
+            prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
+            sizes: width and height of each image before preparation.
         """
         outputs = self.run(prepared)
         return [describe(self.config, prepared[row], outputs, row, size) for row, size in enumerate(sizes)]
@@ -71,7 +78,7 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH)
 
     Args:
         bundle: its folder.
-        device: where PyTorch runs it: `cpu`, `cuda`, `cuda:1` ...
+        device: of the engine `torch`: `cpu`, `cuda`, `cuda:1` ...
         engine: `torch`, or `onnx` or `onnx-int8` where `selcn export` was run; those are faster on a CPU and load no
             torch.
 

@@ -1,6 +1,6 @@
-"""When not to rely on a prediction: calibration, abstention, and images out of the training distribution.
+"""When not to rely on a prediction: calibration, abstention, and images out of distribution.
 
-NumPy and OpenCV alone, so that every engine answers the same.
+NumPy and OpenCV alone, so that every engine gives the same warnings.
 """
 
 from typing import Annotated
@@ -20,11 +20,11 @@ class _Strict(BaseModel):
 
 
 class ImageReliability(_Strict):
-    """The usual range of what the prepared training images look like.
+    """The usual range of sharpness and brightness of the prepared training images.
 
     Attributes:
-        sharpness: lowest that was usual; see `sharpness`.
-        brightness: lowest and highest that were usual; see `brightness`.
+        sharpness: lower bound; see `sharpness`.
+        brightness: lower and upper bound; see `brightness`.
     """
 
     sharpness: float
@@ -32,14 +32,14 @@ class ImageReliability(_Strict):
 
 
 class NetworkReliability(_Strict):
-    """What was measured of one network.
+    """Calibration, abstention and usual feature distance of one network.
 
     Attributes:
         temperature: all logits are divided by it (Guo et al. 2017).
-        abstain_below: calibrated probability of the most probable class below which it is not to be relied on.
-        coverage: share of the out-of-fold images at or above it.
-        distance: highest distance of features that was usual.
-        components: directions of features that each member's distance is measured along.
+        abstain_below: threshold on the calibrated probability of the predicted class, below which the network abstains.
+        coverage: share of the out-of-fold images at or above the threshold.
+        distance: upper bound of the usual distance of features, see `selcn.models.features`.
+        components: number of directions along which each member's distance is measured.
     """
 
     temperature: Annotated[float, Field(gt=0)]
@@ -50,7 +50,7 @@ class NetworkReliability(_Strict):
 
 
 class Reliability(_Strict):
-    """Measured out of fold on the run that a bundle comes from; the test subset is never looked at.
+    """Measured out of fold on the run that a bundle comes from; the test subset is not used.
 
     Attributes:
         image: of the images.
@@ -61,13 +61,13 @@ class Reliability(_Strict):
     networks: dict[str, NetworkReliability]
 
     def warnings(self, image: np.ndarray, network: str, distance: float, *, lesion: bool | None) -> tuple[str, ...]:
-        """What speaks against relying on a prediction.
+        """Reasons not to rely on a prediction.
 
         Args:
             image: prepared, uint8 RGB (H, W, 3).
-            network: that answers.
-            distance: of its features.
-            lesion: whether any was found; None where no network looks for it.
+            network: name of the predicting network.
+            distance: of its features from those of training images.
+            lesion: whether a lesion was found; None where there is no segmentation network.
         """
         low, high = self.image.brightness
         measured = self.networks.get(network)
@@ -81,11 +81,19 @@ class Reliability(_Strict):
 
 
 def sharpness(image: np.ndarray) -> float:
-    """Logarithm of an image's (H, W, 3) variance of Laplacian, which blur lowers (Pech-Pacheco et al. 2000)."""
+    """ln(variance of the Laplacian + 0.001) of the grey image, which blur lowers (Pech-Pacheco et al. 2000).
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+    """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return float(np.log(cv2.Laplacian(grey, cv2.CV_64F).var() + 1e-3))
 
 
 def brightness(image: np.ndarray) -> float:
-    """Mean grey level of an image, uint8 RGB (H, W, 3), 0 to 1."""
+    """Mean grey level, 0 to 1.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+    """
     return float(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean() / 255)

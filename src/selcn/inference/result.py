@@ -1,4 +1,4 @@
-"""What is predicted of one image: one typed result for Python, JSON rows, tables, HTTP and overlays; no torch."""
+"""The prediction of one image: one typed result for Python, JSON rows, tables, HTTP and overlays; no torch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What an engine makes of N prepared images.
+    """The outputs of an engine for N prepared images.
 
     Attributes:
         lesion: probability that a pixel is lesion (N, H, W); None where there is no segmentation network.
@@ -35,12 +35,12 @@ class Outputs:
 
 @dataclass(frozen=True, eq=False)
 class Lesion:
-    """Where the lesion is; lengths are pixels of the image itself.
+    """The lesion's mask, outline and box, in pixels of the original image.
 
     Attributes:
         mask: bool (H, W) at the image's own size.
         outline: int (P, 2), x and y along the border of the largest lesion region; empty where no lesion was found.
-        box: x, y, width, height around that region, grown by 20 % on every side; the whole image where none.
+        box: x, y, width, height around that region, grown by 20 % on every side; the whole image where there is none.
     """
 
     mask: npt.NDArray[np.bool_]
@@ -50,11 +50,11 @@ class Lesion:
 
 @dataclass(frozen=True, eq=False)
 class ClassResult:
-    """The answer of one classification network.
+    """The prediction of one classification network.
 
     Attributes:
-        probabilities: by class name, in the label set's order; calibrated where the bundle says how.
-        saliency: where the predicted class comes from, float32 (h, w) in [0, 1] at the network's own grid.
+        probabilities: by class name, in the label set's order; calibrated where the bundle has a temperature.
+        saliency: of the predicted class, float32 (h, w) in [0, 1] at the network's own grid.
     """
 
     probabilities: dict[str, float]
@@ -68,15 +68,15 @@ class ClassResult:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a bundle predicts of one image.
+    """The prediction of a bundle for one image.
 
     Attributes:
         size: width and height of the image.
-        target: name of the network whose answer the others serve.
-        lesion: where it is; None of a bundle without segmentation network.
+        target: name of the network that the others lead to.
+        lesion: mask, outline and box; None for a bundle without segmentation network.
         results: of each classification network, by name; `prediction["symmetry"]` is short for that of symmetry.
         abstain: whether the target's most probable class is too improbable to rely on.
-        warnings: what else speaks against relying on it, of `selcn.inference.reliability`.
+        warnings: other reasons not to rely on it, of `selcn.inference.reliability`.
         distance: of the image's features from those of training images; about 1 is usual.
 
     Example:
@@ -99,7 +99,10 @@ class Prediction:
     distance: float
 
     def __getitem__(self, network: str) -> ClassResult:
-        """The answer of one classification network.
+        """The prediction of one classification network.
+
+        Args:
+            network: its name.
 
         Raises:
             KeyError: the bundle has none of that name.
@@ -107,14 +110,19 @@ class Prediction:
         return self.results[network]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the mask's pixels, as plain numbers; `selcn.inference.row` declares the keys."""
+        """Everything but the mask's pixels, as plain JSON values; `selcn.inference.row` declares the keys."""
         labels = {name: list(one.probabilities) for name, one in self.results.items()}
         keys = row_keys(labels, lesion=self.lesion is not None)
         return {key.name: key.fill(self) for key in keys if key.fill}
 
 
 def prepare(image: np.ndarray, config: BundleConfig) -> np.ndarray:
-    """An image, uint8 RGB (H, W, 3), as the networks of a bundle see it, uint8 RGB (h, w, 3)."""
+    """An image prepared for the networks of a bundle, uint8 RGB (h, w, 3).
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        config: of the bundle.
+    """
     return prepare_image(image, config.prepare.size, hair=config.prepare.hair)
 
 
@@ -125,10 +133,10 @@ def describe(
 
     Args:
         config: of the bundle.
-        prepared: the image as the networks saw it, uint8 RGB (h, w, 3).
-        outputs: of an engine.
-        row: which of its images.
-        size: width and height of the image itself.
+        prepared: the prepared image, uint8 RGB (h, w, 3).
+        outputs: of an engine, for a batch that holds it.
+        row: number of the image in the batch, from 0.
+        size: width and height of the original image.
     """
     lesion = None if outputs.lesion is None else find_lesion(resize(outputs.lesion[row], size) > LESION_THRESHOLD)
     results = {
@@ -151,7 +159,11 @@ def describe(
 
 
 def find_lesion(mask: npt.NDArray[np.bool_]) -> Lesion:
-    """Outline and box of a mask, bool (H, W)."""
+    """Outline and box of the largest region of a mask.
+
+    Args:
+        mask: bool (H, W).
+    """
     region = largest_regions(mask[None])
     x, y, width, height = grown_boxes(region)[0].tolist()
     return Lesion(mask, _outline(region[0]), (x, y, width, height))

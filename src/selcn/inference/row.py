@@ -1,4 +1,4 @@
-"""The row of an image: its keys are declared here, once; JSON rows, tables and the HTTP schema follow from them."""
+"""The row of an image: JSON rows, tables and the HTTP schema follow from the keys declared here."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class RowKey:
         name: of the key.
         kind: type of its value, as pydantic takes types.
         description: of its value, for people.
-        fill: gives its value for a prediction; None of a key that not every predicted image has.
-        columns: of a table, which hold the value, and their types.
-        split: gives the columns' values for the key's.
+        fill: from a prediction to the value; None for a key that not every predicted image has.
+        columns: the columns of a flat table that hold the value, with their types.
+        split: from the key's value to the columns' values.
     """
 
     name: str
@@ -122,7 +122,7 @@ def row_fields(config: "BundleConfig") -> Mapping[str, type]:
 
 
 def flatten(row: Mapping[str, Any], config: "BundleConfig") -> Row:
-    """A row without its outline and maps, every value under a key of its own; None for what the row does not have.
+    """A row with one scalar or string a column, without outline and saliency; None for what the row does not have.
 
     Args:
         row: as JSON holds it.
@@ -170,7 +170,7 @@ def _lesion() -> RowKey:
 
 
 def _result(name: str, labels: tuple[str, ...]) -> RowKey:
-    """The answer of one classifier."""
+    """The prediction of one classifier."""
 
     def fill(one: "Prediction") -> Row:
         rounded = {label: round(value, 6) for label, value in one[name].probabilities.items()}
@@ -209,7 +209,7 @@ def _warnings() -> RowKey:
 
 
 def _saliency(name: str) -> RowKey:
-    """Where a classifier's answer comes from; no column of a table."""
+    """The saliency of a classifier's prediction; not a column of a table."""
     return RowKey(
         f"{name}_saliency",
         list[list[_Share]],

@@ -13,7 +13,7 @@ _GROUP = 5_000  # rows a Parquet row group, which bounds the memory
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, type], path: Path) -> None:
-    """Write flat rows as CSV, whole or not at all.
+    """Write flat rows as CSV, atomically.
 
     Args:
         rows: as `selcn.inference.row.flatten` gives them.
@@ -27,10 +27,12 @@ def write_csv(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, type], pat
 
 
 def write_parquet(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, type], path: Path) -> None:
-    """Write flat rows as Parquet, whole or not at all; see `write_csv`.
+    """Write flat rows as Parquet, atomically.
 
     Args:
-        rows, fields, path: as for `write_csv`.
+        rows: as `selcn.inference.row.flatten` gives them.
+        fields: columns and their types; see `selcn.inference.row.row_fields`.
+        path: of the file.
 
     Raises:
         ConfigError: the extra is not installed.

@@ -10,11 +10,11 @@ from selcn.models.cascade import Ensemble
 
 
 class TorchEngine:
-    """Runs an ensemble, on the CPU or on a GPU.
+    """Runs an ensemble on the CPU or on a GPU.
 
     Args:
         ensemble: the networks.
-        device: where they run: `cpu`, `cuda`, `cuda:1` ...
+        device: to run on: `cpu`, `cuda`, `cuda:1` ...
 
     Raises:
         ConfigError: there is no such device.
@@ -30,7 +30,11 @@ class TorchEngine:
 
     @torch.inference_mode()
     def __call__(self, prepared: np.ndarray) -> Outputs:
-        """Predict prepared images, uint8 RGB (N, H, W, 3)."""
+        """Predict prepared images.
+
+        Args:
+            prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
+        """
         images = torch.from_numpy(prepared).permute(0, 3, 1, 2).to(self.device)
         output = self.ensemble(as_floats(images))
         return Outputs(

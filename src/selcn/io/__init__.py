@@ -1,1 +1,1 @@
-"""Files: whole or not at all, text tables, resumable work."""
+"""Atomic writes of files, text tables, resumable work."""

@@ -1,4 +1,4 @@
-"""Files and folders that stand under their final name whole or not at all, their checksums, files within pages."""
+"""Atomic writes of files and folders, checksums, data URIs."""
 
 import base64
 import hashlib
@@ -10,9 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name to write to, which becomes ``path`` when the block ends, and goes when it fails.
+    """A temporary path to write to, which is renamed to ``path`` when the block ends and deleted when it fails.
 
-    Works for a file and for a folder that the block makes; a folder must not exist under ``path`` yet.
+    Args:
+        path: of a file, or of a folder that the block creates; a folder must not exist under this name yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
@@ -25,19 +26,33 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with the same line ends on every system, whole or not at all."""
+    """Write UTF-8 text atomically, with the same line ends on every system.
+
+    Args:
+        path: of the file; an existing one is replaced.
+        text: the whole content.
+    """
     with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def sha256(path: Path) -> str:
-    """Checksum of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal.
+
+    Args:
+        path: of the file.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def data_uri(media_type: str, data: bytes) -> str:
-    """An address that is the file itself, for pages that load nothing."""
+    """A data URI that embeds a file in a self-contained HTML page.
+
+    Args:
+        media_type: for example `image/png`.
+        data: the file's bytes.
+    """
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 

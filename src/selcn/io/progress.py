@@ -1,4 +1,4 @@
-"""How long work tells how far it is: the one progress callback."""
+"""The one progress callback of long work."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -6,10 +6,16 @@ from typing import Protocol
 
 
 class OnProgress(Protocol):
-    """Called now and then by long work."""
+    """Called repeatedly by long work."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Tell that ``done`` of ``total`` units are done, with a note such as a metric."""
+        """Report progress.
+
+        Args:
+            done: units finished so far.
+            total: units in all.
+            note: a short text to show beside the count, such as a metric.
+        """
 
 
 ShowProgress = Callable[[str], AbstractContextManager[OnProgress]]
@@ -18,5 +24,9 @@ ShowProgress = Callable[[str], AbstractContextManager[OnProgress]]
 
 @contextmanager
 def show_nothing(_description: str) -> Iterator[OnProgress]:
-    """Progress that nobody sees."""
+    """A `ShowProgress` that shows nothing.
+
+    Args:
+        _description: of the work; ignored.
+    """
     yield lambda _done, _total, _note="": None

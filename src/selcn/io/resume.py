@@ -1,4 +1,4 @@
-"""Long work on many images, part by part: what a kill leaves is found again and gone on with."""
+"""Resumable work on many images, in parts: after a kill, finished parts are found and not repeated."""
 
 import json
 import shutil
@@ -24,20 +24,20 @@ def work_in_parts(
     seal: Callable[[list[Path], Path], None],
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Do every part once, put them together, and let the result stand as ``out`` with its ``plan.json``.
+    """Do every part once, join them, and write the result to ``out`` with its ``plan.json``.
 
-    A folder that holds the result of the same plan is left as it is.
+    A folder that holds the result of the same plan is left unchanged.
 
     Args:
         out: the folder to make.
-        plan: all that the result depends on, as JSON; parts of another plan are thrown away.
-        parts: how many there are.
-        do: fills the folder of a part, which stands whole or not at all.
-        seal: puts the folders of all parts, in order, together in another.
+        plan: everything that the result depends on, as JSON; unfinished parts of another plan are deleted.
+        parts: how many parts there are.
+        do: writes a part, given its number from 0 and an empty folder, which is renamed when it is complete.
+        seal: joins the folders of all parts, in order, into another folder.
         on_progress: called with parts done and parts in all.
 
     Raises:
-        DataError: ``out`` holds something else, or another process works on it.
+        DataError: ``out`` holds something else, or another process is making it.
     """
     text = json.dumps(plan, indent=1, ensure_ascii=False)
     if out.exists():
@@ -82,6 +82,7 @@ def working_folder(out: Path, plan: str) -> Iterator[Path]:
 
 @contextmanager
 def _alone(work: Path, out: Path) -> Iterator[None]:
+    """Hold the lock on ``work``, the folder of the unfinished parts of ``out``, while the block runs."""
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(work.with_name(f"{work.name}.lock"))
     try:

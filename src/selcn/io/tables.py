@@ -1,4 +1,4 @@
-"""Tables in text files, read as spreadsheets, archives and other people's scripts leave them."""
+"""CSV tables, read as spreadsheets, archives and other people's scripts write them."""
 
 import csv
 import io
@@ -18,9 +18,9 @@ PLACEHOLDERS = frozenset({"nan", "na", "n/a", "none", "null", "nat", "-"})
 def read_table(path: Path, needed: Iterable[str] = (), names: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a table whose first line names its columns; every cell is a stripped string.
 
-    Commas, semicolons, tabs or bars part the cells, whichever the header has most of. A byte order mark, CRLF, blank
-    lines, quoted cells and columns without a name are taken as they come. The index holds the line of each row in the
-    file, as an editor counts, so that a fault found later can be named.
+    The delimiter is the comma, semicolon, tab or bar that is most frequent in the header. A byte order mark, CRLF,
+    blank lines and quoted cells are accepted; columns without a name are dropped. The index holds each row's line
+    number in the file, from 1, for error messages.
 
     Args:
         path: the file, in UTF-8 (or UTF-16 with its mark).
@@ -45,17 +45,29 @@ def read_table(path: Path, needed: Iterable[str] = (), names: Sequence[str] | No
 
 
 def lines(table: pd.DataFrame) -> list[int]:
-    """The line of each row in its file; of a table that was not read, as if it had been written below its header."""
+    """The line number of each row in its file; counted from 2 for a table that `read_table` did not read.
+
+    Args:
+        table: as `read_table` returns it, or any other.
+    """
     return [int(line) for line in table.index] if table.index.name == LINE else list(range(2, len(table) + 2))
 
 
 def without_placeholders(column: "pd.Series[str]") -> "pd.Series[str]":
-    """The column with `NaN`, `null` and their like, in any case, made empty."""
+    """The column with placeholders of unknown values (`NaN`, `null`, `none`, `-` ..., in any case) replaced by "".
+
+    Args:
+        column: of strings.
+    """
     return column.mask(column.str.lower().isin(PLACEHOLDERS), "")
 
 
 def whole_numbers(column: "pd.Series[str]") -> "pd.Series[str]":
-    """Ids `12.0`, as tools write whole numbers of a column with gaps, back to `12`; other columns as they are."""
+    """Ids such as `12.0`, as tools write integers of a column with gaps, back to `12`; other columns unchanged.
+
+    Args:
+        column: of strings, "" for unknown; converted only if every known value ends in `.0`.
+    """
     known = column[column != ""]
     return column.str.removesuffix(".0") if len(known) and known.str.fullmatch(r"\d+\.0").all() else column
 

@@ -1,1 +1,1 @@
-"""The cascade's three networks: pure modules that take images in [0, 1] and return logits."""
+"""The networks of a cascade: pure modules that take images in [0, 1] and return logits."""

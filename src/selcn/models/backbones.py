@@ -1,4 +1,4 @@
-"""From a network's name to its unpooled features."""
+"""Backbones by name: images to unpooled features."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -19,12 +19,17 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 SQUEEZENETS = ("squeezenet1_0", "squeezenet1_1")
 TORCHVISION = "torchvision/"
 
-# Two image sizes tell channels (which stay) from positions (which grow); no network here needs less than 75 pixels.
+# At two image sizes the channels stay and the positions grow; no network here needs less than 75 pixels.
 _PROBES = ((96, 96), (128, 160))
 
 
 class Normalise(nn.Module):
-    """Subtract a mean and divide by a deviation, a channel each; kept with the weights that were trained on them."""
+    """Channel-wise normalisation, saved with the weights that were trained on it.
+
+    Args:
+        mean: of each RGB channel, for images in [0, 1].
+        std: standard deviation of each RGB channel.
+    """
 
     mean: Tensor
     std: Tensor
@@ -35,12 +40,22 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] to the range the network was trained on."""
+        """Normalised images (N, 3, H, W).
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+        """
         return (images - self.mean) / self.std
 
 
 class Backbone(nn.Module):
-    """Images (N, 3, H, W) in [0, 1] to unpooled features (N, channels, h, w)."""
+    """Images (N, 3, H, W) in [0, 1] to unpooled features (N, channels, h, w).
+
+    Args:
+        body: normalised images to features.
+        normalise: applied to the images first.
+        channels: of the features.
+    """
 
     def __init__(self, body: nn.Module, normalise: Normalise, channels: int) -> None:
         super().__init__()
@@ -49,7 +64,11 @@ class Backbone(nn.Module):
         self.channels = channels
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features (N, channels, h, w) of images (N, 3, H, W)."""
+        """Unpooled features (N, channels, h, w).
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+        """
         features: Tensor = self.body(self.normalise(images))
         return features
 
@@ -65,7 +84,15 @@ class _TimmFeatures(nn.Module):
 
 
 def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """Images (N, C, H, W) bilinearly at ``size`` (width, height), smoothed where they shrink; as they are for None."""
+    """Images resized bilinearly, with antialiasing where they shrink.
+
+    Args:
+        images: (N, C, H, W).
+        size: width and height in pixels; None leaves the images unchanged.
+
+    Returns:
+        (N, C, height, width).
+    """
     if size is None or images.shape[-2:] == size[::-1]:
         return images
     return F.interpolate(images, size=size[::-1], mode="bilinear", align_corners=False, antialias=True)
@@ -80,7 +107,7 @@ def build_backbone(name: str, weights: Path | str | None = None) -> Backbone:
             library's own keys.
 
     Raises:
-        ConfigError: an unknown name, a network without an (N, C, h, w) feature map, or weights that cannot be had.
+        ConfigError: an unknown name, a network without an (N, C, h, w) feature map, or weights that are unavailable.
     """
     if name in SQUEEZENETS or name.startswith(TORCHVISION):
         body, normalise = _from_torchvision(name, weights), Normalise()
@@ -102,7 +129,7 @@ def _from_torchvision(name: str, weights: Path | str | None) -> nn.Module:
 
 
 def _cut(name: str, network: nn.Module) -> tuple[nn.Module, list[str]]:
-    """The modules in front of the pooling, in order, and the names of the others."""
+    """The modules before the pooling, in order, and the names of the others."""
     children = list(network.named_children())
     names = [child for child, _ in children]
     if isinstance(network, tv.SqueezeNet):

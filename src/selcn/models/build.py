@@ -1,4 +1,4 @@
-"""Specification -> network."""
+"""Build a network from its specification."""
 
 from selcn.config import ClassificationSection, ClassifierSpec, SegmentationSection, SegmenterSpec
 from selcn.models.classifier import Classifier
@@ -11,12 +11,12 @@ def build_network(
     """Build a network from its specification.
 
     Args:
-        spec: what to build.
+        spec: its architecture.
         weights: starting weights of encoder or backbone: None for random ones, `imagenet`, or a safetensors file.
-        dropout: of a classifier, in training.
+        dropout: of a classifier in training, in [0, 1).
 
     Raises:
-        ConfigError: a name is unknown, or the weights cannot be had.
+        ConfigError: a name is unknown, or the weights are unavailable.
     """
     if isinstance(spec, SegmenterSpec):
         return Segmenter(spec.architecture, spec.encoder, weights=weights, size=spec.size)
@@ -32,6 +32,13 @@ def build_network(
 
 
 def build_for_training(section: SegmentationSection | ClassificationSection) -> Segmenter | Classifier:
-    """Build a network with the starting weights and the dropout of its configuration; see `build_network`."""
+    """Build a network with the starting weights and the dropout of its configuration.
+
+    Args:
+        section: architecture and training of the network.
+
+    Raises:
+        ConfigError: see `build_network`.
+    """
     dropout = section.dropout if isinstance(section, ClassificationSection) else 0.0
     return build_network(section.spec, weights=section.weights, dropout=dropout)

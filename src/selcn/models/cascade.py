@@ -1,4 +1,4 @@
-"""The whole method on one page: a graph of networks, from image to mask, classes, and where each answer comes from."""
+"""The whole method in one module: a graph of networks, from image to lesion, classes and their saliency."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ from selcn.saliency.methods import DEFAULT, find_saliency
 
 FLIPS = ([3], [2], [2, 3])
 Specs = Mapping[str, SegmenterSpec | ClassifierSpec]
-"""The networks of a cascade by name, none in front of what it needs."""
+"""The networks of a cascade by name, each after those it needs."""
 
 
 @dataclass
 class Pass:
-    """What a cascade makes of N images, network by network.
+    """One forward pass of a cascade on N images.
 
     Attributes:
         lesion: probability that a pixel is lesion (N, 1, H, W); None where there is no segmentation network.
@@ -39,13 +39,13 @@ class Pass:
 
 
 class CascadeOutput(NamedTuple):
-    """What an ensemble says of N images (N, 3, H, W).
+    """The averaged prediction of an ensemble for N images (N, 3, H, W).
 
     Attributes:
-        lesion: probability that a pixel is lesion (N, 1, H, W), or None.
+        lesion: probability that a pixel is lesion (N, 1, H, W); None where there is no segmentation network.
         probabilities: of the classes (N, C), by the classifier's name.
-        saliency: where the predicted class comes from (N, 1, h, w) in [0, 1], by the classifier's name.
-        distance: of the target's features from those of training images (N,); 0 where that is not known.
+        saliency: of the predicted class (N, 1, h, w) in [0, 1], by the classifier's name.
+        distance: of the target's features from those of training images (N,); 0 where that is unknown.
     """
 
     lesion: Tensor | None
@@ -55,12 +55,12 @@ class CascadeOutput(NamedTuple):
 
 
 class Cascade(nn.Module):
-    """One member of an ensemble: the networks of a graph, none of which saw the lesions of one fold.
+    """One member of an ensemble: the networks of a graph, none of which was trained on the lesions of one fold.
 
     Args:
-        specs: what the networks are, in the order in which they run.
-        networks: the networks themselves.
-        distance: how far features of the last classifier lie from those of training images; None where unknown.
+        specs: the networks' specifications by name, in the order in which they run.
+        networks: the networks by name.
+        distance: of the last classifier's features from those of training images; None where unknown.
     """
 
     def __init__(
@@ -77,16 +77,25 @@ class Cascade(nn.Module):
         return {name: spec.saliency for name, spec in self.specs.items() if isinstance(spec, ClassifierSpec)}
 
     def forward(self, images: Tensor) -> Pass:
-        """Run all networks on images (N, 3, H, W) in [0, 1]."""
+        """Run all networks.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+        """
         return self._run(self.specs, images)
 
     def before(self, network: str, images: Tensor) -> Pass:
-        """Run what a network needs, and nothing else, on images (N, 3, H, W) in [0, 1]."""
+        """Run the networks that one needs, without itself and any other.
+
+        Args:
+            network: name of the network that needs them.
+            images: (N, 3, H, W) in [0, 1].
+        """
         needed = self._needs(network)
         return self._run([name for name in self.specs if name in needed], images)
 
     def _needs(self, network: str) -> set[str]:
-        """Names of the networks whose output a network is given, directly or through others."""
+        """Names of the networks whose output a network takes, directly or through others."""
         spec = self.specs[network]
         if isinstance(spec, SegmenterSpec):
             return set()
@@ -107,21 +116,41 @@ class Cascade(nn.Module):
         return found
 
     def segment(self, name: str, images: Tensor) -> Tensor:
-        """Lesion probability (N, 1, H, W) of images (N, 3, H, W) in [0, 1]."""
+        """Lesion probability (N, 1, H, W).
+
+        Args:
+            name: of the segmentation network.
+            images: (N, 3, H, W) in [0, 1].
+        """
         lesion: Tensor = self.networks[name](images).sigmoid()
         return lesion
 
     def look(self, name: str, images: Tensor, lesion: Tensor | None) -> Tensor:
-        """What a classifier sees of images (N, 3, H, W) whose lesion probability (N, 1, H, W) is known."""
+        """The masked images (N, 3, H, W) that a classifier takes.
+
+        Args:
+            name: of the classifier.
+            images: (N, 3, H, W) in [0, 1].
+            lesion: probability that a pixel is lesion (N, 1, H, W); None leaves the images unmasked.
+        """
         masking = self.specs[name].masking  # type: ignore[union-attr]  # of a classifier
         return images if lesion is None else apply_masking(images, (lesion > LESION_THRESHOLD).to(images), masking)
 
     def classify(self, name: str, seen: Tensor, saliency: Sequence[Tensor]) -> HeadOutput:
-        """Answer of a classifier to what it sees (N, 3, H, W), given the maps (N, 1, h, w) that it reads."""
+        """Output of a classifier.
+
+        Args:
+            name: of the classifier.
+            seen: masked images (N, 3, H, W) in [0, 1], see `look`.
+            saliency: a map (N, 1, h, w) in [0, 1] of each network that it reads, in the order of its specification.
+
+        Returns:
+            The upright image's pass; with `flips` its logits are the log of the probabilities averaged over all flips.
+        """
         spec, network = self.specs[name], self.networks[name]
         assert isinstance(spec, ClassifierSpec)
         assert isinstance(network, Classifier)
-        # A fixed seed: a control is the same whenever it is asked for.
+        # A fixed seed, so that a control is reproducible.
         read = [replace_saliency(one, spec.control, torch.Generator().manual_seed(0)) for one in saliency]
         upright = network.trace(seen, read)
         if not spec.flips:
@@ -131,7 +160,14 @@ class Cascade(nn.Module):
         return upright._replace(logits=probabilities.log())
 
     def measure_distance(self, found: Pass) -> Tensor:
-        """How far the last classifier's features lie from those of training images (N,), in standard deviations."""
+        """Distance of the last classifier's features from those of training images (N,), see `FeatureDistance`.
+
+        Args:
+            found: of this cascade, with the outputs of all its networks.
+
+        Returns:
+            Distances in standard deviations; 0 where there is no classifier or no fitted distance.
+        """
         if not found.outputs:
             assert found.lesion is not None
             return torch.zeros_like(found.lesion[:, 0, 0, 0])
@@ -151,14 +187,21 @@ class Ensemble(nn.Module):
         self.members: Iterable[Cascade] = nn.ModuleList(members)  # type: ignore[assignment]
 
     def forward(self, images: Tensor) -> CascadeOutput:
-        """Average the members' answers to images (N, 3, H, W) in [0, 1]."""
+        """Predict with every member and average.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+        """
         return combine([(member, member(images)) for member in self.members])
 
 
 def combine(passes: Sequence[tuple[Cascade, Pass]]) -> CascadeOutput:
-    """Average what members made of the same images; saliency is that of the classes they predict together.
+    """Average the members' passes on the same images; saliency is that of the ensemble's predicted classes.
 
-    What a member's classifier reads is the saliency of that member's own prediction, as in training.
+    Each member's classifiers read the saliency of that member's own prediction, as in training.
+
+    Args:
+        passes: each member with its pass on the same N images.
     """
     lesions = [found.lesion for _, found in passes if found.lesion is not None]
     explained = {
@@ -174,11 +217,11 @@ def combine(passes: Sequence[tuple[Cascade, Pass]]) -> CascadeOutput:
 
 
 class Explained(NamedTuple):
-    """Averaged answers to N images, and where they come from.
+    """Averaged probabilities of N images, and the saliency of one class each.
 
     Attributes:
         probabilities: (N, classes).
-        target: the explained class of each image (N,).
+        target: the explained class of each image, int (N,).
         saliency: (N, 1, h, w) in [0, 1].
     """
 
@@ -188,12 +231,15 @@ class Explained(NamedTuple):
 
 
 def explain_together(outputs: Sequence[HeadOutput], target: int | None = None, *, method: str = DEFAULT) -> Explained:
-    """Average the answers of several members to the same images, and their saliency of one class.
+    """Average the members' probabilities for the same images, and their saliency of one class.
 
     Args:
-        outputs: of each member.
-        target: a class number; None for the class that they predict together, image by image.
+        outputs: of each member, for N images.
+        target: a class number; None for the class that the ensemble predicts, image by image.
         method: name of a saliency method.
+
+    Raises:
+        ConfigError: there is no saliency method of that name.
     """
     probabilities = _mean([output.logits.softmax(dim=1) for output in outputs])
     chosen = probabilities.argmax(dim=1)
@@ -206,11 +252,14 @@ def explain(output: HeadOutput, target: Tensor | None = None, *, method: str = D
 
     Args:
         output: of a batch of N images.
-        target: class numbers (N,); None explains the predicted class of each image.
+        target: class numbers, int (N,); None explains the predicted class of each image.
         method: name of a saliency method.
 
     Returns:
         Saliency (N, 1, h, w) in [0, 1] at the target layer's own grid.
+
+    Raises:
+        ConfigError: there is no saliency method of that name.
     """
     target = output.logits.argmax(dim=1) if target is None else target
     gate = None
@@ -222,7 +271,11 @@ def explain(output: HeadOutput, target: Tensor | None = None, *, method: str = D
 
 
 def pooled_features(output: HeadOutput) -> Tensor:
-    """The target layer's activations averaged over positions (N, K)."""
+    """The target layer's activations averaged over positions (N, K).
+
+    Args:
+        output: of N images.
+    """
     return output.activations.mean((2, 3))
 
 

@@ -13,23 +13,23 @@ from selcn.models.heads import EVERY_CHANNEL, HeadOutput, PooledLinearHead, Sque
 
 
 class Classifier(nn.Module):
-    """A classification network; symmetry, diagnosis and every other criterion are instances.
+    """A classification network for any label set: symmetry, diagnosis or another criterion.
 
-    The target layer of its own saliency is what the pooled linear head sees: the features, with `concat` the E-layer's
-    ReLU output, with `attention` the attended features. With SqueezeNet's own head it is the 3x3-expand activation of
-    the last Fire module, the second half of the features, as in the thesis.
+    Its own saliency is taken at the target layer, the input of the pooled linear head: the backbone's features; with
+    `concat` the E-layer's ReLU output, with `attention` the attended features. With SqueezeNet's own head it is the
+    3x3-expand activation of the last Fire module, the second half of the features, as in the thesis.
 
     Args:
         backbone: a name that `build_backbone` knows.
-        classes: how many.
-        fusions: how the saliency maps of earlier networks enter; none for a network that reads none.
+        classes: number of classes.
+        fusions: how the saliency map of each earlier network enters; empty for a network that reads none.
         head: `linear` (global average pool, linear) or `squeezenet` (1x1 convolution, ReLU, pool).
-        weights: the backbone's, see `build_backbone`.
-        dropout: share of features dropped before the last layer in training.
-        size: width and height in pixels at which the network works; None for that of the images.
+        weights: of the backbone, see `build_backbone`.
+        dropout: share of features dropped before the last layer in training, in [0, 1).
+        size: width and height in pixels to which images are resized; None for no resizing.
 
     Raises:
-        ConfigError: the backbone or its weights cannot be had.
+        ConfigError: the backbone is unknown or its weights are unavailable.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class Classifier(nn.Module):
         return len(range(*self.target.indices(self.backbone.channels)))
 
     def trace(self, images: Tensor, saliency: Sequence[Tensor] = ()) -> HeadOutput:
-        """Forward pass with what saliency reads.
+        """Forward pass that keeps what a saliency map is computed from.
 
         Args:
             images: masked images (N, 3, H, W) in [0, 1].
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
 
         Raises:
-            ValueError: another number of maps than the network reads.
+            ValueError: the number of maps differs from that of ``fusions``.
         """
         features = self.backbone(resize_images(images, self.size))  # (N, C, h, w)
         if self.fuse is not None:
@@ -74,5 +74,13 @@ class Classifier(nn.Module):
         return output
 
     def forward(self, images: Tensor, saliency: Sequence[Tensor] = ()) -> Tensor:
-        """Logits (N, classes); see `trace`."""
+        """Logits (N, classes).
+
+        Args:
+            images: masked images (N, 3, H, W) in [0, 1].
+            saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
+
+        Raises:
+            ValueError: the number of maps differs from that of ``fusions``.
+        """
         return self.trace(images, saliency).logits

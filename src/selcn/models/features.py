@@ -1,4 +1,4 @@
-"""How far a picture's features lie from those of the training pictures (after Lee et al. 2018)."""
+"""Distance of an image's features from those of the training images (after Lee et al. 2018, arXiv:1807.03888)."""
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +8,14 @@ _ROWS_A_COMPONENT = 5
 
 
 class FeatureDistance(nn.Module):
-    """Root mean square of an image's features along the main directions of known ones, in standard deviations.
+    """Mahalanobis distance along the main directions of the training features, per direction: sqrt(mean(z^2)).
 
-    About 1 for images like those it was fitted to.
+    z are the centred features along the principal directions, in standard deviations; about 1 for images like those it
+    was fitted to.
 
     Args:
-        channels: C.
-        components: directions D.
+        channels: C, of the features.
+        components: number of directions D.
     """
 
     def __init__(self, channels: int, components: int) -> None:
@@ -25,12 +26,21 @@ class FeatureDistance(nn.Module):
         self.register_buffer("whitening", torch.zeros(channels, components))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Distances (N,) of features (N, C)."""
+        """Distances (N,).
+
+        Args:
+            features: (N, C).
+        """
         return ((features - self.mean) @ self.whitening).square().mean(dim=1).sqrt()
 
     @classmethod
     def fit(cls, features: Tensor, components: int = COMPONENTS) -> "FeatureDistance":
-        """Learn from features (n, C) of known images; few images allow few directions only."""
+        """Fit mean, directions and scales by singular value decomposition.
+
+        Args:
+            features: (n, C) of training images.
+            components: largest number of directions; fewer are kept where n is small or features are degenerate.
+        """
         wanted = max(1, min(components, len(features) // _ROWS_A_COMPONENT, features.shape[1]))
         mean = features.mean(dim=0)
         _, scale, directions = torch.linalg.svd(features - mean, full_matrices=False)

@@ -10,16 +10,16 @@ from selcn.labels import Fusion
 
 
 class SaliencyConcat(nn.Module):
-    """The "E-layer": saliency as further channels, then 1x1 convolution back to C, batch norm, ReLU.
+    """The thesis' "E-layer": saliency as further channels, then 1x1 convolution back to C, batch norm, ReLU.
 
-    The convolution starts as the identity on the features, with small random weights for the saliency. A random start
-    would mix all channels and destroy what a pretrained backbone brings; from the identity the network begins as its
-    standalone twin (features behind a ReLU or SiLU stay informative through batch norm and ReLU) and learns how much
-    saliency to admit.
+    The convolution is initialised as the identity on the features, with small random weights for the saliency. A random
+    initialisation would mix all channels and destroy a pretrained backbone's features; from the identity the network
+    starts as its standalone twin (features after a ReLU or SiLU stay informative through batch norm and ReLU) and
+    learns how much saliency to admit.
 
     Args:
         channels: C, of the features.
-        maps: how many saliency maps are read.
+        maps: number of saliency maps.
     """
 
     def __init__(self, channels: int, maps: int = 1) -> None:
@@ -31,14 +31,11 @@ class SaliencyConcat(nn.Module):
             self.conv.weight[:, channels:].normal_(std=0.01)
 
     def forward(self, features: Tensor, saliency: Sequence[Tensor]) -> Tensor:
-        """Fuse.
+        """Fused features (N, C, h, w).
 
         Args:
             features: (N, C, h, w).
             saliency: maps (N, 1, any, any) in [0, 1].
-
-        Returns:
-            Features (N, C, h, w).
         """
         maps = [_to_grid(one, features) for one in saliency]  # (N, 1, h, w) each
         return F.relu(self.norm(self.conv(torch.cat([features, *maps], dim=1))))
@@ -61,14 +58,11 @@ class SaliencyAttention(nn.Module):
         )
 
     def forward(self, features: Tensor, saliency: Tensor) -> Tensor:
-        """Attend.
+        """Attended features (N, C, h, w).
 
         Args:
             features: (N, C, h, w).
             saliency: (N, 1, any, any) in [0, 1].
-
-        Returns:
-            Features (N, C, h, w).
         """
         factor: Tensor = self.factor(_to_grid(saliency, features))  # (N, C, h, w)
         return features * factor
@@ -91,10 +85,14 @@ class SaliencyFusion(nn.Module):
         self.concat = SaliencyConcat(channels, concatenated) if concatenated else None
 
     def forward(self, features: Tensor, saliency: Sequence[Tensor]) -> Tensor:
-        """Fuse all maps; see `SaliencyConcat.forward`.
+        """Features (N, C, h, w) fused with all maps.
+
+        Args:
+            features: (N, C, h, w).
+            saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
 
         Raises:
-            ValueError: another number of maps than the network reads.
+            ValueError: the number of maps differs from that of ``fusions``.
         """
         if len(saliency) != len(self.fusions):
             raise ValueError(f"the network reads {len(self.fusions)} saliency maps, {len(saliency)} are given")

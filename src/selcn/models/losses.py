@@ -1,4 +1,4 @@
-"""What the segmenter is trained on: soft Dice and the rank loss of MB-DCNN (Xie et al. 2020)."""
+"""The segmenter's losses: soft Dice and the rank loss of MB-DCNN (Xie et al. 2020, arXiv:1903.03313)."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ def soft_dice_loss(logits: Tensor, mask: Tensor) -> Tensor:
     """One minus soft Dice, averaged over samples and over the two classes lesion and background.
 
     Args:
-        logits: (N, 1, H, W); their sigmoid is the lesion's probability.
+        logits: (N, 1, H, W) of the lesion.
         mask: (N, 1, H, W), 0 or 1.
     """
     lesion = _probability(logits)
@@ -28,14 +28,14 @@ def rank_loss(logits: Tensor, mask: Tensor, k: int = 30, margin: float = 0.3) ->
     averaged over samples. A sample that lacks either kind contributes 0.
 
     Args:
-        logits: (N, 1, H, W); their sigmoid is the lesion's probability.
+        logits: (N, 1, H, W) of the lesion.
         mask: (N, 1, H, W), 0 or 1.
-        k: hard pixels of each kind.
-        margin: distance wanted between probabilities.
+        k: number of hard pixels of each kind.
+        margin: required difference of probabilities.
     """
     lesion, truth = _probability(logits).flatten(1), mask.flatten(1) > 0.5
     k = min(k, lesion.shape[1])
-    # Pixels of the other kind, and the gaps of a sample with too few, stand at infinity, where the hinge is 0.
+    # Pixels of the other kind, and the padding of a sample with too few, are infinite, where the hinge is 0.
     background_scores = lesion.masked_fill(truth, -torch.inf).topk(k, dim=1).values
     lesion_scores = lesion.masked_fill(~truth, torch.inf).topk(k, dim=1, largest=False).values
     hinges = F.relu(background_scores[:, :, None] - lesion_scores[:, None, :] + margin).sum((1, 2))
@@ -44,7 +44,13 @@ def rank_loss(logits: Tensor, mask: Tensor, k: int = 30, margin: float = 0.3) ->
 
 
 def dice_rank_loss(logits: Tensor, mask: Tensor, rank_weight: float) -> Tensor:
-    """Soft Dice loss plus ``rank_weight`` times the rank loss; shapes as there."""
+    """Soft Dice loss plus weighted rank loss.
+
+    Args:
+        logits: (N, 1, H, W) of the lesion.
+        mask: (N, 1, H, W), 0 or 1.
+        rank_weight: weight of the rank loss, at least 0.
+    """
     return soft_dice_loss(logits, mask) + rank_weight * rank_loss(logits, mask)
 
 

@@ -8,7 +8,7 @@ from selcn.labels import NO_MASKING
 
 
 def visible(mask: Tensor, masking: str) -> Tensor:
-    """What a masking leaves visible (N, 1, H, W), 1 or 0; without lesion it is everything.
+    """The region that a masking leaves visible (N, 1, H, W), 1 or 0; everything where there is no lesion.
 
     Args:
         mask: of the lesion (N, 1, H, W), 0 or 1.
@@ -28,12 +28,12 @@ def visible(mask: Tensor, masking: str) -> Tensor:
 
 
 def apply_masking(images: Tensor, mask: Tensor, masking: str) -> Tensor:
-    """Images that are black outside what a masking leaves visible.
+    """Images (N, C, H, W) that are black outside the region that a masking leaves visible.
 
     Args:
         images: (N, C, H, W).
-        mask: (N, 1, H, W), 0 or 1; not read without masking.
-        masking: name of a strategy.
+        mask: of the lesion (N, 1, H, W), 0 or 1; ignored by the masking `none`.
+        masking: name of a strategy, in any case.
 
     Raises:
         ConfigError: there is no strategy of that name.

@@ -1,4 +1,4 @@
-"""Image to mask logits."""
+"""Segmentation networks: images to lesion logits."""
 
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,12 @@ class Segmenter(nn.Module):
         Args:
             architecture: a name of ``ARCHITECTURES``, in any case.
             encoder: an encoder's name in segmentation_models_pytorch, or ``tu-<name>`` for one from timm.
-            weights: the encoder's: None for random ones, ``"imagenet"`` for the library's download, or a
+            weights: of the encoder: None for random ones, ``"imagenet"`` for the library's download, or a
                 ``.safetensors`` file with the encoder's own keys.
-            size: width and height in pixels at which the network works; None for that of the images.
+            size: width and height in pixels to which images are resized; None for no resizing.
 
         Raises:
-            ConfigError: an unknown name, an encoder the architecture cannot use, or weights that cannot be had.
+            ConfigError: an unknown name, an encoder the architecture cannot use, or weights that are unavailable.
         """
         super().__init__()
         _check_names(architecture, encoder)
@@ -53,11 +53,19 @@ class Segmenter(nn.Module):
         self.normalise = _normalise(encoder, weights)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Lesion logits (N, 1, H, W) of images (N, 3, H, W), any H and W."""
+        """Lesion logits (N, 1, H, W).
+
+        Args:
+            images: (N, 3, H, W) in [0, 1], any H and W.
+        """
         return self.decode(self.encode(images), (images.shape[-1], images.shape[-2]))
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """The encoder's features of images (N, 3, H, W), from the finest to the deepest."""
+        """The encoder's features, each (N, C_i, h_i, w_i), from the finest to the deepest.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1], any H and W.
+        """
         resized = resize_images(images, self.size)
         height, width = resized.shape[-2:]
         # Edge pixels are repeated to the right and below: any size can be padded so, and no border is invented.
@@ -66,7 +74,12 @@ class Segmenter(nn.Module):
         return features
 
     def decode(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
-        """Lesion logits (N, 1, H, W) of what `encode` made of images of that width and height."""
+        """Lesion logits (N, 1, H, W).
+
+        Args:
+            features: as `encode` returns them.
+            size: width and height of the images in pixels.
+        """
         width, height = self.size or size
         logits: Tensor = self.network.segmentation_head(self.network.decoder(features))[..., :height, :width]
         return resize_images(logits, size)

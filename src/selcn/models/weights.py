@@ -1,4 +1,4 @@
-"""Pretrained weights from a safetensors file into a library's network."""
+"""Load pretrained weights from a safetensors file into a library's network."""
 
 import difflib
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ IMAGENET = "imagenet"
 
 
 def load_pretrained(network: nn.Module, path: Path | str, *, head: Iterable[str]) -> None:
-    """Fill ``network`` from a safetensors file that uses the network's own keys; any float type is cast.
+    """Load a safetensors file that uses the network's own keys; any float type is cast.
 
     Args:
-        network: filled in place, except for what lies under ``head``.
-        path: the file.
-        head: dotted names of the modules that classify; their keys are neither read nor required.
+        network: modified in place, except for the modules of ``head``.
+        path: of the file.
+        head: dotted names of the classifying modules; their keys are neither read nor required.
 
     Raises:
         ConfigError: no such file, not a safetensors file, or keys or shapes that are not the network's.
@@ -34,7 +34,13 @@ def load_pretrained(network: nn.Module, path: Path | str, *, head: Iterable[str]
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
-    """The error that says ``name`` is no known ``kind`` and which known names resemble it."""
+    """The error for an unknown name, with the known names that resemble it.
+
+    Args:
+        kind: of the name, for example `backbone`.
+        name: that is unknown.
+        known: all known names.
+    """
     close = difflib.get_close_matches(name, list(known), n=3)
     return ConfigError(f"unknown {kind} {name!r}; {'close are ' + ', '.join(close) if close else 'no name is close'}")
 

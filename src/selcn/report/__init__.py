@@ -1,4 +1,4 @@
-"""A finished run's folder to one self-contained HTML page, and predictions to overlay images."""
+"""The report of a finished run, one self-contained HTML page; saliency drawn on images."""
 
 from pathlib import Path
 
@@ -27,15 +27,15 @@ __all__ = [
 
 
 def refresh_report(path: Path, out: Path | None = None, *, anew: bool = False) -> Path:
-    """Write the page of a finished run where it is missing or older than the run's evaluation.
+    """Write the report of a finished run where it is missing or older than the run's evaluation.
 
     Args:
         path: the run's folder.
-        out: the page; None for `report.html` in the run's folder.
+        out: file to write; None for `report.html` in the run's folder.
         anew: write it whatever its age.
 
     Returns:
-        The page.
+        The file of the report.
 
     Raises:
         RunError: no run, or a step of it has not finished.

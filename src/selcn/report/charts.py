@@ -1,6 +1,6 @@
-"""Charts of a run: as wide as a phone, on a light ground, in colours the colour-blind can tell apart.
+"""Charts of a run: as wide as a phone, on a light background, in colours that the colour-blind can distinguish.
 
-Each comes with the table that it was drawn from, and with words for those who do not see it.
+Each comes with its data as a table, and with alternative text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from selcn.report.measurements import Measurements
 from selcn.report.wording import interval, spoken
 from selcn.runs.run import Curve
 
-# Okabe & Ito (2008), without the yellow, which is lost on white.
+# Okabe & Ito (2008), without the yellow, which has no contrast to white.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 PART_COLOURS: dict[Part, str] = {"test": COLOURS[0], "validation": COLOURS[1]}
 INK = "#1b1f24"
@@ -30,12 +30,12 @@ STYLE = Path(__file__).with_name("chart.mplstyle")
 
 
 class Chart(NamedTuple):
-    """A chart with what it shows.
+    """A chart with its data and alternative text.
 
     Attributes:
         figure: as drawn.
-        data: the table that it was drawn from.
-        alt: what it shows, in words.
+        data: the plotted values.
+        alt: alternative text.
     """
 
     figure: Figure
@@ -44,7 +44,7 @@ class Chart(NamedTuple):
 
 
 def draw_intervals(measured: Mapping[str, Measurements], metric: str) -> Chart:
-    """A row a network: the metric on the test subset (filled) and in validation (hollow), each with its interval.
+    """A metric of each network, one a row: on the test subset (filled) and in validation (hollow), with intervals.
 
     Args:
         measured: metrics by the network's name, of at least one network.
@@ -78,7 +78,7 @@ def draw_intervals(measured: Mapping[str, Measurements], metric: str) -> Chart:
 
 
 def draw_jaccard_histogram(scores: pd.DataFrame) -> Chart:
-    """How many images have which Jaccard, the test subset filled and validation as a line, as shares of each.
+    """Histogram of the Jaccard index as shares of images: the test subset filled, validation as a line.
 
     Args:
         scores: of segmentation, a row an image.
@@ -112,7 +112,7 @@ def draw_jaccard_histogram(scores: pd.DataFrame) -> Chart:
 
 
 def draw_curves(network: str, curves: Sequence[Curve]) -> Chart:
-    """Loss above and score below by epoch, a colour a fold; the epoch that was kept is marked where it was chosen.
+    """Loss (top) and score (bottom) by epoch, one colour a fold; the kept epoch is marked on the monitored curve.
 
     Args:
         network: its name.

@@ -1,4 +1,4 @@
-"""Charts of what class probabilities are worth: ROC, precision and recall, calibration, risk against coverage.
+"""Charts of class probabilities: ROC, precision and recall, calibration, risk against coverage.
 
 All are of the test subset, or of validation where there is none.
 """
@@ -21,7 +21,7 @@ _DASHES = ("-", "--")  # the second round through the colours
 
 
 def draw_roc(predictions: Predictions) -> Chart:
-    """Sensitivity against false positives, a line a class; the legend gives areas under the curves.
+    """ROC curves, one a class; the legend gives the areas under them.
 
     Args:
         predictions: of a classifier.
@@ -36,7 +36,7 @@ def draw_roc(predictions: Predictions) -> Chart:
 
 
 def draw_precision_recall(predictions: Predictions) -> Chart:
-    """Precision against recall, a line a class; the legend gives average precisions.
+    """Precision-recall curves, one a class; the legend gives average precisions.
 
     Args:
         predictions: of a classifier.
@@ -49,7 +49,7 @@ def draw_precision_recall(predictions: Predictions) -> Chart:
 
 
 def draw_reliability(predictions: Predictions) -> Chart:
-    """Accuracy by confidence, as predicted and with a temperature that is fitted on the validation folds alone.
+    """Reliability diagram, as predicted and with a temperature fitted on the validation folds (Guo et al. 2017).
 
     Args:
         predictions: of a classifier; without validation folds no temperature is fitted.
@@ -60,7 +60,7 @@ def draw_reliability(predictions: Predictions) -> Chart:
         temperature = fit_temperature(predictions)
         curves[f"temperature {temperature.value:.2f}, fitted on validation"] = temperature.of(shown)
     except DataError:
-        pass  # a file of the test subset alone: nothing to fit on
+        pass  # predictions of the test subset only: nothing to fit on
     tables = {name: reliability(one) for name, one in curves.items()}
     with style.context(STYLE):
         figure = new_figure(330)
@@ -79,7 +79,7 @@ def draw_reliability(predictions: Predictions) -> Chart:
 
 
 def draw_risk_coverage(predictions: Mapping[str, Predictions]) -> Chart:
-    """Share of wrong predictions among the most confident ones, a line a classifier.
+    """Risk-coverage curves, one a classifier: error rate among the most confident predictions.
 
     Args:
         predictions: of each classifier, by its name.

@@ -1,4 +1,4 @@
-"""Images, charts and tables that live inside the page, as data URIs."""
+"""Images, charts and tables embedded in a page as data URIs."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -32,8 +32,8 @@ class Picture:
 
     Attributes:
         uri: `data:` URI, the picture itself.
-        alt: what it shows, for those who do not see it.
-        csv: what it was drawn from, where that is a table.
+        alt: alternative text.
+        csv: its data as a table, where there is any.
     """
 
     uri: str
@@ -46,7 +46,7 @@ def embed_jpeg(image: np.ndarray, alt: str) -> Picture:
 
     Args:
         image: uint8 RGB (H, W, 3).
-        alt: what it shows.
+        alt: alternative text.
     """
     return Picture(embed(image, "jpeg"), alt)
 

@@ -1,4 +1,4 @@
-"""Test images as the run's own bundle predicts them, chosen by rule."""
+"""Test images with the predictions of the run's bundle, chosen by fixed rules."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from selcn.report.saliency_tables import RANKED_BY, network_saliency_scores
 from selcn.runs.run import Run
 
 CASES = 12
-CONFIDENT_CASES = 3  # right ones, and as many wrong ones
+CONFIDENT_CASES = 3  # correct ones, and as many wrong ones
 EXTREMES = 4  # best segmentations; best, worst and random saliency
 MAX_FAILURES = 12  # segmentations below ISIC's threshold
 SEED = 0
@@ -33,15 +33,15 @@ _BATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A test image as the bundle predicts it.
+    """A test image with the bundle's prediction.
 
     Attributes:
         image_id: of the catalog.
         prediction: of the bundle.
-        outlined: the image with its outlines, predicted and true, as far as there are any.
-        outlines: which those are.
-        saliency: the image under the saliency of each classifier, by its name.
-        asymmetry: the image under the map of its planted asymmetry, where that is known.
+        outlined: the image with the outlines of the predicted and the ground-truth mask, where they exist.
+        outlines: names of the outlines drawn.
+        saliency: the image blended with the saliency of each classifier, by its name.
+        asymmetry: the image blended with the map of a phantom's planted asymmetry, where that is known.
     """
 
     image_id: str
@@ -62,8 +62,8 @@ class Gallery:
         best: images whose segmentation is best.
         explained: name of the classifier whose saliency is shown, or None.
         extremes: images of its best and its worst saliency, and some at random.
-        energy: share of its saliency that lies on the lesion, by image_id.
-        jaccard: of the predicted and the true mask, by image_id.
+        energy: share of the saliency inside the lesion, by image_id.
+        jaccard: of the predicted and the ground-truth mask, by image_id.
         truths: true class by image_id, by the classifier's name.
         views: every image that is shown, by image_id.
     """
@@ -80,7 +80,7 @@ class Gallery:
 
 
 def make_gallery(run: Run, predictor: Predictor) -> Gallery:
-    """Choose test images of a run and predict them; what was not measured chooses none.
+    """Choose test images of a run and predict them; a score that was not measured selects none.
 
     Args:
         run: that is evaluated.
@@ -124,9 +124,9 @@ def _by_image(table: pd.DataFrame | None, column: str) -> dict[str, Any]:
 
 
 def choose_cases(predictions: Predictions) -> dict[str, str]:
-    """Test images to show, and why each: image_id to reason.
+    """Test images to show: image_id to the reason.
 
-    The most confident that are right, the most confident that are wrong, then at random with a fixed seed: first one of
+    The most confident correct ones, the most confident wrong ones, then random ones with a fixed seed: first one of
     each class not shown yet, then any. No lesion is shown twice.
 
     Args:
@@ -166,7 +166,7 @@ def choose_extremes(scores: pd.DataFrame, score: str) -> dict[str, list[str]]:
 
     Args:
         scores: with columns ``image_id, group, fold`` and the score, a row an image.
-        score: its column; the more, the better.
+        score: its column; higher is better.
     """
     tested = scores[(scores["fold"] == TEST) & scores[score].notna()]
     ranked = tested.sort_values(score, kind="stable")
@@ -179,12 +179,12 @@ def choose_extremes(scores: pd.DataFrame, score: str) -> dict[str, list[str]]:
 
 
 def view_images(predictor: Predictor, table: pd.DataFrame, image_ids: Iterable[str]) -> dict[str, View]:
-    """Predict images of a catalog and draw their predictions; by image_id.
+    """Predicted and rendered images of a catalog, by image_id.
 
     Args:
         predictor: a bundle.
         table: the catalog.
-        image_ids: which images, in any order; one that is named twice is predicted once.
+        image_ids: of the images, in any order; duplicates are predicted once.
 
     Raises:
         DataError: an image or a mask cannot be read.
@@ -221,7 +221,7 @@ def _view(row: pd.Series, image: np.ndarray, prediction: Prediction) -> View:
 def _outlined(
     row: pd.Series, panel: np.ndarray, prediction: Prediction, size: tuple[int, int]
 ) -> tuple[np.ndarray, str]:
-    """An image with its outlines, and which those are."""
+    """An image with its outlines, and their names."""
     known = []
     if prediction.lesion is not None:
         panel = draw_outline(panel, prediction.lesion.mask, PREDICTED_COLOUR)

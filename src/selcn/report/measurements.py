@@ -1,4 +1,4 @@
-"""Metrics of a finished run as its evaluation wrote them, read for the report."""
+"""Metrics of a finished run, read from its evaluation for the report."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ PARTS: tuple[Part, ...] = ("test", "validation")
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric with its interval and what it was measured on.
+    """A metric with its interval and sample size.
 
     Attributes:
         estimate: value and 95 % interval.
-        images: how many.
-        groups: of how many lesions or patients.
+        images: number of images.
+        groups: number of lesions or patients.
     """
 
     estimate: Estimate
@@ -90,7 +90,7 @@ def fold_metrics(run: Run) -> pd.DataFrame:
 
 
 def saliency_scores(run: Run, network: str) -> pd.DataFrame | None:
-    """Scores of a classifier's saliency, a row an image and kind; None where no image had a true mask.
+    """Scores of a classifier's saliency, a row an image and kind; None where no image has a ground-truth mask.
 
     Args:
         run: that is evaluated.

@@ -25,9 +25,9 @@ class Headline:
         network: its name.
         kind: what it predicts.
         metric: balanced accuracy of a classifier, Dice of a segmentation network.
-        part: which images it was measured on.
-        measurement: on them.
-        chance: what guessing scores, where that is known.
+        part: the subset, `test` or `validation`.
+        measurement: its value on that subset.
+        chance: its value by chance, where that is known.
     """
 
     network: str
@@ -40,11 +40,11 @@ class Headline:
 
 @dataclass(frozen=True)
 class MetricTable:
-    """A row a network or a difference, a column a metric.
+    """Metrics (columns) of networks or of paired differences (rows).
 
     Attributes:
-        title: what it is of.
-        part: which images it was measured on.
+        title: of the table.
+        part: the subset, `test` or `validation`.
         metrics: the columns.
         rows: measurements by metric, by the row's name.
         signed: whether they are differences.
@@ -73,11 +73,11 @@ class MetricTable:
 
 @dataclass(frozen=True)
 class FoldTable:
-    """A row a network, a column a fold, and what there is over all folds.
+    """A metric of each network (rows) and fold (columns), and over all folds.
 
     Attributes:
-        metric: of which metric.
-        part: of which images; on the test subset a fold stands for its member.
+        metric: its name.
+        part: the subset; on `test` a fold's column is that of its member.
         rows: values by heading, by the row's name.
     """
 
@@ -91,8 +91,8 @@ class ConfusionTable:
     """Counts of images by truth (row) and prediction (column), each with its share of the row.
 
     Attributes:
-        title: which network's.
-        part: which images were counted.
+        title: name of the network.
+        part: the subset, `test` or `validation`.
         classes: the columns.
         rows: count and share by truth; a class without images has shares of 0.
     """
@@ -105,14 +105,14 @@ class ConfusionTable:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether a network B is better than a network A, on the test subset or else on validation.
+    """The comparison of a network B with a network A, on the test subset or else on validation.
 
     Attributes:
         a: name of A.
         b: name of B.
-        part: which images both were measured on.
+        part: the subset, `test` or `validation`.
         difference: of balanced accuracy, B - A, paired.
-        verdict: what it shows, in words.
+        verdict: the conclusion, in one sentence.
     """
 
     a: str
@@ -145,12 +145,12 @@ def _headline(run: Run, name: str, found: Measurements) -> Headline:
 def tabulate(
     title: str, found: Mapping[str, Measurements], *, first: str = BALANCED_ACCURACY, signed: bool = False
 ) -> list[MetricTable]:
-    """A table for each subset that was measured, of the metrics that a page has room for.
+    """A table for each measured subset, of the headline metrics.
 
     Args:
-        title: what they are of.
+        title: of the tables.
         found: metrics by the row's name.
-        first: the metric that stands in the first column; the others follow in the registry's order.
+        first: the metric of the first column; the others follow in the registry's order.
         signed: whether they are differences.
     """
     tables = []
@@ -219,7 +219,7 @@ def tabulate_confusion(title: str, predictions: Predictions) -> ConfusionTable:
 
 
 def judge_difference(a: str, b: str, found: Measurements) -> Comparison:
-    """What the paired difference of two networks shows of balanced accuracy.
+    """The comparison of two networks by their paired difference of balanced accuracy.
 
     Args:
         a: name of A.

@@ -1,4 +1,4 @@
-"""A finished run's folder to one self-contained HTML page."""
+"""The report of a finished run as one self-contained HTML page."""
 
 import base64
 import hashlib
@@ -45,11 +45,11 @@ SUBGROUPS = {"sex": "sex", "age": "age", "site": "site", "source": "source", "le
 
 
 def write_report(path: Path, out: Path) -> None:
-    """Write the page of a finished run; it loads nothing from elsewhere.
+    """Write the report of a finished run; the page loads nothing from other hosts.
 
     Args:
         path: the run's folder.
-        out: the page; it stands under its name when it is whole.
+        out: file to write, atomically.
 
     Raises:
         RunError: no run, or a step of it has not finished; the line names it.
@@ -59,11 +59,11 @@ def write_report(path: Path, out: Path) -> None:
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
-    """A page of one of the templates, with its style and its script, which is the only one that may run on it.
+    """HTML of a template, with its style and its script, the only one that its content policy permits.
 
     Args:
         template: name of its file.
-        context: what it shows.
+        context: values of the template's variables.
     """
     style, script = (HERE.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -77,7 +77,7 @@ def open_predictor(run: Run) -> Predictor:
         run: that has finished.
 
     Raises:
-        RunError: the bundle is not whole, or was trained on another split.
+        RunError: the bundle is incomplete, or was trained on another split.
     """
     predictor = load(run.folder.bundle)
     if predictor.config.split != run.split.fingerprint:
@@ -119,7 +119,7 @@ def _context(run: Run) -> dict[str, Any]:
 
 
 def _about(run: Run, bundle: BundleConfig) -> dict[str, Any]:
-    """What was run, on what, and what of it leaks."""
+    """Configuration, data and leakage of the run."""
     units, leaks = groups(run.table, run.split.duplicates), leaking_images(run.split, run.table)
     word = _group_word(units)
     return {
@@ -145,7 +145,7 @@ def _about(run: Run, bundle: BundleConfig) -> dict[str, Any]:
 
 
 def _metrics(run: Run, bundle: BundleConfig, found: Mapping[str, Measurements]) -> dict[str, Any]:
-    """Metrics of all networks, and what comparisons show."""
+    """Metrics of all networks, and their comparisons."""
     classifiers = {name: found[name] for name in _target_first(run) if name in found}
     differences = comparisons(run)
     judged = [judge_difference(*pair, metrics) for pair, metrics in differences.items()]
@@ -172,7 +172,7 @@ def _target_first(run: Run) -> list[str]:
 
 
 def _of_target(run: Run, target: str, found: Mapping[str, Measurements]) -> dict[str, Any]:
-    """What is shown of the target alone; nothing where it is no classifier, or has no labelled image."""
+    """Sections of the target only; empty where it is no classifier, or has no labelled image."""
     if target not in found or target not in run.graph.classifiers:
         return {"target_part": None, "interval_chart": None, "curve_charts": [], "subgroups": None, "subgroup_rows": []}
     labels = run.labels(target)
@@ -191,7 +191,7 @@ def _of_target(run: Run, target: str, found: Mapping[str, Measurements]) -> dict
 
 
 def _curve_charts(run: Run, target: str, found: Mapping[str, Measurements]) -> list[Picture]:
-    """What the target's probabilities are worth, and selective prediction of it beside what it is compared with."""
+    """Charts of the target's probabilities, and selective prediction of it and of the networks compared with it."""
     predictions = run.predictions(target)
     rivals = [a for a, b in run.graph.pairs() if b == target and a in found]
     compared = {name: run.predictions(name) for name in [target, *rivals]}
@@ -204,7 +204,7 @@ def _curve_charts(run: Run, target: str, found: Mapping[str, Measurements]) -> l
 
 
 def _subgroups(run: Run, target: str) -> pd.DataFrame:
-    """Balanced accuracy of the target by what is known of the images; empty where nothing is."""
+    """Balanced accuracy of the target by subgroups of the catalog's columns; empty where all are unknown."""
     shares = run.table["image_id"].map(lesion_shares(run))
     facts = run.table.assign(lesion_share=shares.astype(object).fillna(""))
     known = [name for name in SUBGROUPS if name in facts and len(set(facts[name]) - {""}) > 1]
@@ -238,6 +238,6 @@ def _split_tables(run: Run, group_word: str) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _group_word(units: Iterable[str]) -> str:
-    """What the units that are never divided are; see `selcn.data.catalog.groups`."""
+    """The name of the unit of splitting, such as lesion; see `selcn.data.catalog.groups`."""
     kinds = {unit.partition(":")[0] for unit in units}
     return f"{kinds.pop()}s" if len(kinds) == 1 else "groups"

@@ -1,4 +1,4 @@
-"""Saliency of a data set drawn on its images, a file an image."""
+"""Saliency of a data set drawn on its images, one file an image."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -25,8 +25,8 @@ def write_overlays(
     Args:
         maps: of many images.
         table: their catalog.
-        names: which image_ids; `all` is all of them.
-        folder: made where it does not exist.
+        names: image_ids, or `all` for all of them.
+        folder: created where it does not exist.
         on_progress: called with images done and images in all.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How good the saliency of a run's classifiers is, as tables beside what it must be better than."""
+"""Quality of a run's saliency in tables, beside its baselines."""
 
 from dataclasses import dataclass
 
@@ -19,12 +19,12 @@ _DIFFERENCE = f"{NETWORK} - "
 
 @dataclass(frozen=True)
 class SaliencyTable:
-    """How good a network's saliency is.
+    """Quality of a network's saliency.
 
     Attributes:
         metrics: a row a kind of saliency.
-        csv: the same with all there is.
-        more: by how much the network's maps score more than each other kind, by `RANKED_BY`.
+        csv: all metrics, subsets and intervals, for download.
+        more: difference of `RANKED_BY` between the network's maps and each other kind.
     """
 
     metrics: MetricTable
@@ -33,7 +33,7 @@ class SaliencyTable:
 
 
 def saliency_tables(run: Run) -> list[SaliencyTable]:
-    """A table a network and what its saliency is compared with, on the test subset or else on validation.
+    """One table a network and region that its saliency is compared with, on the test subset or else on validation.
 
     Args:
         run: that is evaluated.
@@ -50,7 +50,7 @@ def saliency_tables(run: Run) -> list[SaliencyTable]:
 
 
 def network_saliency_scores(run: Run, network: str) -> pd.DataFrame:
-    """Scores of a classifier's own maps against the lesion, a row an image; empty where no image had a true mask.
+    """Scores of a classifier's maps against the lesion, one row an image; empty without ground-truth masks.
 
     Args:
         run: that is evaluated.
@@ -63,7 +63,7 @@ def network_saliency_scores(run: Run, network: str) -> pd.DataFrame:
 
 
 def lesion_shares(run: Run) -> pd.Series:
-    """Share of the image that the true mask covers, by image_id, of those whose saliency was scored.
+    """Share of the image that the ground-truth mask covers, by image_id, of images with scored saliency.
 
     Args:
         run: that is evaluated.

@@ -36,8 +36,8 @@ class Side:
 
     Attributes:
         name: A or B, with the folder's name.
-        headlines: the metrics its own report opens with.
-        facts: what was run, by what that is called.
+        headlines: the first metrics of its report.
+        facts: configuration and data, by heading.
     """
 
     name: str
@@ -51,8 +51,8 @@ class Paired:
 
     Attributes:
         tables: of the differences B - A.
-        verdict: what they show, in words.
-        part: which images that is of.
+        verdict: the conclusion, in one sentence.
+        part: the subset of the verdict, `test` or `validation`.
     """
 
     tables: list[MetricTable]
@@ -61,12 +61,12 @@ class Paired:
 
 
 def write_versus(a: Path, b: Path, out: Path, *, resamples: int = RESAMPLES) -> None:
-    """Write the page of two runs, with paired differences where their targets predicted the same images.
+    """Write a page that compares two runs, with paired differences where their targets predict the same images.
 
     Args:
         a: folder of a run.
         b: folder of another.
-        out: the page; it stands under its name when it is whole.
+        out: file to write, atomically.
         resamples: of the bootstrap of paired differences.
 
     Raises:
@@ -134,7 +134,7 @@ def _paired(targets: Mapping[str, Predictions], resamples: int) -> Paired | str:
 
 
 def _charts(runs: Mapping[str, Run], targets: Mapping[str, Predictions]) -> list[Picture]:
-    """Metrics of the classifiers that predict what a target predicts, and selective prediction of the targets."""
+    """Metrics of the classifiers with a target's label set, and selective prediction of the targets."""
     if not targets:
         return []
     labels = [predictions.labels for predictions in targets.values()]
@@ -162,7 +162,7 @@ def _tables(runs: Mapping[str, Run]) -> list[MetricTable]:
 
 
 def _value(settings: Any, key: str) -> str:  # noqa: ANN401 - any JSON value
-    """What a dotted key holds; nothing where the other run alone has it."""
+    """The value of a dotted key; empty where only the other run has it."""
     for name in key.split("."):
         settings = settings.get(name) if isinstance(settings, dict) else None
     if isinstance(settings, dict):

@@ -7,7 +7,7 @@ from selcn.labels import LabelSet
 
 
 def spoken(metric: str) -> str:
-    """A metric's display name, with a note where less is better.
+    """A metric's display name, with a note where lower is better.
 
     Args:
         metric: its name in tables, for example `macro_f1`.

@@ -1,1 +1,1 @@
-"""A run folder: its steps, what they need, and how they are carried out."""
+"""A run: its folder, its steps, what they need, and their execution."""

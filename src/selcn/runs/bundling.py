@@ -1,4 +1,4 @@
-"""A finished run -> a bundle: networks, reliability measured out of fold, metrics, card."""
+"""Make a bundle of a finished run: networks, reliability measured out of fold, metrics, model card."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -35,13 +35,13 @@ from selcn.runs.folder import FEATURES
 from selcn.runs.run import Run, open_run
 
 COVERAGE = 0.8
-"""Share of the out-of-fold images for which the target answers without abstaining."""
-_USUAL = (0.5, 99.5)  # percentiles of what training images look like
-_FAR = 99.0
+"""Share of the out-of-fold images on which the target does not abstain."""
+_USUAL = (0.5, 99.5)  # percentiles of sharpness and brightness of training images
+_FAR = 99.0  # percentile of out-of-fold feature distances
 
 
 def bundle_run(path: Path, out: Path, network: str | None = None) -> BundleConfig:
-    """Bundle a network of an evaluated run with all that goes before it.
+    """Bundle a network of an evaluated run with all that it needs.
 
     Args:
         path: the run's folder.
@@ -66,7 +66,7 @@ def bundle_run(path: Path, out: Path, network: str | None = None) -> BundleConfi
 
 
 def fill_bundle(out: Path, run: Run, target: str) -> BundleConfig:
-    """Fill an empty folder with the bundle of one network of an evaluated run.
+    """Write the bundle of one network of an evaluated run into an empty folder.
 
     Args:
         out: the folder.
@@ -102,12 +102,12 @@ def fill_bundle(out: Path, run: Run, target: str) -> BundleConfig:
 
 
 def fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Tensor]:
-    """Fit to one half of the groups, and give the distances of the other half.
+    """A feature distance fitted to one half of the groups, and the distances of the other half.
 
-    All are of the fold that the member did not train on: features of training images lie closer together.
+    All images are of the fold that the member was not trained on: features of training images lie closer together.
 
     Args:
-        known: features (n, C).
+        known: features float (n, C).
         units: group of each image (n,).
     """
     names = np.unique(units)
@@ -119,7 +119,7 @@ def fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Ten
 
 
 def _measure(run: Run, target: str, members: list[Cascade]) -> Reliability:
-    """Measure when not to rely on the target, and give each member its distance of features."""
+    """Measure the target's reliability, and set each member's feature distance."""
     features, distances = run.output(target, FEATURES), []
     for member, rows in zip(members, run.fold_rows, strict=True):
         units = run.table["image_id"].iloc[rows].map(run.split.group).to_numpy()

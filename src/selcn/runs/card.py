@@ -33,17 +33,17 @@ device.** Do not use it to decide about anyone's care.
 
 
 def model_card(config: BundleConfig, metrics: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown with the usual metadata in front.
+    """The model card in Markdown, with its YAML metadata first.
 
     Args:
         config: of the bundle.
-        metrics: of its networks, a mapping each.
+        metrics: of its networks, one mapping a row of the metrics table.
     """
     return "\n".join(
         [
             HEADER,
             f"# {config.name}: {config.target}\n",
-            "A dermoscopic image goes in; out come " + "; ".join(_answers(config)) + ". "
+            "A dermoscopic image goes in; out come " + "; ".join(_predictions(config)) + ". "
             f"An ensemble of {config.members} members, each trained without one fold, by selcn {config.selcn}.\n",
             USE,
             "## Data\n",
@@ -53,12 +53,12 @@ def model_card(config: BundleConfig, metrics: Sequence[Mapping[str, Any]]) -> st
             "95 % intervals by lesion. *test* was held out from everything; *validation* is each fold by the member "
             "that did not train on it, slightly optimistic.\n",
             *_table(metrics),
-            *_trust(config),
+            *_reliability(config),
         ]
     )
 
 
-def _answers(config: BundleConfig) -> list[str]:
+def _predictions(config: BundleConfig) -> list[str]:
     outline = ["the lesion's outline"] if config.segmenter else []
     return [
         *outline,
@@ -83,7 +83,7 @@ def _interval(row: Mapping[str, Any]) -> str:
     return "" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
 
 
-def _trust(config: BundleConfig) -> list[str]:
+def _reliability(config: BundleConfig) -> list[str]:
     measured = config.reliability.networks.get(config.target) if config.reliability else None
     if measured is None:
         return []

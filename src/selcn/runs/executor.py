@@ -1,7 +1,7 @@
-"""Carrying out the steps of a run: one that finished is not repeated, one that did not is.
+"""Execution of a run's steps: a finished step is not repeated, an unfinished one is done again or resumed.
 
 A step works in `RUN/.work/STEP` and is renamed to `RUN/STEP` when its manifest has been written, so that a folder under
-its final name is always whole. What a killed training left in its work folder is found there again.
+its final name is always complete. A killed training resumes from its work folder.
 """
 
 import json
@@ -26,20 +26,20 @@ from selcn.runs.plan import Step
 from selcn.training.compute import rank
 
 WAIT = 0.2
-"""Seconds between two looks at whether another process has finished a step."""
+"""Seconds between two checks whether another process has finished a step."""
 Action = Callable[[Path, OnProgress], dict[str, Any] | None]
-"""Fills the folder it is given; what it returns enters the manifest."""
+"""Writes a step's result to a folder; returns what is added to the manifest, or None."""
 logger = logging.getLogger(__name__)
 
 
 class Executor:
-    """Does the steps of one run.
+    """Executes the steps of one run.
 
     Args:
-        folder: of the run; made where it does not exist.
+        folder: of the run; created where it does not exist.
         config: of the run; a folder in which a step of another configuration has finished is refused.
         show: shows the progress of a step.
-        worker: whether this process does single steps for another, which holds the folder.
+        worker: whether this process does single steps for another, which holds the folder's lock.
 
     Raises:
         RunError: the folder belongs to another configuration, or another process works in it.
@@ -67,8 +67,8 @@ class Executor:
         """Do a step unless it has finished, and return its folder.
 
         Args:
-            step: which.
-            action: fills the folder it is given; what it returns enters the manifest.
+            step: of the run.
+            action: writes the step's result to the folder it is given; what it returns is added to the manifest.
         """
         final = self.folder.step(step)
         if self.folder.finished(step):
@@ -99,12 +99,12 @@ class Executor:
         return final
 
     def tidy(self) -> None:
-        """Remove what is left of work folders, when every step has finished."""
+        """Remove work folders, after every step has finished."""
         if not self.follows:
             shutil.rmtree(self.folder.work, ignore_errors=True)
 
     def _follow(self, step: Step, action: Action, work: Path) -> Path:
-        """As one of several processes: take part in what they do together, and wait for what the first does alone."""
+        """As a process of rank above 0: take part in a distributed step, and wait for any other."""
         if step.distributed:
             with show_nothing(step.path) as on_progress:
                 action(work, on_progress)
@@ -114,7 +114,7 @@ class Executor:
 
 
 def _locked(folder: RunFolder) -> FileLock:
-    """The folder's lock, which the system gives up when the process ends, however it ends."""
+    """The folder's lock, which the system releases when the process ends, however it ends."""
     folder.path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.lock)
     try:
@@ -143,8 +143,9 @@ def changed_keys(old: Any, new: Any, key: str = "") -> list[str]:  # noqa: ANN40
     """Dotted names of the settings in which two configurations differ.
 
     Args:
-        old, new: as JSON values.
-        key: what both are the value of.
+        old: one configuration, as a JSON value.
+        new: the other, as a JSON value.
+        key: dotted name of both values; "" for whole configurations.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         keys = old.keys() | new.keys()

@@ -1,13 +1,13 @@
-"""Every path of a run's folder, and nowhere else.
+"""The layout of a run's folder; no other module spells its paths.
 
 ```
 RUN/
-  config.yaml              resolved configuration; once a step has finished another one is refused
-  environment.json         versions it was started with
+  config.yaml              resolved configuration; once a step has finished, another one is refused
+  environment.json         versions of the software that it was started with
   data/ split/ store/      catalog, split, prepared arrays
   networks/NAME/fold-k/    network.safetensors, metrics.csv, tensorboard/, step.json
-  outputs/NAME/            what the members make of every image: out of fold, and of the test subset
-  predictions/NAME.csv     per-image probabilities or mask scores; members/: each member alone on the test subset
+  outputs/NAME/            the members' outputs for every image: out of fold, and on the test subset
+  predictions/NAME.csv     per-image probabilities or mask scores; members/: single members on the test subset
   explained/NAME/          scores of a classifier's saliency
   evaluation/              metrics with intervals, paired differences, cross_validation.csv, saliency.csv
   bundle/                  the deployable cascade of the target network
@@ -55,12 +55,12 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that works in the folder."""
+        """Lock file of the process that works in the folder."""
         return self.path / ".lock"
 
     @property
     def work(self) -> Path:
-        """Steps that have not finished."""
+        """Folder of unfinished steps."""
         return self.path / ".work"
 
     @property
@@ -75,7 +75,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The page of the run."""
+        """The report."""
         return self.path / "report.html"
 
     @property
@@ -109,43 +109,84 @@ class RunFolder:
         return self.path / Kind.EVALUATION
 
     def step(self, step: Step) -> Path:
-        """Where a step's result lies."""
+        """Folder of a step's result.
+
+        Args:
+            step: of the run.
+        """
         return self.path / step.path
 
     def training(self, network: str, fold: int) -> Path:
-        """Weights and logs of a network that was trained without one fold."""
+        """Folder of weights and logs of a network trained without one fold.
+
+        Args:
+            network: its name.
+            fold: that is left out, from 0.
+        """
         return self.step(Step(Kind.TRAIN, network, fold))
 
     def outputs(self, network: str) -> Path:
-        """What a network's members make of every image."""
+        """Folder of the members' outputs of a network for every image.
+
+        Args:
+            network: its name.
+        """
         return self.step(Step(Kind.OUTPUTS, network))
 
     def prediction_file(self, network: str) -> Path:
-        """Per-image probabilities of a classifier, or mask scores of a segmentation network."""
+        """Per-image probabilities of a classifier, or mask scores of a segmentation network.
+
+        Args:
+            network: its name.
+        """
         return self.predictions / f"{network}.csv"
 
     def member_file(self, network: str, fold: int) -> Path:
-        """Probabilities of one member alone on the test subset."""
+        """Probabilities of a single member on the test subset.
+
+        Args:
+            network: its name.
+            fold: that the member was trained without, from 0.
+        """
         return self.predictions / MEMBERS / f"{network}-fold-{fold}.csv"
 
     def metrics(self, network: str) -> Path:
-        """A network's metrics with intervals."""
+        """A network's metrics with intervals.
+
+        Args:
+            network: its name.
+        """
         return self.evaluation / f"{network}.csv"
 
     def saliency_scores(self, network: str) -> Path:
-        """Scores of a classifier's saliency, a row an image."""
+        """Scores of a classifier's saliency, see `selcn.explain.scoring`.
+
+        Args:
+            network: its name.
+        """
         return self.step(Step(Kind.EXPLAINED, network)) / SCORES / "scores.csv"
 
     def tuning(self, study: str) -> Path:
-        """What a search has found."""
+        """Folder of the results of a search.
+
+        Args:
+            study: its name.
+        """
         return self.path / "tuning" / study
 
     def finished(self, step: Step) -> bool:
-        """Whether a step has finished."""
+        """Whether a step has finished.
+
+        Args:
+            step: of the run.
+        """
         return (self.step(step) / MANIFEST).is_file()
 
     def manifest(self, step: Step) -> dict[str, Any]:
-        """What a finished step returned, and the seconds it took.
+        """What a finished step recorded, with its ``seconds`` and ``host``.
+
+        Args:
+            step: of the run.
 
         Raises:
             RunError: it has not finished.

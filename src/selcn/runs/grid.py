@@ -1,4 +1,4 @@
-"""A run whose steps are shared out among jobs: what networks share is computed once."""
+"""A run whose steps are distributed over jobs; what networks share is computed once."""
 
 import logging
 from pathlib import Path
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_in_jobs(pipeline: Pipeline, cluster: Cluster) -> Run:
-    """Do everything that `Pipeline.run` does, its steps shared out among jobs; what has finished is not repeated.
+    """Do everything that `Pipeline.run` does, with its steps distributed over jobs; resumable.
 
     Args:
         pipeline: holds the run's folder.
@@ -37,15 +37,19 @@ def run_in_jobs(pipeline: Pipeline, cluster: Cluster) -> Run:
 
 
 def do_steps(_number: int, folder: str, accelerator: str, track: tuple[str, ...]) -> dict[str, Any]:
-    """In a job: do steps of a run that no other job is at, as long as there are any whose needs have finished.
+    """In a job: do steps that no other job works on, as long as there are any whose needs have finished.
 
     Args:
+        _number: of this job; not used.
         folder: of the run.
         accelerator: see `Compute`.
         track: trackers to log to.
 
     Returns:
-        ``steps``, which were done.
+        ``steps``, the paths of the steps that this job did.
+
+    Raises:
+        SelcnError: a step failed by a user's mistake.
     """
     path = Path(folder)
     config = load_config(path / "config.yaml")
@@ -58,13 +62,17 @@ def do_steps(_number: int, folder: str, accelerator: str, track: tuple[str, ...]
 
 
 def ready_steps(run: Run) -> list[Step]:
-    """Steps that have not finished and whose needs have."""
+    """Unfinished steps all of whose needs have finished.
+
+    Args:
+        run: that is prepared.
+    """
     finished = {step for step in run.plan if run.folder.finished(step)}
     return [step for step, needs in run.plan.items() if step not in finished and finished.issuperset(needs)]
 
 
 def _claimed(pipeline: Pipeline, run: Run, step: Step, done: list[str]) -> bool:
-    """Do a step, unless another job is at it; the system gives up the claim of a job that is killed."""
+    """Do a step, unless another job works on it; the system releases the lock of a killed job."""
     claims = run.folder.claims
     claims.mkdir(parents=True, exist_ok=True)
     try:
@@ -78,14 +86,14 @@ def _claimed(pipeline: Pipeline, run: Run, step: Step, done: list[str]) -> bool:
 
 
 class _Progress:
-    """Tells how far a run is, and of each step as it finishes."""
+    """Counts the steps of a run, and logs each one when it finishes."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.known = {step for step in run.plan if run.folder.finished(step)}
 
     def ready(self) -> int:
-        """Steps that could be under way."""
+        """Number of steps that can be in progress."""
         for step in self.run.plan:
             if step not in self.known and self.run.folder.finished(step):
                 self.known.add(step)
@@ -94,5 +102,5 @@ class _Progress:
         return len(ready_steps(self.run))
 
     def done(self) -> int:
-        """Steps that have finished."""
+        """Number of finished steps."""
         return len(self.known)

@@ -18,7 +18,7 @@ from selcn.io.files import write_text
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = {"local": 0.2, "slurm": 2.0}
-"""Between two looks at the jobs of an executor."""
+"""Interval at which the jobs of an executor are polled."""
 TABLE = "jobs.csv"
 THREADS = "OMP_NUM_THREADS"
 _GENERAL = ("gpus_per_node", "cpus_per_task", "mem_gb", "nodes", "tasks_per_node")
@@ -31,7 +31,7 @@ class Cluster:
 
     Attributes:
         executor: `local` or `slurm`.
-        jobs: how many at once; None for one a GPU (or one) of this machine, and on SLURM for as many as there is work.
+        jobs: how many at once; None for one a GPU of this machine (or one), and on SLURM for as many as there is work.
         retries: how often in a row jobs may be killed or fail without any work being finished.
         hours: time limit of a job.
         slurm: further parameters of SLURM by name, such as partition, gpus_per_node, cpus_per_task, mem_gb.
@@ -44,10 +44,13 @@ class Cluster:
     slurm: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, logs: Path) -> submitit.Executor:
-        """The executor, which writes its jobs' logs to a folder.
+        """The submitit executor.
+
+        Args:
+            logs: folder for the logs of its jobs.
 
         Raises:
-            ConfigError: there is no SLURM here, or it has no such parameter.
+            ConfigError: SLURM is not available, or has no such parameter.
         """
         try:
             executor = submitit.AutoExecutor(logs, cluster=self.executor)
@@ -61,7 +64,7 @@ class Cluster:
 
     @property
     def most(self) -> int:
-        """How many jobs may run at once."""
+        """The largest number of jobs at once."""
         if self.jobs is not None:
             return self.jobs
         return 10**6 if self.executor == "slurm" else max(gpus(), 1)
@@ -75,13 +78,13 @@ class _Running:
 
 
 class Jobs:
-    """Keeps as many workers running as there is work for, and starts another where one is killed.
+    """Keeps as many workers running as there is work for, and replaces one that is killed.
 
     Args:
-        cluster: where.
+        cluster: where jobs run.
         folder: for the table of the jobs, and their logs.
-        ready: how many pieces of work could be done at once now, those under way included.
-        done: how many pieces of work have been finished.
+        ready: returns how many pieces of work can be done at once now, those in progress included.
+        done: returns how many pieces of work have been finished.
     """
 
     def __init__(
@@ -106,7 +109,7 @@ class Jobs:
             arguments: pickled for each job.
 
         Raises:
-            RunError: a job failed for a reason that trying again would not mend, or too often in a row.
+            RunError: a job failed for a reason that a retry does not remedy, or too often in a row.
         """
         running: list[_Running] = []
         fault, in_a_row = "", 0
@@ -141,7 +144,7 @@ class Jobs:
             time.sleep(POLL_SECONDS[self.cluster.executor])
 
     def _record(self, one: _Running) -> tuple[str, bool]:
-        """Why a job failed, or "", and whether trying again would not help."""
+        """Why a job failed, or "", and whether a retry is useless."""
         result = self._result(one.job)
         fault, final = str(result.pop("error", "")), bool(result.pop("final", True))
         self.rows.append({"id": one.job.job_id, "state": "failed" if fault else "done", "why": fault, **result})
@@ -158,12 +161,12 @@ class Jobs:
             return job.result()
         except submitit.core.utils.UncompletedJobError:
             return killed
-        except Exception as error:  # whatever a job or its cluster may end with
+        except Exception as error:  # a job or its cluster may raise anything
             return {"error": f"{_reason(str(error))} (log: {job.paths.stderr})", "final": False}
 
     @contextmanager
     def _cancelled(self, running: list[_Running]) -> Iterator[None]:
-        """Take back what runs when this process is stopped."""
+        """Cancel running jobs when this process is stopped."""
         try:
             yield
         except BaseException:
@@ -174,9 +177,9 @@ class Jobs:
 
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    """Hand a number of threads on to processes that are started now: torch reads it when it is imported.
+    """Set the number of threads of processes that are started in the block: torch reads it when it is imported.
 
-    Idle threads are to sleep: those of several processes that spin keep one another from working.
+    Idle threads sleep: spinning ones of several processes slow one another down.
     """
     wanted = {} if count is None else {THREADS: str(count), "OMP_WAIT_POLICY": "passive"}
     set_here = {name: value for name, value in wanted.items() if name not in os.environ}
@@ -189,7 +192,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 
 def _in_job(work: Work, number: int, local: bool, arguments: tuple[object, ...]) -> dict[str, Any]:
-    """What runs in the job: a user's mistake is told, and not tried again."""
+    """The work in the job's process; a user's mistake is reported, and not retried."""
     if local:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(number % gpus()) if gpus() else ""
     start = time.perf_counter()
@@ -202,7 +205,7 @@ def _in_job(work: Work, number: int, local: bool, arguments: tuple[object, ...])
 
 
 def gpus() -> int:
-    """GPUs of this machine, without asking torch, which would hold on to them."""
+    """Number of GPUs of this machine, without torch, which would keep a context on them."""
     return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
@@ -211,7 +214,7 @@ def _number(value: str) -> str | int:
 
 
 def _reason(text: str) -> str:
-    """What a job's traceback ends with; submitit lists the job's logs behind it."""
+    """The last line of a job's traceback; submitit appends the job's logs."""
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith(("-", "You can check"))]
     return lines[-1][:200] if lines else "no reason given"

@@ -19,8 +19,8 @@ def write_metrics(run: Run, out: Path) -> None:
     """Write each network's metrics with intervals, paired differences, and each fold's metrics.
 
     Args:
-        run: whose prediction files are there.
-        out: folder to fill.
+        run: whose prediction files exist.
+        out: folder to write to.
     """
     resamples = run.config.resamples
     predicted = [name for name in run.graph.nodes if run.folder.prediction_file(name).is_file()]
@@ -44,7 +44,7 @@ def write_saliency_metrics(run: Run, out: Path) -> None:
     """Write metrics of the saliency of every classifier that was scored; no file where none was.
 
     Args:
-        run: whose saliency scores are there.
+        run: whose saliency scores exist.
         out: folder to write to.
     """
     files = [run.folder.saliency_scores(name) for name in explained_networks(run.graph)]
@@ -55,15 +55,15 @@ def write_saliency_metrics(run: Run, out: Path) -> None:
 
 
 def grid_table(run: Run, names: Sequence[str], metric: str = "balanced_accuracy") -> pd.DataFrame:
-    """A row a classifier: a metric with its interval, and its difference to the standalone of the same masking.
+    """One row a classifier: a metric with its interval, and its difference to the standalone of the same masking.
 
-    ``p`` is that of a permutation by lesion, ``p_holm`` the same corrected for the number of differences. On the test
-    subset where there is one, else on validation.
+    ``p`` is from a permutation test by lesion, ``p_holm`` corrected for the number of differences (Holm 1979). Of the
+    test subset where there is one, else of validation.
 
     Args:
         run: that is evaluated.
-        names: the classifiers.
-        metric: name of the metric.
+        names: of the classifiers.
+        metric: a name of `classification_metrics`.
     """
     standalone = {b: a for a, b in run.graph.pairs()}
     path = run.folder.evaluation / COMPARISON

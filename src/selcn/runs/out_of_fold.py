@@ -1,8 +1,8 @@
-"""What the members make of every image: of each fold the one that did not see it, of the test subset all of them.
+"""Out-of-fold and test outputs: each fold by the member that was not trained on it, the test subset by all members.
 
-Member k is trained without fold k and without the test subset. Its answers to fold k train later networks; on the test
-subset each member goes by its own earlier answers, and their mean is the ensemble's. A network passes over each image
-once: what its pass gives serves training, prediction files, mask scores and reliability alike.
+Member k is trained without fold k and without the test subset. Its outputs for fold k train later networks; on the test
+subset each member reads its own earlier outputs, and the ensemble is their mean. A network passes over each image once:
+training, prediction files, mask scores and reliability all use the same outputs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,12 +31,12 @@ from selcn.runs.folder import (
 from selcn.runs.run import Run
 
 Place = np.ndarray | tuple[int, np.ndarray]
-"""Row numbers, or a member's number with places in the test subset."""
+"""Index of array rows: catalog rows, or a member's number with positions in the test subset."""
 
 
 @dataclass
 class _Arrays:
-    """Arrays in a folder, made as soon as the shape of a row is known.
+    """Memory-mapped arrays in a folder, created when the shape of a row is known.
 
     Attributes:
         folder: to write to.
@@ -47,26 +47,26 @@ class _Arrays:
     open: dict[str, np.memmap] = field(default_factory=dict)
 
     def put(self, name: str, shape: tuple[int, ...], place: Place, values: Tensor | np.ndarray) -> None:
-        """Write the values (n, ...) of some rows to their place in an array of ``shape`` rows."""
+        """Write values (n, ...) to rows of an array whose leading dimensions are ``shape``."""
         array = values.numpy(force=True) if isinstance(values, Tensor) else values
         if name not in self.open:
             self.open[name] = open_memmap(self.folder / name, "w+", array.dtype, (*shape, *array.shape[1:]))
         self.open[name][place] = array
 
     def flush(self) -> None:
-        """Have everything on disk."""
+        """Write everything to disk."""
         for array in self.open.values():
             array.flush()
 
 
 @torch.inference_mode()
 def write_outputs(run: Run, network: str, out: Path, device: torch.device, on_progress: OnProgress) -> None:
-    """Write what the members of a trained network make of every image; see `selcn.runs.folder` for the files.
+    """Write the members' outputs of a trained network for every image; see `selcn.runs.folder` for the files.
 
-    Rows follow the catalog; those of images that no subset holds are zeros.
+    Rows are the catalog's; those of images in no subset are zeros.
 
     Args:
-        run: whose earlier networks' outputs are there.
+        run: whose earlier networks' outputs exist.
         network: its name.
         out: folder to write to.
         device: where the networks run.
@@ -88,14 +88,15 @@ def write_outputs(run: Run, network: str, out: Path, device: torch.device, on_pr
 
 @dataclass(frozen=True)
 class _Assignment:
-    """Some rows, and who answers for them.
+    """A batch of rows, and the members that predict them.
 
     Attributes:
-        run, network: whose outputs are written.
+        run: that is predicted.
+        network: whose outputs are written.
         members: one for the rows of its fold, all for those of the test subset.
-        first: number of the first of them.
-        rows: in the catalog.
-        places: in the test subset.
+        first: number of the first member.
+        rows: int (n,), in the catalog.
+        places: int (n,), positions in the test subset; empty for fold rows.
         arrays: to write to.
     """
 
@@ -109,12 +110,12 @@ class _Assignment:
 
     @property
     def images(self) -> tuple[int]:
-        """Rows of an array over all images."""
+        """Leading dimension of an array over all images."""
         return (len(self.run.table),)
 
     @property
     def tested(self) -> tuple[int, int]:
-        """Rows of an array over members and test images."""
+        """Leading dimensions of an array over members and test images."""
         return len(self.members), len(self.run.test_rows)
 
 
@@ -126,7 +127,7 @@ def _batches(
     on_fold: Callable[[_Assignment, Tensor], None],
     on_test: Callable[[_Assignment, Tensor], None],
 ) -> Iterator[tuple[np.ndarray, Callable[[Tensor], None]]]:
-    """Rows in batches, and what to do with their images."""
+    """Rows in batches, and the function that predicts their images."""
     nowhere = np.empty(0, dtype=np.int64)
     for fold, rows in enumerate(run.fold_rows):
         for batch in in_batches(rows):
@@ -155,7 +156,7 @@ def _segment_test(tested: _Assignment, images: Tensor) -> None:
 def _classify_fold(held: _Assignment, images: Tensor) -> None:
     run, arrays = held.run, held.arrays
     lesion, saliency = _inputs(run, held.network, held.rows, None, images)
-    output = _answer(held.members[0], held.network, images, lesion, saliency)
+    output = _predict(held.members[0], held.network, images, lesion, saliency)
     method = run.graph.classifiers[held.network].saliency
     arrays.put(PROBABILITIES, held.images, held.rows, output.logits.softmax(dim=1))
     arrays.put(SALIENCY, held.images, held.rows, explain(output, method=method)[:, 0])
@@ -167,7 +168,7 @@ def _classify_test(tested: _Assignment, images: Tensor) -> None:
     method, outputs = run.graph.classifiers[name].saliency, []
     for number, member in enumerate(tested.members):
         lesion, saliency = _inputs(run, name, tested.places, number, images)
-        output = _answer(member, name, images, lesion, saliency)
+        output = _predict(member, name, images, lesion, saliency)
         outputs.append(output)
         place = (number, tested.places)
         arrays.put(MEMBER_PROBABILITIES, tested.tested, place, output.logits.softmax(dim=1))
@@ -181,9 +182,9 @@ def _classify_test(tested: _Assignment, images: Tensor) -> None:
 def _inputs(
     run: Run, network: str, rows: np.ndarray, member: int | None, images: Tensor
 ) -> tuple[Tensor | None, list[Tensor]]:
-    """Mask (n, 1, H, W) and saliency maps (n, 1, h, w) that a classifier goes by.
+    """Mask (n, 1, H, W) and saliency maps (n, 1, h, w) that a classifier reads.
 
-    Of fold rows they are those out of fold; of the places in the test subset those of one member.
+    Out-of-fold ones for fold rows (``member`` is None), one member's for positions in the test subset.
     """
 
     def gather(source: str, whole: str, of_member: str) -> Tensor:
@@ -196,5 +197,7 @@ def _inputs(
     return lesion, [gather(source, SALIENCY, MEMBER_SALIENCY) for source in section.reads]
 
 
-def _answer(member: Cascade, network: str, images: Tensor, lesion: Tensor | None, saliency: list[Tensor]) -> HeadOutput:
+def _predict(
+    member: Cascade, network: str, images: Tensor, lesion: Tensor | None, saliency: list[Tensor]
+) -> HeadOutput:
     return member.classify(network, member.look(network, images, lesion), saliency)

@@ -1,6 +1,6 @@
 """A whole run, from data to metrics, as resumable steps in one folder.
 
-How networks are kept from leaking into one another is told in `out_of_fold`.
+`selcn.runs.out_of_fold` explains how leakage between networks is prevented.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,23 +29,23 @@ from selcn.training.profiling import EpochProfiler
 from selcn.training.trainer import fit
 
 PROFILED_EPOCHS = 2
-"""The first of them warms up."""
+"""Number of epochs, the first of which warms up."""
 
 
 class Pipeline:
-    """Does the steps of one run.
+    """Executes a run.
 
     Args:
-        config: what is run.
+        config: of the run.
         folder: of the run.
         show: shows the progress of a step.
-        compute: what to train on.
+        compute: devices to train on; None for one process.
         track: trackers to log to besides CSV and TensorBoard.
-        worker: whether this process does single steps for another, which holds the run.
+        worker: whether this process does single steps for another, which holds the folder's lock.
 
     Raises:
         RunError: the folder belongs to another configuration, or another process works in it.
-        ConfigError: this machine lacks what is to be trained on.
+        ConfigError: this machine lacks the devices of ``compute``.
     """
 
     def __init__(
@@ -64,10 +64,15 @@ class Pipeline:
         self.executor = Executor(RunFolder(folder), config, show, worker=worker)
 
     def prepare(self, *, check: bool = True) -> Run:
-        """Make catalog, split and store where they have not been made.
+        """Make catalog, split and store where they have not been made, and open the run.
 
         Args:
-            check: whether to find first what would else end the run later.
+            check: whether to check networks and labels first, see `check_networks` and `check_labels`.
+
+        Raises:
+            ConfigError: the configuration does not fit the data.
+            DataError: data are missing or wrong.
+            RunError: catalog or split changed since the run began.
         """
         if check:
             check_networks(self.config.graph)
@@ -78,23 +83,28 @@ class Pipeline:
         return run
 
     def run(self) -> Run:
-        """Do everything, in order; what has finished is not repeated."""
+        """Do every step, in order; finished steps are not repeated."""
         run = self.prepare()
         self.do_all(run, run.plan)
         self.executor.tidy()
         return run
 
     def do_all(self, run: Run, wanted: Iterable[Step]) -> None:
-        """Do some steps of the plan, and first all that they need."""
+        """Do steps of the plan, after all that they need.
+
+        Args:
+            run: that is prepared.
+            wanted: steps of its plan.
+        """
         for step in with_needs(run.plan, wanted):
             self.do(run, step)
 
     def profile(self, run: Run, step: Step) -> pd.DataFrame:
-        """Where the time of a training's second epoch goes; nothing of that training is kept.
+        """The time of a training's second epoch by action, see `EpochProfiler.table`; nothing of that training is kept.
 
         Args:
             run: that is prepared.
-            step: a training.
+            step: of kind ``TRAIN``.
         """
         self.do_all(run, run.plan[step])
         network, fold = str(step.network), int(step.fold or 0)
@@ -114,7 +124,12 @@ class Pipeline:
         return profiler.table()
 
     def do(self, run: Run, step: Step) -> Path:
-        """Do one step of the plan, all that it needs having finished."""
+        """Do one step of the plan, whose needs must have finished, and return its folder.
+
+        Args:
+            run: that is prepared.
+            step: of its plan.
+        """
 
         def action(work: Path, on_progress: OnProgress) -> dict[str, Any] | None:
             return self._act(run, step, work, on_progress)
@@ -160,7 +175,7 @@ class Pipeline:
         )
 
     def _explain(self, run: Run, network: str, work: Path, on_progress: OnProgress) -> dict[str, Any]:
-        """Score the saliency of the images that no network saw."""
+        """Score the saliency of the test images, or of all where there is no test subset."""
         masked = (run.table["mask_path"] != "").to_numpy()
         job = run_job(run, network, self.compute.device).only(tested_only(run) & masked)
         if job.assignments:

@@ -8,7 +8,7 @@ from selcn.config import Graph
 
 
 class Kind(StrEnum):
-    """What a step does; also the folder, within the run's, that its result lies in."""
+    """What a step does; also the folder of its result within the run's."""
 
     DATA = "data"
     SPLIT = "split"
@@ -27,8 +27,8 @@ class Step:
 
     Attributes:
         kind: what it does.
-        network: of which network, where the kind has one step a network.
-        fold: which fold the network is trained without, where the kind has one step a fold.
+        network: its network, where the kind has one step a network.
+        fold: the fold that the network is trained without, where the kind has one step a fold.
     """
 
     kind: Kind
@@ -43,7 +43,7 @@ class Step:
 
     @property
     def resumable(self) -> bool:
-        """Whether it goes on from what a killed one left in its work folder."""
+        """Whether it resumes from the work folder of a killed process."""
         return self.kind in (Kind.STORE, Kind.TRAIN, Kind.EXPLAINED)
 
     @property
@@ -56,15 +56,15 @@ class Step:
 
 
 Plan = Mapping[Step, tuple[Step, ...]]
-"""What each step needs; no step stands in front of what it needs."""
+"""The steps that each step needs, in topological order."""
 
 
 def make_plan(graph: Graph, folds: int) -> Plan:
-    """Every step that comes after data, split and store have been made.
+    """Every step after data, split and store, with what it needs.
 
     Args:
         graph: of the run's networks.
-        folds: of the split.
+        folds: number of folds of the split.
     """
     plan: dict[Step, tuple[Step, ...]] = {}
     for name in graph.nodes:
@@ -82,12 +82,21 @@ def make_plan(graph: Graph, folds: int) -> Plan:
 
 
 def explained_networks(graph: Graph) -> list[str]:
-    """Classifiers whose saliency a run scores: those that its bundle holds."""
+    """Classifiers whose saliency a run scores: those of its bundle.
+
+    Args:
+        graph: of the run's networks.
+    """
     return [name for name in graph.bundled(graph.target) if name in graph.classifiers]
 
 
 def with_needs(plan: Plan, wanted: Iterable[Step]) -> list[Step]:
-    """Some steps and all that they need, in the plan's order."""
+    """Steps and everything that they need, directly or through others, in the plan's order.
+
+    Args:
+        plan: of the run.
+        wanted: steps of the plan.
+    """
     chosen: set[Step] = set()
     waiting = list(wanted)
     while waiting:

@@ -14,13 +14,13 @@ from selcn.runs.run import Run
 
 
 def write_prediction_files(run: Run, out: Path) -> None:
-    """Write a file a network: of each fold by its member, of the test subset by all; and each member's own.
+    """Write each network's out-of-fold and ensemble test predictions to a file, and each member's test predictions.
 
-    Images without a label, or without a true mask, are left out; a network without any of them gets no file.
+    Images without a label, or without a ground-truth mask, are left out; a network without any of them gets no file.
 
     Args:
-        run: whose outputs are there.
-        out: folder to fill.
+        run: whose outputs exist.
+        out: folder to write to.
     """
     (out / MEMBERS).mkdir()
     for name in run.graph.classifiers:
@@ -40,7 +40,14 @@ def write_prediction_files(run: Run, out: Path) -> None:
 
 
 def score_masks(run: Run) -> pd.DataFrame:
-    """Per-image scores, at the store's size, of predicted masks of the images that have a true mask."""
+    """Per-image scores of predicted masks against ground-truth masks, at the store's size.
+
+    Args:
+        run: whose segmentation outputs exist.
+
+    Returns:
+        Columns of `selcn.evaluation.predictions.check_scores`; empty where no image has a ground-truth mask.
+    """
     masks, store = run.output(str(run.graph.segmenter), MASKS), run.store
     subsets = [*run.fold_rows, run.test_rows]
     rows = np.concatenate([subset[store.has_mask[subset]] for subset in subsets])
@@ -70,7 +77,11 @@ def _keys(run: Run, rows: np.ndarray) -> pd.DataFrame:
 
 
 def tested_only(run: Run) -> np.ndarray:
-    """Which rows are of the test subset, or all where there is none, bool (N,)."""
+    """Rows of the test subset, or all rows where there is none, bool (N,).
+
+    Args:
+        run: with catalog and split.
+    """
     subset = run.table["image_id"].map(run.split.part)
     tested: np.ndarray = (subset == TEST).to_numpy()
     return tested if tested.any() else np.ones(len(subset), dtype=bool)

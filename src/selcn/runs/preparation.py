@@ -1,4 +1,4 @@
-"""The first steps of a run: catalog, split and store, made once and read ever after."""
+"""The first steps of a run: catalog, split and store, made once; and checks before any training."""
 
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def prepare_store(run: Run, executor: Executor) -> None:
 
     Raises:
         DataError: images cannot be read.
-        ConfigError: the store that the configuration names was prepared otherwise.
+        ConfigError: the store that the configuration names was prepared differently.
     """
     section = run.config.prepare
     if section.store:
@@ -64,14 +64,14 @@ def prepare_store(run: Run, executor: Executor) -> None:
 
 
 def check_networks(graph: Graph) -> None:
-    """Find before anything is read what would else end a run after hours: names, weight files.
+    """Check before anything is read what would otherwise end a run after hours: names, weight files.
 
     Args:
         graph: of the run's networks.
 
     Raises:
-        ConfigError: a network, its weights, its masking or its saliency method cannot be had, or a row of predictions
-            could not hold a network's name.
+        ConfigError: a network, its weights, its masking or its saliency method is unavailable, or a network's name
+            clashes with a key of prediction rows.
     """
     labels = {name: section.labels.names for name, section in graph.classifiers.items()}
     row_keys(labels, lesion=graph.segmenter is not None)
@@ -83,14 +83,14 @@ def check_networks(graph: Graph) -> None:
 
 
 def check_labels(run: Run) -> None:
-    """Find before anything is trained which classes or folds are too small.
+    """Check before anything is trained whether every class and fold has enough images.
 
     Args:
         run: that has catalog and split.
 
     Raises:
-        ConfigError: a batch is larger than what there is to train on, or nothing is labelled for a network.
-        DataError: a class that is needed has no image in some folds.
+        ConfigError: a batch is larger than a training set, or no image is labelled for a network.
+        DataError: a required class has no image in some training set.
     """
     for name, node in run.graph.nodes.items():
         labelled = _labelled(run, name)
@@ -105,7 +105,7 @@ def check_labels(run: Run) -> None:
 
 
 def _labelled(run: Run, network: str) -> np.ndarray:
-    """Which images can train a network, bool (N,): those with a true mask, or with a class of its label set."""
+    """Images that can train a network, bool (N,): those with a ground-truth mask, or a class of its label set."""
     section = run.graph.nodes[network].section
     if isinstance(section, ClassificationSection):
         labelled, what = run.class_numbers(network) >= 0, f"{section.labels.column} of label set {section.labels.name}"

@@ -1,4 +1,4 @@
-"""A run's folder opened: what was configured, its data, its networks, and what came of it."""
+"""A run's folder opened: its configuration, data, networks and results."""
 
 import json
 import re
@@ -37,10 +37,10 @@ class Run:
     """A run that has its data, and some or all of its networks; made by `open_run` or by a pipeline.
 
     Attributes:
-        folder: where everything lies.
-        config: what is run.
+        folder: its paths.
+        config: of the run.
         table: the catalog.
-        split: its subsets.
+        split: its test subset and folds.
     """
 
     folder: RunFolder
@@ -55,39 +55,50 @@ class Run:
 
     @cached_property
     def plan(self) -> Plan:
-        """Every step after data, split and store, and what it needs."""
+        """Every step after data, split and store, with what it needs."""
         return make_plan(self.graph, self.split.folds)
 
     @cached_property
     def store(self) -> Store:
-        """Prepared images and true masks."""
+        """Prepared images and ground-truth masks."""
         return open_store(self.config.prepare.store or self.folder.store, self.table)
 
     @cached_property
     def fold_rows(self) -> list[np.ndarray]:
-        """Row numbers of each fold."""
+        """Catalog rows of each fold, int (n,)."""
         return [self.split.rows(self.table, str(fold)) for fold in range(self.split.folds)]
 
     @cached_property
     def test_rows(self) -> np.ndarray:
-        """Row numbers of the test subset."""
+        """Catalog rows of the test subset, int (n,)."""
         return self.split.rows(self.table, TEST)
 
     def training_rows(self, fold: int) -> np.ndarray:
-        """Row numbers of all folds but one."""
+        """Catalog rows of all folds but one, int (n,).
+
+        Args:
+            fold: that is left out, from 0.
+        """
         others = [str(other) for other in range(self.split.folds) if other != fold]
         return self.split.rows(self.table, *others)
 
     def labels(self, network: str) -> LabelSet:
-        """The label set of a classifier."""
+        """The label set of a classifier.
+
+        Args:
+            network: its name.
+        """
         labels: LabelSet = self.graph.classifiers[network].labels
         return labels
 
     def class_numbers(self, network: str) -> np.ndarray:
-        """Class numbers int64 (N,) of all images for a classifier, -1 where unknown.
+        """Class numbers of all images for a classifier, int64 (N,), -1 where unknown.
+
+        Args:
+            network: its name.
 
         Raises:
-            ConfigError: the catalog has no such column.
+            ConfigError: the catalog has no such column as the label set's.
         """
         labels = self.labels(network)
         if labels.column not in self.table:
@@ -96,16 +107,21 @@ class Run:
         return np.array(labels.numbers(self.table[labels.column]), dtype=np.int64)
 
     def task(self, network: str, fold: int) -> Task:
-        """How a network is trained without one fold.
+        """The task of training a network without one fold.
+
+        Args:
+            network: its name.
+            fold: that is left out, from 0.
 
         Raises:
-            DataError: a class that must be there has no image in these folds.
+            ConfigError: see `class_numbers`.
+            DataError: a required class has no image in the other folds.
         """
         section = self.graph.nodes[network].section
         if isinstance(section, SegmentationSection):
             return SegmentationTask(network, section)
         assert isinstance(section, ClassificationSection)
-        # Each class must be there too where saliency is read: that of a class that was never seen means nothing.
+        # Saliency that is read needs every class in training: that of an untrained class is meaningless.
         if not (section.weighted or self.graph.is_read(network)):
             return ClassificationTask(network, section)
         numbers = self.class_numbers(network)[self.training_rows(fold)]
@@ -113,7 +129,11 @@ class Run:
         return ClassificationTask(network, section, weight if section.weighted else None)
 
     def sources(self, network: str) -> Sources:
-        """The arrays that a network is trained on, what it needs having finished."""
+        """The arrays that a network is trained on; the outputs of the networks that it needs must exist.
+
+        Args:
+            network: its name.
+        """
         section = self.graph.nodes[network].section
         if not isinstance(section, ClassificationSection):
             return Sources(self.store, self.store.masks)
@@ -122,12 +142,21 @@ class Run:
         return Sources(self.store, masks, saliency, self.class_numbers(network))
 
     def output(self, network: str, name: str) -> np.ndarray:
-        """An array of a network's outputs, memory-mapped; names are those of `selcn.runs.folder`."""
+        """An array of a network's outputs, memory-mapped.
+
+        Args:
+            network: its name.
+            name: of the file, one of `selcn.runs.folder`, such as ``PROBABILITIES``.
+        """
         array: np.ndarray = np.load(self.folder.outputs(network) / name, mmap_mode="r")
         return array
 
     def network(self, name: str, fold: int) -> Segmenter | Classifier:
         """A trained network, on the CPU.
+
+        Args:
+            name: of the network.
+            fold: that it was trained without, from 0.
 
         Raises:
             RunError: its weights are missing or are another network's.
@@ -137,13 +166,24 @@ class Run:
         return network
 
     def cascade(self, fold: int, names: Sequence[str]) -> Cascade:
-        """The member that was trained without one fold, of some networks, in eval mode on the CPU."""
+        """The member that was trained without one fold, in eval mode on the CPU.
+
+        Args:
+            fold: that it was trained without, from 0.
+            names: of its networks, in the order in which they run.
+
+        Raises:
+            RunError: weights are missing or are another network's.
+        """
         specs = {name: self.graph.nodes[name].section.spec for name in names}
         networks = {name: self.network(name, fold) for name in names}
         return Cascade(specs, networks).eval()
 
     def known(self, network: str | None) -> str:
-        """The name of a network; None for the target.
+        """The name of an existing network.
+
+        Args:
+            network: a name; None for the target.
 
         Raises:
             ConfigError: the run has none of that name.
@@ -153,26 +193,37 @@ class Run:
         return network or self.graph.target
 
     def predictions(self, network: str) -> Predictions:
-        """Per-image probabilities of a classifier."""
+        """Per-image probabilities of a classifier.
+
+        Args:
+            network: its name.
+
+        Raises:
+            DataError: its prediction file is missing or wrong.
+        """
         return read_predictions(self.folder.prediction_file(network), self.labels(network))
 
     def scores(self) -> pd.DataFrame | None:
-        """Per-image scores of segmentation; None without a segmentation network, or where no image has a true mask."""
+        """Per-image segmentation scores; None without a segmentation network or without ground-truth masks."""
         segmenter = self.graph.segmenter
         path = self.folder.prediction_file(segmenter) if segmenter else None
         return read_scores(path) if path and path.is_file() else None
 
     def curves(self, network: str) -> "list[Curve]":
-        """How a network was trained, fold by fold."""
+        """The learning curves of a network, one a fold.
+
+        Args:
+            network: its name; all its trainings must have finished.
+        """
         return [_curve(self.folder, network, fold) for fold in range(self.split.folds)]
 
     def environment(self) -> dict[str, str]:
-        """Versions of the software that the run was started with, and the system."""
+        """Versions of the software that the run was started with, and of the system."""
         environment: dict[str, str] = json.loads(self.folder.environment.read_text(encoding="utf-8"))
         return environment
 
     def manifests(self) -> dict[str, dict[str, Any]]:
-        """What each step returned, in order.
+        """The manifest of each step by its path, in order.
 
         Raises:
             RunError: a step has not finished; the line names it.
@@ -183,13 +234,13 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """How one network was trained without one fold.
+    """The learning curve of one network trained without one fold.
 
     Attributes:
-        fold: its number.
+        fold: that it was trained without.
         epochs: ``train_loss``, ``val_loss`` and ``val_<score>``, indexed by epoch from 1.
         score: name of the score's column.
-        monitor: the column that chose the best epoch.
+        monitor: the column that determined the best epoch.
         best_epoch: the epoch whose weights were kept.
     """
 

@@ -1,7 +1,7 @@
-"""What `selcn saliency` is given -> which images are explained, and by whom.
+"""The saliency job of a bundle, a run or one of its networks.
 
-Of a run each fold is explained by the member that did not see it, and the test subset by all members together; of one
-fold's network (a checkpoint, such as `RUN/networks/symmetry/fold-1`) only that fold and the test subset, by it.
+In a run, each fold is explained by the member that was not trained on it, and the test subset by the ensemble. One
+fold's network (a checkpoint such as `RUN/networks/symmetry/fold-1`) explains only that fold and the test subset.
 """
 
 import hashlib
@@ -38,19 +38,18 @@ def open_job(
     method: str | None = None,
     device: str | torch.device = "cpu",
 ) -> SaliencyJob:
-    """Find out what a path is, and who may explain which images.
+    """The saliency job of a path: networks, images, and the explainer of each image.
 
     Args:
         source: a bundle, a run, or the folder of one of its networks.
-        images: a catalog, or images and folders of them; a run and its networks have their own, which are explained
-            where none are given.
-        network: what is explained; None for the network of a checkpoint, else for the target.
+        images: a catalog, or images and folders of them; empty for the run's own, which a bundle does not have.
+        network: name of the explained network; None for that of a checkpoint, else for the target.
         method: name of a saliency method, for a classifier; None for the network's own.
-        device: where the networks run.
+        device: to run on.
 
     Raises:
-        RunError: none of the three, or something of it is missing.
-        ConfigError: images are missing or not wanted, or there is no such network or method.
+        RunError: ``source`` is none of the three, or incomplete.
+        ConfigError: images are missing or not allowed, or there is no such network or method.
         DataError: the catalog or an image is wrong.
     """
     source, device = Path(source), torch.device(device)
@@ -69,13 +68,13 @@ def open_job(
 
 
 def run_job(run: Run, network: str, device: torch.device, method: str | None = None) -> SaliencyJob:
-    """Explain a run's own images: each fold by its member, the test subset by all.
+    """The saliency job of a run's own images: each fold by its member, the test subset by the ensemble.
 
     Args:
         run: whose networks are trained.
-        network: what is explained.
-        device: where the networks run.
-        method: as for `open_job`.
+        network: name of the explained network.
+        device: to run on.
+        method: name of a saliency method, for a classifier; None for the network's own.
     """
     return _own_images_job(run, network, list(range(run.split.folds)), method, device)
 
@@ -151,7 +150,7 @@ def _cascade(run: Run, network: str, fold: int) -> Cascade:
 
 
 def _origin(run: Run, network: str, folds: Sequence[int], method: str | None) -> dict[str, object]:
-    """What tells the networks of a job from others, as JSON."""
+    """Identifies the networks of a job, as JSON."""
     names = run.graph.with_needs(network)
     files = [run.folder.training(name, fold) / WEIGHTS for fold in folds for name in names]
     checksum = hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()

@@ -1,1 +1,1 @@
-"""Where a network looked."""
+"""Saliency: Grad-CAM++, its registry of methods, maps on disk, faithfulness and controls."""

@@ -1,4 +1,4 @@
-"""What stands in place of saliency, to see what saliency itself is worth (after Adebayo et al. 2018)."""
+"""Controls in place of saliency, to measure what the saliency itself contributes (after Adebayo et al. 2018)."""
 
 import torch
 from torch import Tensor
@@ -7,12 +7,12 @@ from selcn.labels import Control
 
 
 def replace_saliency(saliency: Tensor, control: Control | None, generator: torch.Generator | None = None) -> Tensor:
-    """Saliency (N, 1, h, w) as a control gives it.
+    """Saliency, or the control that replaces it (N, 1, h, w).
 
     Args:
-        saliency: of a batch; returned as it is where there is no control.
-        control: `zero` a map without any, `shuffled` the map of another image of the batch, `random` noise in [0, 1].
-        generator: on the CPU, of the noise and of the order; the global one where None.
+        saliency: of a batch (N, 1, h, w); returned unchanged where ``control`` is None.
+        control: `zero` all zeros, `shuffled` the map of another image of the batch, `random` uniform noise in [0, 1).
+        generator: of noise and permutation, on the CPU; None for the global one.
     """
     match control:
         case None:
@@ -22,7 +22,7 @@ def replace_saliency(saliency: Tensor, control: Control | None, generator: torch
         case Control.SHUFFLED:
             order = torch.randperm(len(saliency), generator=generator).to(saliency.device)
             shuffled = torch.empty_like(saliency)
-            shuffled[order] = saliency[order.roll(1)]  # a ring through all images, so that none keeps its own
+            shuffled[order] = saliency[order.roll(1)]  # one cycle through all images, so that none keeps its own
             return shuffled
         case Control.RANDOM:
             return torch.rand(saliency.shape, generator=generator).to(saliency)

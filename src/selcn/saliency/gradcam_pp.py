@@ -88,7 +88,7 @@ def autograd_grad_cam_pp(
     outputs: list[Tensor] = []
 
     def cut(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:  # noqa: ANN401
-        # A new leaf, so that the backward pass ends here; its copy goes on, as the next module may write in place.
+        # A new leaf, so that the backward pass ends here; its copy is passed on, as the next module may write in place.
         outputs.append(output.detach().requires_grad_())
         return outputs[-1].clone()
 
@@ -122,12 +122,16 @@ def grad_cam_pp_of_gradient(activations: Tensor, gradient: Tensor, *, epsilon: f
 
 
 def scale_min_max(maps: Tensor) -> Tensor:
-    """Maps (N, 1, h, w) scaled to [0, 1], each by its own extremes; one that is flat but for rounding becomes zeros."""
+    """Maps (N, 1, h, w) scaled to [0, 1], each by its own minimum and maximum.
+
+    Args:
+        maps: (N, 1, h, w), float; a map that is constant up to rounding becomes zeros.
+    """
     low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
     span = high - low
     precision = torch.finfo(maps.dtype)
     # A sum over channels that is equal everywhere still differs by a few roundings (1.8 eps measured), which scaling
-    # would blow up to a picture; and devices that flush spans below the smallest normal number would divide 0 by 0.
+    # would amplify to a pattern; and devices that flush spans below the smallest normal number would divide 0 by 0.
     flat = span <= (16 * precision.eps * maps.abs().amax((2, 3), keepdim=True)).clamp(min=precision.tiny)
     return torch.where(flat, 0.0, (maps - low) / torch.where(flat, 1.0, span))
 

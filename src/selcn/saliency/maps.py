@@ -30,7 +30,7 @@ class SaliencyMaps:
 
     Attributes:
         maps: float32 (N, h, w) in [0, 1], memory-mapped.
-        index: a row an image: ``image_id, group, fold, target, probability, prediction``; ``probability`` is that of
+        index: one row an image: ``image_id, group, fold, target, probability, prediction``; ``probability`` is that of
             the explained class ``target``.
         plan: what was explained, by which networks.
     """
@@ -41,6 +41,9 @@ class SaliencyMaps:
 
     def of(self, image_id: str) -> np.ndarray:
         """The map (h, w) of one image.
+
+        Args:
+            image_id: as in the index.
 
         Raises:
             DataError: there is none.
@@ -56,10 +59,13 @@ class SaliencyMaps:
 
 
 def read_saliency(folder: Path) -> SaliencyMaps:
-    """Open what `selcn saliency` wrote.
+    """Open the folder that `selcn saliency` wrote.
+
+    Args:
+        folder: with `saliency.npy`, `index.csv` and `plan.json`.
 
     Raises:
-        DataError: no such folder, or not whole.
+        DataError: no such folder, or it is incomplete.
     """
     try:
         maps = np.load(folder / MAPS, mmap_mode="r")
@@ -73,13 +79,24 @@ def read_saliency(folder: Path) -> SaliencyMaps:
 
 
 def write_part(folder: Path, maps: np.ndarray, index: pd.DataFrame) -> None:
-    """Write the maps (n, h, w) of some images, and their rows of the index."""
+    """Write the maps of some images, and their rows of the index.
+
+    Args:
+        folder: an existing one.
+        maps: float32 (n, h, w) in [0, 1].
+        index: n rows, see `SaliencyMaps`.
+    """
     np.save(folder / MAPS, maps)
     index.to_csv(folder / INDEX, index=False)
 
 
 def seal_parts(parts: list[Path], folder: Path) -> None:
-    """Put all parts together, one in memory at a time."""
+    """Join the maps and indices of all parts, one part in memory at a time.
+
+    Args:
+        parts: folders that `write_part` filled, in order; at least one.
+        folder: an existing one, to write to.
+    """
     indices = [pd.read_csv(part / INDEX, dtype=str, keep_default_na=False) for part in parts]
     pd.concat(indices, ignore_index=True).to_csv(folder / INDEX, index=False)
     first = np.load(parts[0] / MAPS)

@@ -1,4 +1,4 @@
-"""The registry of saliency methods: from a forward pass to where the answer comes from."""
+"""The registry of saliency methods: from a forward pass to the saliency of one class."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from selcn.saliency.gradcam_pp import grad_cam_pp
 
 DEFAULT = "grad-cam++"
 SaliencyMethod = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""Activations (N, K, h, w), head weights of the explained class (N, K) and gate (N, 1, h, w) or None, to saliency
+"""From activations (N, K, h, w), head weights of the explained class (N, K) and gate (N, 1, h, w) or None, to saliency
 (N, 1, h, w) scaled to [0, 1] for each image; see `grad_cam_pp`."""
 
 _METHODS: dict[str, SaliencyMethod] = {}
 
 
 def register_saliency(name: str, method: SaliencyMethod) -> None:
-    """Make a method known by its name; a later one of the same name replaces it.
+    """Register a method under a name; an earlier one of the same name is replaced.
 
     Args:
         name: in configurations and on the command line.
@@ -31,7 +31,10 @@ def saliency_methods() -> list[str]:
 
 
 def find_saliency(name: str) -> SaliencyMethod:
-    """The method of a name.
+    """The registered method of a name.
+
+    Args:
+        name: see `saliency_methods`.
 
     Raises:
         ConfigError: there is none of that name.

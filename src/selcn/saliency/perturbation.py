@@ -1,4 +1,4 @@
-"""Does what a map marks matter? Deletion and insertion curves (Petsiuk et al. 2018, RISE)."""
+"""Faithfulness of a map: deletion and insertion curves (Petsiuk et al. 2018, RISE, arXiv:1806.07421)."""
 
 from collections.abc import Callable
 
@@ -8,29 +8,29 @@ from torch import Tensor
 
 STEPS = 10
 GREY = (0.485, 0.456, 0.406)
-"""ImageNet's mean colour, which normalisation turns to 0: what deleted pixels become."""
+"""ImageNet's mean colour, which normalisation maps to 0: the value of deleted pixels."""
 _BLUR = 5 / 224
 """Standard deviation of the blur that insertion starts from, as a share of the width."""
 
 Probability = Callable[[Tensor], Tensor]
-"""Images like those seen (N, 3, H, W) to the probability of each image's own target class (N,)."""
+"""From masked images (N, 3, H, W) to the probability of each image's own target class (N,)."""
 
 
 def deletion_insertion(
     probability: Probability, seen: Tensor, saliency: Tensor, steps: int = STEPS
 ) -> tuple[Tensor, Tensor]:
-    """Areas under the probability as the most salient pixels go first, and as they come first.
+    """Areas under the curves of the target class' probability as the most salient pixels are deleted, and inserted.
 
-    A good map has a small area of deletion (its pixels were needed) and a large one of insertion (they are enough).
+    A faithful map has a small deletion area (its pixels were needed) and a large insertion area (they are enough).
 
     Args:
-        probability: of each image's target class.
-        seen: images (N, 3, H, W) in [0, 1].
-        saliency: (N, 1, h, w), stretched bilinearly; pixels of equal saliency take turns at random, with a fixed seed.
-        steps: how many equal shares of the pixels go, or come, one after another.
+        probability: from images (N, 3, H, W) to the probability of each image's target class (N,).
+        seen: masked images (N, 3, H, W) in [0, 1], as the classifier takes them.
+        saliency: (N, 1, h, w), resized bilinearly; ties are broken at random, with a fixed seed.
+        steps: number of equal shares of the pixels that are deleted or inserted one after another.
 
     Returns:
-        Deletion and insertion, (N,) each, by trapezoids.
+        Deletion and insertion, (N,) each, in [0, 1], by the trapezoidal rule.
     """
     rank = _rank(saliency, seen.shape[-2:])
     grey = seen.new_tensor(GREY)[:, None, None]
@@ -44,7 +44,7 @@ def deletion_insertion(
 
 
 def _rank(saliency: Tensor, size: torch.Size) -> Tensor:
-    """Place of each pixel (N, 1, H, W) among those of its image, from 0 for the most salient to below 1."""
+    """Rank of each pixel (N, 1, H, W) within its image, as a share: 0 for the most salient, below 1 for the least."""
     stretched = F.interpolate(saliency, size=size, mode="bilinear", align_corners=False)
     flat = stretched.flatten(1)
     turn = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(0)).to(flat.device)

@@ -1,1 +1,1 @@
-"""A bundle behind HTTP."""
+"""An HTTP server and a web page for one bundle."""

@@ -61,8 +61,8 @@ def create_app(
 
     Args:
         predictor: of the bundle.
-        limits: what is taken; None for the usual.
-        token: that callers of `/v1` must bear; None for no such check.
+        limits: of requests and images; None for the defaults.
+        token: bearer token that `/v1` requires; None for no authorisation.
         samples: images to try on the page at `/`; None for no page.
     """
     limits, metrics = limits or Limits(), ServerMetrics()
@@ -82,7 +82,7 @@ def create_app(
         from selcn.serving.web import mount_page  # its framework takes seconds to load
 
         mount_page(app, service, samples, token)
-    # The last one added comes first.
+    # The last one added runs first.
     app.add_middleware(BodyLimitMiddleware, max_bytes=limits.body, seconds=limits.seconds)
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(RequestCountMiddleware, metrics=metrics, paths=PATHS)
@@ -90,7 +90,7 @@ def create_app(
 
 
 async def _one_line(_: Request, error: Exception) -> JSONResponse:
-    """What is wrong with a parameter, told as every other refusal is."""
+    """A response to invalid parameters, in the form of every other refusal."""
     faults = error.errors() if isinstance(error, RequestValidationError) else []
     wrong = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in faults)
     return JSONResponse({"detail": wrong}, 422)

@@ -13,11 +13,11 @@ from selcn.inference.result import Prediction
 
 MAX_BATCH = 8
 WAIT_SECONDS = 0.005
-"""How long the first image of a batch waits for others."""
+"""Time that the first image of a batch waits for others."""
 
 
 class QueueFull(SelcnError):  # noqa: N818 - what the queue is
-    """No room for more images."""
+    """The queue has no room for more images."""
 
 
 class _Waiting(NamedTuple):
@@ -28,11 +28,11 @@ class _Waiting(NamedTuple):
 
 @dataclass(eq=False)
 class Batcher:
-    """Collects images that wait and predicts them in a thread of its own.
+    """Collects waiting images in batches and predicts them in a thread.
 
     Args:
         predictor: of a bundle.
-        room: how many images may wait at once.
+        room: largest number of waiting images.
     """
 
     predictor: Predictor
@@ -44,23 +44,23 @@ class Batcher:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
 
     def reserve(self, count: int) -> None:
-        """Take room in the queue, to be given back by `release`.
+        """Reserve room in the queue, until `release`.
 
         Args:
-            count: of images.
+            count: number of images.
 
         Raises:
-            QueueFull: there is not enough.
+            QueueFull: there is not enough room.
         """
         if self.waiting + count > self.room:
             raise QueueFull("too many pictures are waiting; try again")
         self.waiting += count
 
     def release(self, count: int) -> None:
-        """Give back room in the queue.
+        """Release reserved room in the queue.
 
         Args:
-            count: of images.
+            count: number of images.
         """
         self.waiting -= count
 
@@ -68,19 +68,19 @@ class Batcher:
         """The prediction of one image.
 
         Args:
-            prepared: the image as the networks see it, uint8 RGB (h, w, 3).
-            size: width and height of the image itself.
+            prepared: the prepared image, uint8 RGB (h, w, 3).
+            size: width and height of the original image.
         """
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         await self.queue.put(_Waiting(prepared, size, answer))
         return await answer
 
     def close(self) -> None:
-        """End the thread once it is done."""
+        """Stop the thread after its current batch."""
         self.thread.shutdown(wait=False)
 
     async def run(self) -> None:
-        """Answer until cancelled."""
+        """Predict batches until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             batch = await self._collect()
@@ -105,7 +105,7 @@ class Batcher:
                 batch.append(self.queue.get_nowait() if left <= 0 else await asyncio.wait_for(self.queue.get(), left))
             except (asyncio.QueueEmpty, TimeoutError):
                 break
-        # Whoever has gone away meanwhile needs no answer.
+        # Requests that were cancelled meanwhile need no prediction.
         return [one for one in batch if not one.answer.cancelled()] or await self._collect()
 
 

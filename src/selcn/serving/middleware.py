@@ -1,4 +1,4 @@
-"""What every request passes: limits of its body, and headers that guard the browser it is answered to."""
+"""ASGI middleware for every request: limits of its body, and security headers of its response."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_DROPPED = 8
-"""How many times the largest body is read of one that is refused."""
+"""Bytes of a refused body that are read and dropped, as a multiple of the largest body."""
 # The page's framework writes scripts and styles into the page and compiles templates.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -23,17 +23,23 @@ _HEADERS = [
 
 
 class SecurityHeadersMiddleware:
-    """Tells browsers to load nothing from elsewhere, guess no types, and show the page within no other.
+    """Adds headers that make browsers load nothing from other hosts, guess no types, and embed the page in no other.
 
     Args:
-        app: whose answers get the headers.
+        app: whose responses get the headers.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one connection; see the ASGI specification.
+
+        Args:
+            scope: of the connection.
+            receive: awaits the next message of the client.
+            send: sends a message to the client.
+        """
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -44,13 +50,13 @@ class SecurityHeadersMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies that are too large (413) or come too slowly (408), before anything is decoded.
+    """Refuses bodies that are too large (413) or arrive too slowly (408), before anything is decoded.
 
-    Of a refused body some more is read and dropped, since most clients look for an answer only once they have sent all.
+    More of a refused body is read and dropped, since most clients read the response only after they have sent all.
 
     Args:
-        app: what is protected.
-        max_bytes: of a body.
+        app: that is protected.
+        max_bytes: size of the largest body.
         seconds: from the head of a request to the end of its body.
     """
 
@@ -58,7 +64,13 @@ class BodyLimitMiddleware:
         self.app, self.max_bytes, self.seconds = app, max_bytes, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one connection; see the ASGI specification.
+
+        Args:
+            scope: of the connection.
+            receive: awaits the next message of the client.
+            send: sends a message to the client.
+        """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -66,7 +78,7 @@ class BodyLimitMiddleware:
         headers = dict(scope["headers"])
         claimed = headers.get(b"content-length", b"0")
         if claimed.isdigit() and int(claimed) > self.max_bytes:
-            if b"expect" not in headers:  # whoever expects leave to send has sent nothing yet
+            if b"expect" not in headers:  # a client that sends `Expect: 100-continue` has sent no body yet
                 await body.drop()
             await _refuse(send, _too_large(self.max_bytes))
             return
@@ -74,7 +86,7 @@ class BodyLimitMiddleware:
 
 
 class _Body:
-    """The body of one request as it comes."""
+    """The body of one request, read piece by piece."""
 
     def __init__(self, receive: Receive, max_bytes: int, seconds: float) -> None:
         self.inner, self.max_bytes, self.seconds = receive, max_bytes, seconds
@@ -82,7 +94,7 @@ class _Body:
         self.taken, self.complete = 0, False
 
     async def receive(self) -> Message:
-        """The next piece, or what comes once the body is complete: the client going away."""
+        """The next piece; once the body is complete, the next message, such as a disconnect."""
         if self.complete:
             return await self.inner()
         try:
@@ -95,7 +107,7 @@ class _Body:
         return message
 
     async def drop(self) -> None:
-        """Read on, within bounds, and keep nothing."""
+        """Read further pieces, within bounds, and drop them."""
         with contextlib.suppress(TimeoutError):
             while not self.complete and self.taken <= MAX_DROPPED * self.max_bytes:
                 await self._next()

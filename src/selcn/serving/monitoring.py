@@ -1,11 +1,11 @@
-"""What Prometheus is told."""
+"""Metrics of the server for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class ServerMetrics:
-    """Counts of one server."""
+    """Counters of one server."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -17,24 +17,30 @@ class ServerMetrics:
         self.waiting = Gauge("selcn_waiting_pictures", "Pictures that wait or are worked on.", registry=self.registry)
 
     def text(self) -> bytes:
-        """The counts in Prometheus' text format."""
+        """The counters in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class RequestCountMiddleware:
-    """Counts answers by path and status; a path that is not known counts as `other`, so that none can flood memory.
+    """Counts responses by path and status; unknown paths count as `other`, so that they cannot exhaust memory.
 
     Args:
-        app: whose answers are counted.
-        metrics: where.
-        paths: that are known.
+        app: whose responses are counted.
+        metrics: the counters.
+        paths: known paths.
     """
 
     def __init__(self, app: ASGIApp, metrics: ServerMetrics, paths: tuple[str, ...]) -> None:
         self.app, self.metrics, self.paths = app, metrics, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one connection; see the ASGI specification.
+
+        Args:
+            scope: of the connection.
+            receive: awaits the next message of the client.
+            send: sends a message to the client.
+        """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

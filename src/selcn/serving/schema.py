@@ -1,4 +1,4 @@
-"""What the HTTP interface answers, as its OpenAPI description tells; rows follow from the bundle's networks."""
+"""Schema of the HTTP interface for OpenAPI; rows follow from the bundle's networks."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from selcn.inference.row import FILE_KEYS, STRICT, RowKey, bundle_row_keys
 
 
 class Identity(BaseModel):
-    """What predicts: the same identity and the same image give the same answer."""
+    """Bundle, engine and version: the same identity gives the same prediction of the same image."""
 
     model_config = STRICT
 
@@ -21,20 +21,20 @@ class Identity(BaseModel):
 
 
 class ModelAnswer(BundleConfig):
-    """What predicts: the bundle's config.json beside its identity."""
+    """The bundle's config.json with its identity."""
 
     notice: str
     model: Identity
 
 
 class Refusal(BaseModel):
-    """Why there is no answer."""
+    """Why a request was refused."""
 
     detail: str
 
 
 def answer_model(config: BundleConfig) -> type[BaseModel]:
-    """The answer to a prediction request: a row an image with the keys that a bundle's networks give it.
+    """The response to a prediction request: one row an image, with keys that follow from the bundle's networks.
 
     Args:
         config: of the bundle.
@@ -56,10 +56,10 @@ def answer_model(config: BundleConfig) -> type[BaseModel]:
 
 
 def _model(name: str, keys: Iterable[RowKey], required: set[str]) -> type[BaseModel]:
-    """A model of some keys: those required, and those that every predicted image has, must be there."""
+    """A model of row keys; those in ``required`` and those that every predicted image has must be present."""
     fields: dict[str, Any] = {}
     for number, key in enumerate(keys):
         default = ... if key.fill or key.name in required else None
-        # A network may be called what is no name of a field, or already an attribute of a model.
+        # A network's name may be no valid field name, or an attribute of pydantic models.
         fields[f"key_{number}"] = (key.kind, Field(default, alias=key.name, description=key.description))
     return create_model(name, __config__=STRICT, **fields)

@@ -1,4 +1,4 @@
-"""How uploads become answers: decoded beside one another, predicted in shared batches."""
+"""From uploads to predictions: decoded in parallel, predicted in shared batches."""
 
 import asyncio
 import time
@@ -31,18 +31,18 @@ _ENCODINGS = {"overlay": "jpeg", "mask": "png"}
 
 
 class AnswerTimeout(SelcnError):  # noqa: N818 - as Python's own
-    """The answer took too long."""
+    """The prediction took too long."""
 
 
 @dataclass(frozen=True, eq=False)
 class PredictedUpload:
-    """What is predicted of an upload, frame by frame; or why it could not be read.
+    """The predictions of an upload, one a frame; or the error that prevented them.
 
     Attributes:
         name: of the upload.
-        images: of its frames, uint8 RGB (H, W, 3), no wider than they are drawn.
+        images: of its frames, uint8 RGB (H, W, 3), shrunk to the width of overlays.
         predictions: one a frame.
-        error: why it could not be read; None where it could.
+        error: why the upload could not be read; None where it could.
     """
 
     name: str
@@ -54,7 +54,7 @@ class PredictedUpload:
         """The rows of its frames, as JSON holds them.
 
         Args:
-            pictures: whether they also hold overlay and mask as data URIs.
+            pictures: whether rows also hold overlay and mask as data URIs.
         """
         rows = file_rows(self.name, self.error or self.predictions)
         if pictures:
@@ -64,7 +64,7 @@ class PredictedUpload:
 
 
 class _Frame(NamedTuple):
-    """An image to draw on, the same as the networks see it, and its own width and height."""
+    """A shrunk image for overlays, the prepared image, and the original width and height."""
 
     image: np.ndarray
     prepared: np.ndarray
@@ -77,7 +77,7 @@ class Service:
     Args:
         predictor: of the bundle.
         metrics: where outcomes are counted.
-        limits: what is taken.
+        limits: of requests and images.
     """
 
     def __init__(self, predictor: Predictor, metrics: ServerMetrics, limits: Limits) -> None:
@@ -89,19 +89,19 @@ class Service:
         self.decoders = ThreadPoolExecutor(thread_name_prefix="decoders")
 
     def close(self) -> None:
-        """End the threads once they are done."""
+        """Stop the threads after their current work."""
         self.batcher.close()
         self.decoders.shutdown(wait=False)
 
     async def predict(self, uploads: Sequence[Upload]) -> list[PredictedUpload]:
-        """What is predicted of some uploads, in their order.
+        """The predictions of uploads, in their order.
 
         Args:
             uploads: at least one.
 
         Raises:
-            QueueFull: too many images wait.
-            AnswerTimeout: it takes too long.
+            QueueFull: too many images are waiting.
+            AnswerTimeout: it takes longer than the limit.
         """
         self.batcher.reserve(len(uploads))
         begun = time.perf_counter()
@@ -115,20 +115,20 @@ class Service:
             self.metrics.seconds.observe(time.perf_counter() - begun)
 
     async def rows(self, predicted: Sequence[PredictedUpload], *, pictures: bool) -> list[Row]:
-        """The rows of uploads, drawn and written beside other work.
+        """The rows of predicted uploads, rendered in threads.
 
         Args:
-            predicted: the uploads.
+            predicted: the uploads with their predictions.
             pictures: whether rows also hold overlay and mask as data URIs.
         """
         found = await asyncio.gather(*(self.aside(PredictedUpload.rows, one, pictures=pictures) for one in predicted))
         return [row for rows in found for row in rows]
 
     async def aside(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-        """Do some work in a thread, beside other requests.
+        """Call a function in a thread, without blocking other requests.
 
         Args:
-            work: what to do.
+            work: the function.
             *given: its arguments.
             **named: its arguments by name.
         """
@@ -153,6 +153,6 @@ class Service:
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:
-    """An image no wider than it is drawn: many may wait at once, of fifty megapixels each."""
+    """An image no wider than in overlays, since many may wait at once, of fifty megapixels each."""
     widest = PANEL_WIDTHS[1]
     return image if image.shape[1] <= widest else resize(image, panel_size(image, 1, widest))

@@ -1,4 +1,4 @@
-"""The images that a server is given: of a request, as its body or as multipart/form-data, and the page's samples."""
+"""Uploaded images of a request, as its body or as multipart/form-data, and samples for the page."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -24,14 +24,14 @@ _SAMPLED = ("nv", "mel", "bcc", "df")
 
 @dataclass(frozen=True)
 class Limits:
-    """What the server takes.
+    """Limits of requests and images.
 
     Attributes:
         body: bytes of a request.
         pictures: images of a request, and frames of a file.
         pixels: of an image, or of all frames of a file.
-        waiting: images that may wait or be worked on at once.
-        seconds: that a body may take to come, and an answer to be made.
+        waiting: images that may wait or be in progress at once.
+        seconds: for a body to arrive, and for a prediction.
     """
 
     body: int = 20 * 2**20
@@ -42,18 +42,18 @@ class Limits:
 
 
 class Upload(NamedTuple):
-    """An image file as it came: its name, never used as a path, and its bytes."""
+    """An uploaded image file: its name, never used as a path, and its bytes."""
 
     name: str
     data: bytes
 
 
 async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
-    """The image files of a request, kept in memory alone.
+    """The image files of a request, kept in memory only.
 
     Args:
         request: with a body.
-        limits: what is taken.
+        limits: of requests and images.
 
     Raises:
         HTTPException: 400 without an image, 413 with too many, 415 for another kind of body.
@@ -72,7 +72,7 @@ async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
 
 async def _read_form(request: Request, limits: Limits) -> list[Upload]:
     parser = MultiPartParser(request.headers, request.stream(), max_part_size=limits.body)
-    parser.spool_max_size = limits.body + 1  # nothing is ever spooled to a disk
+    parser.spool_max_size = limits.body + 1  # nothing is spooled to the disk
     try:
         form = await parser.parse()
     except MultiPartException as error:
@@ -87,7 +87,7 @@ async def _read_form(request: Request, limits: Limits) -> list[Upload]:
 
 
 def base_name(name: str) -> str:
-    """The last component of a POSIX or Windows path, which is all of it that answers repeat.
+    """The last component of a POSIX or Windows path, the only part that responses repeat.
 
     Args:
         name: as the client sent it.
@@ -99,7 +99,7 @@ def read_samples(folder: Path) -> list[Upload]:
     """The first few images of a folder.
 
     Args:
-        folder: searched with all below it.
+        folder: searched with its subfolders.
 
     Raises:
         DataError: it holds none, or one cannot be read.
@@ -108,7 +108,7 @@ def read_samples(folder: Path) -> list[Upload]:
 
 
 def draw_samples() -> list[Upload]:
-    """Synthetic lesions of some diagnoses, the same at every start, kept in memory alone."""
+    """Synthetic lesions of several diagnoses, the same at every start, kept in memory only."""
     plans = list(plan_lesions(100, _SAMPLE_SEED))
     chosen = [next(plan for plan in plans if plan.diagnosis == diagnosis) for diagnosis in _SAMPLED]
     images = [next(photograph_lesion(plan, _SAMPLE_SEED, _SAMPLE_SIZE)).image for plan in chosen]

@@ -1,8 +1,8 @@
-"""The page for a person at `/`: drop a picture or pick a sample, and see what the bundle predicts of it.
+"""The web page at `/`: drop an image or pick a sample, and see the bundle's prediction.
 
-Gradio draws it, themes it and asks for the login. What it would offer besides, above all files that come and go through
-a folder on the disk, is fenced off: a picture comes as text within one call and is never a file. An answer is HTML that
-holds its own pictures, so that nothing of them need be kept.
+Gradio provides layout, theme and login. Its other services, above all files that are stored in a folder on the disk,
+are blocked: an image arrives as base64 within one call and never becomes a file. The prediction is HTML with embedded
+images, so that none of them need be kept.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from selcn.serving.uploads import Limits, Upload, base_name
 
 USER = "selcn"
 MAX_WIDTH = 640
-"""Pixels that a picture has on the page."""
+"""Width of an image on the page, in pixels."""
 _HERE = Path(__file__).parent
 _SYSTEM = ("system-ui", "sans-serif")
 _THUMBNAIL = 200
@@ -47,13 +47,13 @@ _TEMPLATES = jinja2.Environment(
 
 
 def mount_page(app: FastAPI, service: Service, samples: Sequence[Upload], token: str | None) -> None:
-    """Put the page on an application, below all other paths.
+    """Mount the page at `/`; the application's other routes take precedence.
 
     Args:
         app: the application.
         service: that predicts.
         samples: images to try.
-        token: the password of a login that is then asked for; None for no login.
+        token: password of the page's login; None for no login.
     """
 
     async def mount() -> None:
@@ -70,24 +70,30 @@ def mount_page(app: FastAPI, service: Service, samples: Sequence[Upload], token:
             css=_read("page.css"),
         )
 
-    # Where no event loop runs, Gradio makes some and leaves them open.
+    # Where no event loop runs, Gradio creates some and leaves them open.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, mount()).result()
     app.add_middleware(FenceMiddleware)
 
 
 class FenceMiddleware:
-    """Closes what Gradio offers and the page does not need: uploads, files of the server, downloads, its queue.
+    """Blocks Gradio routes that the page does not need: uploads, files of the server, downloads, its queue.
 
     Args:
-        app: what is fenced.
+        app: with Gradio's routes.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one connection; see the ASGI specification.
+
+        Args:
+            scope: of the connection.
+            receive: awaits the next message of the client.
+            send: sends a message to the client.
+        """
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -97,7 +103,7 @@ class FenceMiddleware:
 
 def _closed(scope: Scope) -> bool:
     path = scope.get("path", "")
-    # Parts of a form would lie in files until they were read.
+    # Form parts would be stored in files until they were read.
     forms = any(name == b"content-type" and value.lower().startswith(b"multipart") for name, value in scope["headers"])
     return path.startswith(_CLOSED) and (forms or not path.startswith(_NEEDED))
 
@@ -117,14 +123,14 @@ def _page(service: Service, samples: Sequence[Upload]) -> gradio.Blocks:
     )
     page = gradio.Blocks(title="selcn", analytics_enabled=False)
     with page:
-        gradio.HTML(markup, js_on_load=_read("page.js"), server_functions=[_answering(service, samples)])
+        gradio.HTML(markup, js_on_load=_read("page.js"), server_functions=[_predictor(service, samples)])
     return page
 
 
-def _answering(service: Service, samples: Sequence[Upload]) -> Callable[[Any], Awaitable[str]]:
-    async def answer(asked: Any) -> str:  # noqa: ANN401 - whatever a browser, or somebody else, sends
+def _predictor(service: Service, samples: Sequence[Upload]) -> Callable[[Any], Awaitable[str]]:
+    async def answer(sent: Any) -> str:  # noqa: ANN401 - whatever a client sends
         try:
-            (predicted,) = await service.predict([_upload(asked, samples)])
+            (predicted,) = await service.predict([_upload(sent, samples)])
         except SelcnError as refusal:
             return _TEMPLATES.get_template("answer.html.j2").render(images=[{"error": str(refusal)}])
         return await service.aside(show_answer, predicted, service.predictor.config)
@@ -132,8 +138,8 @@ def _answering(service: Service, samples: Sequence[Upload]) -> Callable[[Any], A
     return answer
 
 
-def _upload(asked: object, samples: Sequence[Upload]) -> Upload:
-    match asked:
+def _upload(sent: object, samples: Sequence[Upload]) -> Upload:
+    match sent:
         case {"sample": int(number)} if 0 <= number < len(samples):
             return samples[number]
         case {"name": str(name), "data": str(data)}:
@@ -145,7 +151,7 @@ def _upload(asked: object, samples: Sequence[Upload]) -> Upload:
 
 
 def _max_bytes(limits: Limits) -> int:
-    """Bytes that a picture may have, since three of them become four on their way."""
+    """Largest image file in bytes, since base64 makes four of three."""
     return limits.body * 3 // 4 - 4096
 
 
@@ -159,10 +165,10 @@ def _read(name: str) -> str:
 
 
 def show_answer(predicted: PredictedUpload, config: BundleConfig) -> str:
-    """HTML of an upload's images with outline and saliency, probabilities, warnings and the row to keep.
+    """HTML of an upload's images with outline and saliency, probabilities, warnings and the row to download.
 
     Args:
-        predicted: the upload.
+        predicted: the upload with its predictions.
         config: of the bundle.
     """
     images = [
@@ -174,7 +180,7 @@ def show_answer(predicted: PredictedUpload, config: BundleConfig) -> str:
 
 
 def _shown(row: Row, image: np.ndarray, prediction: Prediction, config: BundleConfig) -> dict[str, Any]:
-    """What the template shows of one image."""
+    """The template's fields of one image."""
     small = resize(image, panel_size(image, 1, MAX_WIDTH))
     lesion, target = prediction.lesion, prediction.target
     unsure = [f"The likeliest {target} is too improbable to rely on."] if prediction.abstain else []
@@ -196,7 +202,7 @@ def _shown(row: Row, image: np.ndarray, prediction: Prediction, config: BundleCo
 
 
 def _panels(prediction: Prediction, likeliest: dict[str, str], size: tuple[int, int]) -> list[tuple[str, str | None]]:
-    """Captions, and the layers of saliency that lie over the image: the image itself, then one a classifier."""
+    """Captions and saliency layers to put over the image: none for the first panel, then one a classifier."""
     lesion = prediction.lesion
     caption = "The picture"
     if lesion is not None:

@@ -1,1 +1,1 @@
-"""What is particular to a kind of network: labels, network, data, loss, metric."""
+"""The tasks, segmentation and classification: network, data, loss, score of each."""

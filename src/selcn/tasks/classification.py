@@ -1,4 +1,4 @@
-"""Masked image, and saliency of earlier networks -> the classes of one label set; symmetry and diagnosis alike."""
+"""Classification, masked image (and saliency of earlier networks) to the classes of any label set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class ClassificationTask(Task):
     """Trains a classifier by cross-entropy, weighted or not, balanced or not, scored by balanced accuracy.
 
     Attributes:
-        weight: loss weight of each class (C,), or None.
+        weight: loss weight of each class (C,); None for equal weights.
     """
 
     name: str
@@ -35,35 +35,60 @@ class ClassificationTask(Task):
     score: str = "balanced_accuracy"
 
     def usable(self, sources: Sources, rows: np.ndarray) -> np.ndarray:
-        """Those of some rows (n,) that have a class."""
+        """Those of the rows that have a class, int (m,).
+
+        Args:
+            sources: images with labels.
+            rows: int (n,) rows of ``sources``.
+        """
         assert sources.labels is not None
         chosen: np.ndarray = rows[sources.labels[rows] >= 0]
         return chosen
 
     def training_order(self, samples: Samples, seed: int) -> "tuple[Dataset[Batch], Sampler[int]]":
-        """Each image once or, where the section says so, classes balanced to a target."""
+        """The data set of an epoch, and its sampler: each image once or, with `balance`, classes balanced to a count.
+
+        Args:
+            samples: the usable images.
+            seed: of the order, together with the epoch.
+        """
         if self.section.balance is None:
             return super().training_order(samples, seed)
         return BalancedDataset(samples), BalancedSampler(samples.labels, self.section.balance, seed)
 
     @property
     def mixing(self) -> tuple[str | None, float]:
-        """The section's."""
+        """`mix` and `mix_alpha` of the section."""
         return self.section.mix, self.section.mix_alpha
 
     def look(self, batch: Batch) -> Batch:
-        """The masked image, and the saliency or its control."""
+        """The batch with masked images, and the saliency or its control.
+
+        Args:
+            batch: images float (N, 3, H, W) in [0, 1], masks (N, 1, H, W), saliency maps (N, 1, h, w) in [0, 1].
+        """
         image = apply_masking(batch.image, batch.mask, self.section.masking)
         return batch._replace(
             image=image, saliency=tuple(replace_saliency(one, self.section.control) for one in batch.saliency)
         )
 
     def to(self, device: torch.device) -> Self:
-        """The task with its class weights on a device."""
+        """The task with its class weights on a device.
+
+        Args:
+            device: to move them to.
+        """
         return self if self.weight is None else replace(self, weight=self.weight.to(device))
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Cross-entropy, smoothed in training; of a mixed batch, that of both labels by their shares."""
+        """Cross-entropy, a scalar, and logits (N, C); label smoothing in training only.
+
+        For a mixed batch it is share * CE(own labels) + (1 - share) * CE(partners' labels).
+
+        Args:
+            network: a classifier.
+            batch: as `look` returns it, possibly mixed.
+        """
         logits: Tensor = network(batch.image, batch.saliency)
         own = self._cross_entropy(logits, batch.label, network.training)
         if not batch.partner.numel():
@@ -72,7 +97,11 @@ class ClassificationTask(Task):
         return share * own + (1 - share) * self._cross_entropy(logits, batch.partner, network.training), logits
 
     def mass(self, batch: Batch) -> Tensor | float:
-        """The sum of the images' class weights, where classes are weighted."""
+        """The denominator of the mean in a batch's loss: number of images or, with class weights, their sum.
+
+        Args:
+            batch: of N images with labels.
+        """
         return super().mass(batch) if self.weight is None else self.weight[batch.label].sum()
 
     def metric(self) -> Metric:
@@ -80,7 +109,13 @@ class ClassificationTask(Task):
         return MulticlassAccuracy(num_classes=len(self.section.labels.classes), average="macro", validate_args=False)
 
     def update(self, metric: Metric, logits: Tensor, batch: Batch) -> None:
-        """Count the most probable class of each image."""
+        """Add each image's most probable class and its label.
+
+        Args:
+            metric: as `metric` returns it.
+            logits: (N, C).
+            batch: the same batch, with labels (N,).
+        """
         metric.update(logits.argmax(dim=1), batch.label)
 
     def _cross_entropy(self, logits: Tensor, label: Tensor, training: bool) -> Tensor:
@@ -89,7 +124,7 @@ class ClassificationTask(Task):
 
 
 def class_weights(labels: np.ndarray, classes: Sequence[str], balance: int | None = None) -> Tensor:
-    """Loss weights inverse to class frequency, n / (classes x count), in the label set's order.
+    """Loss weights inverse to class frequency, n / (classes x count), float32 (C,) in the label set's order.
 
     Args:
         labels: class numbers int (n,) of the training rows of one fold, -1 where unknown.

@@ -1,4 +1,4 @@
-"""Image -> lesion mask: soft Dice and rank loss, scored by the mean Jaccard index."""
+"""Segmentation, image to lesion mask: soft Dice and rank loss, scored by the mean Jaccard index."""
 
 from dataclasses import dataclass
 
@@ -15,19 +15,29 @@ from selcn.tasks.task import Task
 
 @dataclass(frozen=True, eq=False)
 class SegmentationTask(Task):
-    """Trains a segmenter on images that have a true mask."""
+    """Trains a segmenter on images that have a ground-truth mask."""
 
     name: str
     section: SegmentationSection
     score: str = "jaccard"
 
     def usable(self, sources: Sources, rows: np.ndarray) -> np.ndarray:
-        """Those of some rows (n,) that have a true mask."""
+        """Those of the rows that have a ground-truth mask, int (m,).
+
+        Args:
+            sources: images with masks.
+            rows: int (n,) rows of ``sources``.
+        """
         chosen: np.ndarray = rows[sources.store.has_mask[rows]]
         return chosen
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Dice + rank loss, and logits (N, 1, H, W)."""
+        """Soft Dice plus rank loss, a scalar, and logits (N, 1, H, W).
+
+        Args:
+            network: a segmenter.
+            batch: images float (N, 3, H, W) in [0, 1] and masks (N, 1, H, W), 0 or 1.
+        """
         logits = network(batch.image)
         return dice_rank_loss(logits, batch.mask, self.section.rank_weight), logits
 
@@ -36,7 +46,13 @@ class SegmentationTask(Task):
         return MeanMetric()
 
     def update(self, metric: Metric, logits: Tensor, batch: Batch) -> None:
-        """Count the Jaccard index of each image; 1 where truth and prediction are both empty."""
+        """Add each image's Jaccard index; 1 where truth and prediction are both empty.
+
+        Args:
+            metric: as `metric` returns it.
+            logits: (N, 1, H, W).
+            batch: the same batch, with masks (N, 1, H, W).
+        """
         predicted, true = logits > 0, batch.mask > 0
         union = (predicted | true).sum(dim=(1, 2, 3))
         shared = (predicted & true).sum(dim=(1, 2, 3))

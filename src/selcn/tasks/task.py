@@ -22,7 +22,7 @@ class Task(ABC):
     Attributes:
         name: of the network, in messages.
         section: its configuration.
-        score: the metric that is logged and may be monitored; larger is better.
+        score: name of the logged metric, which may be monitored; higher is better.
     """
 
     name: str
@@ -30,43 +30,80 @@ class Task(ABC):
     score: str
 
     def build(self) -> Segmenter | Classifier:
-        """A new network with its starting weights."""
+        """A new network with its starting weights.
+
+        Raises:
+            ConfigError: see `selcn.models.build.build_network`.
+        """
         return build_for_training(self.section)  # type: ignore[arg-type]  # one of the two sections
 
     @abstractmethod
     def usable(self, sources: Sources, rows: np.ndarray) -> np.ndarray:
-        """Those of some rows (n,) that have what the task is trained on."""
+        """Those of the rows that have what the task is trained on, int (m,).
+
+        Args:
+            sources: images with masks and labels.
+            rows: int (n,) rows of ``sources``.
+        """
 
     def training_order(self, samples: Samples, seed: int) -> "tuple[Dataset[Batch], Sampler[int]]":
-        """What an epoch takes its images from, and the sampler: each image once, the order new each epoch."""
+        """The data set of an epoch, and its sampler: each image once, reshuffled every epoch.
+
+        Args:
+            samples: the usable images.
+            seed: of the order, together with the epoch.
+        """
         # One replica: the sampler serves for its order, which depends on seed and epoch alone.
         return samples, DistributedSampler(samples, num_replicas=1, rank=0, shuffle=True, seed=seed)
 
     @property
     def mixing(self) -> tuple[str | None, float]:
-        """How images of a batch are mixed in training (`mixup`, `cutmix` or None), and the shares' parameter."""
+        """How a training batch is mixed (`mixup`, `cutmix` or None), and alpha of Beta(alpha, alpha)."""
         return None, 0.0
 
     def look(self, batch: Batch) -> Batch:
-        """A batch, whose images are floats in [0, 1], as the network sees it."""
+        """The batch as the network takes it.
+
+        Args:
+            batch: images float (N, 3, H, W) in [0, 1], with masks and saliency where the task has them.
+        """
         return batch
 
     def to(self, device: torch.device) -> Self:  # noqa: ARG002
-        """The task with its constants on a device."""
+        """The task with its constant tensors on a device.
+
+        Args:
+            device: to move them to.
+        """
         return self
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss, and the logits it was computed from, of a batch as the network sees it."""
+        """Loss of a batch, a scalar, and the logits (N, ...) it was computed from.
+
+        Args:
+            network: of the task.
+            batch: as `look` returns it, possibly mixed.
+        """
 
     def mass(self, batch: Batch) -> Tensor | float:
-        """What the mean in the loss of a batch is over: its images, or their class weights."""
+        """The denominator of the mean in a batch's loss: number of images, or sum of their class weights.
+
+        Args:
+            batch: of N images.
+        """
         return float(len(batch.image))
 
     @abstractmethod
     def metric(self) -> Metric:
-        """A fresh metric for the task's score."""
+        """A new metric for the task's score."""
 
     @abstractmethod
     def update(self, metric: Metric, logits: Tensor, batch: Batch) -> None:
-        """Count one batch into the metric."""
+        """Update the metric with one batch.
+
+        Args:
+            metric: as `metric` returns it.
+            logits: as `loss` returns them.
+            batch: the same batch.
+        """

@@ -1,1 +1,1 @@
-"""Training the three stages, and the whole cascade as resumable steps."""
+"""Training of one network, resumable, on one or several devices."""

@@ -12,13 +12,23 @@ from selcn.tasks.task import Task
 
 
 class Shared(Sampler[int]):
-    """Every n-th number that a sampler draws, so that n processes draw together what one would draw alone."""
+    """Every n-th index of a sampler, so that n processes together take the indices that one would take alone.
+
+    Args:
+        sampler: of all indices.
+        rank: of this process, from 0.
+        world: number of processes n.
+    """
 
     def __init__(self, sampler: Sampler[int], rank: int, world: int) -> None:
         self.sampler, self.rank, self.world = sampler, rank, world
 
     def set_epoch(self, epoch: int) -> None:
-        """Hand the epoch's number on; called by the trainer."""
+        """Pass the epoch's number to the sampler; called by the trainer.
+
+        Args:
+            epoch: from 0.
+        """
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(epoch)
 
@@ -40,22 +50,23 @@ def build_loader(
     world: int = 1,
     pin: bool = False,
 ) -> "DataLoader[Batch]":
-    """Loader of one process's share of each batch; what is left over at the end of a training epoch is dropped.
+    """Loader of one process's share of each batch; an incomplete last batch of a training epoch is dropped.
 
-    A batch is one gather from memory-mapped arrays, made in the process that trains: handing it over from a worker
-    would cost more than making it.
+    A batch is one gather from memory-mapped arrays in the training process: passing it on from a worker would cost more
+    than making it.
 
     Args:
         task: what is trained.
         sources: the arrays.
-        rows: int (n,) rows of them.
+        rows: int (n,) rows of ``sources``.
         seed: of the order.
         shuffle: True for training, False for validation.
-        rank, world: which of how many processes this is.
+        rank: of this process, from 0.
+        world: number of processes.
         pin: whether batches are put into pinned memory, for a GPU.
 
     Raises:
-        RunError: a batch that does not divide among the processes, or fewer images than one batch.
+        RunError: the batch size is not divisible by ``world``, or there are fewer images than one batch.
     """
     batch = task.section.batch
     if batch % world:
@@ -83,7 +94,7 @@ def build_loader(
 
 
 class _Whole(Shared):
-    """The first numbers of a sampler, so that each batch is whole whatever the number of processes."""
+    """The first indices of a sampler, so that every batch is complete for any number of processes."""
 
     def __init__(self, sampler: Sampler[int], count: int) -> None:
         super().__init__(sampler, 0, 1)

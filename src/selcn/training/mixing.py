@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al. 2018) and cutmix (Yun et al. 2019) of images together with their saliency."""
+"""Mixup (Zhang et al. 2018, arXiv:1710.09412) and CutMix (Yun et al. 2019, arXiv:1905.04899), saliency included."""
 
 import torch
 from torch import Tensor
@@ -7,13 +7,13 @@ from selcn.data.datasets import Batch
 
 
 def mix(batch: Batch, how: str, alpha: float, generator: torch.Generator) -> Batch:
-    """Mix each image of a batch with another: one share for the whole batch, drawn from Beta(alpha, alpha).
+    """Mix each image of a batch with another; one share for the whole batch, sampled from Beta(alpha, alpha).
 
     Args:
-        batch: images and saliency as the network is to see them.
+        batch: images (N, 3, H, W) and saliency (N, 1, h, w) as the network takes them, and labels (N,).
         how: `mixup` or `cutmix`.
-        alpha: of the beta distribution.
-        generator: on the CPU; draws share, partners and place.
+        alpha: above 0.
+        generator: on the CPU; samples share, partners and box.
 
     Returns:
         The batch with `partner` labels and the `share` (1,) of its own labels.
@@ -42,7 +42,7 @@ def _blend(maps: Tensor, order: Tensor, share: float) -> Tensor:
 
 
 def _box(share: float, generator: torch.Generator) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of a box of area 1 - share in the unit square, cut at its edges."""
+    """Left, top, right, bottom of a box of area 1 - share in the unit square, clipped at its edges."""
     x, y = torch.rand(2, generator=generator).tolist()
     half = (1 - share) ** 0.5 / 2
     return max(x - half, 0.0), max(y - half, 0.0), min(x + half, 1.0), min(y + half, 1.0)
@@ -55,7 +55,7 @@ def _pixels(box: tuple[float, float, float, float], maps: Tensor) -> tuple[slice
 
 
 def _area(box: tuple[float, float, float, float], image: Tensor) -> float:
-    """Share of the image's pixels that the box really covers."""
+    """Share of the image's pixels that the clipped box covers."""
     rows, columns = _pixels(box, image)
     covered = (rows.stop - rows.start) * (columns.stop - columns.start)
     return float(covered / (image.shape[-2] * image.shape[-1]))

@@ -1,4 +1,4 @@
-"""A task as Lightning sees it: one step of training and of validation."""
+"""The Lightning module of a task: training and validation steps."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ from selcn.training.mixing import mix
 from selcn.training.optimisers import build_optimiser, build_schedule
 from selcn.training.profiling import AUGMENTATION
 
-SEEDS_APART = 1_000_003  # more steps than a training has
+SEEDS_APART = 1_000_003  # above the steps of any training, so that seeds do not collide
 
 
 class WeighedMean(Metric):
-    """Mean of values that stand for different masses; no number where any value is none.
+    """Weighted mean of values; NaN where any value is NaN.
 
-    torchmetrics' own forgets the weights, or else the values that are no numbers.
+    torchmetrics' own `MeanMetric` drops either the weights or the NaN values.
     """
 
     total: Tensor
@@ -32,25 +32,31 @@ class WeighedMean(Metric):
             self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, value: Tensor, mass: Tensor | float) -> None:
-        """Count one value in."""
+        """Add one value.
+
+        Args:
+            value: a scalar, for example a batch's mean loss.
+            mass: its weight, above 0.
+        """
         self.total += value * mass
         self.mass += mass
 
     def compute(self) -> Tensor:
-        """The mean."""
+        """The weighted mean, a scalar."""
         return self.total / self.mass
 
 
 class TrainingModule(L.LightningModule):
     """Trains one network: augmentation, loss, score and optimiser.
 
-    All randomness of a step is drawn from the seed and the step's number, so that a resumed run goes on as an unbroken
-    one would, and for the whole batch of all processes, so that several train as one would.
+    All randomness of a step is seeded by the seed and the step's number, so that a resumed run equals an uninterrupted
+    one, and is sampled for the whole batch of all processes, so that several train as one would.
 
     Args:
         task: what is trained.
-        seed: of everything that is drawn.
-        rank, world: which of how many processes this is.
+        seed: of all randomness.
+        rank: of this process, from 0.
+        world: number of processes.
     """
 
     def __init__(self, task: Task, seed: int, *, rank: int = 0, world: int = 1) -> None:
@@ -60,11 +66,16 @@ class TrainingModule(L.LightningModule):
         self.score, self.val_loss = task.metric(), WeighedMean()
 
     def on_fit_start(self) -> None:
-        """Bring the task's constants to the device once, not at every step."""
+        """Move the task's constants to the device once, not at every step."""
         self.task = self.task.to(self.device)
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
-        """Loss of an augmented batch; augmentation, mixing and dropout are seeded by the step."""
+        """Loss of an augmented batch, a scalar; augmentation, mixing and dropout are seeded by the step.
+
+        Args:
+            batch: uint8 images (N, 3, H, W) of this process's share, with masks, saliency and labels.
+            number: of the batch in the epoch, from 0.
+        """
         generator = self._seeded(self.current_epoch * int(self.trainer.num_training_batches) + number)
         with self.trainer.profiler.profile(AUGMENTATION):  # type: ignore[attr-defined]
             batch = self.task.look(augment(batch, self.task, generator, self.process, self.world))
@@ -78,24 +89,29 @@ class TrainingModule(L.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, number: int) -> None:
-        """Loss and score of a batch as it is."""
-        torch.manual_seed(self.seed + number)  # of what a control draws
+        """Log loss and score of a batch without augmentation.
+
+        Args:
+            batch: uint8 images (N, 3, H, W) of this process's share, with masks, saliency and labels.
+            number: of the batch in the epoch, from 0.
+        """
+        torch.manual_seed(self.seed + number)  # of a random or shuffled control
         batch = self.task.look(batch._replace(image=as_floats(batch.image)))
         loss, logits = self.task.loss(self.network, batch)
         self.task.update(self.score, logits, batch)
-        # Weighed as the loss itself is, so that the mean does not depend on how images fall into batches.
+        # Weighted as the loss itself, so that the mean does not depend on how images fall into batches.
         self.val_loss.update(loss, self.task.mass(batch))
         self.log("val_loss", self.val_loss, batch_size=len(batch.image))
         self.log(f"val_{self.task.score}", self.score, batch_size=len(batch.image))
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of shapes
-        """Optimiser and schedule of the section, counted in the run's true number of steps."""
+        """Optimiser and schedule of the section, over the run's true number of steps."""
         optimiser = build_optimiser(self.network, self.task.section)
         schedule = build_schedule(optimiser, self.task.section, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _of_all(self, loss: Tensor, mass: Tensor | float) -> Tensor:
-        """This process's part in the mean over the whole batch: what DDP averages is then that mean itself."""
+        """This process's contribution to the mean over the whole batch, scaled so that DDP's average is that mean."""
         own = torch.as_tensor(mass, device=loss.device)
         whole = own.clone()
         torch.distributed.all_reduce(whole)
@@ -108,9 +124,20 @@ class TrainingModule(L.LightningModule):
 
 
 def augment(batch: Batch, task: Task, generator: torch.Generator, rank: int = 0, world: int = 1) -> Batch:
-    """Draw one geometry for image, mask and saliency, and one colour for the image; apply them.
+    """Sample one geometry for image, mask and saliency, and one colour change for the image; apply them.
 
-    Drawn is for the whole batch of ``world`` processes; this one has every ``world``-th image of it, from ``rank`` on.
+    Parameters are sampled for the whole batch of ``world`` processes; this process has every ``world``-th image of it,
+    from ``rank`` on.
+
+    Args:
+        batch: uint8 images (N, 3, H, W), masks (N, 1, H, W) or none, saliency maps (N, 1, h, w).
+        task: whose section holds the ranges.
+        generator: on the CPU, in the same state in all processes.
+        rank: of this process, from 0.
+        world: number of processes.
+
+    Returns:
+        The batch with float images in [0, 1] and masks 0 or 1.
     """
     images, ranges = as_floats(batch.image), task.section.augment
     own, whole = slice(rank, None, world), len(images) * world

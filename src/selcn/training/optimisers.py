@@ -13,7 +13,12 @@ POLY_POWER = 0.9
 
 
 def build_optimiser(network: nn.Module, section: Training) -> Optimizer:
-    """Adam as the thesis used it, or AdamW, which leaves biases and the scales of norms undecayed."""
+    """Adam as in the thesis, or AdamW without weight decay on biases and normalisation scales.
+
+    Args:
+        network: whose parameters are optimised.
+        section: with `optimiser`, `lr` and `weight_decay`.
+    """
     if section.optimiser == "adam":
         return Adam(network.parameters(), lr=section.lr, weight_decay=section.weight_decay)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -25,14 +30,29 @@ def build_optimiser(network: nn.Module, section: Training) -> Optimizer:
 
 
 def build_schedule(optimiser: Optimizer, section: Training, steps: int) -> LRScheduler:
-    """The section's schedule over the true number of the optimiser's steps."""
+    """The section's learning rate schedule.
+
+    Args:
+        optimiser: whose learning rate is scheduled, step by step.
+        section: with `schedule`, `warmup` and `lr`.
+        steps: number of optimiser steps of the whole training.
+    """
     if section.schedule == "one-cycle":
         return OneCycleLR(optimiser, section.lr, total_steps=steps, cycle_momentum=False)
     return LambdaLR(optimiser, rate(section.schedule, round(section.warmup * steps), steps))
 
 
 def rate(schedule: str, warmup: int, steps: int) -> Callable[[int], float]:
-    """Factor on lr by step: linear over ``warmup`` steps, then constant, (1 - t)^0.9 or half a cosine, t 0 to 1."""
+    """The factor on the learning rate as a function of the step.
+
+    It rises linearly over ``warmup`` steps; then, with t from 0 to 1 over the remaining ones, it is (1 - t)^0.9
+    (`poly`), (1 + cos(pi t)) / 2 (`cosine`; Loshchilov & Hutter 2017, arXiv:1608.03983) or 1 (`constant`).
+
+    Args:
+        schedule: `poly`, `cosine` or `constant`.
+        warmup: number of warm-up steps.
+        steps: number of optimiser steps of the whole training.
+    """
 
     def factor(step: int) -> float:
         if step < warmup:

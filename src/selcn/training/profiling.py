@@ -1,4 +1,4 @@
-"""Where the time of an epoch goes."""
+"""The time of an epoch by the trainer's actions."""
 
 import time
 from collections import defaultdict
@@ -21,7 +21,7 @@ _ENDINGS = {
 
 
 class EpochProfiler(Profiler):
-    """Sums seconds by what the trainer does. On a GPU, work that is still under way counts where it is waited for."""
+    """Seconds by the trainer's actions. On a GPU, asynchronous work counts where it is waited for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,17 +29,25 @@ class EpochProfiler(Profiler):
         self.spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
 
     def start(self, action_name: str) -> None:
-        """Note when something begins."""
+        """Record the start of an action.
+
+        Args:
+            action_name: Lightning's name of it.
+        """
         self.begun[action_name] = time.perf_counter()
 
     def stop(self, action_name: str) -> None:
-        """Note when it ends."""
+        """Record the end of an action.
+
+        Args:
+            action_name: Lightning's name of it.
+        """
         self.spans[action_name].append((self.begun.pop(action_name), time.perf_counter()))
 
     def table(self) -> pd.DataFrame:
-        """Columns ``part, seconds, share`` of the last epoch."""
+        """Columns ``part, seconds, share`` of the last epoch, one row an action; shares sum to 1."""
         first, _ = self.spans[EPOCH][-1]
-        last = max(end for spans in self.spans.values() for _, end in spans)  # checkpoints come behind the epoch
+        last = max(end for spans in self.spans.values() for _, end in spans)  # checkpoints are written after the epoch
         seconds = {
             part: sum(
                 end - begin
@@ -50,7 +58,7 @@ class EpochProfiler(Profiler):
             )
             for part, endings in _ENDINGS.items()
         }
-        # One lies inside the other: the optimiser's step calls forward and backward, and forward the augmentation.
+        # Actions are nested: the optimiser's step calls forward and backward, and forward the augmentation.
         seconds["optimiser"] -= seconds["forward and loss"] + seconds["backward"]
         seconds["forward and loss"] -= seconds[AUGMENTATION]
         seconds["all else"] = last - first - sum(seconds.values())

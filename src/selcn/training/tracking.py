@@ -1,4 +1,4 @@
-"""Trackers besides CSV and TensorBoard: Weights & Biases and MLflow, both writing to disk unless told otherwise."""
+"""Trackers besides CSV and TensorBoard: Weights & Biases and MLflow, both offline by default."""
 
 import os
 from collections.abc import Sequence
@@ -14,10 +14,14 @@ PROJECT = "selcn"
 
 
 def trackers(names: Sequence[str], out: Path) -> list[Logger]:
-    """Loggers of some trackers, for the training that works in ``out``.
+    """Loggers of the named trackers.
 
-    Neither needs a network: Weights & Biases runs offline unless WANDB_MODE says otherwise (`wandb sync` uploads), and
+    Neither needs a connection: Weights & Biases runs offline unless WANDB_MODE is `online` (`wandb sync` uploads), and
     MLflow writes to `mlflow.db` in the current folder unless MLFLOW_TRACKING_URI names a server.
+
+    Args:
+        names: of ``TRACKERS``.
+        out: folder of the training, which also gives the tracker's run its name.
 
     Raises:
         ConfigError: an unknown name, or a tracker that is not installed.
@@ -26,7 +30,11 @@ def trackers(names: Sequence[str], out: Path) -> list[Logger]:
 
 
 def finish(loggers: Sequence[Logger]) -> None:
-    """End what is under way: one process trains several networks, each a run of its own to a tracker."""
+    """End the trackers' runs: one process trains several networks, each of them a run of its own in a tracker.
+
+    Args:
+        loggers: of a finished or interrupted training.
+    """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()

@@ -1,4 +1,4 @@
-"""The thin Lightning shell around the pure networks: one network, resumable, seeded."""
+"""Training of one network with Lightning: resumable, seeded."""
 
 import logging
 import math
@@ -48,9 +48,9 @@ def fit(
     profiler: Profiler | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
-    """Train a network on all folds but one and leave `network.safetensors` and the logs in ``out``.
+    """Train a network and write `network.safetensors` and the logs to ``out``.
 
-    An epoch that finished is never repeated: ``out`` holds a checkpoint until training is over.
+    Resumable: ``out`` holds a checkpoint of the last finished epoch until training is over.
 
     Args:
         task: what to train.
@@ -59,16 +59,17 @@ def fit(
         validation: int (m,) rows to validate on, for early stopping and to choose the best epoch.
         out: folder for weights and logs.
         seed: of weights, order, augmentation and dropout.
-        compute: what to train on.
+        compute: devices to train on; None for one process.
         track: names of trackers to log to besides CSV and TensorBoard.
-        profiler: told of what the trainer does.
-        on_epoch: called after each epoch with its number and the logged values.
+        profiler: notified of the trainer's actions.
+        on_epoch: called after each epoch with its number from 1 and the logged values.
 
     Returns:
-        What was monitored, its best value, and epochs trained.
+        `monitor`, the monitored value's name; `best`, its best value; `epochs`, the number of epochs trained.
 
     Raises:
-        RunError: too few images for one batch, or a NaN loss.
+        RunError: too few images for one batch, or no epoch was finished.
+        DivergedError: the loss became NaN or infinite.
         KeyboardInterrupt: Ctrl-C; the checkpoint stays.
     """
     compute = compute or Compute()
@@ -80,7 +81,7 @@ def fit(
     best = _best_checkpoint(task, out)
     with _quiet():
         trainer = _trainer(task, best, out, compute, track, profiler, on_epoch)
-        # Lightning answers Ctrl-C by leaving the process; the caller shall hear of it instead.
+        # Lightning exits the process on Ctrl-C; the caller gets KeyboardInterrupt instead.
         with suppress(SystemExit):
             trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
     _refuse_interrupted(trainer)
@@ -109,7 +110,7 @@ def _module(task: Task, seed: int, this: int, world: int) -> TrainingModule:
 
 
 def _keep(module: TrainingModule, best: ModelCheckpoint, out: Path) -> None:
-    """Leave the best weights and joined logs of a finished training."""
+    """Write the best weights and the joined logs of a finished training."""
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"])
     weights = {name: tensor.cpu().contiguous() for name, tensor in module.network.state_dict().items()}
     save_file(weights, out / WEIGHTS)
@@ -140,7 +141,7 @@ def _trainer(
 ) -> L.Trainer:
     section = task.section
     stopping = EarlyStopping(str(best.monitor), patience=section.patience, mode=best.mode, check_finite=False)
-    # After `best`, whose state it holds.
+    # After `best`, whose state it saves.
     last = ModelCheckpoint(out / CHECKPOINTS, "last", **KEPT)
     averaging = [WeightAveraging(avg_fn=partial(_averaged, section.ema))] if section.ema else []
     return L.Trainer(
@@ -165,13 +166,13 @@ def _trainer(
 
 
 def _averaged(decay: float, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-    """Exponential moving average whose decay rises with the updates, so that the first epochs do not hold it back."""
+    """Exponential moving average whose decay rises with the updates, so that it forgets the first epochs quickly."""
     bounded = torch.clamp((1 + torch.as_tensor(updates)) / (10 + torch.as_tensor(updates)), max=decay).to(average)
     return bounded * average + (1 - bounded) * current
 
 
 def _csv_logger(out: Path) -> CSVLogger:
-    # Lightning's logger deletes what an earlier attempt wrote, so each attempt has a file of its own.
+    # Lightning's logger deletes the file of an earlier attempt, so each attempt has its own.
     return CSVLogger(out, LOGS, f"{len(list((out / LOGS).glob('*'))):03d}")
 
 
@@ -185,9 +186,9 @@ def _join_logs(out: Path) -> None:
 
 
 class _Reporter(Callback):
-    """Hands the logged values on after each epoch, and ends a training that lost its numbers.
+    """Reports the logged values after each epoch, and ends a training that diverged.
 
-    It comes in front of the checkpoints, so that the last one is of an epoch that was still whole.
+    It runs before the checkpoint callbacks, so that the last checkpoint is of an epoch with finite values.
     """
 
     def __init__(self, on_epoch: OnEpoch | None, out: Path) -> None:
@@ -207,7 +208,7 @@ class _Reporter(Callback):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Lightning's advice on workers (batches are gathers from memory-mapped arrays) and its talk of GPUs."""
+    """Silence Lightning's advice on workers (batches are gathers from memory-mapped arrays) and on GPUs."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

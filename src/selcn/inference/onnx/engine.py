@@ -19,7 +19,7 @@ class OnnxEngine:
     Args:
         config: of the bundle.
         graphs: their files, in the order they run: one, or two with maskings that are computed between them.
-        threads: how many work on one batch; None for a thread a core.
+        threads: number that work on one batch; None for one a core.
 
     Raises:
         ConfigError: ONNX Runtime is not installed.
@@ -37,7 +37,11 @@ class OnnxEngine:
         self.sessions = [onnxruntime.InferenceSession(path, options, providers) for path in graphs]
 
     def __call__(self, prepared: np.ndarray) -> Outputs:
-        """Predict prepared images, uint8 RGB (N, H, W, 3)."""
+        """Predict prepared images.
+
+        Args:
+            prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
+        """
         *first, last = self.sessions
         inputs = {IMAGES: prepared}
         if first:

@@ -40,9 +40,9 @@ OPSET = 20
 MAX_DIFFERENCE = 1e-4
 """Largest difference from PyTorch that an export may have."""
 MIN_AGREEMENT, MIN_IMAGES = 0.99, 40
-"""Share of predictions that 8 bits must leave as they were, and how many images are needed to measure it."""
+"""Share of predictions that must be the same with 8 bits, and the number of images needed to measure it."""
 OUTLINE, CASCADE = "outline.onnx", "cascade.onnx"
-_TRACED_IMAGES = 2  # of the batch that is traced; a batch of one would be taken for a constant
+_TRACED_IMAGES = 2  # of the traced batch; a batch size of 1 would become a constant
 
 
 class _Segment(nn.Module):
@@ -58,7 +58,7 @@ class _Segment(nn.Module):
 
 
 class _Classify(nn.Module):
-    """The answers once each member's lesion probability, and what maskings between the graphs leave, are known."""
+    """Everything else, given each member's lesion probability and the regions computed between the graphs."""
 
     def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class _Classify(nn.Module):
 
 
 class _Whole(nn.Module):
-    """Both at once, where no masking is computed between the graphs."""
+    """Both as one graph, where no masking is computed between the graphs."""
 
     def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
         super().__init__()
@@ -104,56 +104,56 @@ def export_bundle(bundle: Path, on_progress: Callable[[str], None] | None = None
 
     Args:
         bundle: its folder.
-        on_progress: told what is being done.
+        on_progress: called with a description of each stage of the work.
 
     Returns:
-        The largest difference of each output on images of noise and of discs.
+        The largest absolute difference of each output on images of noise and of discs.
 
     Raises:
         RunError: no bundle, or its graphs differ from PyTorch by more than 1e-4.
         ConfigError: it has been exported, its classifier is a control, or an extra is not installed.
     """
     config, ensemble = read_bundle(bundle)
-    say = on_progress or (lambda _: None)
+    report = on_progress or (lambda _: None)
     with _new_export(bundle, Engine.ONNX) as partial:
-        say("tracing")
+        report("tracing")
         names = export_graphs(config, ensemble, partial)
-        say("comparing with PyTorch")
+        report("comparing with PyTorch")
         difference = _difference(config, ensemble, [partial / name for name in names])
         if max(difference.values()) > MAX_DIFFERENCE:
             raise RunError(f"{bundle}: its graphs differ from PyTorch ({difference}); please report this")
-        _seal(bundle, partial, names, {"difference": difference})
+        _write_manifest(bundle, partial, names, {"difference": difference})
     return difference
 
 
 def export_int8(bundle: Path, images: Sequence[Path], on_progress: Callable[[str], None] | None = None) -> float:
     """Write an exported bundle's graphs with 8-bit segmenters to its folder `onnx-int8`.
 
-    The segmenters alone: with 8 bits the classifiers answer otherwise for 1 to 12 images of 100 and are no faster.
+    Only segmenters are quantised: with 8 bits the classifiers change 1 to 12 % of the predictions and are no faster.
 
     Args:
         bundle: its folder, exported.
-        images: usual ones; every other is calibrated with, the rest is compared on.
-        on_progress: told what is being done.
+        images: at least 40 representative ones; every other is for calibration, the rest for comparison.
+        on_progress: called with a description of each stage of the work.
 
     Returns:
-        Share of the compared images with the same diagnosis.
+        Share of the compared images with the same predicted class of the target.
 
     Raises:
-        RunError: no bundle, not exported, or fewer than 99 % of the diagnoses stay the same.
+        RunError: no bundle, not exported, or fewer than 99 % of the predicted classes stay the same.
         ConfigError: too few images, or it has been exported so.
-        DataError: a image cannot be read.
+        DataError: an image cannot be read.
     """
     config, graphs = read_export(bundle)
     if len(images) < MIN_IMAGES:
         raise ConfigError(f"--int8: {len(images)} images; give at least {MIN_IMAGES} usual ones to calibrate with")
-    say = on_progress or (lambda _: None)
+    report = on_progress or (lambda _: None)
     prepared = np.stack([prepare(read_image(path), config) for path in images])
     with _new_export(bundle, Engine.ONNX_INT8) as partial:
-        say("calibrating")
+        report("calibrating")
         shutil.copyfile(graphs[-1], partial / graphs[-1].name)
         quantize(graphs[0], partial / graphs[0].name, prepared[::2])
-        say("comparing with 32 bits")
+        report("comparing with 32 bits")
         names = [graph.name for graph in graphs]
         pairs = [
             (OnnxEngine(config, graphs)(batch), OnnxEngine(config, [partial / name for name in names])(batch))
@@ -162,7 +162,7 @@ def export_int8(bundle: Path, images: Sequence[Path], on_progress: Callable[[str
         same = float(np.mean(np.concatenate([_predicted(config, a) == _predicted(config, b) for a, b in pairs])))
         if same < MIN_AGREEMENT:
             raise RunError(f"{bundle}: with 8 bits only {100 * same:.1f} % of the diagnoses stay; keep 32")
-        _seal(bundle, partial, names, {"same diagnosis": same, "compared on": len(prepared[1::2])})
+        _write_manifest(bundle, partial, names, {"same diagnosis": same, "compared on": len(prepared[1::2])})
     return same
 
 
@@ -182,7 +182,7 @@ def _new_export(bundle: Path, engine: Engine) -> Iterator[Path]:
         yield partial
 
 
-def _seal(bundle: Path, folder: Path, graphs: Sequence[str], about: Mapping[str, Any]) -> None:
+def _write_manifest(bundle: Path, folder: Path, graphs: Sequence[str], about: Mapping[str, Any]) -> None:
     checksums = {name: sha256(folder / name) for name in graphs}
     text = {"bundle": sha256(bundle / MANIFEST), "graphs": list(graphs), "sha256": checksums, **about}
     (folder / EXPORT).write_text(json.dumps(text, indent=1), encoding="utf-8")
@@ -194,10 +194,10 @@ def export_graphs(config: BundleConfig, ensemble: Ensemble, folder: Path) -> lis
     Args:
         config: of the bundle.
         ensemble: its networks, on the CPU.
-        folder: to write to.
+        folder: an existing one, to write to.
 
     Raises:
-        ConfigError: a classifier of the bundle is a control, which reads what is no saliency.
+        ConfigError: a classifier of the bundle is a control, which does not read the saliency.
     """
     controls = [name for name, spec in config.classifiers.items() if spec.control]
     if controls:
@@ -239,7 +239,7 @@ def _export(network: nn.Module, example: tuple[Any, ...], path: Path, inputs: li
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on steps that went well."""
+    """Silence the exporter's remarks on successful steps."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

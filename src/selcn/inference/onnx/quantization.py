@@ -1,4 +1,4 @@
-"""Static quantisation of a graph's segmenters to 8 bits."""
+"""Static quantization of a graph's segmenters to 8 bits."""
 
 import logging
 from collections.abc import Iterator
@@ -27,19 +27,22 @@ class _Calibration:
 
 
 def quantize(graph: Path, out: Path, prepared: np.ndarray) -> None:
-    """Write a graph whose segmenters' convolutions work with 8 bits, scaled a channel.
+    """Write a graph whose segmenters' convolutions work with 8 bits, with one scale a channel.
 
     Args:
         graph: of 32 bits; its one input is the prepared images.
-        out: to write to.
-        prepared: usual images to calibrate with, uint8 RGB (N, H, W, 3).
+        out: file to write to.
+        prepared: representative images to calibrate with, uint8 RGB (N, H, W, 3).
+
+    Raises:
+        ConfigError: the extra `export` is not installed.
     """
     onnx = require_extra("onnx", "export", "--int8")
     quantization = require_extra("onnxruntime.quantization", "export", "--int8")
     nodes = [node for node in onnx.load(str(graph)).graph.node if node.op_type == "Conv"]
     chosen = [node.name for node in nodes if any(_SEGMENTERS in name for name in node.input)]
     level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # it recommends a step that these graphs have been through
+    logging.getLogger().setLevel(logging.ERROR)  # it recommends preprocessing that these graphs already had
     try:
         quantization.quantize_static(
             str(graph),

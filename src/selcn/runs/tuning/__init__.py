@@ -1,4 +1,4 @@
-"""Search for a stage's hyperparameters with Optuna, several workers on one study; the test part is never looked at."""
+"""Search for a network's hyperparameters with Optuna, several workers on one study; the test subset is not used."""
 
 from selcn.runs.tuning.space import Space, read_space, thesis_space
 from selcn.runs.tuning.study import open_study

@@ -1,4 +1,4 @@
-"""What is searched: a range or a choice for each key of a network's section."""
+"""The search space: a range or choices for each key of a network's section."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,15 @@ from selcn.errors import ConfigError
 
 
 class Range(BaseModel):
-    """One key: numbers from low to high, or one of several values."""
+    """The values of one key: numbers from low to high, or one of several choices.
+
+    Attributes:
+        low: lower bound, inclusive.
+        high: upper bound, inclusive.
+        scale: `linear` or `log`, on which numbers are sampled.
+        whole: whether numbers are integers.
+        choices: the values, in place of the bounds.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +44,12 @@ class Range(BaseModel):
         return self
 
     def suggest(self, trial: optuna.Trial, key: str) -> Any:  # noqa: ANN401 - what the key holds
-        """Let a trial draw its value."""
+        """The value that a trial's sampler suggests.
+
+        Args:
+            trial: a running one.
+            key: of the network's section.
+        """
         if self.choices:
             return trial.suggest_categorical(key, list(self.choices))
         assert self.low is not None
@@ -51,7 +64,11 @@ Space = Mapping[str, Range]
 
 
 def thesis_space(section: SegmentationSection | ClassificationSection) -> Space:
-    """The ranges that the thesis searched for a network of that task."""
+    """The search space of the thesis.
+
+    Args:
+        section: of the network, whose task decides.
+    """
     space = {
         "lr": Range(low=1e-5, high=1e-2, scale="log"),
         "weight_decay": Range(low=1e-5, high=1e-3, scale="log"),
@@ -63,10 +80,13 @@ def thesis_space(section: SegmentationSection | ClassificationSection) -> Space:
 
 
 def read_space(path: Path) -> Space:
-    """Read a YAML of ranges by key: `lr: {low: 1.0e-5, high: 1.0e-2, scale: log}`, `batch: {choices: [8, 16]}`.
+    """Read a search space from YAML.
+
+    Args:
+        path: of a mapping of keys to ranges: `lr: {low: 1.0e-5, high: 1.0e-2, scale: log}`, `batch: {choices: [8]}`.
 
     Raises:
-        ConfigError: unreadable, or a range is wrong; all are named.
+        ConfigError: unreadable, or a range is wrong; the line names all of them.
     """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -86,9 +106,9 @@ def read_space(path: Path) -> Space:
 
 
 def configured(config: RunConfig, network: str, values: Mapping[str, Any]) -> RunConfig:
-    """A configuration with a network's values; of a twin, those of the network that it is a twin of.
+    """A configuration with other values for a network; those of a twin are set at the network that it is a twin of.
 
-    Where the network has a recipe for its masking or its fusion, values that a recipe may hold go there.
+    Where the network has a recipe for its masking or its fusion, values that a recipe may hold are set there.
 
     Args:
         config: of the run.
@@ -110,7 +130,7 @@ def configured(config: RunConfig, network: str, values: Mapping[str, Any]) -> Ru
 
 
 def _recipe(node: Node, section: dict[str, Any]) -> dict[str, Any] | None:
-    """The recipe that decides about a network, or about a twin alone."""
+    """The recipe that applies to a network, or only to a twin; None where there is none."""
     if not isinstance(node.section, ClassificationSection):
         return None
     fusion = next(iter(node.section.reads.values())).value if node.section.reads else "none"

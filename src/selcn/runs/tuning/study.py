@@ -1,4 +1,4 @@
-"""Opening a study, wherever it is kept."""
+"""Open an Optuna study in a journal file or a database."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from selcn.errors import ConfigError
 
 RETRY = "retry of"
-"""Attribute of a trial: the number of the one that a killed worker did not finish."""
+"""Attribute of a retried trial: the number of the trial that a killed worker did not finish."""
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def open_study(name: str, storage: str, *, pruner: str = "halving") -> optuna.Study:
-    """Open a study to be maximised, or make it.
+    """Open a study that maximises the score, or create it.
 
     Args:
         name: of the study.
-        storage: an RDB's URL such as `postgresql+psycopg://user@host/db`, or the path of a journal file.
-        pruner: `halving` (asynchronous successive halving, Li et al. 2020), `median` or `none`.
+        storage: URL of a database such as `postgresql+psycopg://user@host/db`, or the path of a journal file.
+        pruner: `halving` (asynchronous successive halving, Li et al. 2020, arXiv:1810.05934), `median` or `none`.
 
     Raises:
         ConfigError: the storage cannot be reached.
@@ -50,7 +50,12 @@ def open_study(name: str, storage: str, *, pruner: str = "halving") -> optuna.St
 
 
 def retry(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Mark a trial that a killed worker left under way as failed, and queue it to be tried again."""
+    """Mark a trial that a killed worker left running as failed, and queue its parameters again.
+
+    Args:
+        study: that holds the trial.
+        trial: in state RUNNING.
+    """
     study.tell(trial.number, state=TrialState.FAIL)
     study.enqueue_trial(trial.params, user_attrs={RETRY: trial.number})
 

@@ -1,4 +1,4 @@
-"""A search from start to end: what it needs, its workers, and what it found."""
+"""A hyperparameter search from start to end: earlier networks, workers, results."""
 
 import warnings
 from pathlib import Path
@@ -33,15 +33,15 @@ def find(
     pruner: str = "halving",
     fold: int = 0,
 ) -> Search:
-    """What is searched in a run.
+    """The description of a search in a run.
 
     Args:
         run: that is prepared.
         network: whose hyperparameters are searched.
         space: their ranges.
-        trials: how many are wanted in the study, pruned ones included.
+        trials: number of trials in the study, pruned ones included.
         name: of the study; None for the network's.
-        storage: of the study; None for a journal file in the run.
+        storage: of the study, see `open_study`; None for a journal file in the run.
         pruner: see `open_study`.
         fold: that trials are validated on.
 
@@ -57,19 +57,19 @@ def find(
 
 
 def tune(pipeline: Pipeline, run: Run, search: Search, cluster: Cluster) -> Path:
-    """Search, in as many workers as the cluster's jobs, and write what was found to RUN/tuning/NAME.
+    """Search with as many workers as the cluster's jobs, and write the results to RUN/tuning/NAME; resumable.
 
     Earlier networks are trained first where that has not been done. Trials train without one fold and are scored on
-    that fold; the test subset is never looked at.
+    that fold; the test subset is not used.
 
     Args:
         pipeline: holds the run's folder.
         run: that is prepared.
-        search: what is searched.
+        search: network, space and study.
         cluster: where jobs run.
 
     Returns:
-        The folder: `best.yaml` that `train` and `run` take as it is, `trials.csv`, `history.png`, `importance.png`.
+        The folder, with `best.yaml` (a configuration for `train` and `run`), `trials.csv` and charts.
 
     Raises:
         ConfigError: the storage cannot be reached, or the space names keys that the network does not have.
@@ -94,7 +94,13 @@ def tune(pipeline: Pipeline, run: Run, search: Search, cluster: Cluster) -> Path
 
 
 def write_findings(run: Run, search: Search, study: optuna.Study, folder: Path) -> None:
-    """Write what a study has found so far.
+    """Write the results of a study so far: `best.yaml`, `trials.csv`, and charts of history and importance.
+
+    Args:
+        run: whose configuration `best.yaml` changes.
+        search: network and space.
+        study: with finished trials.
+        folder: to write to.
 
     Raises:
         RunError: no trial was finished.
@@ -111,7 +117,11 @@ def write_findings(run: Run, search: Search, study: optuna.Study, folder: Path) 
 
 
 def trial_table(study: optuna.Study) -> pd.DataFrame:
-    """A row a trial: ``trial, state, score, epochs, seconds``, what it tried, and which worker did it."""
+    """One row a trial: ``trial, state, score, epochs, seconds``, and the values of its hyperparameters.
+
+    Args:
+        study: with any trials.
+    """
     rows = []
     for trial in study.get_trials(deepcopy=False):
         best = max(trial.intermediate_values.values(), default=float("nan"))
@@ -122,7 +132,7 @@ def trial_table(study: optuna.Study) -> pd.DataFrame:
 
 
 def _wanted(study: optuna.Study, trials: int) -> int:
-    """Workers that could be at work: a trial each, of those that have not ended."""
+    """Number of workers that have work: one a trial that has not ended."""
     return trials_left(study, trials) + len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
 
@@ -142,9 +152,9 @@ def _draw_history(study: optuna.Study, path: Path) -> None:
 
 def _draw_importance(study: optuna.Study, path: Path) -> None:
     try:
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # few trials: the plot shows it itself
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # on few trials, which the plot shows
             importance = get_param_importances(study)
-    except (RuntimeError, ValueError):  # all scores alike: nothing made a difference
+    except (RuntimeError, ValueError):  # all scores equal: no importance
         return
     figure, axes = plt.subplots(figsize=(7, 0.6 + 0.5 * len(importance)), layout="constrained")
     names = list(importance)[::-1]

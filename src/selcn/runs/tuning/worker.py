@@ -1,4 +1,4 @@
-"""One worker on a study: trials, one after the other, until there are enough."""
+"""One worker of a study: trials, one after the other, until there are enough."""
 
 import shutil
 from collections.abc import Mapping
@@ -22,23 +22,23 @@ from selcn.training.compute import Compute
 from selcn.training.trainer import fit
 
 WORKER = "worker"
-"""Attribute of a trial: the folder of the worker that does it."""
+"""Attribute of a trial: the folder of its worker."""
 EPOCHS = "epochs"
-"""Attribute of a trial: how many it trained."""
+"""Attribute of a trial: the number of epochs trained."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, where and how long.
+    """A hyperparameter search.
 
     Attributes:
         network: whose hyperparameters are searched.
         fold: that trials are validated on.
-        trials: how many are wanted in the study, pruned ones included.
+        trials: number of trials in the study, pruned ones included.
         storage: of the study.
         name: of the study.
-        space: what is searched.
-        pruner: how trials are given up early.
+        space: the ranges of the hyperparameters.
+        pruner: how trials are stopped early, see `open_study`.
     """
 
     network: str
@@ -51,22 +51,35 @@ class Search:
 
     @property
     def step(self) -> Step:
-        """The training that trials stand for."""
+        """The training step whose hyperparameters are searched."""
         return Step(Kind.TRAIN, self.network, self.fold)
 
 
 def work_on(number: int, search: Search, path: str, accelerator: str) -> dict[str, Any]:
-    """In a job: trials until the study has enough; what a killed worker of this number left is tried again."""
+    """In a job: run trials until the study has enough; trials that a killed worker left are retried.
+
+    Args:
+        number: of this worker among those at once, from 0.
+        search: network, space and study.
+        path: of the run's folder.
+        accelerator: see `Compute`.
+
+    Returns:
+        ``trials``, the numbers of those that this worker ran.
+
+    Raises:
+        ConfigError: the storage cannot be reached.
+    """
     folder = Path(path)
     config, compute = load_config(folder / "config.yaml"), Compute(accelerator=accelerator)
     run = Pipeline(config, folder, compute=compute, worker=True).prepare(check=False)
     work = folder / "tuning" / search.name / f"worker-{number}"
     work.mkdir(parents=True, exist_ok=True)
     done = []
-    # Another worker of this number may live on where its parent was killed.
+    # A worker of the same number may still run where its parent was killed.
     with FileLock(work / ".lock"):
         study = open_study(search.name, search.storage, pruner=search.pruner)
-        # A worker that comes later shall not draw again what one of its number drew before.
+        # A later worker of the same number must not repeat the samples of an earlier one.
         study.sampler = TPESampler(seed=hash((config.seed, number, len(study.trials))) % 2**32)
         _retry_lost(study, work)
         while trials_left(study, search.trials) > 0:
@@ -78,13 +91,18 @@ def work_on(number: int, search: Search, path: str, accelerator: str) -> dict[st
 
 
 def trials_left(study: optuna.Study, wanted: int) -> int:
-    """How many trials are still to be begun."""
+    """Number of trials that are still to be started.
+
+    Args:
+        study: whose finished, pruned and running trials count.
+        wanted: number of trials in all.
+    """
     counted = (*ENDED, TrialState.RUNNING)
     return wanted - len(study.get_trials(deepcopy=False, states=counted))
 
 
 def _retry_lost(study: optuna.Study, own: Path) -> None:
-    """Queue again what workers of this run left under way and do no longer: the system gave up their locks."""
+    """Queue the unfinished trials of dead workers of this run again: the system released their locks."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         worker = Path(trial.user_attrs.get(WORKER, ""))
         if worker == own:
@@ -99,14 +117,14 @@ def _retry_lost(study: optuna.Study, own: Path) -> None:
 
 @dataclass(frozen=True)
 class _Trial:
-    """What a trial trains: a network of a run, on some devices."""
+    """The training of a trial: a network of a run, on some devices."""
 
     run: Run
     search: Search
     compute: Compute
 
     def train(self, values: Mapping[str, Any], out: Path, on_epoch: "_Best") -> None:
-        """Train with some values of the hyperparameters."""
+        """Train with these values of the hyperparameters."""
         config = configured(self.run.config, self.search.network, values)
         run, network, fold = replace(self.run, config=config), self.search.network, self.search.fold
         rows = run.training_rows(fold), run.fold_rows[fold]
@@ -121,7 +139,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, job: _Trial, out: Path) -> N
         job.train(values, out, best)
     except optuna.TrialPruned:
         state = TrialState.PRUNED
-    except DivergedError:  # as good a reason to give up as any
+    except DivergedError:  # counts as pruned
         trial.set_user_attr("diverged", True)
         state = TrialState.PRUNED
     shutil.rmtree(out, ignore_errors=True)
@@ -130,7 +148,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, job: _Trial, out: Path) -> N
 
 
 class _Best:
-    """Follows the score of a trial from epoch to epoch and gives the trial up where it falls behind."""
+    """Reports a trial's best score after each epoch, and prunes the trial."""
 
     def __init__(self, trial: optuna.Trial) -> None:
         self.trial, self.score, self.epochs = trial, float("-inf"), 0
