@@ -57,7 +57,7 @@ def predictions_of(truth: list[str], malignant: list[float]) -> Predictions:
 
 
 def test_a_metric() -> None:
-    exec(block("A metric"), {})
+    exec(block("A metric of class probabilities"), {})
     # Two of three melanomas and one of two nevi are above 10 %: 2/5 - 1/9 * 1/5.
     predictions = predictions_of(["mel", "mel", "mel", "nv", "nv"], [0.9, 0.2, 0.05, 0.3, 0.01])
     row = evaluate_classification(predictions, resamples=200).set_index("metric").loc["net_benefit"]
@@ -66,7 +66,7 @@ def test_a_metric() -> None:
     assert metric_spec("net_benefit").label == "net benefit at 10 %"
     assert "net_benefit" in registry.headline_metrics(["net_benefit", "macro_recall"])
     with pytest.raises(ConfigError, match="metric net_benefit: is registered already"):
-        exec(block("A metric"), {})
+        exec(block("A metric of class probabilities"), {})
 
 
 def test_a_masking() -> None:

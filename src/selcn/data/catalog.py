@@ -1,4 +1,4 @@
-"""The table of images, one row an image, validated."""
+"""The table of images, one row an image, validated; and which images are never divided: patient, lesion."""
 
 import hashlib
 import os

@@ -96,7 +96,7 @@ def fill_bundle(out: Path, run: Run, target: str) -> BundleConfig:
         metrics=metrics,
         training=run.config.model_dump(mode="json"),
         lesions=_training_lesions(run),
-        card=model_card(config, metrics),
+        card=model_card(config, metrics, run.split.protocol),
     )
     return config
 

@@ -1,19 +1,21 @@
-"""The layout of a run's folder; no other module spells its paths.
+"""The layout of a run's folder.
 
 ```
 RUN/
   config.yaml              resolved configuration; once a step has finished, another one is refused
   environment.json         versions of the software that it was started with
-  data/ split/ store/      catalog, split, prepared arrays
+  data/catalog.csv  split/split.json  store/arrays/
   networks/NAME/fold-k/    network.safetensors, metrics.csv, tensorboard/, step.json
-  outputs/NAME/            the members' outputs for every image: out of fold, and on the test subset
+  outputs/NAME/            out of fold and on the test subset: masks.npy, member-masks.npy; or probabilities.npy,
+                           member-probabilities.npy, saliency.npy, member-saliency.npy (where read), features.npy
   predictions/NAME.csv     per-image probabilities or mask scores; members/: single members on the test subset
-  explained/NAME/          scores of a classifier's saliency
-  evaluation/              metrics with intervals, paired differences, cross_validation.csv, saliency.csv
+  explained/NAME/          scores/scores.csv of a classifier's saliency
+  evaluation/              NAME.csv, comparison.csv, cross_validation.csv, saliency.csv
   bundle/                  the deployable cascade of the target network
-  jobs/  tuning/           of `selcn grid` and `selcn tune`
+  jobs/  tuning/NAME/      of `selcn grid` and `selcn tune`
   report.html
 ```
+Every step also leaves `step.json`: its result, seconds and host.
 """
 
 import json
