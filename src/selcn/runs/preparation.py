@@ -1,12 +1,21 @@
 """The first steps of a run: catalog, split and store, made once; and checks before any training."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from selcn.config import CatalogSource, ClassificationSection, Graph, Ham10000Source, PhantomSource, RunConfig
+from selcn.config import (
+    CatalogSource,
+    ClassificationSection,
+    Graph,
+    Ham10000Source,
+    NetworkSection,
+    PhantomSource,
+    RunConfig,
+)
 from selcn.data.catalog import catalog_hash, draw_lesions, read_catalog, write_catalog
 from selcn.data.imaging.masking import find_masking
 from selcn.data.phantom import write_phantom
@@ -18,12 +27,16 @@ from selcn.data.store.store import open_store, verify_store
 from selcn.errors import ConfigError, RunError
 from selcn.inference.row import row_keys
 from selcn.io.progress import OnProgress
-from selcn.labels import TEST
+from selcn.labels import TEST, LabelSet
 from selcn.models.build import build_for_training
 from selcn.runs.executor import Executor
 from selcn.runs.plan import Kind, Step
-from selcn.runs.run import Run
+from selcn.runs.run import Run, with_present_classes
 from selcn.saliency.methods import find_saliency
+
+MAX_NAMED = 8
+"""Diagnoses without a class that are named."""
+logger = logging.getLogger(__name__)
 
 
 def prepare_run(config: RunConfig, executor: Executor) -> Run:
@@ -38,7 +51,9 @@ def prepare_run(config: RunConfig, executor: Executor) -> Run:
         RunError: catalog or split changed since the run began.
     """
     table = _catalog(config, executor)
-    return Run(executor.folder, config, table, _split(config, executor, table))
+    present = with_present_classes(config, table)
+    _say_classes(config, present, table)
+    return Run(executor.folder, present, table, _split(present, executor, table))
 
 
 def prepare_store(run: Run, executor: Executor) -> None:
@@ -104,16 +119,41 @@ def check_labels(run: Run) -> None:
                 )
 
 
+def _say_classes(config: RunConfig, present: RunConfig, table: pd.DataFrame) -> None:
+    """Log which classes no image has, and which images have no class."""
+    for name, section in present.graph.classifiers.items():
+        labels, whole = section.labels, config.graph.classifiers[name].labels
+        absent = ", ".join(one for one in whole.names if one not in labels.names)
+        if absent:
+            logger.info("network %s: no image is %s; its classes are %s", name, absent, ", ".join(labels.names))
+        if labels.column in table:
+            counts = table[labels.column].value_counts()
+            other = [f"{count} {word or 'unknown'}" for word, count in counts.items() if not labels.class_of(word)]
+            if other:
+                more = " ..." * (len(other) > MAX_NAMED)
+                logger.info("network %s: not trained on %s%s", name, ", ".join(other[:MAX_NAMED]), more)
+
+
 def _labelled(run: Run, network: str) -> np.ndarray:
     """Images that can train a network, bool (N,): those with a ground-truth mask, or a class of its label set."""
     section = run.graph.nodes[network].section
     if isinstance(section, ClassificationSection):
-        labelled, what = run.class_numbers(network) >= 0, f"{section.labels.column} of label set {section.labels.name}"
+        labelled, what = run.class_numbers(network) >= 0, f"class of label set {section.labels.name}"
     else:
         labelled, what = (run.table["mask_path"] != "").to_numpy(), "mask_path"
     if not labelled.any():
-        raise ConfigError(f"network {network}: no image has a {what}; fill in the catalog or leave the network out")
+        raise ConfigError(
+            f"network {network}: no image has a {what}{_there(run, section)}; fill in the catalog or leave it out"
+        )
     return labelled
+
+
+def _there(run: Run, section: NetworkSection) -> str:
+    """What the catalog has in place of a class."""
+    if not isinstance(section, ClassificationSection):
+        return ""
+    words = [word for word in run.table[section.labels.column].unique() if word]
+    return f" ({section.labels.column} is {', '.join(words[:MAX_NAMED]) or 'empty everywhere'})"
 
 
 def _catalog(config: RunConfig, executor: Executor) -> pd.DataFrame:
@@ -151,7 +191,10 @@ def _split(config: RunConfig, executor: Executor, table: pd.DataFrame) -> Split:
     section = config.split
 
     def action(work: Path, on_progress: OnProgress) -> dict[str, Any]:
-        split = read_split(section.path, table) if section.path else make_split(table, section, on_progress=on_progress)
+        if section.path:
+            split = read_split(section.path, table)
+        else:
+            split = make_split(table, section, labels=_target_labels(config, table), on_progress=on_progress)
         write_split(split, table, work / "split.json")
         leaking = leaking_images(split, table).get(TEST, 0)
         return {"duplicates kept together": len(split.duplicates), "test images that leak": leaking}
@@ -161,6 +204,12 @@ def _split(config: RunConfig, executor: Executor, table: pd.DataFrame) -> Split:
     if section.path and section.path.exists():
         _refuse_other(executor, read_split(section.path, table).fingerprint, split.fingerprint, section.path)
     return split
+
+
+def _target_labels(config: RunConfig, table: pd.DataFrame) -> LabelSet | None:
+    """The target's label set, where the catalog has its column."""
+    target = config.graph.classifiers.get(config.graph.target)
+    return target.labels if target is not None and target.labels.column in table else None
 
 
 def _refuse_other(executor: Executor, given: str, recorded: str, path: Path) -> None:
