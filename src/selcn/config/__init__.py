@@ -30,6 +30,7 @@ from selcn.config.sections import (
     Section,
     SplitSection,
 )
+from selcn.config.taken import split_reference
 
 __all__ = [
     "FULL",
@@ -59,4 +60,5 @@ __all__ = [
     "load_config",
     "presets",
     "read_label_set",
+    "split_reference",
 ]

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from selcn.config.sections import AugmentSection, Fraction, Section, Size
 from selcn.labels import LABEL_SETS, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
@@ -70,11 +78,22 @@ class ClassifierSpec(Section):
 
 
 ModelSpec = Annotated[SegmenterSpec | ClassifierSpec, Field(discriminator="task")]
+SPEC_KEYS: dict[str, tuple[str, ...]] = {
+    "segmentation": tuple(SegmenterSpec.model_fields),
+    "classification": tuple(ClassifierSpec.model_fields),
+}
+"""Keys of a specification by task."""
 
 
 class Training(Section):
-    """How a network of any task is trained."""
+    """How a network of any task is trained, or the bundle that it is taken from."""
 
+    taken: str | None = Field(
+        None, validation_alias="from", description="BUNDLE or BUNDLE#network: taken as it is from there, not trained"
+    )
+    overlap: bool = Field(
+        False, description="whether images that a network of `from` was trained on may be in the test subset"
+    )
     weights: Weights = None
     epochs: int = Field(100, ge=1)
     patience: int = Field(10, ge=1, description="epochs without improvement after which training stops")
@@ -99,6 +118,21 @@ class Training(Section):
         if self.schedule == "one-cycle" and self.warmup:
             raise ValueError("warmup: one-cycle has its own; leave it out or take another schedule")
         return self
+
+    @model_validator(mode="after")
+    def _overlap_has_a_source(self) -> Self:
+        if self.overlap and not self.taken:
+            raise ValueError("overlap goes with from")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The keys that have a meaning: a taken network has no training settings, a trained one no `from`."""
+        tree: dict[str, Any] = handler(self)
+        taken, overlap = tree.pop("taken"), tree.pop("overlap")
+        if taken is None:
+            return tree
+        return {"from": taken, "overlap": overlap, **{key: tree[key] for key in SPEC_KEYS[tree["task"]]}}
 
 
 class SegmentationSection(Training, SegmenterSpec):

@@ -24,6 +24,7 @@ from selcn.runs.predictions import tested_only, write_prediction_files
 from selcn.runs.preparation import check_labels, check_networks, prepare_run, prepare_store
 from selcn.runs.run import Run
 from selcn.runs.saliency_jobs import run_job
+from selcn.runs.taken import copy_member
 from selcn.training.compute import Compute
 from selcn.training.profiling import EpochProfiler
 from selcn.training.trainer import fit
@@ -156,6 +157,8 @@ class Pipeline:
         return None
 
     def _train(self, run: Run, network: str, fold: int, work: Path, on_progress: OnProgress) -> dict[str, Any]:
+        if run.graph.nodes[network].section.taken:
+            return copy_member(run, network, fold, work)
         task = run.task(network, fold)
 
         def on_epoch(epoch: int, values: Mapping[str, float]) -> None:

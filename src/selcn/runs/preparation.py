@@ -1,12 +1,12 @@
 """The first steps of a run: catalog, split and store, made once; and checks before any training."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from selcn.config import CatalogSource, ClassificationSection, Graph, Ham10000Source, PhantomSource, RunConfig
+from selcn.config import CatalogSource, Graph, Ham10000Source, PhantomSource, RunConfig
 from selcn.data.catalog import catalog_hash, draw_lesions, read_catalog, write_catalog
 from selcn.data.imaging.masking import find_masking
 from selcn.data.phantom import write_phantom
@@ -23,7 +23,10 @@ from selcn.models.build import build_for_training
 from selcn.runs.executor import Executor
 from selcn.runs.plan import Kind, Step
 from selcn.runs.run import Run
+from selcn.runs.taken import check_overlap, check_taken
 from selcn.saliency.methods import find_saliency
+
+logger = logging.getLogger(__name__)
 
 
 def prepare_run(config: RunConfig, executor: Executor) -> Run:
@@ -70,8 +73,9 @@ def check_networks(graph: Graph) -> None:
         graph: of the run's networks.
 
     Raises:
-        ConfigError: a network, its weights, its masking or its saliency method is unavailable, or a network's name
-            clashes with a key of prediction rows.
+        ConfigError: a network, its weights, its masking or its saliency method is unavailable, a network's name
+            clashes with a key of prediction rows, or a network that is taken from a bundle does not fit.
+        RunError: a bundle is incomplete or was changed.
     """
     labels = {name: section.labels.names for name, section in graph.classifiers.items()}
     row_keys(labels, lesion=graph.segmenter is not None)
@@ -80,40 +84,52 @@ def check_networks(graph: Graph) -> None:
     for section in graph.classifiers.values():
         find_masking(section.masking)
         find_saliency(section.saliency)
+    check_taken(graph)
 
 
 def check_labels(run: Run) -> None:
-    """Check before anything is trained whether every class and fold has enough images.
+    """Check before anything is trained whether every class and fold has enough images; log what cannot be scored.
 
     Args:
         run: that has catalog and split.
 
     Raises:
-        ConfigError: a batch is larger than a training set, or no image is labelled for a network.
+        ConfigError: a batch is larger than a training set, no image is labelled for a network, or the test subset holds
+            images that a network taken from a bundle was trained on.
         DataError: a required class has no image in some training set.
     """
     for name, node in run.graph.nodes.items():
-        labelled = _labelled(run, name)
-        for fold in range(run.split.folds):
-            run.task(name, fold)
-            count = int(labelled[run.training_rows(fold)].sum())
-            if count < node.section.batch:
-                raise ConfigError(
-                    f"networks.{name}.batch is {node.section.batch}, but {count} labelled images are to be trained on "
-                    f"without fold {fold}; lower it or add labelled images"
-                )
+        if node.section.taken is None:
+            _check_trainable(run, name)
+        tested = int(run.labelled(name)[run.test_rows].sum())
+        if tested < len(run.test_rows):
+            logger.info(
+                "network %s: %d of %d test images have a %s", name, tested, len(run.test_rows), _what(run, name)
+            )
+    check_overlap(run)
 
 
-def _labelled(run: Run, network: str) -> np.ndarray:
-    """Images that can train a network, bool (N,): those with a ground-truth mask, or a class of its label set."""
-    section = run.graph.nodes[network].section
-    if isinstance(section, ClassificationSection):
-        labelled, what = run.class_numbers(network) >= 0, f"{section.labels.column} of label set {section.labels.name}"
-    else:
-        labelled, what = (run.table["mask_path"] != "").to_numpy(), "mask_path"
+def _check_trainable(run: Run, network: str) -> None:
+    labelled, batch = run.labelled(network), run.graph.nodes[network].section.batch
     if not labelled.any():
+        what = _what(run, network)
         raise ConfigError(f"network {network}: no image has a {what}; fill in the catalog or leave the network out")
-    return labelled
+    for fold in range(run.split.folds):
+        run.task(network, fold)
+        count = int(labelled[run.training_rows(fold)].sum())
+        if count < batch:
+            raise ConfigError(
+                f"networks.{network}.batch is {batch}, but {count} labelled images are to be trained on "
+                f"without fold {fold}; lower it or add labelled images"
+            )
+
+
+def _what(run: Run, network: str) -> str:
+    """What labels an image for a network."""
+    if network == run.graph.segmenter:
+        return "mask_path"
+    labels = run.labels(network)
+    return f"{labels.column} of label set {labels.name}"
 
 
 def _catalog(config: RunConfig, executor: Executor) -> pd.DataFrame:

@@ -98,13 +98,29 @@ class Run:
             network: its name.
 
         Raises:
-            ConfigError: the catalog has no such column as the label set's.
+            ConfigError: the catalog has no such column as the label set's, and the network is to be trained.
         """
         labels = self.labels(network)
         if labels.column not in self.table:
+            if self.graph.nodes[network].section.taken:
+                return np.full(len(self.table), -1, dtype=np.int64)
             there = ", ".join(self.table.columns)
             raise ConfigError(f"network {network}: the catalog has no column {labels.column}; it holds {there}")
         return np.array(labels.numbers(self.table[labels.column]), dtype=np.int64)
+
+    def labelled(self, network: str) -> np.ndarray:
+        """Images that a network can be trained on or scored with, bool (N,): with a mask, or a class of its label set.
+
+        Args:
+            network: its name.
+
+        Raises:
+            ConfigError: see `class_numbers`.
+        """
+        if network in self.graph.classifiers:
+            known: np.ndarray = self.class_numbers(network) >= 0
+            return known
+        return (self.table["mask_path"] != "").to_numpy()
 
     def task(self, network: str, fold: int) -> Task:
         """The task of training a network without one fold.
@@ -114,10 +130,12 @@ class Run:
             fold: that is left out, from 0.
 
         Raises:
-            ConfigError: see `class_numbers`.
+            ConfigError: the network is taken from a bundle; see also `class_numbers`.
             DataError: a required class has no image in the other folds.
         """
         section = self.graph.nodes[network].section
+        if section.taken:
+            raise ConfigError(f"network {network}: is taken from {section.taken}, not trained; take init for from")
         if isinstance(section, SegmentationSection):
             return SegmentationTask(network, section)
         assert isinstance(section, ClassificationSection)
@@ -210,11 +228,13 @@ class Run:
         return read_scores(path) if path and path.is_file() else None
 
     def curves(self, network: str) -> "list[Curve]":
-        """The learning curves of a network, one a fold.
+        """The learning curves of a network, one a fold; none of one that was taken from a bundle.
 
         Args:
             network: its name; all its trainings must have finished.
         """
+        if self.graph.nodes[network].section.taken:
+            return []
         return [_curve(self.folder, network, fold) for fold in range(self.split.folds)]
 
     def environment(self) -> dict[str, str]:
