@@ -64,22 +64,26 @@ class Pipeline:
         self.compute.check()
         self.executor = Executor(RunFolder(folder), config, show, worker=worker)
 
-    def prepare(self, *, check: bool = True) -> Run:
+    def prepare(self, *, check: bool = True, only: Iterable[str] | None = None) -> Run:
         """Make catalog, split and store where they have not been made, and open the run.
 
         Args:
             check: whether to check networks and labels first, see `check_networks` and `check_labels`.
+            only: names of the networks that are to be trained, which are checked with what they need; None for all.
 
         Raises:
             ConfigError: the configuration does not fit the data.
             DataError: data are missing or wrong.
             RunError: catalog or split changed since the run began.
         """
+        graph = self.config.graph
+        needed = {one for name in (graph.nodes if only is None else only) for one in graph.with_needs(name)}
+        names = [name for name in graph.nodes if name in needed]
         if check:
-            check_networks(self.config.graph)
+            check_networks(graph, names)
         run = prepare_run(self.config, self.executor)
         if check:
-            check_labels(run)
+            check_labels(run, names)
         prepare_store(run, self.executor)
         return run
 

@@ -1,12 +1,13 @@
 """The first steps of a run: catalog, split and store, made once; and checks before any training."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from selcn.config import CatalogSource, Graph, Ham10000Source, PhantomSource, RunConfig
+from selcn.config import CatalogSource, ClassificationSection, Graph, Ham10000Source, PhantomSource, RunConfig
 from selcn.data.catalog import catalog_hash, draw_lesions, read_catalog, write_catalog
 from selcn.data.imaging.masking import find_masking
 from selcn.data.phantom import write_phantom
@@ -66,11 +67,12 @@ def prepare_store(run: Run, executor: Executor) -> None:
     executor.do(Step(Kind.STORE), action)
 
 
-def check_networks(graph: Graph) -> None:
+def check_networks(graph: Graph, names: Sequence[str]) -> None:
     """Check before anything is read what would otherwise end a run after hours: names, weight files.
 
     Args:
         graph: of the run's networks.
+        names: of the networks that are trained.
 
     Raises:
         ConfigError: a network, its weights, its masking or its saliency method is unavailable, a network's name
@@ -79,34 +81,36 @@ def check_networks(graph: Graph) -> None:
     """
     labels = {name: section.labels.names for name, section in graph.classifiers.items()}
     row_keys(labels, lesion=graph.segmenter is not None)
-    for node in graph.nodes.values():
-        build_for_training(node.section)
-    for section in graph.classifiers.values():
-        find_masking(section.masking)
-        find_saliency(section.saliency)
-    check_taken(graph)
+    for name in names:
+        section = graph.nodes[name].section
+        build_for_training(section)
+        if isinstance(section, ClassificationSection):
+            find_masking(section.masking)
+            find_saliency(section.saliency)
+    check_taken(graph, names)
 
 
-def check_labels(run: Run) -> None:
+def check_labels(run: Run, names: Sequence[str]) -> None:
     """Check before anything is trained whether every class and fold has enough images; log what cannot be scored.
 
     Args:
         run: that has catalog and split.
+        names: of the networks that are trained.
 
     Raises:
         ConfigError: a batch is larger than a training set, no image is labelled for a network, or the test subset holds
             images that a network taken from a bundle was trained on.
         DataError: a required class has no image in some training set.
     """
-    for name, node in run.graph.nodes.items():
-        if node.section.taken is None:
+    for name in names:
+        if run.graph.nodes[name].section.taken is None:
             _check_trainable(run, name)
         tested = int(run.labelled(name)[run.test_rows].sum())
         if tested < len(run.test_rows):
             logger.info(
                 "network %s: %d of %d test images have a %s", name, tested, len(run.test_rows), _what(run, name)
             )
-    check_overlap(run)
+    check_overlap(run, names)
 
 
 def _check_trainable(run: Run, network: str) -> None:

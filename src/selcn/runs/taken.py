@@ -34,17 +34,18 @@ SEEN, SEEN_IN_TEST = "fold images seen in training", "test images seen in traini
 logger = logging.getLogger(__name__)
 
 
-def check_taken(graph: Graph) -> None:
+def check_taken(graph: Graph, names: Iterable[str]) -> None:
     """Check that every network that is taken fits its bundle, and the networks that it needs.
 
     Args:
         graph: of the run's networks.
+        names: of some of them.
 
     Raises:
         ConfigError: the bundle holds no such network, or another one than the configuration says.
         RunError: a bundle is incomplete or was changed.
     """
-    for name, bundle, network in _taken(graph, graph.nodes):
+    for name, bundle, network in _taken(graph, names):
         config = read_config(bundle)
         if network not in config.networks:
             raise ConfigError(f"network {name}: {bundle} has no network {network}; it has {', '.join(config.networks)}")
@@ -75,16 +76,17 @@ def _check_sources(graph: Graph, name: str, bundle: Path, config: BundleConfig) 
             )
 
 
-def check_overlap(run: Run) -> None:
+def check_overlap(run: Run, names: Iterable[str]) -> None:
     """Refuse test images that a taken network was trained on; log those of the folds.
 
     Args:
         run: that has catalog and split.
+        names: of some networks.
 
     Raises:
         ConfigError: there are such test images, and the network's entry does not say `overlap: true`.
     """
-    for name, bundle, _ in _taken(run.graph, run.graph.nodes):
+    for name, bundle, _ in _taken(run.graph, names):
         seen, section = seen_rows(run, bundle), run.graph.nodes[name].section
         tested = int(seen[run.test_rows].sum())
         if tested and not section.overlap:
