@@ -1,12 +1,14 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import selcn
@@ -14,8 +16,14 @@ from selcn.config import load_config
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.errors import ConfigError
 from selcn.inference.bundle import read_lesions
+from selcn.labels import Fusion
+from selcn.models.build import build_network
+from selcn.models.start import kept_and_new
 from selcn.report import refresh_report
 from selcn.runs.pipeline import Pipeline
+from selcn.runs.plan import Kind, Step
+from selcn.runs.run import open_run
+from selcn.runs.starts import find_start
 
 Networks = dict[str, dict[str, Any]]
 PipelineOf = Callable[..., Pipeline]
@@ -94,7 +102,7 @@ def test_lesions_that_a_taken_network_has_seen_are_kept_out_of_the_test_subset(
     tested = run.table["image_id"].iloc[run.test_rows]
     count = int((parts[tested] != "test").sum())
     assert 0 < count < len(tested)
-    with pytest.raises(ConfigError, match=rf"lesion: was trained on {count} of the {len(tested)} test images; .*"):
+    with pytest.raises(ConfigError, match=rf"lesion: .*#lesion was trained on {count} of the {len(tested)} test"):
         pipeline_of(catalog, tmp_path / "refused", networks, split=split).prepare()
     wanted = {**networks, "lesion": {"from": str(bundle), "overlap": True}}
     caplog.set_level(logging.INFO)
@@ -140,3 +148,72 @@ def test_what_does_not_fit_is_refused_in_one_line(
         )
     only = pipeline_of(strange, tmp_path / "only", {"other": {"from": bundle, "task": "segmentation"}})
     assert only.config.networks["other"].taken == f"{bundle}#lesion", "the only one of that task"
+
+
+def test_a_training_starts_from_a_bundle_or_from_a_run_with_what_fits(
+    tiny_run: Path, tmp_path: Path, small_networks: Networks, pipeline_of: PipelineOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    split = {"path": str(tiny_run / "split" / "split.json")}
+    base = {**small_networks["plain"], "backbone": "resnet10t", "lr": 1e-30}  # so small that weights stay
+    two = {"name": "two", "classes": ["nv", {"name": "other", "aliases": ["mel", "bkl", "bcc", "akiec", "vasc", "df"]}]}
+    networks = {
+        "same": {**base, "init": str(tiny_run / "networks" / "diagnosis-standalone")},
+        "two": {**base, "labels": two, "init": f"{tiny_run / 'bundle'}#diagnosis"},
+    }
+    run = pipeline_of(tiny_run / "data" / "catalog.csv", tmp_path / "run", networks, split=split)
+    prepared = run.prepare()
+    run.do_all(prepared, [step for step in prepared.plan if step.kind is Kind.TRAIN])
+    assert "network same: starts from " in caplog.text
+    assert "kept: backbone, head; new: nothing" in caplog.text
+    assert "kept: backbone; new: head" in caplog.text
+    for fold in range(2):
+        same, two_classes = (
+            load_file(prepared.folder.training(name, fold) / "network.safetensors") for name in networks
+        )
+        for own, source, module in (
+            (same, "diagnosis-standalone", "backbone.body.network.conv1"),
+            (same, "diagnosis-standalone", "head."),
+            (two_classes, "diagnosis", "backbone.body.network.conv1"),
+        ):
+            original = load_file(tiny_run / "networks" / source / f"fold-{fold}" / "network.safetensors")
+            keys = [key for key in own if key.startswith(module) and own[key].is_floating_point()]
+            assert keys
+            stays = [key for key in keys if "running" not in key]
+            assert all(torch.equal(own[key], original[key]) for key in stays), (source, module)
+        assert two_classes["head.linear.weight"].shape[0] == 2
+        manifest = prepared.folder.manifest(Step(Kind.TRAIN, "two", fold))
+        assert (manifest["kept"], manifest["new"]) == ("backbone", "head")
+        assert manifest["fold images seen in training"] == 0
+
+
+def test_reading_other_networks_makes_the_fusion_new(tiny_run: Path) -> None:
+    run = open_run(tiny_run)
+    spec = run.graph.classifiers["diagnosis"].spec
+    start = find_start(str(tiny_run / "networks" / "diagnosis"), "diagnosis", 3)
+    assert start.file.parent.name == "fold-1", "modulo the number of folds"
+    assert kept_and_new(build_network(spec), spec, start) == (["backbone", "fuse", "head"], [])
+    other = spec.model_copy(update={"reads": {"streaks": Fusion.CONCAT}})
+    assert kept_and_new(build_network(other), other, start) == (["backbone", "head"], ["fuse"])
+    bare = replace(start, spec=None)
+    assert kept_and_new(build_network(other), other, bare) == (["backbone", "fuse", "head"], []), "shapes alone"
+
+
+def test_what_a_training_cannot_start_from_is_refused_before_it(
+    tiny_run: Path, tmp_path: Path, small_networks: Networks, pipeline_of: PipelineOf
+) -> None:
+    catalog, bundle, plain = tiny_run / "data" / "catalog.csv", str(tiny_run / "bundle"), small_networks["plain"]
+    (tmp_path / "text.safetensors").write_text("no weights")
+    for init, message in (
+        (f"{bundle}#diagnosis", "holds weights of another network .*resnet10t, not test_resnet.*; start from one like"),
+        (str(tiny_run / "networks" / "lesion"), "holds weights of another network"),
+        (f"{bundle}#none", "has no network none; it has lesion, symmetry, diagnosis"),
+        (str(tmp_path / "absent"), "absent: no weights there; give BUNDLE#NETWORK"),
+        (str(tmp_path / "text.safetensors"), "text.safetensors cannot be read"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            pipeline_of(catalog, tmp_path / "run", {"plain": {**plain, "init": init}}).prepare()
+    seen = {**plain, "backbone": "resnet10t", "init": str(tiny_run / "networks" / "diagnosis" / "fold-0")}
+    seen["init"] += "/network.safetensors"
+    with pytest.raises(ConfigError, match=r"was trained on \d+ of the 24 test images; split so .* `overlap: true`"):
+        pipeline_of(catalog, tmp_path / "seen", {"plain": seen}, split={"folds": 2, "test": 0.25, "seed": 1}).prepare()

@@ -92,7 +92,12 @@ class Training(Section):
         None, validation_alias="from", description="BUNDLE or BUNDLE#network: taken as it is from there, not trained"
     )
     overlap: bool = Field(
-        False, description="whether images that a network of `from` was trained on may be in the test subset"
+        False, description="whether images that a network of `from` or `init` was trained on may be in the test subset"
+    )
+    init: str | None = Field(
+        None,
+        description="BUNDLE#NETWORK, RUN/networks/NETWORK or a network.safetensors file to start from; weights is not "
+        "read then",
     )
     weights: Weights = None
     epochs: int = Field(100, ge=1)
@@ -121,18 +126,20 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _overlap_has_a_source(self) -> Self:
-        if self.overlap and not self.taken:
-            raise ValueError("overlap goes with from")
+        if self.overlap and not (self.taken or self.init):
+            raise ValueError("overlap goes with from or init")
         return self
 
     @model_serializer(mode="wrap")
     def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """The keys that have a meaning: a taken network has no training settings, a trained one no `from`."""
         tree: dict[str, Any] = handler(self)
-        taken, overlap = tree.pop("taken"), tree.pop("overlap")
-        if taken is None:
-            return tree
-        return {"from": taken, "overlap": overlap, **{key: tree[key] for key in SPEC_KEYS[tree["task"]]}}
+        taken = tree.pop("taken")
+        if taken is not None:
+            return {"from": taken, "overlap": self.overlap, **{key: tree[key] for key in SPEC_KEYS[tree["task"]]}}
+        if self.init is None:
+            del tree["overlap"]
+        return tree
 
 
 class SegmentationSection(Training, SegmenterSpec):

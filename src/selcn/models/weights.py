@@ -1,7 +1,7 @@
 """Load pretrained weights from a safetensors file into a library's network."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -27,7 +27,7 @@ def load_pretrained(network: nn.Module, path: Path | str, *, head: Iterable[str]
     prefixes = tuple(f"{name}." for name in head)
     found = {key: value for key, value in _read(Path(path)).items() if not key.startswith(prefixes)}
     wanted = {key: value for key, value in network.state_dict().items() if not key.startswith(prefixes)}
-    wrong = _differences(found, wanted)
+    wrong = differences({k: v.shape for k, v in found.items()}, {k: v.shape for k, v in wanted.items()})
     if wrong:
         raise ConfigError(f"weights {path} do not fit {type(network).__name__}: {wrong}; take a file with its own keys")
     network.load_state_dict(found, strict=False)
@@ -54,12 +54,18 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise ConfigError(f"weights {path} are not a safetensors file ({error}); convert them first") from error
 
 
-def _differences(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
+def differences(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str:
+    """Keys and shapes in which weights differ from those of a network, in words; "" where they are the same.
+
+    Args:
+        found: shapes of the weights by key.
+        wanted: shapes of the network's own by key.
+    """
     shared = found.keys() & wanted.keys()
     kinds = {
         "missing": wanted.keys() - found.keys(),
         "unexpected": found.keys() - wanted.keys(),
-        "misshapen": {key for key in shared if found[key].shape != wanted[key].shape},
+        "misshapen": {key for key in shared if found[key] != wanted[key]},
     }
     return "; ".join(f"{kind} {_some(keys)}" for kind, keys in kinds.items() if keys)
 

@@ -32,7 +32,7 @@ from selcn.models.features import FeatureDistance
 from selcn.runs.card import model_card
 from selcn.runs.folder import FEATURES
 from selcn.runs.run import Run, open_run
-from selcn.runs.taken import taken_lesions, taken_sources, training_lesions
+from selcn.runs.taken import earlier_lesions, taken_sources, training_lesions
 
 COVERAGE = 0.8
 """Share of the out-of-fold images on which the target does not abstain."""
@@ -95,7 +95,7 @@ def fill_bundle(out: Path, run: Run, target: str) -> BundleConfig:
         Ensemble(members),
         metrics=metrics,
         training=run.config.model_dump(mode="json"),
-        lesions=[*training_lesions(run.table, np.concatenate(run.fold_rows)), *taken_lesions(run.graph, names)],
+        lesions=[*training_lesions(run.table, np.concatenate(run.fold_rows)), *earlier_lesions(run, names)],
         card=model_card(config, metrics),
     )
     return config

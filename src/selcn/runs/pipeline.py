@@ -24,7 +24,7 @@ from selcn.runs.predictions import tested_only, write_prediction_files
 from selcn.runs.preparation import check_labels, check_networks, prepare_run, prepare_store
 from selcn.runs.run import Run
 from selcn.runs.saliency_jobs import run_job
-from selcn.runs.taken import copy_member
+from selcn.runs.taken import copy_member, describe_start
 from selcn.training.compute import Compute
 from selcn.training.profiling import EpochProfiler
 from selcn.training.trainer import fit
@@ -169,7 +169,7 @@ class Pipeline:
             note = " ".join(f"{key} {value:.3f}" for key, value in values.items())
             on_progress(epoch, task.section.epochs, note)
 
-        return fit(
+        result = fit(
             task,
             run.sources(network),
             run.training_rows(fold),
@@ -180,6 +180,7 @@ class Pipeline:
             track=self.track,
             on_epoch=on_epoch,
         )
+        return {**result, **describe_start(run, network, fold)}
 
     def _explain(self, run: Run, network: str, work: Path, on_progress: OnProgress) -> dict[str, Any]:
         """Score the saliency of the test images, or of all where there is no test subset."""

@@ -21,9 +21,11 @@ from selcn.inference.row import row_keys
 from selcn.io.progress import OnProgress
 from selcn.labels import TEST
 from selcn.models.build import build_for_training
+from selcn.models.start import kept_and_new
 from selcn.runs.executor import Executor
 from selcn.runs.plan import Kind, Step
 from selcn.runs.run import Run
+from selcn.runs.starts import find_start
 from selcn.runs.taken import check_overlap, check_taken
 from selcn.saliency.methods import find_saliency
 
@@ -76,14 +78,19 @@ def check_networks(graph: Graph, names: Sequence[str]) -> None:
 
     Raises:
         ConfigError: a network, its weights, its masking or its saliency method is unavailable, a network's name
-            clashes with a key of prediction rows, or a network that is taken from a bundle does not fit.
+            clashes with a key of prediction rows, or a network that is taken or started from does not fit.
         RunError: a bundle is incomplete or was changed.
     """
     labels = {name: section.labels.names for name, section in graph.classifiers.items()}
     row_keys(labels, lesion=graph.segmenter is not None)
     for name in names:
         section = graph.nodes[name].section
-        build_for_training(section)
+        network = build_for_training(section)
+        if section.init:
+            start = find_start(section.init, name, 0)
+            kept, new = kept_and_new(network, section.spec, start)
+            described = (", ".join(modules) or "nothing" for modules in (kept, new))
+            logger.info("network %s: starts from %s; kept: %s; new: %s", name, start.text, *described)
         if isinstance(section, ClassificationSection):
             find_masking(section.masking)
             find_saliency(section.saliency)
@@ -99,7 +106,7 @@ def check_labels(run: Run, names: Sequence[str]) -> None:
 
     Raises:
         ConfigError: a batch is larger than a training set, no image is labelled for a network, or the test subset holds
-            images that a network taken from a bundle was trained on.
+            images that a network, or what it starts from, was trained on.
         DataError: a required class has no image in some training set.
     """
     for name in names:

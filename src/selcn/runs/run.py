@@ -26,6 +26,7 @@ from selcn.models.classifier import Classifier
 from selcn.models.segmenter import Segmenter
 from selcn.runs.folder import MASKS, SALIENCY, RunFolder
 from selcn.runs.plan import Kind, Plan, Step, make_plan
+from selcn.runs.starts import find_start
 from selcn.tasks.classification import ClassificationTask, class_weights
 from selcn.tasks.segmentation import SegmentationTask
 from selcn.tasks.task import Task
@@ -130,21 +131,22 @@ class Run:
             fold: that is left out, from 0.
 
         Raises:
-            ConfigError: the network is taken from a bundle; see also `class_numbers`.
+            ConfigError: the network is taken from a bundle; see also `class_numbers` and `find_start`.
             DataError: a required class has no image in the other folds.
         """
         section = self.graph.nodes[network].section
         if section.taken:
             raise ConfigError(f"network {network}: is taken from {section.taken}, not trained; take init for from")
+        start = find_start(section.init, network, fold) if section.init else None
         if isinstance(section, SegmentationSection):
-            return SegmentationTask(network, section)
+            return SegmentationTask(network, section, start=start)
         assert isinstance(section, ClassificationSection)
         # Saliency that is read needs every class in training: that of an untrained class is meaningless.
         if not (section.weighted or self.graph.is_read(network)):
-            return ClassificationTask(network, section)
+            return ClassificationTask(network, section, start=start)
         numbers = self.class_numbers(network)[self.training_rows(fold)]
         weight = class_weights(numbers, section.labels.names, section.balance)
-        return ClassificationTask(network, section, weight if section.weighted else None)
+        return ClassificationTask(network, section, weight if section.weighted else None, start=start)
 
     def sources(self, network: str) -> Sources:
         """The arrays that a network is trained on; the outputs of the networks that it needs must exist.

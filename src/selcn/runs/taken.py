@@ -1,4 +1,4 @@
-"""Networks of a run that are taken from a bundle as they are: checks before any training, and their weights."""
+"""Networks of a run that are taken from a bundle, or start from one or from another run: checks, overlap, weights."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,13 +24,16 @@ from selcn.inference.bundle import (
 )
 from selcn.inference.bundle import WEIGHTS as BUNDLE_WEIGHTS
 from selcn.io.files import sha256
-from selcn.runs.run import Run
+from selcn.models.build import build_network
+from selcn.models.start import kept_and_new
+from selcn.runs.run import Run, open_run
+from selcn.runs.starts import find_start, network_file, run_of
 from selcn.training.trainer import WEIGHTS
 
 FREE = ("size", "saliency", "flips", "labels")
 """Keys of a specification that do not change what the weights mean; label sets are compared by their classes."""
 SEEN, SEEN_IN_TEST = "fold images seen in training", "test images seen in training"
-"""Keys of a manifest: images of the fold, and of the test subset, that a taken network was trained on."""
+"""Keys of a manifest: images of the fold, and of the test subset, that its network was trained on before this run."""
 logger = logging.getLogger(__name__)
 
 
@@ -77,7 +80,7 @@ def _check_sources(graph: Graph, name: str, bundle: Path, config: BundleConfig) 
 
 
 def check_overlap(run: Run, names: Iterable[str]) -> None:
-    """Refuse test images that a taken network was trained on; log those of the folds.
+    """Refuse test images that a network, or what it starts from, was trained on before; log those of the folds.
 
     Args:
         run: that has catalog and split.
@@ -86,47 +89,71 @@ def check_overlap(run: Run, names: Iterable[str]) -> None:
     Raises:
         ConfigError: there are such test images, and the network's entry does not say `overlap: true`.
     """
-    for name, bundle, _ in _taken(run.graph, names):
-        seen, section = seen_rows(run, bundle), run.graph.nodes[name].section
-        tested = int(seen[run.test_rows].sum())
+    for name in names:
+        section = run.graph.nodes[name].section
+        counts = [seen_images(run, name, fold) for fold in range(run.split.folds)]
+        folds, tested = sum(one[SEEN] for one in counts), max(one[SEEN_IN_TEST] for one in counts)
         if tested and not section.overlap:
             raise ConfigError(
-                f"network {name}: was trained on {tested} of the {len(run.test_rows)} test images; split so that they "
-                f"are in the folds, or say `overlap: true` beside {bundle}"
+                f"network {name}: {section.taken or section.init} was trained on {tested} of the {len(run.test_rows)} "
+                "test images; split so that they are in the folds, or say `overlap: true` beside it"
             )
-        folds = [seen_in_fold(run, bundle, fold) for fold in range(run.split.folds)]
-        if tested or any(folds):
+        if tested or folds:
             logger.info(
-                "network %s: was trained on %d images of the folds and %d of the test subset; figures on them are "
+                "network %s: %s was trained on %d images of the folds and %d of the test subset; metrics of those are "
                 "optimistic",
-                *(name, sum(folds), tested),
+                *(name, section.taken or section.init, folds, tested),
             )
 
 
-def seen_rows(run: Run, bundle: Path) -> np.ndarray:
-    """Images of the catalog that, or whose lesion, a bundle's networks were trained on, bool (N,).
-
-    Args:
-        run: that has its catalog.
-        bundle: its path.
-    """
-    known = read_lesions(bundle)
-    pairs = zip(*_names(run.table), strict=True)
-    return np.array([not known.isdisjoint(map(lesion_hash, names)) for names in pairs], dtype=bool)
-
-
-def seen_in_fold(run: Run, bundle: Path, fold: int) -> int:
-    """Number of a fold's images that the bundle's member for that fold was trained on.
+def seen_images(run: Run, network: str, fold: int) -> dict[str, int]:
+    """How many images of a fold, and of the test subset, a fold's network was trained on before this run.
 
     Args:
         run: that has catalog and split.
-        bundle: its path.
-        fold: from 0.
+        network: its name.
+        fold: that it is validated on, from 0.
+
+    Returns:
+        Numbers by the keys of a manifest, `SEEN` and `SEEN_IN_TEST`.
     """
-    config = read_config(bundle)
-    if (config.split, config.members) == (run.split.fingerprint, run.split.folds):
-        return 0  # member k was trained without fold k of this very split
-    return int(seen_rows(run, bundle)[run.fold_rows[fold]].sum())
+    known = trained_before(run, network, fold)
+    if not known:
+        return {SEEN: 0, SEEN_IN_TEST: 0}
+    pairs = zip(*_names(run.table), strict=True)
+    seen = np.array([not known.isdisjoint(map(lesion_hash, names)) for names in pairs], dtype=bool)
+    return {SEEN: int(seen[run.fold_rows[fold]].sum()), SEEN_IN_TEST: int(seen[run.test_rows].sum())}
+
+
+def trained_before(run: Run, network: str, fold: int) -> frozenset[str]:
+    """Hashes of the lesions and images that a fold's network was trained on before this run.
+
+    Those of a bundle or a run that it is taken from or starts from; none are known of a file that lies elsewhere.
+
+    Args:
+        run: that has catalog and split.
+        network: its name.
+        fold: that it is validated on, from 0.
+    """
+    section = run.graph.nodes[network].section
+    reference = section.taken or section.init
+    if reference is None:
+        return frozenset()
+    path, _ = split_reference(reference)
+    if (path / MANIFEST).is_file():
+        config = read_config(path)
+        if (config.split, config.members) == (run.split.fingerprint, run.split.folds):
+            # Member k was trained without fold k of this very split.
+            return frozenset(training_lesions(run.table, run.training_rows(fold)))
+        return read_lesions(path)
+    file = network_file(path, fold)
+    folder = run_of(file)
+    if folder is None:
+        logger.info("network %s: it is not known what %s was trained on", network, reference)
+        return frozenset()
+    source, left_out = open_run(folder), int(file.parent.name.removeprefix("fold-"))
+    own = training_lesions(source.table, source.training_rows(left_out))
+    return trained_before(source, file.parent.parent.name, left_out).union(own)
 
 
 def copy_member(run: Run, network: str, fold: int, out: Path) -> dict[str, Any]:
@@ -148,8 +175,24 @@ def copy_member(run: Run, network: str, fold: int, out: Path) -> dict[str, Any]:
         weights = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
     save_file(weights, out / WEIGHTS)
     identity = {"bundle": sha256(bundle / MANIFEST), "network": name, "member": member}
-    tested = int(seen_rows(run, bundle)[run.test_rows].sum())
-    return {**identity, SEEN: seen_in_fold(run, bundle, fold), SEEN_IN_TEST: tested}
+    return {**identity, **seen_images(run, network, fold)}
+
+
+def describe_start(run: Run, network: str, fold: int) -> dict[str, Any]:
+    """What the manifest of a training records of the weights that it started from; empty where those were none.
+
+    Args:
+        run: that has catalog and split.
+        network: its name.
+        fold: that it is trained without, from 0.
+    """
+    section = run.graph.nodes[network].section
+    if section.init is None:
+        return {}
+    start = find_start(section.init, network, fold)
+    kept, new = kept_and_new(build_network(section.spec), section.spec, start)
+    identity = {"init": start.text, "sha256": sha256(start.file), "kept": ", ".join(kept), "new": ", ".join(new)}
+    return {**identity, **seen_images(run, network, fold)}
 
 
 def training_lesions(table: pd.DataFrame, rows: np.ndarray) -> list[str]:
@@ -162,14 +205,15 @@ def training_lesions(table: pd.DataFrame, rows: np.ndarray) -> list[str]:
     return [lesion_hash(name) for names in _names(table) for name in names.iloc[rows]]
 
 
-def taken_lesions(graph: Graph, names: Sequence[str]) -> list[str]:
-    """Hashes of the lesions and images that taken networks were trained on.
+def earlier_lesions(run: Run, names: Sequence[str]) -> list[str]:
+    """Hashes of the lesions and images that networks were trained on before this run.
 
     Args:
-        graph: of the run's networks.
-        names: of some of them.
+        run: that has catalog and split.
+        names: of some of its networks.
     """
-    return [one for bundle in _bundles(graph, names) for one in read_lesions(bundle)]
+    folds = range(run.split.folds)
+    return sorted(frozenset().union(*(trained_before(run, name, fold) for name in names for fold in folds)))
 
 
 def taken_sources(graph: Graph, names: Sequence[str]) -> list[DataSource]:
