@@ -110,6 +110,12 @@ class Training(Section):
     weight_decay: float = Field(5e-4, ge=0)
     schedule: Schedule = "constant"
     warmup: Fraction = Field(0, description="share of the steps in which lr rises to its value; one-cycle has its own")
+    layer_decay: float | None = Field(
+        None, gt=0, le=1, description="factor on lr from each stage of the backbone or encoder to the one before it"
+    )
+    freeze_epochs: int = Field(
+        0, ge=0, description="first epochs in which backbone or encoder, with its batch norms, stays as it is"
+    )
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     ema: Fraction = Field(0, description="decay of the averaged weights that are validated and kept, 0 for none")
     precision: Literal["float32", "bfloat16", "float16", "auto"] = Field(

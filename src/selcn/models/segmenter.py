@@ -52,6 +52,12 @@ class Segmenter(nn.Module):
         self.network = _create(architecture.lower(), encoder, weights)
         self.normalise = _normalise(encoder, weights)
 
+    @property
+    def body(self) -> nn.Module:
+        """What weights of another task may be taken for: the encoder."""
+        encoder: nn.Module = self.network.encoder
+        return encoder
+
     def forward(self, images: Tensor) -> Tensor:
         """Lesion logits (N, 1, H, W).
 
