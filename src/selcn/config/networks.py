@@ -40,7 +40,9 @@ Backbone = Annotated[
     str, Field(min_length=1, description="squeezenet1_0, squeezenet1_1, torchvision/NAME or a timm name")
 ]
 Schedule = Literal["constant", "poly", "cosine", "one-cycle"]
-Weights = Annotated[str | None, Field(description="null, imagenet, or the path of a safetensors file")]
+Weights = Annotated[
+    str | None, Field(description="null, imagenet, or a state dict of timm or torchvision as a safetensors file")
+]
 
 
 class SegmenterSpec(Section):

@@ -29,6 +29,7 @@ from selcn.io.files import written_whole
 from selcn.labels import TEST
 from selcn.models.cascade import Cascade, Ensemble
 from selcn.models.features import FeatureDistance
+from selcn.models.plain import write_plain
 from selcn.runs.card import model_card
 from selcn.runs.folder import FEATURES
 from selcn.runs.run import Run, open_run
@@ -40,17 +41,18 @@ _USUAL = (0.5, 99.5)  # percentiles of sharpness and brightness of training imag
 _FAR = 99.0  # percentile of out-of-fold feature distances
 
 
-def bundle_run(path: Path, out: Path, network: str | None = None) -> BundleConfig:
+def bundle_run(path: Path, out: Path, network: str | None = None, *, plain: bool = False) -> BundleConfig:
     """Bundle a network of an evaluated run with all that it needs.
 
     Args:
         path: the run's folder.
         out: folder to make.
         network: its name; None for the target.
+        plain: also write its network of each member as a state dict of timm or torchvision.
 
     Raises:
         RunError: no run, or it has not been evaluated.
-        ConfigError: ``out`` exists, or the run has no such network.
+        ConfigError: ``out`` exists, the run has no such network, or it has no plain state dict.
     """
     run = open_run(path)
     name = run.known(network)
@@ -62,19 +64,24 @@ def bundle_run(path: Path, out: Path, network: str | None = None) -> BundleConfi
         raise ConfigError(f"{out}: exists already; remove it or choose another --out")
     with written_whole(out) as partial:
         partial.mkdir()
-        return fill_bundle(partial, run, name)
+        return fill_bundle(partial, run, name, plain=plain)
 
 
-def fill_bundle(out: Path, run: Run, target: str) -> BundleConfig:
+def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> BundleConfig:
     """Write the bundle of one network of an evaluated run into an empty folder.
 
     Args:
         out: the folder.
         run: that is evaluated.
         target: name of the network.
+        plain: see `bundle_run`.
+
+    Raises:
+        ConfigError: ``plain`` of a network that has no plain state dict.
     """
     names = run.graph.bundled(target)
     members = [run.cascade(fold, names) for fold in range(run.split.folds)]
+    files = write_plain(out, [member.networks[target] for member in members], members[0].specs[target]) if plain else []
     measured = target in run.graph.classifiers
     reliability = _measure(run, target, members) if measured else None
     config = BundleConfig(
@@ -96,7 +103,8 @@ def fill_bundle(out: Path, run: Run, target: str) -> BundleConfig:
         metrics=metrics,
         training=run.config.model_dump(mode="json"),
         lesions=[*training_lesions(run.table, np.concatenate(run.fold_rows)), *earlier_lesions(run, names)],
-        card=model_card(config, metrics),
+        card=model_card(config, metrics, plain=files),
+        further=files,
     )
     return config
 
