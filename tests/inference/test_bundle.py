@@ -1,7 +1,9 @@
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -190,3 +192,31 @@ def test_a_bundle_of_format_1_loads_for_ever(tmp_path: Path) -> None:
     assert prediction.lesion.mask.mean() == pytest.approx(answers["share"], abs=0.01)
     assert prediction.warnings == tuple(answers["warnings"])
     assert prediction["streaks"].saliency.mean() == pytest.approx(answers["streaks_saliency"], abs=1e-4)
+
+
+def test_a_plain_state_dict_answers_as_the_member_does_by_the_lines_of_the_card(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="--plain: the network reads the saliency of symmetry, which no"):
+        bundle_run(tiny_run, tmp_path / "reads", plain=True)
+    with pytest.raises(ConfigError, match="--plain: a segmentation network has no plain state dict"):
+        bundle_run(tiny_run, tmp_path / "lesion", "lesion", plain=True)
+    assert list(tmp_path.iterdir()) == []
+    bundle_run(tiny_run, tmp_path / "b", "diagnosis-standalone", plain=True)
+    card = (tmp_path / "b" / "README.md").read_text()
+    lines = [line[4:] for line in card[card.index("without selcn") :].splitlines() if line.startswith("    ")]
+    assert len(lines) == 3
+    monkeypatch.chdir(tmp_path / "b")
+    names: dict[str, Any] = {}
+    exec("\n".join(lines), names)
+    _, ensemble = read_bundle(tmp_path / "b")  # its checksums hold the plain files too
+    network = next(iter(ensemble.members)).networks["diagnosis-standalone"]
+    images = torch.rand(3, 3, 32, 32)
+    mean, std = ([float(one) for one in text.split(",")] for text in re.findall(r"\(([\d., ]+)\)", card)[:2])
+    normalised = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    with torch.no_grad():
+        assert torch.allclose(names["model"](normalised), network(images), atol=1e-5)
+    assert json.loads((tmp_path / "b" / "manifest.json").read_text())["sha256"].keys() >= {
+        "plain/member-0.safetensors",
+        "plain/member-1.safetensors",
+    }

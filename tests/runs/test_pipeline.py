@@ -16,7 +16,7 @@ from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.datasets import as_floats, gather_images
 from selcn.data.splits.split import read_split
 from selcn.data.store.store import open_store
-from selcn.errors import ConfigError, DataError
+from selcn.errors import ConfigError, DataError, RunError
 from selcn.evaluation import compare, evaluate_file
 from selcn.io.progress import OnProgress
 from selcn.runs import pipeline as pipeline_module
@@ -55,6 +55,26 @@ def test_a_finished_run_is_not_repeated(
     monkeypatch.setattr(pipeline_module, "fit", None)
     Pipeline(tiny_config, tiny_run).run()
     assert {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")} == before
+
+
+def test_other_resamples_and_another_target_redo_the_evaluation_alone(
+    tiny_run: Path, tiny_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run, folder)
+    for name in ("fit", "write_outputs", "write_prediction_files", "write_saliency_scores"):
+        monkeypatch.setattr(pipeline_module, name, None)
+    before = pd.read_csv(folder / "evaluation" / "lesion.csv")
+    Pipeline(changed_config(tiny_config, resamples=150, target="symmetry"), folder).run()
+    after = pd.read_csv(folder / "evaluation" / "lesion.csv")
+    pd.testing.assert_frame_equal(after, evaluate_file(folder / "predictions" / "lesion.csv", resamples=150))
+    assert after["value"].equals(before["value"])
+    assert not after["low"].equals(before["low"])
+    assert bundled(folder)["target"] == "symmetry"
+    with pytest.raises(RunError, match=r"differ\); to go on .* --set symmetry.init=.*/networks/symmetry"):
+        Pipeline(with_network(tiny_config, "symmetry", epochs=9), folder)
+    with pytest.raises(RunError, match=r"\(networks.symmetry.lr, resamples, target differ\); choose"):
+        Pipeline(with_network(tiny_config, "symmetry", lr=9), folder)
 
 
 def test_a_split_and_a_store_made_by_hand_are_used_as_they_are(

@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lightning
 import numpy as np
 import pandas as pd
 import pytest
@@ -209,3 +210,47 @@ def test_image_mask_and_saliency_are_augmented_alike_and_only_the_image_in_colou
     plain = augment(Batch(batch.image), subject.task, torch.Generator().manual_seed(0))
     with_mask = augment(batch, subject.task, torch.Generator().manual_seed(0))
     assert torch.equal(plain.image, with_mask.image), "what else a task needs does not change its images"
+
+
+def test_a_frozen_body_keeps_weights_and_statistics_until_its_epochs_are_over(subject: Subject, tmp_path: Path) -> None:
+    frozen = subject.changed(
+        backbone="test_resnet", head="linear", epochs=2, freeze_epochs=2, optimiser="adamw", weight_decay=0.1
+    )
+    lightning.seed_everything(0, verbose=False)
+    start = frozen.task.build().state_dict()
+    after = trained(frozen, tmp_path / "frozen")
+    body = [name for name in start if name.startswith("backbone.body.")]
+    assert any("running_mean" in name for name in body)
+    assert all(torch.equal(start[name], after[name]) for name in body)
+    assert not torch.equal(start["head.linear.weight"], after["head.linear.weight"])
+
+    def kill(epoch: int, _: Mapping[str, float]) -> None:
+        if epoch == 3:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        frozen.changed(epochs=3, freeze_epochs=1).fit(tmp_path / "thawed", on_epoch=kill)
+    # The checkpoint is that of the epoch before: the first that trains all.
+    thawed = torch.load(tmp_path / "thawed" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert not any(torch.equal(start[name], thawed[f"network.{name}"]) for name in body if "weight" in name)
+    assert not any(torch.equal(start[name], thawed[f"network.{name}"]) for name in body if "running" in name)
+
+
+def test_a_frozen_warm_up_with_layer_wise_rates_goes_on_after_a_kill_as_if_unbroken(
+    subject: Subject, tmp_path: Path
+) -> None:
+    rich = subject.changed(
+        backbone="test_resnet", head="linear", epochs=3, freeze_epochs=2, layer_decay=0.5, ema=0.5, clip=1.0
+    )
+    unbroken = trained(rich, tmp_path / "a")
+
+    for number, at in enumerate((1, 2)):
+
+        def kill(epoch: int, _: Mapping[str, float], at: int = at) -> None:
+            if epoch == at:
+                raise KilledError
+
+        folder = tmp_path / f"killed-{number}"
+        with pytest.raises(KilledError):
+            rich.fit(folder, on_epoch=kill)
+        assert same(unbroken, trained(rich, folder))

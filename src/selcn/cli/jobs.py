@@ -141,7 +141,7 @@ def tune(
     ranges = read_space(space) if space else thesis_space(loaded.graph.nodes[name_of].section)
     with resumable():
         pipeline = Pipeline(loaded, folder, progress, compute=Compute(accelerator=accelerator.value))
-        run = pipeline.prepare()
+        run = pipeline.prepare(only=[name_of])
         search = find(
             run, name_of, space=ranges, trials=trials, name=name, storage=storage, pruner=pruner.value, fold=fold
         )

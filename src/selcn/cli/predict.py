@@ -37,6 +37,9 @@ def bundle(
     network: Annotated[
         str | None, typer.Option("--network", "--variant", help="Which network answers; the run's target by default.")
     ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Also write it as state dicts of timm or torchvision, a file a member.")
+    ] = False,
 ) -> None:
     """Put all that predicts into one folder: weights, configuration, reliability, metrics, model card, checksums.
 
@@ -44,7 +47,7 @@ def bundle(
     """
     from selcn.runs.bundling import bundle_run
 
-    config = bundle_run(run, out, network)
+    config = bundle_run(run, out, network, plain=plain)
     typer.echo(f"{out}: {config.target}, {config.members} members")
 
 

@@ -108,7 +108,7 @@ def train(
     names = trained_together(loaded.graph, network)
     with resumable():
         pipeline = _pipeline(loaded, folder, devices, nodes, accelerator, track)
-        prepared = pipeline.prepare()
+        prepared = pipeline.prepare(only=names)
         steps = training_steps(names, prepared.split.folds)
         if profile:
             typer.echo(pipeline.profile(prepared, steps[0]).to_string(index=False, float_format="{:.3f}".format))

@@ -31,6 +31,7 @@ from selcn.config.sections import (
     Section,
     SplitSection,
 )
+from selcn.config.taken import split_reference
 
 __all__ = [
     "FULL",
@@ -61,4 +62,5 @@ __all__ = [
     "presets",
     "read_aliases",
     "read_label_set",
+    "split_reference",
 ]

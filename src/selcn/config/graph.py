@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from selcn.config.networks import ClassificationSection, SegmentationSection
+from selcn.config.taken import split_reference
 from selcn.labels import NO_MASKING, Control
 
 
@@ -175,9 +176,16 @@ def _check_inputs(
 ) -> None:
     for source in section.reads:
         if source not in networks or networks[source].task != "classification":
-            raise ValueError(f"{name} reads {source}, which is no classification network of this run; name one")
+            raise ValueError(
+                f"{name} reads {source}, which is no classification network of this run; {_remedy(section, source)}"
+            )
     if section.masking != NO_MASKING and not segmenters:
-        raise ValueError(f"{name} has masking {section.masking}, which needs a segmentation network; add one")
+        remedy = _remedy(section, "lesion") if section.taken else "add one"
+        raise ValueError(f"{name} has masking {section.masking}, which needs a segmentation network; {remedy}")
+
+
+def _remedy(section: ClassificationSection, source: str) -> str:
+    return f"add {source}: {{from: {split_reference(section.taken)[0]}}}" if section.taken else "name one"
 
 
 def _ordered(networks: Mapping[str, SegmentationSection | ClassificationSection], segmenters: list[str]) -> list[str]:
@@ -205,6 +213,8 @@ def _twins(name: str, section: SegmentationSection | ClassificationSection, want
     for twin in dict.fromkeys(wanted):
         if not isinstance(section, ClassificationSection) or not section.reads:
             raise ValueError(f"compare: {name} reads no saliency, so that it has no {twin} twin; leave it out")
+        if section.taken:
+            raise ValueError(f"compare: {name} is taken from a bundle, so that it has no twins; leave it out")
         alone = twin is Twin.STANDALONE
         changed: dict[str, object] = {"reads": {}, "control": None} if alone else {"control": Control(twin.value)}
         twins.append(Node(f"{name}-{twin}", section.model_copy(update=changed).resolved, name))

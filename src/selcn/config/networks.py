@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from selcn.config.sections import AugmentSection, Fraction, Section, Size
 from selcn.labels import LABEL_SETS, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
@@ -32,7 +40,9 @@ Backbone = Annotated[
     str, Field(min_length=1, description="squeezenet1_0, squeezenet1_1, torchvision/NAME or a timm name")
 ]
 Schedule = Literal["constant", "poly", "cosine", "one-cycle"]
-Weights = Annotated[str | None, Field(description="null, imagenet, or the path of a safetensors file")]
+Weights = Annotated[
+    str | None, Field(description="null, imagenet, or a state dict of timm or torchvision as a safetensors file")
+]
 
 
 class SegmenterSpec(Section):
@@ -70,11 +80,27 @@ class ClassifierSpec(Section):
 
 
 ModelSpec = Annotated[SegmenterSpec | ClassifierSpec, Field(discriminator="task")]
+SPEC_KEYS: dict[str, tuple[str, ...]] = {
+    "segmentation": tuple(SegmenterSpec.model_fields),
+    "classification": tuple(ClassifierSpec.model_fields),
+}
+"""Keys of a specification by task."""
 
 
 class Training(Section):
-    """How a network of any task is trained."""
+    """How a network of any task is trained, or the bundle that it is taken from."""
 
+    taken: str | None = Field(
+        None, validation_alias="from", description="BUNDLE or BUNDLE#network: taken as it is from there, not trained"
+    )
+    overlap: bool = Field(
+        False, description="whether images that a network of `from` or `init` was trained on may be in the test subset"
+    )
+    init: str | None = Field(
+        None,
+        description="BUNDLE#NETWORK, RUN/networks/NETWORK or a network.safetensors file to start from; weights is not "
+        "read then",
+    )
     weights: Weights = None
     epochs: int = Field(100, ge=1)
     patience: int = Field(10, ge=1, description="epochs without improvement after which training stops")
@@ -86,6 +112,12 @@ class Training(Section):
     weight_decay: float = Field(5e-4, ge=0)
     schedule: Schedule = "constant"
     warmup: Fraction = Field(0, description="share of the steps in which lr rises to its value; one-cycle has its own")
+    layer_decay: float | None = Field(
+        None, gt=0, le=1, description="factor on lr from each stage of the backbone or encoder to the one before it"
+    )
+    freeze_epochs: int = Field(
+        0, ge=0, description="first epochs in which backbone or encoder, with its batch norms, stays as it is"
+    )
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     ema: Fraction = Field(0, description="decay of the averaged weights that are validated and kept, 0 for none")
     precision: Literal["float32", "bfloat16", "float16", "auto"] = Field(
@@ -99,6 +131,23 @@ class Training(Section):
         if self.schedule == "one-cycle" and self.warmup:
             raise ValueError("warmup: one-cycle has its own; leave it out or take another schedule")
         return self
+
+    @model_validator(mode="after")
+    def _overlap_has_a_source(self) -> Self:
+        if self.overlap and not (self.taken or self.init):
+            raise ValueError("overlap goes with from or init")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The keys that have a meaning: a taken network has no training settings, a trained one no `from`."""
+        tree: dict[str, Any] = handler(self)
+        taken = tree.pop("taken")
+        if taken is not None:
+            return {"from": taken, "overlap": self.overlap, **{key: tree[key] for key in SPEC_KEYS[tree["task"]]}}
+        if self.init is None:
+            del tree["overlap"]
+        return tree
 
 
 class SegmentationSection(Training, SegmenterSpec):

@@ -4,10 +4,10 @@ import re
 from functools import cached_property
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from selcn.config.graph import Graph, Twin, build_graph
-from selcn.config.networks import NetworkSection
+from selcn.config.networks import SPEC_KEYS, NetworkSection
 from selcn.config.sections import (
     CatalogSource,
     Ham10000Source,
@@ -16,6 +16,7 @@ from selcn.config.sections import (
     Section,
     SplitSection,
 )
+from selcn.config.taken import complete_networks
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _OLD = {"segmentation", "symmetry", "classification"}
@@ -50,6 +51,11 @@ class RunConfig(Section):
     @classmethod
     def _is_of_this_version(cls, tree: object) -> object:
         return _refuse_old(tree)
+
+    @field_validator("networks", mode="before")
+    @classmethod
+    def _completed(cls, networks: object) -> object:
+        return complete_networks(networks, SPEC_KEYS)
 
     @model_validator(mode="after")
     def _is_a_graph(self) -> Self:

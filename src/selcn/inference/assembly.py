@@ -36,6 +36,7 @@ def write_bundle(
     training: Mapping[str, Any] | None = None,
     lesions: Sequence[str] = (),
     card: str = "",
+    further: Sequence[str] = (),
 ) -> None:
     """Write a bundle into an empty folder, the manifest last.
 
@@ -47,6 +48,7 @@ def write_bundle(
         training: the run's configuration.
         lesions: hashes of the lesions and images of training, see `selcn.inference.bundle.lesion_hash`.
         card: the model card, Markdown with its metadata first.
+        further: files that are in the folder already, relative to it, whose checksums are to be recorded too.
     """
     texts = {
         CONFIG: config.to_json(),
@@ -60,7 +62,7 @@ def write_bundle(
     # Networks with shared tensors would need care here; no network here has any.
     save_file({name: value.contiguous() for name, value in ensemble.state_dict().items()}, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)  # safetensors makes the file private to its owner, whatever the umask
-    checksums = {name: sha256(folder / name) for name in (*texts, WEIGHTS)}
+    checksums = {name: sha256(folder / name) for name in (*texts, WEIGHTS, *further)}
     (folder / MANIFEST).write_text(json.dumps({"sha256": checksums}, indent=1), encoding="utf-8", newline="\n")
 
 

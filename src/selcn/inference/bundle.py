@@ -9,6 +9,7 @@ BUNDLE/
   lesions.txt          hashes of the lesions and images that its networks were trained on
   README.md            the model card
   manifest.json        checksum of every other file, written last
+  plain/               state dicts of timm or torchvision, one a member, where `selcn bundle --plain` was run
   onnx/  onnx-int8/    graphs that need no torch, where `selcn export` was run
 ```
 """

@@ -83,6 +83,27 @@ class _TimmFeatures(nn.Module):
         return features
 
 
+def from_torchvision(name: str) -> bool:
+    """Whether a backbone is torchvision's, not timm's.
+
+    Args:
+        name: that `build_backbone` knows.
+    """
+    return name in SQUEEZENETS or name.startswith(TORCHVISION)
+
+
+def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the RGB channels of the images that a backbone takes.
+
+    Args:
+        name: that `build_backbone` knows.
+    """
+    if from_torchvision(name):
+        return IMAGENET_MEAN, IMAGENET_STD
+    known = timm.get_pretrained_cfg(name)
+    return (tuple(known.mean), tuple(known.std)) if known else (IMAGENET_MEAN, IMAGENET_STD)
+
+
 def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
     """Images resized bilinearly, with antialiasing where they shrink.
 
@@ -109,7 +130,7 @@ def build_backbone(name: str, weights: Path | str | None = None) -> Backbone:
     Raises:
         ConfigError: an unknown name, a network without an (N, C, h, w) feature map, or weights that are unavailable.
     """
-    if name in SQUEEZENETS or name.startswith(TORCHVISION):
+    if from_torchvision(name):
         body, normalise = _from_torchvision(name, weights), Normalise()
     else:
         body, normalise = _from_timm(name, weights)

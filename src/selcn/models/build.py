@@ -41,4 +41,5 @@ def build_for_training(section: SegmentationSection | ClassificationSection) -> 
         ConfigError: see `build_network`.
     """
     dropout = section.dropout if isinstance(section, ClassificationSection) else 0.0
-    return build_network(section.spec, weights=section.weights, dropout=dropout)
+    weights = None if section.init else section.weights  # `init` brings all that `weights` would
+    return build_network(section.spec, weights=weights, dropout=dropout)

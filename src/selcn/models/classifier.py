@@ -57,6 +57,11 @@ class Classifier(nn.Module):
         """Channels of the target layer."""
         return len(range(*self.target.indices(self.backbone.channels)))
 
+    @property
+    def body(self) -> nn.Module:
+        """What weights of another task may be taken for: all but fusion and head."""
+        return self.backbone.body
+
     def trace(self, images: Tensor, saliency: Sequence[Tensor] = ()) -> HeadOutput:
         """Forward pass that keeps what a saliency map is computed from.
 

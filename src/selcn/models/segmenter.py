@@ -40,7 +40,7 @@ class Segmenter(nn.Module):
             architecture: a name of ``ARCHITECTURES``, in any case.
             encoder: an encoder's name in segmentation_models_pytorch, or ``tu-<name>`` for one from timm.
             weights: of the encoder: None for random ones, ``"imagenet"`` for the library's download, or a
-                ``.safetensors`` file with the encoder's own keys.
+                ``.safetensors`` file with the encoder's own keys, such as a plain state dict of timm or torchvision.
             size: width and height in pixels to which images are resized; None for no resizing.
 
         Raises:
@@ -51,6 +51,12 @@ class Segmenter(nn.Module):
         self.size = size
         self.network = _create(architecture.lower(), encoder, weights)
         self.normalise = _normalise(encoder, weights)
+
+    @property
+    def body(self) -> nn.Module:
+        """What weights of another task may be taken for: the encoder."""
+        encoder: nn.Module = self.network.encoder
+        return encoder
 
     def forward(self, images: Tensor) -> Tensor:
         """Lesion logits (N, 1, H, W).
@@ -107,7 +113,7 @@ def _create(architecture: str, encoder: str, weights: Path | str | None) -> Any:
             ) from error
         raise ConfigError(f"architecture {architecture!r} cannot use encoder {encoder!r}: {error}") from error
     if weights not in (None, IMAGENET):
-        load_pretrained(network.encoder, weights, head=_ENCODER_HEADS)
+        load_pretrained(network.encoder, weights, head=_ENCODER_HEADS, extra=True)
     return network
 
 

@@ -1,7 +1,9 @@
 """Load pretrained weights from a safetensors file into a library's network."""
 
 import difflib
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping, Set
+from functools import cache
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -11,26 +13,57 @@ from torch import Tensor, nn
 from selcn.errors import ConfigError
 
 IMAGENET = "imagenet"
+PREFIXES = ("module.", "model.", "backbone.")
+"""What DataParallel, Lightning and common training scripts put before the keys of a network."""
+_WRAPPED = "model."  # segmentation_models_pytorch puts this before the keys of an encoder from timm
+logger = logging.getLogger(__name__)
 
 
-def load_pretrained(network: nn.Module, path: Path | str, *, head: Iterable[str]) -> None:
-    """Load a safetensors file that uses the network's own keys; any float type is cast.
+def load_pretrained(network: nn.Module, path: Path | str, *, head: Iterable[str], extra: bool = False) -> None:
+    """Load a plain state dict of timm or torchvision from a safetensors file; any float type is cast.
+
+    Prefixes that training scripts put before the network's own keys (`PREFIXES`) are taken off; what is not used is
+    logged.
 
     Args:
         network: modified in place, except for the modules of ``head``.
         path: of the file.
         head: dotted names of the classifying modules; their keys are neither read nor required.
+        extra: whether the file may hold further keys, as that of a whole network does for an encoder.
 
     Raises:
         ConfigError: no such file, not a safetensors file, or keys or shapes that are not the network's.
     """
-    prefixes = tuple(f"{name}." for name in head)
-    found = {key: value for key, value in _read(Path(path)).items() if not key.startswith(prefixes)}
-    wanted = {key: value for key, value in network.state_dict().items() if not key.startswith(prefixes)}
-    wrong = _differences(found, wanted)
+    modules = tuple(f"{name}." for name in head)
+    own = network.state_dict()
+    outer = _WRAPPED if all(key.startswith(_WRAPPED) for key in own) else ""
+    wanted = {inner: value for key, value in own.items() if not (inner := key.removeprefix(outer)).startswith(modules)}
+    given = _read(Path(path))
+    named = _without_prefixes(given, wanted.keys())
+    found = {key: value for key, value in named.items() if not key.startswith(modules) and (key in wanted or not extra)}
+    wrong = differences({k: v.shape for k, v in found.items()}, {k: v.shape for k, v in wanted.items()})
     if wrong:
         raise ConfigError(f"weights {path} do not fit {type(network).__name__}: {wrong}; take a file with its own keys")
-    network.load_state_dict(found, strict=False)
+    if len(found) < len(given):
+        unused = [key for key in given if not any(key == one or key.endswith(f".{one}") for one in found)]
+        _say_unused(str(path), _some(unused) if unused else "keys of other modules")
+    network.load_state_dict({outer + key: value for key, value in found.items()}, strict=False)
+
+
+def _without_prefixes(given: dict[str, Tensor], wanted: Set[str]) -> dict[str, Tensor]:
+    """The weights by keys without those prefixes, in any order, with which most of the wanted keys are found."""
+    best = given
+    for prefix in PREFIXES:
+        inner = {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
+        if inner:
+            best = max(best, _without_prefixes(inner, wanted), key=lambda one: len(one.keys() & wanted))
+    return best
+
+
+@cache
+def _say_unused(path: str, keys: str) -> None:
+    """Say once, not for every fold."""
+    logger.info("weights %s: not used: %s", path, keys)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
@@ -54,12 +87,18 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise ConfigError(f"weights {path} are not a safetensors file ({error}); convert them first") from error
 
 
-def _differences(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str:
+def differences(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str:
+    """Keys and shapes in which weights differ from those of a network, in words; "" where they are the same.
+
+    Args:
+        found: shapes of the weights by key.
+        wanted: shapes of the network's own by key.
+    """
     shared = found.keys() & wanted.keys()
     kinds = {
         "missing": wanted.keys() - found.keys(),
         "unexpected": found.keys() - wanted.keys(),
-        "misshapen": {key for key in shared if found[key].shape != wanted[key].shape},
+        "misshapen": {key for key in shared if found[key] != wanted[key]},
     }
     return "; ".join(f"{kind} {_some(keys)}" for kind, keys in kinds.items() if keys)
 

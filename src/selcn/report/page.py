@@ -37,7 +37,9 @@ from selcn.report.metric_tables import (
 )
 from selcn.report.saliency_tables import lesion_shares, saliency_tables
 from selcn.report.wording import bounds, duration, label_title, number, spoken
+from selcn.runs.plan import Kind
 from selcn.runs.run import Run, open_run
+from selcn.runs.taken import SEEN, SEEN_IN_TEST
 
 HERE = Path(__file__).parent
 SUBGROUPS = {"sex": "sex", "age": "age", "site": "site", "source": "source", "lesion_share": "lesion size"}
@@ -105,6 +107,7 @@ def _context(run: Run) -> dict[str, Any]:
     return {
         **_about(run, bundle),
         "steps": steps,
+        "seen": _seen(run),
         **_metrics(run, bundle, found),
         **_of_target(run, bundle.target, found),
         **_segmentation(run, found),
@@ -113,7 +116,9 @@ def _context(run: Run) -> dict[str, Any]:
         "gallery": make_gallery(run, predictor),
         "rule": {"most": CASES, "confident": CONFIDENT_CASES, "seed": SEED},
         "curves": {
-            name: embed_chart(draw_curves(name, run.curves(name)), f"curves-{name}") for name in run.graph.nodes
+            name: embed_chart(draw_curves(name, curves), f"curves-{name}")
+            for name in run.graph.nodes
+            if (curves := run.curves(name))
         },
     }
 
@@ -142,6 +147,16 @@ def _about(run: Run, bundle: BundleConfig) -> dict[str, Any]:
         "leaks": leaks,
         "leaking": sum(leaks.values()),
     }
+
+
+def _seen(run: Run) -> dict[str, int]:
+    """Images of folds and test subset that a taken network had been trained on, by network, where there are any."""
+    manifests = {step: run.folder.manifest(step) for step in run.plan if step.kind is Kind.TRAIN}
+    folds: dict[str, int] = {}
+    for step, manifest in manifests.items():
+        folds[str(step.network)] = folds.get(str(step.network), 0) + int(manifest.get(SEEN, 0))
+    tested = {str(step.network): int(manifest.get(SEEN_IN_TEST, 0)) for step, manifest in manifests.items()}
+    return {name: count + tested[name] for name, count in folds.items() if count + tested[name]}
 
 
 def _metrics(run: Run, bundle: BundleConfig, found: Mapping[str, Measurements]) -> dict[str, Any]:

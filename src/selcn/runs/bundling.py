@@ -1,6 +1,6 @@
 """Make a bundle of a finished run: networks, reliability measured out of fold, metrics, model card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from selcn.data.catalog import groups
 from selcn.data.sources import licence_of
 from selcn.errors import ConfigError, RunError
 from selcn.evaluation.predictions import Predictions
@@ -18,7 +17,7 @@ from selcn.evaluation.registry import headline_metrics
 from selcn.evaluation.selective import abstention_threshold
 from selcn.evaluation.temperature import fit_temperature
 from selcn.inference.assembly import write_bundle
-from selcn.inference.bundle import BundleConfig, DataSource, Preparation, lesion_hash
+from selcn.inference.bundle import BundleConfig, DataSource, Preparation
 from selcn.inference.reliability import (
     ImageReliability,
     NetworkReliability,
@@ -30,9 +29,11 @@ from selcn.io.files import written_whole
 from selcn.labels import TEST
 from selcn.models.cascade import Cascade, Ensemble
 from selcn.models.features import FeatureDistance
+from selcn.models.plain import write_plain
 from selcn.runs.card import model_card
 from selcn.runs.folder import FEATURES
 from selcn.runs.run import Run, open_run
+from selcn.runs.taken import earlier_lesions, taken_sources, training_lesions
 
 COVERAGE = 0.8
 """Share of the out-of-fold images on which the target does not abstain."""
@@ -40,17 +41,18 @@ _USUAL = (0.5, 99.5)  # percentiles of sharpness and brightness of training imag
 _FAR = 99.0  # percentile of out-of-fold feature distances
 
 
-def bundle_run(path: Path, out: Path, network: str | None = None) -> BundleConfig:
+def bundle_run(path: Path, out: Path, network: str | None = None, *, plain: bool = False) -> BundleConfig:
     """Bundle a network of an evaluated run with all that it needs.
 
     Args:
         path: the run's folder.
         out: folder to make.
         network: its name; None for the target.
+        plain: also write its network of each member as a state dict of timm or torchvision.
 
     Raises:
         RunError: no run, or it has not been evaluated.
-        ConfigError: ``out`` exists, or the run has no such network.
+        ConfigError: ``out`` exists, the run has no such network, or it has no plain state dict.
     """
     run = open_run(path)
     name = run.known(network)
@@ -62,19 +64,24 @@ def bundle_run(path: Path, out: Path, network: str | None = None) -> BundleConfi
         raise ConfigError(f"{out}: exists already; remove it or choose another --out")
     with written_whole(out) as partial:
         partial.mkdir()
-        return fill_bundle(partial, run, name)
+        return fill_bundle(partial, run, name, plain=plain)
 
 
-def fill_bundle(out: Path, run: Run, target: str) -> BundleConfig:
+def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> BundleConfig:
     """Write the bundle of one network of an evaluated run into an empty folder.
 
     Args:
         out: the folder.
         run: that is evaluated.
         target: name of the network.
+        plain: see `bundle_run`.
+
+    Raises:
+        ConfigError: ``plain`` of a network that has no plain state dict.
     """
     names = run.graph.bundled(target)
     members = [run.cascade(fold, names) for fold in range(run.split.folds)]
+    files = write_plain(out, [member.networks[target] for member in members], members[0].specs[target]) if plain else []
     measured = target in run.graph.classifiers
     reliability = _measure(run, target, members) if measured else None
     config = BundleConfig(
@@ -86,7 +93,7 @@ def fill_bundle(out: Path, run: Run, target: str) -> BundleConfig:
         members=run.split.folds,
         split=run.split.fingerprint,
         reliability=reliability,
-        sources=_sources(run.table),
+        sources=_sources(run, names),
     )
     metrics = _metrics(run, config)
     write_bundle(
@@ -95,8 +102,9 @@ def fill_bundle(out: Path, run: Run, target: str) -> BundleConfig:
         Ensemble(members),
         metrics=metrics,
         training=run.config.model_dump(mode="json"),
-        lesions=_training_lesions(run),
-        card=model_card(config, metrics, run.split.protocol),
+        lesions=[*training_lesions(run.table, np.concatenate(run.fold_rows)), *earlier_lesions(run, names)],
+        card=model_card(config, metrics, run.split.protocol, plain=files),
+        further=files,
     )
     return config
 
@@ -119,7 +127,9 @@ def fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Ten
 
 
 def _measure(run: Run, target: str, members: list[Cascade]) -> Reliability:
-    """Measure the target's reliability, and set each member's feature distance."""
+    """Measure the target's reliability, and set each member's feature distance; of the images alone without labels."""
+    if not run.labelled(target)[np.concatenate(run.fold_rows)].any():
+        return Reliability(image=_usual_images(run), networks={})
     features, distances = run.output(target, FEATURES), []
     for member, rows in zip(members, run.fold_rows, strict=True):
         units = run.table["image_id"].iloc[rows].map(run.split.group).to_numpy()
@@ -147,19 +157,13 @@ def _usual_images(run: Run) -> ImageReliability:
     return ImageReliability(sharpness=float(sharp), brightness=(float(low), float(high)))
 
 
-def _training_lesions(run: Run) -> list[str]:
-    """Hashes of the lesions and images that any member was trained on."""
-    rows = np.concatenate(run.fold_rows)
-    table = run.table.iloc[rows]
-    units = groups(run.table).iloc[rows]
-    return [*map(lesion_hash, units), *(lesion_hash(f"image:{image}") for image in table["image_id"])]
-
-
-def _sources(table: pd.DataFrame) -> tuple[DataSource, ...]:
-    counts = table["source"].replace("", "not named").value_counts().sort_index()
-    return tuple(
+def _sources(run: Run, names: Sequence[str]) -> tuple[DataSource, ...]:
+    counts = run.table["source"].replace("", "not named").value_counts().sort_index()
+    own = [
         DataSource(name=str(name), images=int(count), licence=licence_of(str(name))) for name, count in counts.items()
-    )
+    ]
+    known = {source.name for source in own}
+    return (*own, *(source for source in taken_sources(run.graph, names) if source.name not in known))
 
 
 def _metrics(run: Run, config: BundleConfig) -> list[Mapping[str, Any]]:

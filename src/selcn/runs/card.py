@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from selcn.inference.bundle import BundleConfig
-from selcn.labels import Protocol
+from selcn.labels import NO_MASKING, Protocol
+from selcn.models.backbones import normalisation
+from selcn.models.plain import plain_lines
 
 HEADER = """---
 library_name: selcn
@@ -38,13 +40,16 @@ _SPLIT = {
 }
 
 
-def model_card(config: BundleConfig, metrics: Sequence[Mapping[str, Any]], protocol: Protocol) -> str:
+def model_card(
+    config: BundleConfig, metrics: Sequence[Mapping[str, Any]], protocol: Protocol, *, plain: Sequence[str] = ()
+) -> str:
     """The model card in Markdown, with its YAML metadata first.
 
     Args:
         config: of the bundle.
         metrics: of its networks, one mapping a row of the metrics table.
         protocol: of the split.
+        plain: plain state dicts of the target, relative to the bundle.
     """
     return "\n".join(
         [
@@ -53,6 +58,7 @@ def model_card(config: BundleConfig, metrics: Sequence[Mapping[str, Any]], proto
             "A dermoscopic image goes in; out come " + "; ".join(_predictions(config)) + ". "
             f"An ensemble of {config.members} members, each trained without one fold, by selcn {config.selcn}.\n",
             USE,
+            *(_plain(config, plain[0]) if plain else ()),
             "## Data\n",
             *(f"- {source.name}: {source.images} images, {source.licence}" for source in config.sources),
             f"\n{_SPLIT[protocol]}, fingerprint `{config.split[:12]}`. "
@@ -64,6 +70,20 @@ def model_card(config: BundleConfig, metrics: Sequence[Mapping[str, Any]], proto
             *_reliability(config),
         ]
     )
+
+
+def _plain(config: BundleConfig, file: str) -> list[str]:
+    spec = config.classifiers[config.target]
+    width, height = spec.size or config.prepare.size
+    mean, std = normalisation(spec.backbone)
+    masked = "" if spec.masking == NO_MASKING else f", masked by `{spec.masking}`"
+    return [
+        f"## {config.target} without selcn\n",
+        f"From the bundle's folder; a file a member, in `{file.partition('/')[0]}/`:\n",
+        *(f"    {line}" for line in plain_lines(spec, file)),
+        f"\nIt takes RGB images in [0, 1] of {width} x {height} pixels{masked}, less {mean}, divided by {std} (a value "
+        f"a channel), and returns logits of {', '.join(spec.labels.names)}, not calibrated.\n",
+    ]
 
 
 def _predictions(config: BundleConfig) -> list[str]:

@@ -22,11 +22,13 @@ from selcn.errors import RunError
 from selcn.io.files import write_text
 from selcn.io.progress import OnProgress, ShowProgress, show_nothing
 from selcn.runs.folder import MANIFEST, RunFolder
-from selcn.runs.plan import Step
+from selcn.runs.plan import Kind, Step
 from selcn.training.compute import rank
 
 WAIT = 0.2
 """Seconds between two checks whether another process has finished a step."""
+AFTER_TRAINING = frozenset({"resamples", "target"})
+"""Keys of a configuration that no step before the evaluation reads."""
 Action = Callable[[Path, OnProgress], dict[str, Any] | None]
 """Writes a step's result to a folder; returns what is added to the manifest, or None."""
 logger = logging.getLogger(__name__)
@@ -37,7 +39,8 @@ class Executor:
 
     Args:
         folder: of the run; created where it does not exist.
-        config: of the run; a folder in which a step of another configuration has finished is refused.
+        config: of the run; a folder in which a step of another configuration has finished is refused, unless only keys
+            of `AFTER_TRAINING` differ: its evaluation and bundle are then removed, to be made anew.
         show: shows the progress of a step.
         worker: whether this process does single steps for another, which holds the folder's lock.
 
@@ -56,7 +59,7 @@ class Executor:
             return
         self.lock = _locked(folder)
         if folder.config.exists() and any(folder.path.rglob(MANIFEST)):
-            _refuse_other(folder, config)
+            _accept(folder, config)
         else:
             shutil.rmtree(folder.work, ignore_errors=True)
             write_text(folder.config, dump_config(config))
@@ -124,14 +127,32 @@ def _locked(folder: RunFolder) -> FileLock:
     return lock
 
 
-def _refuse_other(folder: RunFolder, config: RunConfig) -> None:
+def _accept(folder: RunFolder, config: RunConfig) -> None:
+    """Accept the configuration of a folder's run, or one by which only evaluation and bundle have to be made anew."""
     old, new = load_config(folder.config).model_dump(mode="json"), config.model_dump(mode="json")
     changed = sorted(changed_keys(old, new))
-    if changed:
+    if not AFTER_TRAINING.issuperset(changed):
         raise RunError(
-            f"{folder.path}: holds a run of another configuration ({', '.join(changed[:4])} differ); choose another "
-            "--out or remove it"
+            f"{folder.path}: holds a run of another configuration ({', '.join(changed[:4])} differ); "
+            + (_more_epochs(folder, changed) or "choose another --out or remove it")
         )
+    if changed:
+        logger.info("%s changed: evaluation, bundle and report are made anew", ", ".join(changed))
+        for kind in (
+            Kind.BUNDLE,
+            Kind.EVALUATION,
+        ):  # the configuration last: a kill between them is made good next time
+            shutil.rmtree(folder.step(Step(kind)), ignore_errors=True)
+        write_text(folder.config, dump_config(config))
+
+
+def _more_epochs(folder: RunFolder, changed: list[str]) -> str:
+    """How to go on from the networks of a run, where nothing but epochs differs."""
+    trained = [key.split(".") for key in changed if key not in AFTER_TRAINING]
+    if not all(key[0] == "networks" and key[-1] == "epochs" for key in trained):
+        return ""
+    name = trained[0][1]
+    return f"to go on from its networks choose another --out and --set {name}.init={folder.path / Kind.TRAIN / name}"
 
 
 def _environment() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 ```
 RUN/
-  config.yaml              resolved configuration; once a step has finished, another one is refused
+  config.yaml              resolved configuration; once a step has finished, another training is refused
   environment.json         versions of the software that it was started with
   data/catalog.csv  split/split.json  store/arrays/
   networks/NAME/fold-k/    network.safetensors, metrics.csv, tensorboard/, step.json

@@ -24,6 +24,7 @@ from selcn.runs.predictions import tested_only, write_prediction_files
 from selcn.runs.preparation import check_labels, check_networks, prepare_run, prepare_store
 from selcn.runs.run import Run
 from selcn.runs.saliency_jobs import run_job
+from selcn.runs.taken import copy_member, describe_start
 from selcn.training.compute import Compute
 from selcn.training.profiling import EpochProfiler
 from selcn.training.trainer import fit
@@ -63,22 +64,26 @@ class Pipeline:
         self.compute.check()
         self.executor = Executor(RunFolder(folder), config, show, worker=worker)
 
-    def prepare(self, *, check: bool = True) -> Run:
+    def prepare(self, *, check: bool = True, only: Iterable[str] | None = None) -> Run:
         """Make catalog, split and store where they have not been made, and open the run.
 
         Args:
             check: whether to check networks and labels first, see `check_networks` and `check_labels`.
+            only: names of the networks that are to be trained, which are checked with what they need; None for all.
 
         Raises:
             ConfigError: the configuration does not fit the data.
             DataError: data are missing or wrong.
             RunError: catalog or split changed since the run began.
         """
+        graph = self.config.graph
+        needed = {one for name in (graph.nodes if only is None else only) for one in graph.with_needs(name)}
+        names = [name for name in graph.nodes if name in needed]
         if check:
-            check_networks(self.config.graph)
+            check_networks(graph, names)
         run = prepare_run(self.config, self.executor)
         if check:
-            check_labels(run)
+            check_labels(run, names)
         prepare_store(run, self.executor)
         return run
 
@@ -156,13 +161,15 @@ class Pipeline:
         return None
 
     def _train(self, run: Run, network: str, fold: int, work: Path, on_progress: OnProgress) -> dict[str, Any]:
+        if run.graph.nodes[network].section.taken:
+            return copy_member(run, network, fold, work)
         task = run.task(network, fold)
 
         def on_epoch(epoch: int, values: Mapping[str, float]) -> None:
             note = " ".join(f"{key} {value:.3f}" for key, value in values.items())
             on_progress(epoch, task.section.epochs, note)
 
-        return fit(
+        result = fit(
             task,
             run.sources(network),
             run.training_rows(fold),
@@ -173,6 +180,7 @@ class Pipeline:
             track=self.track,
             on_epoch=on_epoch,
         )
+        return {**result, **describe_start(run, network, fold)}
 
     def _explain(self, run: Run, network: str, work: Path, on_progress: OnProgress) -> dict[str, Any]:
         """Score the saliency of the test images, or of all where there is no test subset."""

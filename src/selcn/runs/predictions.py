@@ -62,8 +62,8 @@ def score_masks(run: Run) -> pd.DataFrame:
 
 def _write(run: Run, network: str, rows: np.ndarray, probabilities: np.ndarray, path: Path) -> None:
     labels = run.labels(network)
-    words = run.table[labels.column].iloc[rows]
-    table = _keys(run, rows).assign(truth=[labels.class_of(word) for word in words])
+    names = np.array([*labels.names, ""], dtype=object)  # number -1 is the last: unknown
+    table = _keys(run, rows).assign(truth=names[run.class_numbers(network)[rows]])
     table[labels.names] = probabilities.astype(np.float64)
     known = table[table["truth"] != ""].reset_index(drop=True)
     if len(known):

@@ -1,10 +1,10 @@
 """The first steps of a run: catalog, split and store, made once; and checks before any training."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from selcn.config import (
@@ -12,7 +12,6 @@ from selcn.config import (
     ClassificationSection,
     Graph,
     Ham10000Source,
-    NetworkSection,
     PhantomSource,
     RunConfig,
 )
@@ -29,9 +28,12 @@ from selcn.inference.row import row_keys
 from selcn.io.progress import OnProgress
 from selcn.labels import TEST, LabelSet
 from selcn.models.build import build_for_training
+from selcn.models.start import kept_and_new
 from selcn.runs.executor import Executor
 from selcn.runs.plan import Kind, Step
 from selcn.runs.run import Run, with_present_classes
+from selcn.runs.starts import find_start
+from selcn.runs.taken import check_overlap, check_taken
 from selcn.saliency.methods import find_saliency
 
 MAX_NAMED = 8
@@ -78,45 +80,55 @@ def prepare_store(run: Run, executor: Executor) -> None:
     executor.do(Step(Kind.STORE), action)
 
 
-def check_networks(graph: Graph) -> None:
+def check_networks(graph: Graph, names: Sequence[str]) -> None:
     """Check before anything is read what would otherwise end a run after hours: names, weight files.
 
     Args:
         graph: of the run's networks.
+        names: of the networks that are trained.
 
     Raises:
-        ConfigError: a network, its weights, its masking or its saliency method is unavailable, or a network's name
-            clashes with a key of prediction rows.
+        ConfigError: a network, its weights, its masking or its saliency method is unavailable, a network's name
+            clashes with a key of prediction rows, or a network that is taken or started from does not fit.
+        RunError: a bundle is incomplete or was changed.
     """
     labels = {name: section.labels.names for name, section in graph.classifiers.items()}
     row_keys(labels, lesion=graph.segmenter is not None)
-    for node in graph.nodes.values():
-        build_for_training(node.section)
-    for section in graph.classifiers.values():
-        find_masking(section.masking)
-        find_saliency(section.saliency)
+    for name in names:
+        section = graph.nodes[name].section
+        network = build_for_training(section)
+        if section.init:
+            start = find_start(section.init, name, 0)
+            kept, new = kept_and_new(network, section.spec, start)
+            described = (", ".join(modules) or "nothing" for modules in (kept, new))
+            logger.info("network %s: starts from %s; kept: %s; new: %s", name, start.text, *described)
+        if isinstance(section, ClassificationSection):
+            find_masking(section.masking)
+            find_saliency(section.saliency)
+    check_taken(graph, names)
 
 
-def check_labels(run: Run) -> None:
-    """Check before anything is trained whether every class and fold has enough images.
+def check_labels(run: Run, names: Sequence[str]) -> None:
+    """Check before anything is trained whether every class and fold has enough images; log what cannot be scored.
 
     Args:
         run: that has catalog and split.
+        names: of the networks that are trained.
 
     Raises:
-        ConfigError: a batch is larger than a training set, or no image is labelled for a network.
+        ConfigError: a batch is larger than a training set, no image is labelled for a network, or the test subset holds
+            images that a network, or what it starts from, was trained on.
         DataError: a required class has no image in some training set.
     """
-    for name, node in run.graph.nodes.items():
-        labelled = _labelled(run, name)
-        for fold in range(run.split.folds):
-            run.task(name, fold)
-            count = int(labelled[run.training_rows(fold)].sum())
-            if count < node.section.batch:
-                raise ConfigError(
-                    f"networks.{name}.batch is {node.section.batch}, but {count} labelled images are to be trained on "
-                    f"without fold {fold}; lower it or add labelled images"
-                )
+    for name in names:
+        if run.graph.nodes[name].section.taken is None:
+            _check_trainable(run, name)
+        tested = int(run.labelled(name)[run.test_rows].sum())
+        if tested < len(run.test_rows):
+            logger.info(
+                "network %s: %d of %d test images have a %s", name, tested, len(run.test_rows), _what(run, name)
+            )
+    check_overlap(run, names)
 
 
 def _say_classes(config: RunConfig, present: RunConfig, table: pd.DataFrame) -> None:
@@ -134,26 +146,35 @@ def _say_classes(config: RunConfig, present: RunConfig, table: pd.DataFrame) -> 
                 logger.info("network %s: not trained on %s%s", name, ", ".join(other[:MAX_NAMED]), more)
 
 
-def _labelled(run: Run, network: str) -> np.ndarray:
-    """Images that can train a network, bool (N,): those with a ground-truth mask, or a class of its label set."""
-    section = run.graph.nodes[network].section
-    if isinstance(section, ClassificationSection):
-        labelled, what = run.class_numbers(network) >= 0, f"class of label set {section.labels.name}"
-    else:
-        labelled, what = (run.table["mask_path"] != "").to_numpy(), "mask_path"
+def _check_trainable(run: Run, network: str) -> None:
+    labelled, batch = run.labelled(network), run.graph.nodes[network].section.batch
     if not labelled.any():
-        raise ConfigError(
-            f"network {network}: no image has a {what}{_there(run, section)}; fill in the catalog or leave it out"
-        )
-    return labelled
+        what = _what(run, network) + _there(run, network)
+        raise ConfigError(f"network {network}: no image has a {what}; fill in the catalog or leave it out")
+    for fold in range(run.split.folds):
+        run.task(network, fold)
+        count = int(labelled[run.training_rows(fold)].sum())
+        if count < batch:
+            raise ConfigError(
+                f"networks.{network}.batch is {batch}, but {count} labelled images are to be trained on "
+                f"without fold {fold}; lower it or add labelled images"
+            )
 
 
-def _there(run: Run, section: NetworkSection) -> str:
+def _what(run: Run, network: str) -> str:
+    """What labels an image for a network."""
+    if network == run.graph.segmenter:
+        return "mask_path"
+    return f"class of label set {run.labels(network).name}"
+
+
+def _there(run: Run, network: str) -> str:
     """What the catalog has in place of a class."""
-    if not isinstance(section, ClassificationSection):
+    if network == run.graph.segmenter:
         return ""
-    words = [word for word in run.table[section.labels.column].unique() if word]
-    return f" ({section.labels.column} is {', '.join(words[:MAX_NAMED]) or 'empty everywhere'})"
+    column = run.labels(network).column
+    words = [word for word in run.table[column].unique() if word]
+    return f" ({column} is {', '.join(words[:MAX_NAMED]) or 'empty everywhere'})"
 
 
 def _catalog(config: RunConfig, executor: Executor) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from selcn.models.classifier import Classifier
 from selcn.models.segmenter import Segmenter
 from selcn.runs.folder import MASKS, SALIENCY, RunFolder
 from selcn.runs.plan import Kind, Plan, Step, make_plan
+from selcn.runs.starts import find_start
 from selcn.tasks.classification import ClassificationTask, class_weights
 from selcn.tasks.segmentation import SegmentationTask
 from selcn.tasks.task import Task
@@ -98,13 +99,29 @@ class Run:
             network: its name.
 
         Raises:
-            ConfigError: the catalog has no such column as the label set's.
+            ConfigError: the catalog has no such column as the label set's, and the network is to be trained.
         """
         labels = self.labels(network)
         if labels.column not in self.table:
+            if self.graph.nodes[network].section.taken:
+                return np.full(len(self.table), -1, dtype=np.int64)
             there = ", ".join(self.table.columns)
             raise ConfigError(f"network {network}: the catalog has no column {labels.column}; it holds {there}")
         return np.array(labels.numbers(self.table[labels.column]), dtype=np.int64)
+
+    def labelled(self, network: str) -> np.ndarray:
+        """Images that a network can be trained on or scored with, bool (N,): with a mask, or a class of its label set.
+
+        Args:
+            network: its name.
+
+        Raises:
+            ConfigError: see `class_numbers`.
+        """
+        if network in self.graph.classifiers:
+            known: np.ndarray = self.class_numbers(network) >= 0
+            return known
+        return (self.table["mask_path"] != "").to_numpy()
 
     def task(self, network: str, fold: int) -> Task:
         """The task of training a network without one fold.
@@ -114,19 +131,22 @@ class Run:
             fold: that is left out, from 0.
 
         Raises:
-            ConfigError: see `class_numbers`.
+            ConfigError: the network is taken from a bundle; see also `class_numbers` and `find_start`.
             DataError: a required class has no image in the other folds.
         """
         section = self.graph.nodes[network].section
+        if section.taken:
+            raise ConfigError(f"network {network}: is taken from {section.taken}, not trained; take init for from")
+        start = find_start(section.init, network, fold) if section.init else None
         if isinstance(section, SegmentationSection):
-            return SegmentationTask(network, section)
+            return SegmentationTask(network, section, start=start)
         assert isinstance(section, ClassificationSection)
         # Saliency that is read needs every class in training: that of an untrained class is meaningless.
         if not (section.weighted or self.graph.is_read(network)):
-            return ClassificationTask(network, section)
+            return ClassificationTask(network, section, start=start)
         numbers = self.class_numbers(network)[self.training_rows(fold)]
         weight = class_weights(numbers, section.labels.names, section.balance)
-        return ClassificationTask(network, section, weight if section.weighted else None)
+        return ClassificationTask(network, section, weight if section.weighted else None, start=start)
 
     def sources(self, network: str) -> Sources:
         """The arrays that a network is trained on; the outputs of the networks that it needs must exist.
@@ -210,11 +230,13 @@ class Run:
         return read_scores(path) if path and path.is_file() else None
 
     def curves(self, network: str) -> "list[Curve]":
-        """The learning curves of a network, one a fold.
+        """The learning curves of a network, one a fold; none of one that was taken from a bundle.
 
         Args:
             network: its name; all its trainings must have finished.
         """
+        if self.graph.nodes[network].section.taken:
+            return []
         return [_curve(self.folder, network, fold) for fold in range(self.split.folds)]
 
     def environment(self) -> dict[str, str]:
@@ -280,7 +302,7 @@ def with_present_classes(config: RunConfig, table: pd.DataFrame) -> RunConfig:
     """
     changed = {}
     for name, section in config.networks.items():
-        if isinstance(section, ClassificationSection) and section.labels.column in table:
+        if isinstance(section, ClassificationSection) and not section.taken and section.labels.column in table:
             words = table[section.labels.column].unique()
             present = {section.labels.class_of(word) for word in words} - {""}
             if 2 <= len(present) < len(section.labels.names):

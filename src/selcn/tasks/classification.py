@@ -17,6 +17,7 @@ from selcn.data.balance import BalancedDataset, BalancedSampler, balanced_counts
 from selcn.data.datasets import Batch, Samples, Sources
 from selcn.errors import DataError
 from selcn.models.masking import apply_masking
+from selcn.models.start import Start
 from selcn.saliency.controls import replace_saliency
 from selcn.tasks.task import Task
 
@@ -33,6 +34,7 @@ class ClassificationTask(Task):
     section: ClassificationSection
     weight: Tensor | None = None
     score: str = "balanced_accuracy"
+    start: Start | None = None
 
     def usable(self, sources: Sources, rows: np.ndarray) -> np.ndarray:
         """Those of the rows that have a class, int (m,).

@@ -10,6 +10,7 @@ from torchmetrics import MeanMetric, Metric
 from selcn.config import SegmentationSection
 from selcn.data.datasets import Batch, Sources
 from selcn.models.losses import dice_rank_loss
+from selcn.models.start import Start
 from selcn.tasks.task import Task
 
 
@@ -20,6 +21,7 @@ class SegmentationTask(Task):
     name: str
     section: SegmentationSection
     score: str = "jaccard"
+    start: Start | None = None
 
     def usable(self, sources: Sources, rows: np.ndarray) -> np.ndarray:
         """Those of the rows that have a ground-truth mask, int (m,).

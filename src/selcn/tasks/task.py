@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, DistributedSampler, Sampler
 from torchmetrics import Metric
 
-from selcn.config import Training
+from selcn.config import ClassificationSection, SegmentationSection, Training
 from selcn.data.datasets import Batch, Samples, Sources
 from selcn.models.build import build_for_training
 from selcn.models.classifier import Classifier
 from selcn.models.segmenter import Segmenter
+from selcn.models.start import Start, load_start
 
 
 class Task(ABC):
@@ -23,19 +24,25 @@ class Task(ABC):
         name: of the network, in messages.
         section: its configuration.
         score: name of the logged metric, which may be monitored; higher is better.
+        start: weights of another network to start from, or None.
     """
 
     name: str
     section: Training
     score: str
+    start: Start | None
 
     def build(self) -> Segmenter | Classifier:
         """A new network with its starting weights.
 
         Raises:
-            ConfigError: see `selcn.models.build.build_network`.
+            ConfigError: see `selcn.models.build.build_network` and `selcn.models.start.kept_and_new`.
         """
-        return build_for_training(self.section)  # type: ignore[arg-type]  # one of the two sections
+        section: SegmentationSection | ClassificationSection = self.section  # type: ignore[assignment]
+        network = build_for_training(section)
+        if self.start:
+            load_start(network, section.spec, self.start)
+        return network
 
     @abstractmethod
     def usable(self, sources: Sources, rows: np.ndarray) -> np.ndarray:

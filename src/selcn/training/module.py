@@ -69,6 +69,24 @@ class TrainingModule(L.LightningModule):
         """Move the task's constants to the device once, not at every step."""
         self.task = self.task.to(self.device)
 
+    @property
+    def frozen(self) -> bool:
+        """Whether backbone or encoder stays as it is in this epoch."""
+        return self.current_epoch < self.task.section.freeze_epochs
+
+    def on_train_epoch_start(self) -> None:
+        """Keep the statistics of a frozen body's batch norms."""
+        self.network.body.train(not self.frozen)
+
+    def on_after_backward(self) -> None:
+        """Leave a frozen body without gradients, so that the optimiser passes it over.
+
+        Its parameters go on requiring them: processes that train together agree on those once, at the start.
+        """
+        if self.frozen:
+            for parameter in self.network.body.parameters():
+                parameter.grad = None
+
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """Loss of an augmented batch, a scalar; augmentation, mixing and dropout are seeded by the step.
 
