@@ -44,7 +44,7 @@ def test_ham10000_is_indexed_and_split_with_every_lesion_whole() -> None:
 def test_symderm_joins_ham10000_and_ph2_without_a_contradiction() -> None:
     ham10000, ph2 = index_ham10000([HAM10000]), index_ph2([PH2])
     assert (len(ph2.table), (ph2.table["mask_path"] != "").sum()) == (200, 200)
-    assert ph2.table["diagnosis"].value_counts().to_dict() == {"nv": 160, "mel": 40}
+    assert ph2.table["diagnosis"].value_counts().to_dict() == {"common-nevus": 80, "atypical-nevus": 80, "mel": 40}
     merged = merge_catalogs([("ham10000", ham10000.table), ("ph2", ph2.table)])
     # PH2's own asymmetry, turned into SymDerm's direction, agrees with SymDerm's labels of all its images.
     joined = join_symmetry(merged.table, [SYMDERM])

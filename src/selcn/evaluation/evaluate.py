@@ -13,7 +13,7 @@ from selcn.evaluation.predictions import FloatArray, Predictions, read_predictio
 from selcn.evaluation.segmentation import evaluate_segmentation
 from selcn.evaluation.temperature import fit_temperature
 from selcn.io.tables import lines, read_table
-from selcn.labels import LABEL_SETS, TEST, LabelSet
+from selcn.labels import HAM10000, LABEL_SETS, TEST, LabelSet
 
 PREDICTION = "prediction"
 """Starts the name of a column of hard labels."""
@@ -78,8 +78,8 @@ def read_hard_labels(path: Path, labels: LabelSet | None = None) -> dict[str, Pr
 
     Args:
         path: a file with the columns ``image_id, truth`` and one or more named `prediction...`.
-        labels: the label set; None for the smallest built-in one that has all the classes in the file, or else for the
-            file's own classes in alphabetical order.
+        labels: the label set; None for the built-in one that has all the classes in the file, HAM10000's first and then
+            the smallest, or else for the file's own classes in alphabetical order.
 
     Raises:
         DataError: a column or a cell is missing, or a class is not in the label set; see also `Predictions.of`.
@@ -147,7 +147,7 @@ def _hard_label_set(cells: pd.DataFrame, source: str, labels: LabelSet | None) -
         raise DataError(f"{source}: line {lines(empty)[0]} has an empty class; write one in every row")
     named = set(cells.to_numpy().ravel())
     built_in = [one for one in LABEL_SETS.values() if named.issubset(one.names)]
-    known = labels or min(built_in, key=lambda one: len(one.names), default=None)
+    known = labels or min(built_in, key=lambda one: (one != HAM10000, len(one.names)), default=None)
     if known is None and len(named) < 2:
         raise DataError(f"{source}: the only class is {', '.join(named)}; give the label set that it belongs to")
     known = known or LabelSet.of(sorted(named))
