@@ -126,9 +126,9 @@ def test_what_a_stopped_one_has_done_is_not_done_again(
     journal.write_bytes(journal.read_bytes()[:-7])  # cut off in the middle of a line
     asked, whole = [], predictor.predict_prepared
 
-    def count(prepared: np.ndarray, sizes: list[tuple[int, int]]) -> list[selcn.Prediction]:
+    def count(prepared: np.ndarray, sizes: list[tuple[int, int]], given: list[selcn.Given]) -> list[selcn.Prediction]:
         asked.append(len(sizes))
-        return whole(prepared, sizes)
+        return whole(prepared, sizes, given)
 
     monkeypatch.setattr(predictor, "predict_prepared", count)
     predict_files([predictor], many, out)
