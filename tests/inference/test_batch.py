@@ -14,11 +14,12 @@ from pydicom.dataset import FileDataset
 import selcn
 from selcn.data.imaging.read import read_image, write_image
 from selcn.errors import DataError
-from selcn.inference.batch import BATCH, ROWS, OutputOptions, predict_files, read_rows
+from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
 from selcn.inference.inputs import Item, list_items
 from selcn.inference.overlay import draw_overlay
 from selcn.inference.predictor import Predictor
 from selcn.inference.row import flatten, row_fields
+from selcn.inference.stream import BATCH
 from selcn.inference.table import write_csv, write_parquet
 
 

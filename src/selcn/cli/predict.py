@@ -89,6 +89,10 @@ def predict(
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw outline and saliency on each picture.")] = True,
     masks: Annotated[bool, typer.Option("--masks", help="Write each lesion's mask as PNG.")] = False,
+    given: Annotated[
+        Path | None,
+        typer.Option("--given", help="CSV of known results: image, and mask, NETWORK (a class) or NETWORK_saliency."),
+    ] = None,
     segmentations: Annotated[
         bool, typer.Option("--segmentations", help="Write each lesion of a DICOM image as DICOM Segmentation.")
     ] = False,
@@ -102,15 +106,17 @@ def predict(
     The same command goes on after a stop. Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
     """
     from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
+    from selcn.inference.given_table import read_given
     from selcn.inference.inputs import list_items
     from selcn.inference.predictor import load
 
     items = list_items(pictures)
     predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
     source = f"{sha256(folder / 'manifest.json')} {engine.value}"
+    known = read_given(given, items, predictors[0]) if given else None
     with resumable(), progress("predicting") as move:
         options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations)
-        failed = predict_files(predictors, items, out, options=options, source=source, on_progress=move)
+        failed = predict_files(predictors, items, out, options=options, given=known, source=source, on_progress=move)
     if table:
         _write_table(out, table, predictors[0].config)
     typer.echo(f"{out / ROWS}: {len(items) - len(failed)} of {len(items)} files")
