@@ -119,7 +119,21 @@ def decode_saliency(data: bytes, path: Path) -> np.ndarray:
             return np.asarray(array, dtype=np.float32)
         except (ValueError, EOFError, TypeError):
             raise DataError(f"{path}: no array of numbers; write it with numpy.save") from None
-    image = decode_image(data, path)[1]
+    return decode_map(data, path)
+
+
+def decode_map(data: bytes, path: Path, max_pixels: int | None = None) -> np.ndarray:
+    """Decode an image in grey as a map, float (h, w) in [0, 1].
+
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+        max_pixels: more are refused; None for the decoder's own limit.
+
+    Raises:
+        DataError: no image, or one in colours.
+    """
+    image = decode_image(data, path, max_pixels)[1]
     if (image != image[..., :1]).any():
         raise DataError(f"{path}: saliency in colours; write it in grey, or as an array {_ARRAY}")
     return image[..., 0].astype(np.float32) / 255
