@@ -9,6 +9,7 @@ RUN/
   outputs/NAME/            the members' outputs for every image: out of fold, and on the test subset
   predictions/NAME.csv     per-image probabilities or mask scores; members/: single members on the test subset
   explained/NAME/          scores of a classifier's saliency
+  given/NAME/              per-image probabilities on the test subset with true masks or classes given
   evaluation/              metrics with intervals, paired differences, cross_validation.csv, saliency.csv
   bundle/                  the deployable cascade of the target network
   jobs/  tuning/           of `selcn grid` and `selcn tune`
@@ -17,6 +18,7 @@ RUN/
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,15 @@ class RunFolder:
             fold: that the member was trained without, from 0.
         """
         return self.predictions / MEMBERS / f"{network}-fold-{fold}.csv"
+
+    def given_file(self, network: str, given: Sequence[str]) -> Path:
+        """Probabilities of a classifier on the test subset with true results given.
+
+        Args:
+            network: its name.
+            given: names of these results.
+        """
+        return self.path / "given" / network / ("+".join(given) or "nothing") / "predictions.csv"
 
     def metrics(self, network: str) -> Path:
         """A network's metrics with intervals.
