@@ -100,6 +100,7 @@ def test_every_masking_is_exported(tmp_path: Path, maskings: tuple[str, str], gr
     for name in config.classifiers:
         assert np.abs(ours.probabilities[name] - theirs.probabilities[name]).max() < 1e-4
         assert np.abs(ours.saliency[name] - theirs.saliency[name]).max() < 1e-4
+    assert np.abs(OnnxEngine(config, [tmp_path / name for name in names]).segment(images) - ours.lesion).max() < 1e-6
     follow_alike(config, OnnxEngine(config, [tmp_path / name for name in names]), TorchEngine(ensemble), images)
 
 
