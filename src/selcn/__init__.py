@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from selcn.data.splits.protocols import grouped_split
     from selcn.evaluation.classification import evaluate_classification
     from selcn.evaluation.comparison import compare
+    from selcn.inference.given import Given
     from selcn.inference.overlay import draw_overlay
     from selcn.inference.predictor import Predictor, load
     from selcn.inference.result import Prediction
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Given",
     "Prediction",
     "Predictor",
     "__version__",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Given": "inference.given",
     "Prediction": "inference.result",
     "Predictor": "inference.predictor",
     "compare": "evaluation.comparison",

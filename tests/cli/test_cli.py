@@ -152,6 +152,7 @@ COMMANDS = [
     "grid",
     "tune",
     "evaluate",
+    "mask",
     "predict",
     "report",
 ]

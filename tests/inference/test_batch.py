@@ -14,11 +14,12 @@ from pydicom.dataset import FileDataset
 import selcn
 from selcn.data.imaging.read import read_image, write_image
 from selcn.errors import DataError
-from selcn.inference.batch import BATCH, ROWS, OutputOptions, predict_files, read_rows
+from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
 from selcn.inference.inputs import Item, list_items
 from selcn.inference.overlay import draw_overlay
 from selcn.inference.predictor import Predictor
 from selcn.inference.row import flatten, row_fields
+from selcn.inference.stream import BATCH
 from selcn.inference.table import write_csv, write_parquet
 
 
@@ -126,9 +127,9 @@ def test_what_a_stopped_one_has_done_is_not_done_again(
     journal.write_bytes(journal.read_bytes()[:-7])  # cut off in the middle of a line
     asked, whole = [], predictor.predict_prepared
 
-    def count(prepared: np.ndarray, sizes: list[tuple[int, int]]) -> list[selcn.Prediction]:
+    def count(prepared: np.ndarray, sizes: list[tuple[int, int]], given: list[selcn.Given]) -> list[selcn.Prediction]:
         asked.append(len(sizes))
-        return whole(prepared, sizes)
+        return whole(prepared, sizes, given)
 
     monkeypatch.setattr(predictor, "predict_prepared", count)
     predict_files([predictor], many, out)

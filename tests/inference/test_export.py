@@ -17,8 +17,10 @@ from selcn.data.imaging.masking import Masking, register_masking
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import build_cascade, write_bundle
 from selcn.inference.bundle import BundleConfig, Preparation, read_export
+from selcn.inference.given import Given
 from selcn.inference.onnx.engine import OnnxEngine
 from selcn.inference.onnx.export import export_bundle, export_graphs, export_int8
+from selcn.inference.predictor import Predictor
 from selcn.inference.row import flatten, row_fields
 from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import Fusion
@@ -56,6 +58,14 @@ def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypat
     ours_said, theirs_said = one["diagnosis"].probabilities, other["diagnosis"].probabilities
     assert ours_said != theirs_said
     assert ours_said == pytest.approx(theirs_said, abs=0.05)
+    known = Given(mask=np.ones((48, 64), bool), classes={"symmetry": "asymmetric"})
+    one, other = ours.predict(paths[0], known), theirs.predict(paths[0], known)
+    assert one["diagnosis"].probabilities == pytest.approx(other["diagnosis"].probabilities, abs=0.05)
+    assert one.lesion is not None
+    assert one.lesion.mask.all()
+    monkeypatch.setattr(type(ours.run), "given_shapes", lambda *_: {"mask": (48, 64)})  # as of an earlier selcn
+    with pytest.raises(ConfigError, match="onnx-int8: this export cannot be given symmetry; use --engine torch"):
+        ours.predict(paths[0], known)
     with pytest.raises(ConfigError, match="exists already"):
         export_int8(exported, paths)
     with pytest.raises(ConfigError, match="give at least 40 usual ones"):
@@ -90,6 +100,32 @@ def test_every_masking_is_exported(tmp_path: Path, maskings: tuple[str, str], gr
     for name in config.classifiers:
         assert np.abs(ours.probabilities[name] - theirs.probabilities[name]).max() < 1e-4
         assert np.abs(ours.saliency[name] - theirs.saliency[name]).max() < 1e-4
+    assert np.abs(OnnxEngine(config, [tmp_path / name for name in names]).segment(images) - ours.lesion).max() < 1e-6
+    follow_alike(config, OnnxEngine(config, [tmp_path / name for name in names]), TorchEngine(ensemble), images)
+
+
+def follow_alike(config: BundleConfig, graphs: OnnxEngine, networks: TorchEngine, images: np.ndarray) -> None:
+    """Given results have the same consequences in both engines, in batches of images with and without them."""
+    mask = np.zeros(images.shape[1:3], bool)
+    mask[10:30, 5:25] = True
+    gradient = np.tile(np.linspace(0, 1, 9), (7, 1))
+    given = [
+        Given(),
+        Given(mask=mask, classes={"symmetry": "symmetric"}),
+        Given(classes={"symmetry": "asymmetric"}, saliency={"symmetry": gradient, "diagnosis": gradient}),
+    ]
+    one, other = Predictor(config, graphs), Predictor(config, networks)
+    for batch in (given, [given[1]] * 3):
+        for ours, theirs in zip(
+            one.predict_batch([*images], batch), other.predict_batch([*images], batch), strict=True
+        ):
+            assert ours.given == theirs.given
+            assert ours.lesion is not None
+            assert theirs.lesion is not None
+            assert (ours.lesion.mask == theirs.lesion.mask).mean() > 0.999
+            for name in config.classifiers:
+                assert ours[name].probabilities == pytest.approx(theirs[name].probabilities, abs=1e-4)
+                assert np.abs(ours[name].saliency - theirs[name].saliency).max() < 1e-4
 
 
 def bundle_config(specs: dict[str, SegmenterSpec | ClassifierSpec]) -> BundleConfig:

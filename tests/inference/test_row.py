@@ -62,6 +62,7 @@ FLAT = {
     "error": None,
     "width": 4,
     "height": 3,
+    "given": None,
     "lesion_found": True,
     "lesion_share": 0.166667,
     "box_x": 0,

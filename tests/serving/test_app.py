@@ -158,10 +158,10 @@ def test_a_full_queue_says_so_and_everyone_else_is_answered(
 ) -> None:
     slow, sizes = predictor.predict_prepared, []
 
-    def watched(prepared: np.ndarray, of: list[tuple[int, int]]) -> list[selcn.Prediction]:
+    def watched(prepared: np.ndarray, of: list[tuple[int, int]], given: list[selcn.Given]) -> list[selcn.Prediction]:
         sizes.append(len(prepared))
         time.sleep(0.1)
-        return slow(prepared, of)
+        return slow(prepared, of, given)
 
     monkeypatch.setattr(predictor, "predict_prepared", watched)
 
@@ -188,9 +188,9 @@ def test_an_answer_that_takes_too_long_is_given_up(
 ) -> None:
     slow = predictor.predict_prepared
 
-    def slower(prepared: np.ndarray, of: list[tuple[int, int]]) -> list[selcn.Prediction]:
+    def slower(prepared: np.ndarray, of: list[tuple[int, int]], given: list[selcn.Given]) -> list[selcn.Prediction]:
         time.sleep(1)
-        return slow(prepared, of)
+        return slow(prepared, of, given)
 
     headers = {"content-type": "image/png"}
     with serve(predictor, limits=Limits(seconds=0.6)) as address:

@@ -1,12 +1,15 @@
 """`evaluate`, `compare` and `report`: metrics with intervals from prediction files, and the page of a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Json
+from selcn.cli.options import Device, Json, progress, resumable
 from selcn.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Labels = Annotated[
     str | None,
@@ -26,7 +29,8 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     predictions: Annotated[
-        list[Path], typer.Argument(help="Prediction or segmentation score files.", show_default=False)
+        list[Path],
+        typer.Argument(help="Prediction or score files; with --given a run's folder.", show_default=False),
     ],
     resamples: Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap resamples of lesions.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
@@ -39,6 +43,14 @@ def evaluate(
     temperature: Annotated[
         bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
     ] = False,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--given", help="What true results would be worth: mask, or networks, as in mask,symmetry."),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option("--network", help="With --given: whose predictions; the run's target by default.")
+    ] = None,
+    device: Device = "cpu",
     json: Json = False,
 ) -> None:
     """Metrics of prediction files with 95 % intervals from a bootstrap of lesions.
@@ -46,7 +58,10 @@ def evaluate(
     Files hold class probabilities (without a column `truth` those metrics are given that need none), segmentation
     or saliency scores, or hard labels (`image_id, truth, prediction`).
 
-    Example: `selcn evaluate runs/demo/predictions/*.csv`
+    Of a run, `--given` repeats the test predictions with true masks or classes where the catalog knows them, and prints
+    the paired differences: an upper bound of what a better stage would bring.
+
+    Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo --given symmetry`
     """
     import pandas as pd
 
@@ -54,6 +69,14 @@ def evaluate(
     from selcn.evaluation import evaluate_file, read_predictions, subgroup_table
     from selcn.io.tables import read_table
 
+    if given:
+        if len(predictions) > 1 or by or catalog or labels or temperature:
+            raise ConfigError(
+                "--given: give one run's folder; it goes with --network, --resamples, --seed and --device"
+            )
+        results = [name.strip() for one in given for name in one.split(",")]
+        _print_upper_bounds(predictions[0], results, network, device, resamples, seed, json=json)
+        return
     if bool(by) != bool(catalog):
         raise ConfigError("--by and --catalog: give both, or neither")
     label_set = read_label_set(labels) if labels else None
@@ -80,6 +103,36 @@ def evaluate(
         typer.echo(f"{name}\n{metrics.drop(columns='file').to_string(index=False, float_format='{:.3f}'.format)}\n")
 
 
+def _print_upper_bounds(
+    folder: Path, given: list[str], network: str | None, device: str, resamples: int, seed: int, *, json: bool
+) -> None:
+    from selcn.runs.run import open_run
+    from selcn.runs.upper_bounds import upper_bounds
+
+    run = open_run(folder)
+    with resumable(), progress("predicting") as move:
+        table = upper_bounds(run, given, network, device=device, resamples=resamples, seed=seed, on_progress=move)
+    if json:
+        typer.echo(table.to_json(orient="records", indent=1))
+        return
+    for (names, known), rows in table.groupby(["given", "known"], sort=False):
+        tested = f"known of {known} of {len(run.test_rows)} test images"
+        typer.echo(
+            f"{network or run.graph.target} with true {' and '.join(str(names).split('+'))} ({tested}), minus as it is"
+        )
+        _print_differences(rows.drop(columns=["given", "known"]), "predicted", f"true {names}")
+
+
+def _print_differences(table: "pd.DataFrame", a: str, b: str) -> None:
+    """Print paired differences b - a, and what that of the balanced accuracy shows."""
+    from selcn.evaluation import Estimate, verdict
+
+    typer.echo(table.to_string(index=False, float_format="{:.3f}".format))
+    for row in table[table["metric"] == "balanced_accuracy"].to_dict("records"):
+        said = verdict(Estimate(row["value"], row["low"], row["high"]), "balanced_accuracy", a, b)
+        typer.echo(f"{row['fold_part']}: {said}; p {row['p']:.3f} by permutation of lesions")
+
+
 def compare(
     a: Annotated[Path, typer.Argument(help="Predictions.", show_default=False)],
     b: Annotated[Path, typer.Argument(help="Another's, of the same images.", show_default=False)],
@@ -93,18 +146,13 @@ def compare(
     Example: `selcn compare runs/demo/predictions/diagnosis-standalone.csv runs/demo/predictions/diagnosis.csv`
     """
     from selcn.config import read_label_set
-    from selcn.evaluation import Estimate, verdict
     from selcn.evaluation import compare as compare_predictions
 
     table = compare_predictions(a, b, labels=read_label_set(labels) if labels else None, resamples=resamples, seed=seed)
     if json:
         typer.echo(table.to_json(orient="records", indent=1))
         return
-    typer.echo(table.to_string(index=False, float_format="{:.3f}".format))
-    for row in table[table["metric"] == "balanced_accuracy"].to_dict("records"):
-        difference = Estimate(row["value"], row["low"], row["high"])
-        said = verdict(difference, "balanced_accuracy", a.stem, b.stem)
-        typer.echo(f"{row['fold_part']}: {said}; p {row['p']:.3f} by permutation of lesions")
+    _print_differences(table, a.stem, b.stem)
 
 
 def report(

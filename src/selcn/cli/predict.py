@@ -1,4 +1,4 @@
-"""`bundle`, `export` and `predict`: a cascade put to work."""
+"""`bundle`, `export`, `predict` and `mask`: a cascade put to work."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,14 +7,39 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selcn.cli.options import EngineChoice, Out, progress, resumable
-from selcn.errors import DataError
+from selcn.errors import DataError, listed
 from selcn.io.files import sha256
 
 if TYPE_CHECKING:
     from selcn.inference.bundle import BundleConfig
+    from selcn.inference.predictor import Predictor
 
-MAX_ERRORS = 5
+DEFAULT_MASKINGS = ("segmentation", "lae")
 MAX_CALIBRATION_IMAGES = 400
+
+
+Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Such as runs/demo/bundle.", show_default=False)]
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="Pictures (also DICOM), folders, patterns, a CSV with a column of paths; - for standard input.",
+        show_default=False,
+    ),
+]
+Engine = Annotated[
+    EngineChoice, typer.Option("--engine", help="onnx is faster on a CPU and needs `selcn export` first.")
+]
+Devices = Annotated[str, typer.Option("--devices", help="Where PyTorch runs: cpu, cuda, or cuda:0,cuda:1.")]
+
+
+class Kind(StrEnum):
+    """What `selcn mask` writes; the names of `selcn.inference.mask_files.MaskKind`, and all of them."""
+
+    IMAGE = "image"
+    BINARY = "binary"
+    CLEAN = "clean"
+    ALL = "all"
 
 
 class TableFormat(StrEnum):
@@ -29,6 +54,7 @@ def register(app: typer.Typer) -> None:
     app.command()(bundle)
     app.command()(export)
     app.command()(predict)
+    app.command()(mask)
 
 
 def bundle(
@@ -77,52 +103,100 @@ def export(
 
 
 def predict(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Such as runs/demo/bundle.", show_default=False)],
-    pictures: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...",
-            help="Pictures (also DICOM), folders, patterns, a CSV with a column of paths; - for standard input.",
-            show_default=False,
-        ),
-    ],
+    folder: Bundle,
+    pictures: Inputs,
     out: Out = Path("predictions"),
     table: Annotated[
         TableFormat | None, typer.Option("--table", help="Also write the rows as predictions.csv or .parquet.")
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw outline and saliency on each picture.")] = True,
     masks: Annotated[bool, typer.Option("--masks", help="Write each lesion's mask as PNG.")] = False,
+    given: Annotated[
+        Path | None,
+        typer.Option("--given", help="CSV of known results: image, and mask, NETWORK (a class) or NETWORK_saliency."),
+    ] = None,
     segmentations: Annotated[
         bool, typer.Option("--segmentations", help="Write each lesion of a DICOM image as DICOM Segmentation.")
     ] = False,
-    engine: Annotated[
-        EngineChoice, typer.Option("--engine", help="onnx is faster on a CPU and needs `selcn export` first.")
-    ] = EngineChoice.TORCH,
-    devices: Annotated[str, typer.Option("--devices", help="Where PyTorch runs: cpu, cuda, or cuda:0,cuda:1.")] = "cpu",
+    engine: Engine = EngineChoice.TORCH,
+    devices: Devices = "cpu",
 ) -> None:
     """Outline, symmetry, saliency and diagnosis of pictures: a JSON line each, and an overlay picture.
 
     The same command goes on after a stop. Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
     """
     from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
+    from selcn.inference.given_table import read_given
     from selcn.inference.inputs import list_items
-    from selcn.inference.predictor import load
 
     items = list_items(pictures)
-    predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
-    source = f"{sha256(folder / 'manifest.json')} {engine.value}"
+    predictors, source = _load(folder, engine, devices)
+    known = read_given(given, items, predictors[0]) if given else None
     with resumable(), progress("predicting") as move:
         options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations)
-        failed = predict_files(predictors, items, out, options=options, source=source, on_progress=move)
+        failed = predict_files(predictors, items, out, options=options, given=known, source=source, on_progress=move)
     if table:
         _write_table(out, table, predictors[0].config)
     typer.echo(f"{out / ROWS}: {len(items) - len(failed)} of {len(items)} files")
     if segmentations:
         unnamed = [row["segmentation_error"] for row in read_rows(out / ROWS) if "segmentation_error" in row]
         typer.echo(f"{len(unnamed)} DICOM images without segmentation{f', such as {unnamed[0]}' if unnamed else ''}")
+    _tell_failed(failed)
+
+
+def mask(
+    folder: Bundle,
+    pictures: Inputs,
+    out: Out = Path("masks"),
+    masking: Annotated[
+        list[str] | None,
+        typer.Option("--masking", help="segmentation, lae, or another by name; may be repeated. Both by default."),
+    ] = None,
+    kind: Annotated[
+        list[Kind] | None,
+        typer.Option(
+            "--kind", help="Masked images, binary masks, images without hair; may be repeated. All by default."
+        ),
+    ] = None,
+    engine: Engine = EngineChoice.TORCH,
+    devices: Devices = "cpu",
+) -> None:
+    """Lesion masks, boxes and masked images of pictures, as PNG of their own size, and boxes.csv.
+
+    The same command goes on after a stop. Example: `selcn mask runs/demo/bundle folder/ --masking lae --out masks`
+    """
+    from selcn.inference.inputs import list_items
+    from selcn.inference.mask_files import BOXES, MaskKind, write_masks
+
+    items = list_items(pictures)
+    wanted = set(kind or [Kind.ALL])
+    kinds = [one for one in MaskKind if wanted & {Kind.ALL, Kind(one.value)}]
+    predictors, source = _load(folder, engine, devices)
+    with resumable(), progress("masking") as move:
+        failed = write_masks(
+            predictors,
+            items,
+            out,
+            maskings=list(dict.fromkeys(masking or DEFAULT_MASKINGS)),
+            kinds=kinds,
+            source=source,
+            on_progress=move,
+        )
+    typer.echo(f"{out / BOXES}: {len(items) - len(failed)} of {len(items)} files")
+    _tell_failed(failed)
+
+
+def _load(folder: Path, engine: EngineChoice, devices: str) -> "tuple[list[Predictor], str]":
+    """A predictor a device, and what identifies bundle and engine."""
+    from selcn.inference.predictor import load
+
+    predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
+    return predictors, f"{sha256(folder / 'manifest.json')} {engine.value}"
+
+
+def _tell_failed(failed: list[str]) -> None:
     if failed:
-        more = f" | and {len(failed) - MAX_ERRORS} more" if len(failed) > MAX_ERRORS else ""
-        raise DataError(f"{len(failed)} files were left out: {' | '.join(failed[:MAX_ERRORS])}{more}")
+        raise DataError(f"{len(failed)} files were left out: {listed(failed)}")
 
 
 def _write_table(out: Path, table: TableFormat, config: "BundleConfig") -> None:

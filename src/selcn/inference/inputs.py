@@ -24,10 +24,12 @@ class Item:
     Attributes:
         name: of the file, in results.
         data: its content where it came through standard input; None for a file of that name.
+        image_id: of the table that lists it; "" where it has none.
     """
 
     name: str
     data: bytes | None = None
+    image_id: str = ""
 
     def read(self) -> bytes:
         """The file's content.
@@ -58,7 +60,7 @@ def _items(given: str) -> Iterable[Item]:
     if path.is_dir():
         return [Item(str(found)) for found in find_images(path)]
     if path.suffix.lower() in _TABLES and path.is_file():
-        return [Item(name) for name in _listed_in(path)]
+        return _listed_in(path)
     if not path.exists() and glob.has_magic(given):
         # Not Path.glob, which takes no pattern that begins at the root.
         found = sorted(name for name in glob.glob(given, recursive=True) if Path(name).is_file())  # noqa: PTH207
@@ -83,17 +85,28 @@ def _standard_input(data: bytes) -> list[Item]:
     return [Item(name) for name in names]
 
 
-def _listed_in(table: Path) -> list[str]:
-    """Paths of a table's rows, relative to its folder."""
+def _listed_in(table: Path) -> list[Item]:
+    """Files of a table's rows, whose paths are relative to its folder."""
+    rows = read_cells(table)
+    column = next((name for name in PATH_COLUMNS if rows and name in rows[0]), None)
+    if column is None:
+        raise DataError(f"{table}: has no rows, or no column {' or '.join(PATH_COLUMNS)}; name the column of paths so")
+    return [Item(str(table.parent / row[column]), None, row.get("image_id") or "") for row in rows if row[column]]
+
+
+def read_cells(table: Path) -> list[dict[str, str]]:
+    """The rows of a table with a header, by column; without pandas, which a machine that only predicts may lack.
+
+    Args:
+        table: CSV in UTF-8, of cells between commas, semicolons, tabs or bars.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         text = table.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{table}: cannot be read ({error}); save it as CSV in UTF-8") from None
     header = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t|", key=header.count)
-    rows = list(csv.DictReader(text.splitlines(), delimiter=delimiter))
-    column = next((name for name in PATH_COLUMNS if rows and name in rows[0]), None)
-    if column is None:
-        raise DataError(f"{table}: has no rows, or no column {' or '.join(PATH_COLUMNS)}; name the column of paths so")
-    names = [row[column] for row in rows if row[column]]
-    return [str(table.parent / name) for name in names]
+    return list(csv.DictReader(text.splitlines(), delimiter=delimiter))

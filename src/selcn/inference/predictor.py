@@ -1,15 +1,45 @@
 """The one prediction path of command line, report and Python; imports torch only for the engine `torch`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from selcn.data.imaging.masks import LESION_THRESHOLD
+from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError
 from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, read_export
-from selcn.inference.result import Outputs, Prediction, describe, prepare
+from selcn.inference.given import NOTHING, Floats, Given, GivenArrays, check_given, stack_given
+from selcn.inference.result import Lesion, Outputs, Prediction, describe, find_lesion, prepare
 from selcn.io.files import sha256
+
+
+class Runner(Protocol):
+    """An engine: runs a bundle's networks on prepared images."""
+
+    def __call__(self, prepared: np.ndarray, given: GivenArrays | None = None) -> Outputs:
+        """Predict prepared images, uint8 RGB (N, H, W, 3).
+
+        Args:
+            prepared: the images.
+            given: results in place of which nothing is predicted.
+        """
+
+    def segment(self, prepared: np.ndarray) -> Floats:
+        """Probability that a pixel is lesion, float32 (N, H, W); of a bundle with a segmentation network.
+
+        Args:
+            prepared: uint8 RGB (N, H, W, 3).
+        """
+
+    def given_shapes(self, size: tuple[int, int]) -> Mapping[str, tuple[int, ...]]:
+        """Shape of one image's value of each result that can be given, by its name.
+
+        Args:
+            size: width and height of prepared images.
+        """
 
 
 class Predictor:
@@ -17,7 +47,7 @@ class Predictor:
 
     Args:
         config: of the bundle.
-        run: its engine, from prepared images uint8 RGB (N, H, W, 3) to the networks' outputs.
+        run: its engine.
         digest: SHA-256 of the bundle's manifest, in hexadecimal; "" for networks that come from no bundle.
         engine: a name of `selcn.inference.bundle.Engine`.
 
@@ -31,7 +61,7 @@ class Predictor:
     def __init__(
         self,
         config: BundleConfig,
-        run: Callable[[np.ndarray], Outputs],
+        run: Runner,
         *,
         digest: str = "",
         engine: str = Engine.TORCH,
@@ -39,38 +69,92 @@ class Predictor:
         self.config, self.run = config, run
         self.name, self.digest, self.engine = config.name, digest, str(engine)
 
-    def predict(self, image: str | Path | np.ndarray) -> Prediction:
+    def predict(self, image: str | Path | np.ndarray, given: Given = NOTHING) -> Prediction:
         """Predict one image.
 
         Args:
             image: a file's path, or uint8 RGB (H, W, 3).
+            given: results that go before predicted ones; what depends on them follows.
 
         Raises:
-            DataError: the file is missing or no image.
+            DataError: the file is missing or no image, or what is given does not fit the image or the bundle.
+            ConfigError: the engine cannot be given such results.
         """
         image = image if isinstance(image, np.ndarray) else read_image(Path(image))
-        return self.predict_batch([image])[0]
+        return self.predict_batch([image], [given])[0]
 
-    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def predict_batch(self, images: Sequence[np.ndarray], given: Sequence[Given] = ()) -> list[Prediction]:
         """Predict images of any sizes as one batch.
 
         Args:
             images: uint8 RGB (H, W, 3) each.
-        """
-        return self.predict_prepared(
-            np.stack([prepare(image, self.config) for image in images]),
-            [(image.shape[1], image.shape[0]) for image in images],
-        )
+            given: one an image, see `predict`; or nothing at all.
 
-    def predict_prepared(self, prepared: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[Prediction]:
+        Raises:
+            DataError: what is given does not fit an image or the bundle.
+            ConfigError: the engine cannot be given such results.
+        """
+        sizes = [(image.shape[1], image.shape[0]) for image in images]
+        given = [self.check(one, size) for one, size in zip(given, sizes, strict=True)] if given else ()
+        return self.predict_prepared(np.stack([prepare(image, self.config) for image in images]), sizes, given)
+
+    def predict_prepared(
+        self, prepared: np.ndarray, sizes: Sequence[tuple[int, int]], given: Sequence[Given] = ()
+    ) -> list[Prediction]:
         """Predict prepared images as one batch.
 
         Args:
             prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
             sizes: width and height of each image before preparation.
+            given: one an image, each from `check`; or nothing at all.
         """
-        outputs = self.run(prepared)
-        return [describe(self.config, prepared[row], outputs, row, size) for row, size in enumerate(sizes)]
+        given = given or [NOTHING] * len(sizes)
+        arrays = None
+        if any(one.names for one in given):
+            shapes = self.run.given_shapes(self.config.prepare.size)
+            arrays = stack_given(given, self.config, shapes)
+        outputs = self.run(prepared, arrays)
+        return [
+            describe(self.config, prepared[row], outputs, row, size, one)
+            for row, (size, one) in enumerate(zip(sizes, given, strict=True))
+        ]
+
+    def check(self, given: Given, size: tuple[int, int] | None = None) -> Given:
+        """What is given of an image, with classes under the names of their label sets.
+
+        Args:
+            given: as a person gives it.
+            size: width and height of the image; None where they are not known yet.
+
+        Raises:
+            DataError: it does not fit the image or the bundle.
+            ConfigError: the engine cannot be given such results.
+        """
+        if not given.names:
+            return given
+        checked = check_given(given, self.config, size)
+        taken = self.run.given_shapes(self.config.prepare.size)
+        for name in checked.names:
+            if name not in taken:
+                raise ConfigError(f"engine {self.engine}: this export cannot be given {name}; use --engine torch")
+        return checked
+
+    def find_lesions(self, prepared: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[Lesion]:
+        """The lesions of prepared images; the classification networks do not run where the engine can leave them out.
+
+        Args:
+            prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
+            sizes: width and height of each image before preparation.
+
+        Raises:
+            ConfigError: the bundle has no segmentation network.
+        """
+        if self.config.segmenter is None:
+            raise ConfigError(f"bundle {self.name}: has no segmentation network; give one that has")
+        lesions = self.run.segment(prepared)
+        return [
+            find_lesion(resize(lesion, size) > LESION_THRESHOLD) for lesion, size in zip(lesions, sizes, strict=True)
+        ]
 
 
 def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH) -> Predictor:

@@ -11,9 +11,8 @@ from selcn.data.imaging.masks import LESION_THRESHOLD, grown_boxes, largest_regi
 from selcn.data.imaging.prepare import prepare_image, resize
 from selcn.evaluation.temperature import rescale
 from selcn.inference.bundle import BundleConfig
+from selcn.inference.given import NOTHING, Floats, Given
 from selcn.inference.row import row_keys
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +20,10 @@ class Outputs:
     """The outputs of an engine for N prepared images.
 
     Attributes:
-        lesion: probability that a pixel is lesion (N, H, W); None where there is no segmentation network.
-        probabilities: class probabilities (N, C), not calibrated, by the classifier's name.
-        saliency: (N, h, w) in [0, 1], by the classifier's name.
+        lesion: probability that a pixel is lesion (N, H, W), 0 or 1 where a mask is given; None where there is no
+            segmentation network.
+        probabilities: class probabilities as predicted (N, C), not calibrated, by the classifier's name.
+        saliency: of the given or else the predicted class (N, h, w) in [0, 1], by the classifier's name.
         distance: of the target's features from those of training images (N,).
     """
 
@@ -54,8 +54,9 @@ class ClassResult:
     """The prediction of one classification network.
 
     Attributes:
-        probabilities: by class name, in the label set's order; calibrated where the bundle has a temperature.
-        saliency: of the predicted class, float32 (h, w) in [0, 1] at the network's own grid.
+        probabilities: by class name, in the label set's order; calibrated where the bundle has a temperature; 1 for a
+            given class.
+        saliency: given, or of the predicted or given class, float32 (h, w) in [0, 1] at the network's own grid.
     """
 
     probabilities: dict[str, float]
@@ -79,6 +80,7 @@ class Prediction:
         abstain: whether the target's most probable class is too improbable to rely on.
         warnings: other reasons not to rely on it, of `selcn.inference.reliability`.
         distance: of the image's features from those of training images; about 1 is usual, 0 where it was not measured.
+        given: names of the results that were given: `mask`, `symmetry`, `symmetry_saliency`.
 
     Example:
         >>> import selcn
@@ -98,6 +100,7 @@ class Prediction:
     abstain: bool
     warnings: tuple[str, ...]
     distance: float
+    given: tuple[str, ...] = ()
 
     def __getitem__(self, network: str) -> ClassResult:
         """The prediction of one classification network.
@@ -114,7 +117,8 @@ class Prediction:
         """Everything but the mask's pixels, as plain JSON values; `selcn.inference.row` declares the keys."""
         labels = {name: list(one.probabilities) for name, one in self.results.items()}
         keys = row_keys(labels, lesion=self.lesion is not None)
-        return {key.name: key.fill(self) for key in keys if key.fill}
+        values = {key.name: key.fill(self) for key in keys if key.fill}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def prepare(image: np.ndarray, config: BundleConfig) -> np.ndarray:
@@ -128,7 +132,12 @@ def prepare(image: np.ndarray, config: BundleConfig) -> np.ndarray:
 
 
 def describe(
-    config: BundleConfig, prepared: np.ndarray, outputs: Outputs, row: int, size: tuple[int, int]
+    config: BundleConfig,
+    prepared: np.ndarray,
+    outputs: Outputs,
+    row: int,
+    size: tuple[int, int],
+    given: Given = NOTHING,
 ) -> Prediction:
     """The prediction of one image.
 
@@ -138,10 +147,11 @@ def describe(
         outputs: of an engine, for a batch that holds it.
         row: number of the image in the batch, from 0.
         size: width and height of the original image.
+        given: the results that the engine was given of the image, checked by `selcn.inference.given.check_given`.
     """
-    lesion = None if outputs.lesion is None else find_lesion(resize(outputs.lesion[row], size) > LESION_THRESHOLD)
+    lesion = None if outputs.lesion is None else find_lesion(_mask(outputs.lesion[row], size, given))
     results = {
-        name: _result(config, name, probabilities[row], outputs.saliency[name][row])
+        name: _result(config, name, probabilities[row], outputs.saliency[name][row], given.classes.get(name))
         for name, probabilities in outputs.probabilities.items()
     }
     reliability, distance = config.reliability, float(outputs.distance[row])
@@ -156,6 +166,7 @@ def describe(
         abstain=bool(measured and answer and max(answer.probabilities.values()) < measured.abstain_below),
         warnings=reliability.warnings(prepared, config.target, distance, lesion=found) if reliability else (),
         distance=distance,
+        given=given.names,
     )
 
 
@@ -170,12 +181,19 @@ def find_lesion(mask: npt.NDArray[np.bool_]) -> Lesion:
     return Lesion(mask, _outline(region[0]), (x, y, width, height))
 
 
-def _result(config: BundleConfig, name: str, probabilities: Floats, saliency: Floats) -> ClassResult:
+def _mask(lesion: Floats, size: tuple[int, int], given: Given) -> npt.NDArray[np.bool_]:
+    return resize(lesion, size) > LESION_THRESHOLD if given.mask is None else given.mask.astype(bool)
+
+
+def _result(config: BundleConfig, name: str, probabilities: Floats, saliency: Floats, given: str | None) -> ClassResult:
+    names = config.labels(name).names
+    if given is not None:
+        return ClassResult({one: float(one == given) for one in names}, saliency)
     measured = config.reliability.networks.get(name) if config.reliability else None
     values = probabilities.tolist()
     if measured:
         values = rescale(probabilities[None].astype(np.float64), measured.temperature)[0].tolist()
-    return ClassResult(dict(zip(config.labels(name).names, values, strict=True)), saliency)
+    return ClassResult(dict(zip(names, values, strict=True)), saliency)
 
 
 def _outline(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from selcn.errors import ConfigError, DataError
+from selcn.inference.given import saliency_name
 
 if TYPE_CHECKING:
     from selcn.inference.bundle import BundleConfig
@@ -29,9 +30,10 @@ class RowKey:
         name: of the key.
         kind: type of its value, as pydantic takes types.
         description: of its value, for people.
-        fill: from a prediction to the value; None for a key that not every predicted image has.
+        fill: from a prediction to the value; None for a key that is added later, to some rows.
         columns: the columns of a flat table that hold the value, with their types.
         split: from the key's value to the columns' values.
+        optional: whether `fill` gives None for some predictions, whose rows then lack the key.
     """
 
     name: str
@@ -40,6 +42,7 @@ class RowKey:
     fill: "Callable[[Prediction], Any] | None"
     columns: Mapping[str, type]
     split: Callable[[Any], Iterable[Any]]
+    optional: bool = False
 
 
 class LesionRow(BaseModel):
@@ -71,6 +74,7 @@ def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool) -> list[RowKe
         _single("error", str, "Why the file could not be read; such a row has no key but this and `image`."),
         _single("width", int, "Of the image, in pixels.", lambda one: one.size[0]),
         _single("height", int, "Of the image, in pixels.", lambda one: one.size[1]),
+        _given(),
         *([_lesion()] if lesion else []),
         *(_result(name, tuple(names)) for name, names in labels.items()),
         _single("abstain", bool, "The most probable class is too improbable to rely on.", lambda one: one.abstain),
@@ -147,6 +151,18 @@ def _single(name: str, kind: type, description: str, fill: "Callable[[Prediction
     return RowKey(name, kind, description, fill, {name: kind}, lambda value: (value,))
 
 
+def _given() -> RowKey:
+    return RowKey(
+        "given",
+        list[str],
+        "What was given and not predicted: `mask`, a network (its class), or its name with `_saliency`; else absent.",
+        lambda one: list(one.given) or None,
+        {"given": str},
+        lambda given: ("; ".join(given),),
+        optional=True,
+    )
+
+
 def _lesion() -> RowKey:
     columns = {
         "lesion_found": bool,
@@ -218,7 +234,7 @@ def _warnings() -> RowKey:
 def _saliency(name: str) -> RowKey:
     """The saliency of a classifier's prediction; not a column of a table."""
     return RowKey(
-        f"{name}_saliency",
+        saliency_name(name),
         list[list[_Share]],
         f"Where the class that {name} predicts comes from, at the network's own grid.",
         lambda one: np.round(one[name].saliency, 4).astype(float).tolist(),

@@ -2,11 +2,13 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from selcn.data.datasets import as_floats
 from selcn.errors import ConfigError
+from selcn.inference.given import MASK, Floats, GivenArrays, saliency_name
 from selcn.inference.result import Outputs
-from selcn.models.cascade import Ensemble
+from selcn.models.cascade import Ensemble, Known
 
 
 class TorchEngine:
@@ -27,19 +29,56 @@ class TorchEngine:
         except (RuntimeError, AssertionError) as error:
             raise ConfigError(f"device {device}: cannot be used ({str(error).splitlines()[0]}); use cpu") from None
         self.ensemble.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._shapes: dict[tuple[int, int], dict[str, tuple[int, ...]]] = {}
+
+    def given_shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        """Shape of one image's value of each result that can be given, by its name.
+
+        Args:
+            size: width and height of prepared images.
+        """
+        if size not in self._shapes:
+            found = self(np.zeros((1, size[1], size[0], 3), np.uint8))  # the grids of saliency follow from a pass
+            masks = {} if found.lesion is None else {MASK: found.lesion.shape[1:]}
+            maps = {saliency_name(name): one.shape[1:] for name, one in found.saliency.items()}
+            self._shapes[size] = {**masks, **dict.fromkeys(found.saliency, ()), **maps}
+        return self._shapes[size]
 
     @torch.inference_mode()
-    def __call__(self, prepared: np.ndarray) -> Outputs:
+    def __call__(self, prepared: np.ndarray, given: GivenArrays | None = None) -> Outputs:
         """Predict prepared images.
 
         Args:
             prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
+            given: results in place of which nothing is predicted.
         """
-        images = torch.from_numpy(prepared).permute(0, 3, 1, 2).to(self.device)
-        output = self.ensemble(as_floats(images))
+        output = self.ensemble(self._floats(prepared), self._known(given or GivenArrays()))
         return Outputs(
             None if output.lesion is None else output.lesion[:, 0].cpu().numpy(),
             {name: one.cpu().numpy() for name, one in output.probabilities.items()},
             {name: one[:, 0].cpu().numpy() for name, one in output.saliency.items()},
             output.distance.cpu().numpy(),
+        )
+
+    @torch.inference_mode()
+    def segment(self, prepared: np.ndarray) -> Floats:
+        """Probability that a pixel is lesion, float32 (N, H, W); of a bundle with a segmentation network.
+
+        Args:
+            prepared: uint8 RGB (N, H, W, 3).
+        """
+        lesion: Floats = self.ensemble.segment(self._floats(prepared))[:, 0].cpu().numpy()
+        return lesion
+
+    def _floats(self, prepared: np.ndarray) -> Tensor:
+        return as_floats(torch.from_numpy(prepared).permute(0, 3, 1, 2).to(self.device))
+
+    def _known(self, given: GivenArrays) -> Known:
+        def tensor(values: np.ndarray) -> Tensor:
+            return torch.from_numpy(values).to(self.device)
+
+        return Known(
+            None if given.masks is None else tensor(given.masks)[:, None],
+            {name: tensor(one) for name, one in given.classes.items()},
+            {name: tensor(one)[:, None] for name, one in given.saliency.items()},
         )

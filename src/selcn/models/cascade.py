@@ -38,13 +38,35 @@ class Pass:
     saliency: dict[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of N images in place of what networks predict, as a person intervenes in a concept bottleneck.
+
+    -1 marks images of which it is not known (Koh et al. 2020, Concept bottleneck models, arXiv:2007.04612).
+
+    Attributes:
+        lesion: 0 or 1 (N, 1, H, W); None where no image has a known mask. The segmentation network passes over these
+            images.
+        classes: class numbers int64 (N,), by the classifier's name; later networks read the saliency of these classes.
+        saliency: (N, 1, h, w) in [0, 1] at the classifier's own grid, by its name; later networks read it.
+    """
+
+    lesion: Tensor | None = None
+    classes: Mapping[str, Tensor] = field(default_factory=dict)
+    saliency: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+NOTHING = Known()
+
+
 class CascadeOutput(NamedTuple):
     """The averaged prediction of an ensemble for N images (N, 3, H, W).
 
     Attributes:
-        lesion: probability that a pixel is lesion (N, 1, H, W); None where there is no segmentation network.
-        probabilities: of the classes (N, C), by the classifier's name.
-        saliency: of the predicted class (N, 1, h, w) in [0, 1], by the classifier's name.
+        lesion: probability that a pixel is lesion (N, 1, H, W), 0 or 1 where it is known; None where there is no
+            segmentation network.
+        probabilities: of the classes as the networks predict them (N, C), by the classifier's name.
+        saliency: of the known or else the predicted class (N, 1, h, w) in [0, 1], by the classifier's name.
         distance: of the target's features from those of training images (N,); 0 where that is unknown.
     """
 
@@ -76,13 +98,14 @@ class Cascade(nn.Module):
         """The saliency method of each classifier by name."""
         return {name: spec.saliency for name, spec in self.specs.items() if isinstance(spec, ClassifierSpec)}
 
-    def forward(self, images: Tensor) -> Pass:
+    def forward(self, images: Tensor, known: Known = NOTHING) -> Pass:
         """Run all networks.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
+            known: what is known of them in place of what networks predict.
         """
-        return self._run(self.specs, images)
+        return self._run(self.specs, images, known)
 
     def before(self, network: str, images: Tensor) -> Pass:
         """Run the networks that one needs, without itself and any other.
@@ -103,17 +126,37 @@ class Cascade(nn.Module):
         own = {*spec.reads, *(masks if spec.masking != NO_MASKING else ())}
         return own.union(*(self._needs(name) for name in own))
 
-    def _run(self, names: Iterable[str], images: Tensor) -> Pass:
+    def _run(self, names: Iterable[str], images: Tensor, known: Known = NOTHING) -> Pass:
         found = Pass()
         for name in names:
             spec = self.specs[name]
             if isinstance(spec, SegmenterSpec):
-                found.lesion = self.segment(name, images)
+                found.lesion = self._segment_unknown(name, images, known.lesion)
             else:
-                seen = self.look(name, images, found.lesion)
-                found.outputs[name] = self.classify(name, seen, [found.saliency[one] for one in spec.reads])
-                found.saliency[name] = explain(found.outputs[name], method=spec.saliency)
+                self.add_classifier(name, self.look(name, images, found.lesion), found, known)
         return found
+
+    def add_classifier(self, name: str, seen: Tensor, found: Pass, known: Known = NOTHING) -> None:
+        """Run a classifier, and add its output and saliency to a pass.
+
+        Args:
+            name: of the classifier.
+            seen: masked images (N, 3, H, W) in [0, 1], see `look`.
+            found: of the networks before it.
+            known: what is known of the images in place of what networks predict.
+        """
+        spec = self.specs[name]
+        assert isinstance(spec, ClassifierSpec)
+        found.outputs[name] = self.classify(name, seen, [found.saliency[one] for one in spec.reads])
+        own = explain(found.outputs[name], known.classes.get(name), method=spec.saliency)
+        found.saliency[name] = prefer(known.saliency.get(name), own)
+
+    def _segment_unknown(self, name: str, images: Tensor, known: Tensor | None) -> Tensor:
+        """Lesion probability (N, 1, H, W) of images, of which the network sees those without a known mask."""
+        if known is None:
+            return self.segment(name, images)
+        lesion, unknown = known.to(images), known[:, 0, 0, 0] < 0
+        return lesion.index_put((unknown,), self.segment(name, images[unknown])) if bool(unknown.any()) else lesion
 
     def segment(self, name: str, images: Tensor) -> Tensor:
         """Lesion probability (N, 1, H, W).
@@ -186,32 +229,42 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members: Iterable[Cascade] = nn.ModuleList(members)  # type: ignore[assignment]
 
-    def forward(self, images: Tensor) -> CascadeOutput:
+    def forward(self, images: Tensor, known: Known = NOTHING) -> CascadeOutput:
         """Predict with every member and average.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
+            known: what is known of them in place of what networks predict.
         """
-        return combine([(member, member(images)) for member in self.members])
+        return combine([(member, member(images, known)) for member in self.members], known)
+
+    def segment(self, images: Tensor) -> Tensor:
+        """Lesion probability (N, 1, H, W), averaged over the members; of cascades with a segmentation network.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+        """
+        return _mean([member.segment(_segmenter(member.specs), images) for member in self.members])
 
 
-def combine(passes: Sequence[tuple[Cascade, Pass]]) -> CascadeOutput:
+def combine(passes: Sequence[tuple[Cascade, Pass]], known: Known = NOTHING) -> CascadeOutput:
     """Average the members' passes on the same images; saliency is that of the ensemble's predicted classes.
 
-    Each member's classifiers read the saliency of that member's own prediction, as in training.
+    Each member's classifiers read the saliency of that member's own prediction, as in training, unless it is known.
 
     Args:
         passes: each member with its pass on the same N images.
+        known: what was known of the images in place of what networks predict.
     """
     lesions = [found.lesion for _, found in passes if found.lesion is not None]
     explained = {
-        name: explain_together([found.outputs[name] for _, found in passes], method=method)
+        name: explain_together([found.outputs[name] for _, found in passes], known.classes.get(name), method=method)
         for name, method in passes[0][0].methods.items()
     }
     return CascadeOutput(
         lesion=_mean(lesions) if lesions else None,
         probabilities={name: one.probabilities for name, one in explained.items()},
-        saliency={name: one.saliency for name, one in explained.items()},
+        saliency={name: prefer(known.saliency.get(name), one.saliency) for name, one in explained.items()},
         distance=_mean([member.measure_distance(found) for member, found in passes]),
     )
 
@@ -230,12 +283,14 @@ class Explained(NamedTuple):
     saliency: Tensor
 
 
-def explain_together(outputs: Sequence[HeadOutput], target: int | None = None, *, method: str = DEFAULT) -> Explained:
+def explain_together(
+    outputs: Sequence[HeadOutput], target: int | Tensor | None = None, *, method: str = DEFAULT
+) -> Explained:
     """Average the members' probabilities for the same images, and their saliency of one class.
 
     Args:
         outputs: of each member, for N images.
-        target: a class number; None for the class that the ensemble predicts, image by image.
+        target: a class number, or one an image, int64 (N,); None or -1 for the class that the ensemble predicts.
         method: name of a saliency method.
 
     Raises:
@@ -243,7 +298,7 @@ def explain_together(outputs: Sequence[HeadOutput], target: int | None = None, *
     """
     probabilities = _mean([output.logits.softmax(dim=1) for output in outputs])
     chosen = probabilities.argmax(dim=1)
-    chosen = chosen if target is None else torch.full_like(chosen, target)
+    chosen = prefer(torch.full_like(chosen, target) if isinstance(target, int) else target, chosen)
     return Explained(probabilities, chosen, _mean([explain(output, chosen, method=method) for output in outputs]))
 
 
@@ -252,7 +307,7 @@ def explain(output: HeadOutput, target: Tensor | None = None, *, method: str = D
 
     Args:
         output: of a batch of N images.
-        target: class numbers, int (N,); None explains the predicted class of each image.
+        target: class numbers, int64 (N,); None or -1 explains the predicted class of an image.
         method: name of a saliency method.
 
     Returns:
@@ -261,13 +316,23 @@ def explain(output: HeadOutput, target: Tensor | None = None, *, method: str = D
     Raises:
         ConfigError: there is no saliency method of that name.
     """
-    target = output.logits.argmax(dim=1) if target is None else target
+    target = prefer(target, output.logits.argmax(dim=1))
     gate = None
     if output.class_maps is not None:
         # Not by indexing with a range, which an export would take for a batch of a fixed size.
         chosen = target[:, None, None, None].expand(-1, 1, *output.class_maps.shape[2:])
         gate = output.class_maps.gather(1, chosen) > 0
     return find_saliency(method)(output.activations, output.weight[target], gate)
+
+
+def prefer(known: Tensor | None, predicted: Tensor) -> Tensor:
+    """What is known, and what is predicted where that is -1 or where nothing is known.
+
+    Args:
+        known: of a shape that broadcasts to that of ``predicted``, or None.
+        predicted: of any shape.
+    """
+    return predicted if known is None else torch.where(known >= 0, known.to(predicted.dtype), predicted)
 
 
 def pooled_features(output: HeadOutput) -> Tensor:
@@ -277,6 +342,10 @@ def pooled_features(output: HeadOutput) -> Tensor:
         output: of N images.
     """
     return output.activations.mean((2, 3))
+
+
+def _segmenter(specs: Specs) -> str:
+    return next(name for name, spec in specs.items() if isinstance(spec, SegmenterSpec))
 
 
 def _mean(parts: Sequence[Tensor]) -> Tensor:

@@ -10,6 +10,7 @@ RUN/
                            member-probabilities.npy, saliency.npy, member-saliency.npy (where read), features.npy
   predictions/NAME.csv     per-image probabilities or mask scores; members/: single members on the test subset
   explained/NAME/          scores/scores.csv of a classifier's saliency
+  given/NAME/              per-image probabilities on the test subset with true masks or classes given
   evaluation/              NAME.csv, comparison.csv, cross_validation.csv, saliency.csv
   bundle/                  the deployable cascade of the target network
   jobs/  tuning/NAME/      of `selcn grid` and `selcn tune`
@@ -19,6 +20,7 @@ Every step also leaves `step.json`: its result, seconds and host.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,15 @@ class RunFolder:
             fold: that the member was trained without, from 0.
         """
         return self.predictions / MEMBERS / f"{network}-fold-{fold}.csv"
+
+    def given_file(self, network: str, given: Sequence[str]) -> Path:
+        """Probabilities of a classifier on the test subset with true results given.
+
+        Args:
+            network: its name.
+            given: names of these results.
+        """
+        return self.path / "given" / network / ("+".join(given) or "nothing") / "predictions.csv"
 
     def metrics(self, network: str) -> Path:
         """A network's metrics with intervals.

@@ -30,9 +30,9 @@ def write_prediction_files(run: Run, out: Path) -> None:
         alone = run.output(name, MEMBER_PROBABILITIES) if tested else np.empty((0, 0, 0), dtype=np.float32)
         together = [(run.test_rows, np.mean([*alone], axis=0))] if tested else []
         rows, answers = zip(*folds, *together, strict=True)
-        _write(run, name, np.concatenate(rows), np.concatenate(answers), out / f"{name}.csv")
+        write_labelled(run, name, np.concatenate(rows), np.concatenate(answers), out / f"{name}.csv")
         for fold, answer in enumerate(alone):
-            _write(run, name, run.test_rows, answer, out / MEMBERS / f"{name}-fold-{fold}.csv")
+            write_labelled(run, name, run.test_rows, answer, out / MEMBERS / f"{name}-fold-{fold}.csv")
     if run.graph.segmenter:
         scores = score_masks(run)
         if len(scores):
@@ -60,7 +60,16 @@ def score_masks(run: Run) -> pd.DataFrame:
     return pd.concat([_keys(run, rows), pd.concat(scores, ignore_index=True)], axis=1)
 
 
-def _write(run: Run, network: str, rows: np.ndarray, probabilities: np.ndarray, path: Path) -> None:
+def write_labelled(run: Run, network: str, rows: np.ndarray, probabilities: np.ndarray, path: Path) -> None:
+    """Write the prediction file of a classifier's labelled images; no file where no image has a label.
+
+    Args:
+        run: of the network.
+        network: its name.
+        rows: int (n,), in the catalog.
+        probabilities: (n, classes).
+        path: of the file.
+    """
     labels = run.labels(network)
     names = np.array([*labels.names, ""], dtype=object)  # number -1 is the last: unknown
     table = _keys(run, rows).assign(truth=names[run.class_numbers(network)[rows]])

@@ -1,8 +1,9 @@
 """A run's folder opened: its configuration, data, networks and results."""
 
+import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from selcn.data.store.store import Store, open_store
 from selcn.errors import ConfigError, RunError
 from selcn.evaluation.predictions import Predictions, read_predictions, read_scores
 from selcn.inference.assembly import load_weights
+from selcn.io.files import sha256
 from selcn.labels import NO_MASKING, TEST, LabelSet
 from selcn.models.build import build_network
 from selcn.models.cascade import Cascade
@@ -198,6 +200,16 @@ class Run:
         specs = {name: self.graph.nodes[name].section.spec for name in names}
         networks = {name: self.network(name, fold) for name in names}
         return Cascade(specs, networks).eval()
+
+    def weights_hash(self, names: Sequence[str], folds: Iterable[int]) -> str:
+        """SHA-256 that identifies the weights of several networks, in hexadecimal.
+
+        Args:
+            names: of the networks.
+            folds: that they were trained without, from 0.
+        """
+        files = [self.folder.training(name, fold) / WEIGHTS for fold in folds for name in names]
+        return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
 
     def known(self, network: str | None) -> str:
         """The name of an existing network.

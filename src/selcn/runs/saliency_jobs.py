@@ -25,7 +25,6 @@ from selcn.labels import TEST
 from selcn.models.cascade import Cascade
 from selcn.runs.plan import Kind
 from selcn.runs.run import Run, open_run
-from selcn.training.trainer import WEIGHTS
 
 _TABLES = (".csv", ".tsv", ".txt")
 
@@ -151,9 +150,7 @@ def _cascade(run: Run, network: str, fold: int) -> Cascade:
 
 def _origin(run: Run, network: str, folds: Sequence[int], method: str | None) -> dict[str, object]:
     """Identifies the networks of a job, as JSON."""
-    names = run.graph.with_needs(network)
-    files = [run.folder.training(name, fold) / WEIGHTS for fold in folds for name in names]
-    checksum = hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+    checksum = run.weights_hash(run.graph.with_needs(network), folds)
     return {"networks": checksum, "folds": list(folds), "method": method}
 
 

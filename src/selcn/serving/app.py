@@ -12,8 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
+from selcn.inference.bundle import BundleConfig
 from selcn.inference.predictor import Predictor
 from selcn.serving.batching import QueueFull
+from selcn.serving.given import PART, GivenError, given_schema
 from selcn.serving.middleware import BodyLimitMiddleware, SecurityHeadersMiddleware
 from selcn.serving.monitoring import RequestCountMiddleware, ServerMetrics
 from selcn.serving.schema import ModelAnswer, Refusal, answer_model
@@ -23,28 +25,13 @@ from selcn.serving.uploads import Limits, Upload, read_uploads
 PREDICT = "/v1/predict"
 PATHS = (PREDICT, "/v1/model", "/healthz", "/metrics", "/")
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_BODY = {
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {"images": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                "required": ["images"],
-            }
-        },
-        "image/*": _BINARY,
-        "application/dicom": _BINARY,
-        "application/octet-stream": _BINARY,
-    },
-    "required": True,
-}
 _REFUSED = {
     400: "No picture in the body",
     401: "No or a wrong token",
     408: "The body came too slowly",
     413: "The body is too large, or holds too many pictures",
     415: "Neither multipart/form-data nor a picture",
-    422: "No picture could be read, or a parameter is wrong",
+    422: "No picture could be read, or a parameter or a given result is wrong",
     429: "Too many pictures are waiting",
     504: "The answer took too long",
 }
@@ -52,6 +39,15 @@ _REFUSED = {
 
 def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"description": _REFUSED[code], "model": Refusal} for code in codes}
+
+
+def _body(config: BundleConfig) -> dict[str, Any]:
+    """The description of a prediction request's body."""
+    images = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    form = {"type": "object", "properties": {"images": images, PART: given_schema(config)}, "required": ["images"]}
+    raw = dict.fromkeys(("image/*", "application/dicom", "application/octet-stream"), _BINARY)
+    encoding = {PART: {"contentType": "application/json"}}
+    return {"content": {"multipart/form-data": {"schema": form, "encoding": encoding}, **raw}, "required": True}
 
 
 def create_app(
@@ -106,7 +102,7 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
         PREDICT,
         response_model=answer_model(service.predictor.config),
         responses=_refusals(*_REFUSED),
-        openapi_extra={"requestBody": _BODY},
+        openapi_extra={"requestBody": _body(service.predictor.config)},
         dependencies=[Depends(authorised)],
     )
     async def predict(
@@ -114,7 +110,7 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
         pictures: Annotated[bool, Query(description="Also overlay and mask of each, as data URIs.")] = False,
     ) -> JSONResponse:
         """Outline of the lesion, classes and saliency of one or many images."""
-        predicted = await _predict(service, await read_uploads(request, service.limits))
+        predicted = await _predict(service, request)
         if all(one.error for one in predicted):
             raise HTTPException(422, "; ".join(str(one.error) for one in predicted))
         rows = await service.rows(predicted, pictures=pictures)
@@ -138,9 +134,11 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-async def _predict(service: Service, uploads: list[Upload]) -> list[PredictedUpload]:
+async def _predict(service: Service, request: Request) -> list[PredictedUpload]:
     try:
-        return await service.predict(uploads)
+        return await service.predict(await read_uploads(request, service.limits, service.predictor.config))
+    except GivenError as error:
+        raise HTTPException(422, str(error)) from None
     except QueueFull as error:
         raise HTTPException(429, str(error), {"Retry-After": "1"}) from None
     except AnswerTimeout as error:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from selcn.errors import SelcnError
+from selcn.inference.given import NOTHING, Given
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction
 
@@ -23,6 +24,7 @@ class QueueFull(SelcnError):  # noqa: N818 - what the queue is
 class _Waiting(NamedTuple):
     prepared: np.ndarray
     size: tuple[int, int]
+    given: Given
     answer: "asyncio.Future[Prediction]"
 
 
@@ -64,15 +66,16 @@ class Batcher:
         """
         self.waiting -= count
 
-    async def predict(self, prepared: np.ndarray, size: tuple[int, int]) -> Prediction:
+    async def predict(self, prepared: np.ndarray, size: tuple[int, int], given: Given = NOTHING) -> Prediction:
         """The prediction of one image.
 
         Args:
             prepared: the prepared image, uint8 RGB (h, w, 3).
             size: width and height of the original image.
+            given: results of it that go before predicted ones, checked by `Predictor.check`.
         """
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
-        await self.queue.put(_Waiting(prepared, size, answer))
+        await self.queue.put(_Waiting(prepared, size, given, answer))
         return await answer
 
     def close(self) -> None:
@@ -94,7 +97,8 @@ class Batcher:
                     _settle(one.answer, prediction)
 
     def _work(self, batch: list[_Waiting]) -> list[Prediction]:
-        return self.predictor.predict_prepared(np.stack([one.prepared for one in batch]), [one.size for one in batch])
+        prepared = np.stack([one.prepared for one in batch])
+        return self.predictor.predict_prepared(prepared, [one.size for one in batch], [one.given for one in batch])
 
     async def _collect(self) -> list[_Waiting]:
         batch = [await self.queue.get()]

@@ -59,7 +59,7 @@ def _model(name: str, keys: Iterable[RowKey], required: set[str]) -> type[BaseMo
     """A model of row keys; those in ``required`` and those that every predicted image has must be present."""
     fields: dict[str, Any] = {}
     for number, key in enumerate(keys):
-        default = ... if key.fill or key.name in required else None
+        default = ... if (key.fill and not key.optional) or key.name in required else None
         # A network's name may be no valid field name, or an attribute of pydantic models.
         fields[f"key_{number}"] = (key.kind, Field(default, alias=key.name, description=key.description))
     return create_model(name, __config__=STRICT, **fields)

@@ -14,12 +14,14 @@ import numpy as np
 
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import decode_frames
-from selcn.errors import DataError, SelcnError
+from selcn.errors import ConfigError, DataError, SelcnError
+from selcn.inference.given import NOTHING, Given
 from selcn.inference.overlay import PANEL_WIDTHS, embed, panel_size, render
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction, prepare
 from selcn.inference.row import Row, file_rows
 from selcn.serving.batching import Batcher
+from selcn.serving.given import GivenError
 from selcn.serving.monitoring import ServerMetrics
 from selcn.serving.schema import Identity
 from selcn.serving.uploads import Limits, Upload
@@ -64,11 +66,12 @@ class PredictedUpload:
 
 
 class _Frame(NamedTuple):
-    """A shrunk image for overlays, the prepared image, and the original width and height."""
+    """A shrunk image for overlays, the prepared image, the original width and height, and what is given of it."""
 
     image: np.ndarray
     prepared: np.ndarray
     size: tuple[int, int]
+    given: Given
 
 
 class Service:
@@ -102,12 +105,13 @@ class Service:
         Raises:
             QueueFull: too many images are waiting.
             AnswerTimeout: it takes longer than the limit.
+            GivenError: what is given of an upload does not fit it or the bundle.
         """
         self.batcher.reserve(len(uploads))
         begun = time.perf_counter()
         try:
             work = asyncio.gather(*map(self._predict_one, uploads))
-            return await asyncio.wait_for(work, self.limits.seconds)
+            return _without_given_error(await asyncio.wait_for(work, self.limits.seconds))
         except TimeoutError:
             raise AnswerTimeout(f"no answer within {self.limits.seconds:g} s; try again") from None
         finally:
@@ -140,7 +144,7 @@ class Service:
         except DataError as error:
             self.metrics.pictures.labels("unreadable").inc()
             return PredictedUpload(upload.name, error=error)
-        predictions = await asyncio.gather(*(self.batcher.predict(frame.prepared, frame.size) for frame in frames))
+        predictions = await asyncio.gather(*(self.batcher.predict(*frame[1:]) for frame in frames))
         self.metrics.pictures.labels("predicted").inc(len(predictions))
         return PredictedUpload(upload.name, [frame.image for frame in frames], predictions)
 
@@ -148,8 +152,30 @@ class Service:
         images = decode_frames(upload.data, Path(upload.name), self.limits.pixels)
         if len(images) > self.limits.pictures:
             raise DataError(f"{upload.name}: holds {len(images)} frames; send at most {self.limits.pictures}")
-        config = self.predictor.config
-        return [_Frame(_shrink(image), prepare(image, config), (image.shape[1], image.shape[0])) for image in images]
+        config, sizes = self.predictor.config, [(image.shape[1], image.shape[0]) for image in images]
+        given = self._given(upload, sizes)
+        return [
+            _Frame(_shrink(image), prepare(image, config), size, given)
+            for image, size in zip(images, sizes, strict=True)
+        ]
+
+    def _given(self, upload: Upload, sizes: Sequence[tuple[int, int]]) -> Given:
+        if upload.given is None:
+            return NOTHING
+        if len(sizes) > 1:
+            raise GivenError(f"{upload.name}: holds {len(sizes)} frames; give results of files with one frame only")
+        try:
+            return self.predictor.check(upload.given.read(sizes[0], self.limits.pixels), sizes[0])
+        except (DataError, ConfigError) as error:
+            raise GivenError(f"{upload.name}: {error}") from None
+
+
+def _without_given_error(predicted: list[PredictedUpload]) -> list[PredictedUpload]:
+    """All uploads, after making sure that what was given of each was right: a wrong one refuses the whole request."""
+    for one in predicted:
+        if isinstance(one.error, GivenError):
+            raise one.error
+    return predicted
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:

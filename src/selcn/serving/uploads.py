@@ -13,7 +13,9 @@ from selcn.data.discovery import find_images
 from selcn.data.imaging.read import read_bytes
 from selcn.data.phantom.plan import plan_lesions
 from selcn.data.phantom.write import photograph_lesion
+from selcn.inference.bundle import BundleConfig
 from selcn.labels import HAM10000
+from selcn.serving.given import PART, GivenError, GivenUpload, named_parts, parse_given
 
 MAX_SAMPLES = 8
 _RAW = ("image/", "application/dicom", "application/octet-stream")
@@ -42,25 +44,28 @@ class Limits:
 
 
 class Upload(NamedTuple):
-    """An uploaded image file: its name, never used as a path, and its bytes."""
+    """An uploaded image file: its name, never used as a path, its bytes, and what is given of it."""
 
     name: str
     data: bytes
+    given: GivenUpload | None = None
 
 
-async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
-    """The image files of a request, kept in memory only.
+async def read_uploads(request: Request, limits: Limits, config: BundleConfig) -> list[Upload]:
+    """The image files of a request, and what it gives of them, kept in memory only.
 
     Args:
         request: with a body.
         limits: of requests and images.
+        config: of the bundle.
 
     Raises:
         HTTPException: 400 without an image, 413 with too many, 415 for another kind of body.
+        GivenError: what is given is wrong.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        uploads = await _read_form(request, limits)
+        uploads = await _read_form(request, limits, config)
     elif kind.startswith(_RAW):
         uploads = [Upload(_UNNAMED, await request.body())]
     else:
@@ -70,7 +75,7 @@ async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
     return uploads
 
 
-async def _read_form(request: Request, limits: Limits) -> list[Upload]:
+async def _read_form(request: Request, limits: Limits, config: BundleConfig) -> list[Upload]:
     parser = MultiPartParser(request.headers, request.stream(), max_part_size=limits.body)
     parser.spool_max_size = limits.body + 1  # nothing is spooled to the disk
     try:
@@ -78,12 +83,28 @@ async def _read_form(request: Request, limits: Limits) -> list[Upload]:
     except MultiPartException as error:
         raise HTTPException(400, f"no readable multipart/form-data: {error.message}") from None
     try:
-        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-        if len(files) > limits.pictures:
-            raise HTTPException(413, f"{len(files)} pictures; send at most {limits.pictures} at once")
-        return [Upload(base_name(file.filename or _UNNAMED), await file.read()) for file in files]
+        sent = form.get(PART)
+        text = await sent.read() if isinstance(sent, UploadFile) else sent
+        named = set() if text is None else named_parts(text)
+        files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile) and name != PART]
+        images = [file for name, file in files if name not in named]
+        if len(images) > limits.pictures:
+            raise HTTPException(413, f"{len(images)} pictures; send at most {limits.pictures} at once")
+        uploads = [Upload(base_name(file.filename or _UNNAMED), await file.read()) for file in images]
+        if text is None:
+            return uploads
+        parts = {name: await file.read() for name, file in files if name in named}
+        return _with_given(uploads, parse_given(text, parts, config))
     finally:
         await form.close()
+
+
+def _with_given(uploads: list[Upload], given: dict[str, GivenUpload]) -> list[Upload]:
+    names = [upload.name for upload in uploads]
+    for name in given:
+        if names.count(name) != 1:
+            raise GivenError(f"{PART}: {names.count(name)} images are called {name}; name each image apart")
+    return [upload._replace(given=given.get(upload.name)) for upload in uploads]
 
 
 def base_name(name: str) -> str:

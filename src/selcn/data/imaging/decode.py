@@ -96,6 +96,19 @@ def decode_mask(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
     return header, levels > (half if brightest > 1 else 0)
 
 
+def peek_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of an image, upright, without decoding it; None where that is no image of a known format.
+
+    Args:
+        data: the file's content.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.size[::-1] if _orientation(image) > 4 else image.size
+    except Exception:  # as in `_open`: decoding says what is wrong
+        return None
+
+
 def _open(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, Image.Image]:
     """The header as stored, and the decoded image, upright."""
     try:

@@ -9,7 +9,17 @@ from selcn.data.imaging.masking import visible_region
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.errors import require_extra
 from selcn.inference.bundle import BundleConfig
-from selcn.inference.onnx.names import IMAGES, LESIONS, masked_between, output_names, visible_name
+from selcn.inference.given import MASK, Floats, GivenArrays, saliency_name
+from selcn.inference.onnx.names import (
+    IMAGES,
+    LESIONS,
+    given_name,
+    given_shapes,
+    masked_between,
+    nothing_given,
+    output_names,
+    visible_name,
+)
 from selcn.inference.result import Outputs
 
 
@@ -36,16 +46,28 @@ class OnnxEngine:
         self.config = config
         self.sessions = [onnxruntime.InferenceSession(path, options, providers) for path in graphs]
 
-    def __call__(self, prepared: np.ndarray) -> Outputs:
+    def given_shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        """Shape of one image's value of each result that can be given, by its name.
+
+        Args:
+            size: width and height of prepared images.
+        """
+        shapes = given_shapes(self.sessions[-1].get_inputs())
+        return shapes if len(self.sessions) == 1 else {MASK: size[::-1], **shapes}
+
+    def __call__(self, prepared: np.ndarray, given: GivenArrays | None = None) -> Outputs:
         """Predict prepared images.
 
         Args:
             prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
+            given: results in place of which nothing is predicted.
         """
         *first, last = self.sessions
-        inputs = {IMAGES: prepared}
+        inputs = {IMAGES: prepared, **nothing_given(last.get_inputs(), len(prepared))}
+        given = given or GivenArrays()
+        inputs |= {given_name(name): value for name, value in given.by_name().items()}
         if first:
-            (inputs[LESIONS],) = first[0].run(None, {IMAGES: prepared})
+            inputs[LESIONS] = self._member_lesions(prepared, given.masks)
             for masking in masked_between(self.config):
                 inputs[visible_name(masking)] = _visible(masking, inputs[LESIONS])
         taken = {one.name for one in last.get_inputs()}
@@ -54,9 +76,30 @@ class OnnxEngine:
         return Outputs(
             found.get("lesion"),
             {name: found[name] for name in self.config.classifiers},
-            {name: found[f"{name}_saliency"] for name in self.config.classifiers},
+            {name: found[saliency_name(name)] for name in self.config.classifiers},
             found["distance"],
         )
+
+    def segment(self, prepared: np.ndarray) -> Floats:
+        """Probability that a pixel is lesion, float32 (N, H, W); of a bundle with a segmentation network.
+
+        Args:
+            prepared: uint8 RGB (N, H, W, 3).
+        """
+        lesion = self._member_lesions(prepared, None).mean(axis=1) if len(self.sessions) > 1 else self(prepared).lesion
+        assert lesion is not None
+        return lesion
+
+    def _member_lesions(self, prepared: np.ndarray, masks: Floats | None) -> Floats:
+        """Each member's lesion probability (N, K, H, W); images with a given mask do not pass the network."""
+        unknown = np.ones(len(prepared), bool) if masks is None else masks[:, 0, 0] < 0
+        height, width = prepared.shape[1:3]
+        lesions = np.empty((len(prepared), self.config.members, height, width), np.float32)
+        if masks is not None:
+            lesions[:] = masks[:, None]
+        if unknown.any():
+            (lesions[unknown],) = self.sessions[0].run(None, {IMAGES: prepared[unknown]})
+        return lesions
 
 
 def _visible(masking: str, lesions: np.ndarray) -> np.ndarray:

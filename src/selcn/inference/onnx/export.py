@@ -3,7 +3,7 @@
 ```
 BUNDLE/onnx/
   outline.onnx   prepared images -> each member's lesion probability; only where a masking is computed between
-  cascade.onnx   prepared images (and what that masking leaves visible) -> everything else
+  cascade.onnx   prepared images (and what that masking leaves visible), given results -> everything else
   export.json    of which bundle, checksums, how it differs from PyTorch
 BUNDLE/onnx-int8/   the same with 8-bit segmenters
 ```
@@ -28,13 +28,14 @@ from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import read_bundle
 from selcn.inference.bundle import EXPORT, MANIFEST, BundleConfig, Engine, read_export
+from selcn.inference.given import MASK, saliency_name
 from selcn.inference.onnx.engine import OnnxEngine
-from selcn.inference.onnx.names import IMAGES, LESIONS, masked_between, output_names, visible_name
+from selcn.inference.onnx.names import IMAGES, LESIONS, given_name, masked_between, output_names, visible_name
 from selcn.inference.onnx.quantization import quantize
 from selcn.inference.result import Outputs, prepare
 from selcn.inference.torch_engine import TorchEngine
 from selcn.io.files import sha256, written_whole
-from selcn.models.cascade import Cascade, Ensemble, Pass, combine, explain
+from selcn.models.cascade import Cascade, Ensemble, Known, Pass, combine, prefer
 
 OPSET = 20
 MAX_DIFFERENCE = 1e-4
@@ -58,15 +59,27 @@ class _Segment(nn.Module):
 
 
 class _Classify(nn.Module):
-    """Everything else, given each member's lesion probability and the regions computed between the graphs."""
+    """Everything else, of each member's lesion probability and the regions computed between the graphs.
+
+    Given classes (N,) and saliency (N, h, w), one a classifier, are -1 where an image has none.
+    """
 
     def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
         super().__init__()
-        self.between = masked_between(config)
+        self.between, self.names = masked_between(config), list(config.classifiers)
         self.members: Sequence[Cascade] = nn.ModuleList(ensemble.members)  # type: ignore[assignment]
 
-    def forward(self, prepared: Tensor, lesions: Tensor | None, regions: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
+    def forward(
+        self,
+        prepared: Tensor,
+        lesions: Tensor | None,
+        regions: Sequence[Tensor],
+        classes: Sequence[Tensor],
+        saliency: Sequence[Tensor],
+    ) -> tuple[Tensor, ...]:
         images = _floats(prepared)
+        maps = [one[:, None] for one in saliency]
+        known = Known(None, dict(zip(self.names, classes, strict=True)), dict(zip(self.names, maps, strict=True)))
         visible = dict(zip(self.between, regions, strict=True))
         passes = []
         for number, member in enumerate(self.members):
@@ -76,26 +89,27 @@ class _Classify(nn.Module):
                 if isinstance(spec, ClassifierSpec):
                     region = visible.get(spec.masking)
                     seen = images * region[:, own] if region is not None else member.look(name, images, found.lesion)
-                    found.outputs[name] = member.classify(name, seen, [found.saliency[one] for one in spec.reads])
-                    found.saliency[name] = explain(found.outputs[name], method=spec.saliency)
+                    member.add_classifier(name, seen, found, known)
             passes.append((member, found))
-        output = combine(passes)
+        output = combine(passes, known)
         answers = [(output.probabilities[name], output.saliency[name][:, 0]) for name in output.probabilities]
         lesion = [] if output.lesion is None else [output.lesion[:, 0]]
         return (*lesion, *(one for answer in answers for one in answer), output.distance)
 
 
 class _Whole(nn.Module):
-    """Both as one graph, where no masking is computed between the graphs."""
+    """Both as one graph, where no masking is computed between the graphs; it takes given masks (N, H, W) too."""
 
     def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
         super().__init__()
         self.segment = _Segment(config, ensemble) if config.segmenter else None
         self.classify = _Classify(config, ensemble)
 
-    def forward(self, prepared: Tensor) -> tuple[Tensor, ...]:
-        lesions = None if self.segment is None else self.segment(prepared)
-        answers: tuple[Tensor, ...] = self.classify(prepared, lesions)
+    def forward(
+        self, prepared: Tensor, masks: Sequence[Tensor], classes: Sequence[Tensor], saliency: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
+        lesions = None if self.segment is None else prefer(masks[0][:, None], self.segment(prepared))
+        answers: tuple[Tensor, ...] = self.classify(prepared, lesions, [], classes, saliency)
         return answers
 
 
@@ -210,15 +224,28 @@ def export_graphs(config: BundleConfig, ensemble: Ensemble, folder: Path) -> lis
     prepared = torch.randint(0, 255, (_TRACED_IMAGES, height, width, 3), dtype=torch.uint8)
     ensemble.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     between, outputs = masked_between(config), output_names(config)
+    given = [given_name(one) for one in (*config.classifiers, *map(saliency_name, config.classifiers))]
+    classes, maps = _nothing_given(ensemble, prepared)
     if not between:
-        _export(_Whole(config, ensemble), (prepared,), folder / CASCADE, [IMAGES], outputs)
+        masks = [torch.full((_TRACED_IMAGES, height, width), -1.0)] if config.segmenter else []
+        inputs = [IMAGES, *(given_name(MASK) for _ in masks), *given]
+        _export(_Whole(config, ensemble), (prepared, masks, classes, maps), folder / CASCADE, inputs, outputs)
         return [CASCADE]
     lesions = torch.rand(_TRACED_IMAGES, config.members, height, width)
     regions = [(lesions > LESION_THRESHOLD).to(torch.float32) for _ in between]
     _export(_Segment(config, ensemble), (prepared,), folder / OUTLINE, [IMAGES], [LESIONS])
-    inputs = [IMAGES, LESIONS, *map(visible_name, between)]
-    _export(_Classify(config, ensemble), (prepared, lesions, regions), folder / CASCADE, inputs, outputs)
+    inputs = [IMAGES, LESIONS, *map(visible_name, between), *given]
+    example = (prepared, lesions, regions, classes, maps)
+    _export(_Classify(config, ensemble), example, folder / CASCADE, inputs, outputs)
     return [OUTLINE, CASCADE]
+
+
+@torch.inference_mode()
+def _nothing_given(ensemble: Ensemble, prepared: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Classes (N,) and saliency (N, h, w) of each classifier for images of which nothing is given: all -1."""
+    found = ensemble(_floats(prepared)).saliency.values()
+    classes = [torch.full((len(prepared),), -1) for _ in found]
+    return classes, [torch.full((len(prepared), *one.shape[2:]), -1.0) for one in found]
 
 
 def _export(network: nn.Module, example: tuple[Any, ...], path: Path, inputs: list[str], outputs: list[str]) -> None:

@@ -1,10 +1,17 @@
 """Names of the inputs and outputs of exported graphs."""
 
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
 from selcn.data.imaging.masking import find_masking
 from selcn.inference.bundle import BundleConfig
+from selcn.inference.given import saliency_name
 from selcn.labels import NO_MASKING
 
 IMAGES, LESIONS = "images", "lesions"
+_GIVEN = "given_"
 
 
 def masked_between(config: BundleConfig) -> list[str]:
@@ -33,4 +40,35 @@ def output_names(config: BundleConfig) -> list[str]:
         config: of the bundle.
     """
     lesion = ["lesion"] if config.segmenter else []
-    return [*lesion, *(name for one in config.classifiers for name in (one, f"{one}_saliency")), "distance"]
+    return [*lesion, *(name for one in config.classifiers for name in (one, saliency_name(one))), "distance"]
+
+
+def given_name(what: str) -> str:
+    """Name of the input that holds given results, -1 for images without one.
+
+    Args:
+        what: `mask`, a classifier's name, or a classifier's name with `_saliency`.
+    """
+    return f"{_GIVEN}{what}"
+
+
+def given_shapes(inputs: Iterable[Any]) -> dict[str, tuple[int, ...]]:
+    """Shape of one image's value of each given result that a graph takes, by the result's name.
+
+    Args:
+        inputs: of an ONNX Runtime session.
+    """
+    return {one.name.removeprefix(_GIVEN): tuple(one.shape[1:]) for one in inputs if one.name.startswith(_GIVEN)}
+
+
+def nothing_given(inputs: Iterable[Any], images: int) -> dict[str, np.ndarray]:
+    """Values of a graph's inputs of given results for images that have none, by the input's name.
+
+    Args:
+        inputs: of an ONNX Runtime session.
+        images: how many.
+    """
+    return {
+        given_name(what): np.full((images, *shape), -1, np.float32 if shape else np.int64)
+        for what, shape in given_shapes(inputs).items()
+    }

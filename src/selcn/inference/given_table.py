@@ -1,0 +1,207 @@
+"""The table of `selcn predict --given`: what is given of which image."""
+
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from selcn.data.imaging.decode import decode_image, decode_mask, peek_size
+from selcn.data.imaging.read import read_bytes
+from selcn.errors import DataError, listed
+from selcn.inference.given import MASK, Given, saliency_name
+from selcn.inference.inputs import PATH_COLUMNS, Item, read_cells
+from selcn.inference.predictor import Predictor
+
+IMAGE_COLUMNS = ("image", "image_id", *PATH_COLUMNS)
+_ARRAY = ".npy"
+
+
+@dataclass(frozen=True)
+class GivenRow:
+    """What one row gives of an image.
+
+    Attributes:
+        mask: its file; None for no mask.
+        classes: by the network's name.
+        saliency: its file by the network's name, an image in grey or an array `.npy`.
+    """
+
+    mask: Path | None = None
+    classes: Mapping[str, str] = field(default_factory=dict)
+    saliency: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All its files."""
+        return (*(() if self.mask is None else (self.mask,)), *self.saliency.values())
+
+    def read(self) -> Given:
+        """Read its files.
+
+        Raises:
+            DataError: one is missing, or is no mask or map.
+        """
+        mask = None if self.mask is None else decode_mask(read_bytes(self.mask), self.mask)[1]
+        maps = {name: decode_saliency(read_bytes(path), path) for name, path in self.saliency.items()}
+        return Given(mask, self.classes, maps)
+
+
+@dataclass(frozen=True)
+class GivenTable:
+    """What is given of some files.
+
+    Attributes:
+        rows: by the number of the file.
+        digest: SHA-256 of everything that is given, in hexadecimal.
+    """
+
+    rows: Mapping[int, GivenRow]
+    digest: str
+
+
+def read_given(table: Path, items: Sequence[Item], predictor: Predictor) -> GivenTable:
+    """Read and check a table of given results, with all its files.
+
+    Args:
+        table: CSV with a column `image` (name, path, stem or image_id of an input), and any of `mask` (a path, relative
+            to the table), the names of classification networks (a class) and these with `_saliency` (a path). An empty
+            cell gives nothing.
+        items: the files that are predicted.
+        predictor: of the bundle.
+
+    Raises:
+        DataError: a column, network or class is unknown, a file is missing or does not fit, a row matches no input or
+            several, or two rows match one.
+        ConfigError: the engine cannot be given such results.
+    """
+    cells = read_cells(table)
+    key = _key_column(table, cells, predictor)
+    rows, faults = dict[int, GivenRow](), list[str]()
+    find = _Finder(items, table.parent)
+    for line, row in enumerate(cells, start=2):
+        name = (row[key] or "").strip()
+        try:
+            given, numbers = _row(row, table.parent, predictor), find(name)
+            if rows.keys() & set(numbers):
+                raise DataError(f"{name} stands twice; write one row an image")
+            rows |= dict.fromkeys(numbers, given)
+        except DataError as error:
+            faults.append(f"line {line}: {error}")
+    if not faults:
+        faults = list(_check_files(rows, items, predictor))
+    if faults:
+        raise DataError(f"{table}: {listed(faults)}")
+    contents = (read_bytes(file) for row in rows.values() for file in row.files)
+    digest = hashlib.sha256(read_bytes(table))
+    for content in contents:
+        digest.update(hashlib.sha256(content).digest())
+    return GivenTable(rows, digest.hexdigest())
+
+
+def decode_saliency(data: bytes, path: Path) -> np.ndarray:
+    """Decode a saliency map, float (h, w) in [0, 1] unless an array holds other values.
+
+    Args:
+        data: content of an image in grey, whose white is 1, or of an array `.npy`.
+        path: what an error calls it, and how it is told which of the two it is.
+
+    Raises:
+        DataError: neither.
+    """
+    if path.suffix.lower() == _ARRAY:
+        try:
+            array = np.load(io.BytesIO(data), allow_pickle=False)
+            return np.asarray(array, dtype=np.float32)
+        except (ValueError, EOFError, TypeError):
+            raise DataError(f"{path}: no array of numbers; write it with numpy.save") from None
+    return decode_map(data, path)
+
+
+def decode_map(data: bytes, path: Path, max_pixels: int | None = None) -> np.ndarray:
+    """Decode an image in grey as a map, float (h, w) in [0, 1].
+
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+        max_pixels: more are refused; None for the decoder's own limit.
+
+    Raises:
+        DataError: no image, or one in colours.
+    """
+    image = decode_image(data, path, max_pixels)[1]
+    if (image != image[..., :1]).any():
+        raise DataError(f"{path}: saliency in colours; write it in grey, or as an array {_ARRAY}")
+    return image[..., 0].astype(np.float32) / 255
+
+
+class _Finder:
+    """Finds the inputs that a cell names: by path, or else by name, stem or image_id."""
+
+    def __init__(self, items: Sequence[Item], folder: Path) -> None:
+        self.folder, self.paths = folder, defaultdict[Path, list[int]](list)
+        self.names = defaultdict[str, set[Path]](set)
+        for number, item in enumerate(items):
+            path = Path(item.name).resolve()
+            self.paths[path].append(number)
+            for name in (item.name, Path(item.name).name, Path(item.name).stem, item.image_id):
+                self.names[name].add(path)
+
+    def __call__(self, cell: str) -> list[int]:
+        whole = {Path(cell).resolve(), (self.folder / cell).resolve()} & self.paths.keys()
+        found = sorted(whole or self.names.get(cell, set())) if cell else []
+        if not found:
+            raise DataError(f"{cell or 'the empty cell'} is no input; name one, or leave the row out")
+        if len(found) > 1:
+            raise DataError(f"{cell} is {len(found)} inputs, such as {found[0]} and {found[1]}; write the path")
+        return self.paths[found[0]]
+
+
+def _key_column(table: Path, cells: Sequence[Mapping[str, str]], predictor: Predictor) -> str:
+    """The column that names images, after making sure of all columns."""
+    networks = list(predictor.config.classifiers)
+    known = [MASK, *networks, *map(saliency_name, networks)]
+    columns = [name for name in (cells[0] if cells else {}) if name]
+    key = next((name for name in IMAGE_COLUMNS if name in columns), None)
+    if key is None:
+        raise DataError(f"{table}: has no rows, or no column {IMAGE_COLUMNS[0]}; name the column of images so")
+    unknown = [name for name in columns if name not in (key, *known)]
+    if unknown:
+        raise DataError(f"{table}: column {unknown[0]} is unknown; write {', '.join(known)}")
+    return key
+
+
+def _row(row: Mapping[str, str], folder: Path, predictor: Predictor) -> GivenRow:
+    cells = {name: value.strip() for name, value in row.items() if name and value and value.strip()}
+    networks = list(predictor.config.classifiers)
+    files = {name: folder / cells[name] for name in (MASK, *map(saliency_name, networks)) if name in cells}
+    for path in files.values():
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; correct the path")
+    maps = {name: files[saliency_name(name)] for name in networks if saliency_name(name) in files}
+    given = GivenRow(files.get(MASK), {name: cells[name] for name in networks if name in cells}, maps)
+    predictor.check(Given(classes=given.classes))
+    return given
+
+
+def _check_files(rows: Mapping[int, GivenRow], items: Sequence[Item], predictor: Predictor) -> Iterator[str]:
+    """The faults of files, told before anything is predicted; files of images that cannot be read have none."""
+
+    def check(number: int) -> str | None:
+        try:
+            given = rows[number].read()
+        except DataError as error:
+            return str(error)
+        try:
+            predictor.check(given, peek_size(items[number].read()) if given.mask is not None else None)
+        except DataError as error:
+            # A missing image becomes a row with its error, as without given results.
+            return f"{items[number].name}: {error}" if Path(items[number].name).is_file() else None
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        yield from filter(None, pool.map(check, rows))

@@ -1,0 +1,247 @@
+"""Files through the networks of a bundle: decoded ahead, in batches, in bounded memory, resumable."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from selcn.data.imaging.read import decode_frames
+from selcn.errors import DataError
+from selcn.inference.given import NOTHING, Given
+from selcn.inference.inputs import Item
+from selcn.inference.predictor import Predictor
+from selcn.inference.result import prepare
+from selcn.inference.row import Row
+from selcn.io.files import written_whole
+
+BATCH = 8
+"""Images of a batch; a few batches are in memory at once, and an image may have twenty megapixels."""
+T = TypeVar("T")
+
+
+class Frame(NamedTuple):
+    """A frame of a file as decoded, as prepared for the networks, and what is given of it."""
+
+    picture: np.ndarray
+    prepared: np.ndarray
+    given: Given = NOTHING
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the decoded frame."""
+        return self.picture.shape[1], self.picture.shape[0]
+
+
+Decoded = list[Frame] | DataError
+_Done = tuple[int, Decoded, list[T]]
+
+
+class GivenFiles(Protocol):
+    """What files hold of one image in place of predicted results."""
+
+    def read(self) -> Given:
+        """Read them.
+
+        Raises:
+            DataError: one cannot be read.
+        """
+
+
+def work_through(
+    predictors: Sequence[Predictor],
+    items: Sequence[Item],
+    path: Path,
+    plan: str,
+    *,
+    predict: Callable[[Predictor, Sequence[Frame]], list[T]],
+    describe: Callable[[int, Decoded, list[T]], list[Row]],
+    seal: Callable[[Iterable[Row], Path], None],
+    given: Mapping[int, GivenFiles] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Write one table of all files, in their order; resumable.
+
+    The rows of finished files are kept in a hidden file until all are finished.
+
+    Args:
+        predictors: of one bundle, one a device.
+        items: files to predict.
+        path: of the table; its folder is made where it does not exist.
+        plan: identifies the work; what another plan left is not resumed.
+        predict: from the frames of a batch to what a predictor says of each.
+        describe: from the number of a file, its frames or its error, and what was said of them, to its rows.
+        seal: writes all rows to a file.
+        given: what is given of files, by their number.
+        on_progress: called with files done and files in all.
+
+    Returns:
+        The value of the key `error` of each row that has one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    journal = _Journal(path.with_name(f".{path.name}"), plan)
+    done = journal.done
+    if on_progress:
+        on_progress(done, len(items))
+    with journal:
+        for number, decoded, found in _predicted(predictors, items, done, predict, given or {}):
+            journal.write(describe(number, decoded, found))
+            if on_progress:
+                on_progress(number + 1, len(items))
+    with written_whole(path) as partial:
+        seal(journal.rows(), partial)
+    errors = [row["error"] for row in journal.rows() if "error" in row]
+    journal.path.unlink()
+    return errors
+
+
+class _Journal:
+    """The record of finished files: a line that identifies the work, then one line a file with its rows."""
+
+    def __init__(self, path: Path, plan: str) -> None:
+        self.path, self.plan = path, plan
+        whole = self._whole_lines()
+        kept = whole if whole and json.loads(whole[0]) == plan else [json.dumps(plan).encode() + b"\n"]
+        path.write_bytes(b"".join(kept))
+        self.done = len(kept) - 1
+
+    def __enter__(self) -> "_Journal":
+        self.file = self.path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def write(self, rows: list[Row]) -> None:
+        """Record the rows of a finished file."""
+        self.file.write(json.dumps(rows, ensure_ascii=False) + "\n")
+        self.file.flush()
+
+    def rows(self) -> Iterator[Row]:
+        """All rows, one at a time."""
+        with self.path.open(encoding="utf-8") as file:
+            next(file)
+            for line in file:
+                yield from json.loads(line)
+
+    def _whole_lines(self) -> list[bytes]:
+        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+        return [line for line in lines if line.endswith(b"\n")]
+
+
+def _predicted(
+    predictors: Sequence[Predictor],
+    items: Sequence[Item],
+    first: int,
+    predict: Callable[[Predictor, Sequence[Frame]], list[T]],
+    given: Mapping[int, GivenFiles],
+) -> Iterator[_Done[T]]:
+    """Number, frames and results of each file from the first wanted, in order; decoding runs ahead of the networks."""
+
+    def decode(number: int) -> Decoded:
+        try:
+            return _decode(items[number], given.get(number), predictors[0])
+        except DataError as error:
+            return error
+
+    with ExitStack() as stack:
+        decoders = stack.enter_context(ThreadPoolExecutor())
+        # One thread a device; batches go to the devices in turn.
+        devices = [stack.enter_context(ThreadPoolExecutor(1)) for _ in predictors]
+        running: deque[Future[list[_Done[T]]]] = deque()
+        for turn, batch in enumerate(_batches(_ahead(decoders, decode, range(first, len(items))))):
+            place = turn % len(predictors)
+            running.append(devices[place].submit(_predict, predictors[place], batch, predict))
+            if len(running) > len(predictors):
+                yield from running.popleft().result()
+        while running:
+            yield from running.popleft().result()
+
+
+def _decode(item: Item, given: GivenFiles | None, predictor: Predictor) -> Decoded:
+    pictures = decode_frames(item.read(), Path(item.name))
+    if given is None:
+        return [Frame(picture, prepare(picture, predictor.config)) for picture in pictures]
+    if len(pictures) > 1:
+        raise DataError(f"{item.name}: holds {len(pictures)} frames; give results of files with one frame only")
+    frame = Frame(pictures[0], prepare(pictures[0], predictor.config))
+    try:
+        return [frame._replace(given=predictor.check(given.read(), frame.size))]
+    except DataError as error:
+        raise DataError(f"{item.name}: {error}") from None
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, decode: Callable[[int], Decoded], numbers: Iterable[int]
+) -> Iterator[tuple[int, Decoded]]:
+    """Number and frames of each file, in order, a batch of them decoded ahead."""
+    waiting: deque[tuple[int, Future[Decoded]]] = deque()
+    for number in numbers:
+        waiting.append((number, pool.submit(decode, number)))
+        if len(waiting) > BATCH:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    for number, future in waiting:
+        yield number, future.result()
+
+
+def _batches(decoded: Iterable[tuple[int, Decoded]]) -> Iterator[list[tuple[int, Decoded]]]:
+    """Batches of files; most files have one frame."""
+    batch: list[tuple[int, Decoded]] = []
+    for one in decoded:
+        batch.append(one)
+        if len(batch) >= BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _predict(
+    predictor: Predictor,
+    batch: Sequence[tuple[int, Decoded]],
+    predict: Callable[[Predictor, Sequence[Frame]], list[T]],
+) -> list[_Done[T]]:
+    frames = [frame for _, decoded in batch if not isinstance(decoded, DataError) for frame in decoded]
+    found: list[T] = []
+    for start in range(0, len(frames), BATCH):
+        found += predict(predictor, frames[start : start + BATCH])
+    remaining = iter(found)
+    return [
+        (number, decoded, [] if isinstance(decoded, DataError) else [next(remaining) for _ in decoded])
+        for number, decoded in batch
+    ]
+
+
+def file_stem(stem: str, frame: int | None = None) -> str:
+    """Stem of the files that are written of a frame.
+
+    Args:
+        stem: of the file that holds it.
+        frame: its number, from 0; None where the file has one frame.
+    """
+    return stem if frame is None else f"{stem}-frame-{frame}"
+
+
+def distinct_stems(items: Sequence[Item]) -> list[str]:
+    """The stems of files, repeated ones with a number appended; compared without case, as some file systems do.
+
+    Args:
+        items: the files.
+    """
+    taken: set[str] = set()
+    counts: dict[str, int] = {}
+    names = []
+    for stem in (Path(item.name).stem for item in items):
+        name, number = stem, counts.get(stem.casefold(), 1)
+        while name.casefold() in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        counts[stem.casefold()] = number
+        taken.add(name.casefold())
+        names.append(name)
+    return names
