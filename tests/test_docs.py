@@ -47,8 +47,7 @@ def test_what_a_user_needs_is_shown_by_examples_that_run(name: str) -> None:
 
 def test_every_block_of_the_notebook_page_runs(demo: Path) -> None:
     text = (ROOT / "docs" / "notebook.md").read_text(encoding="utf-8")
-    # The demo's classifier reads the saliency of another masking than that of the tests' run.
-    blocks = re.findall(r"```python\n(.*?)```", text.replace("se-lcn-none-lae", "se-lcn-none-none"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, object] = {}
     for block in blocks:
         exec(block, names)

@@ -16,7 +16,6 @@ from selcn.data.imaging import masking
 from selcn.errors import ConfigError
 from selcn.evaluation import Predictions, evaluate_classification, metric_spec, registry
 from selcn.labels import HAM10000
-from selcn.runs.pipeline import Pipeline
 from selcn.saliency import methods
 
 PAGE = (Path(__file__).parent.parent / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -57,7 +56,7 @@ def predictions_of(truth: list[str], malignant: list[float]) -> Predictions:
 
 
 def test_a_metric() -> None:
-    exec(block("A metric"), {})
+    exec(block("A metric of class probabilities"), {})
     # Two of three melanomas and one of two nevi are above 10 %: 2/5 - 1/9 * 1/5.
     predictions = predictions_of(["mel", "mel", "mel", "nv", "nv"], [0.9, 0.2, 0.05, 0.3, 0.01])
     row = evaluate_classification(predictions, resamples=200).set_index("metric").loc["net_benefit"]
@@ -66,7 +65,7 @@ def test_a_metric() -> None:
     assert metric_spec("net_benefit").label == "net benefit at 10 %"
     assert "net_benefit" in registry.headline_metrics(["net_benefit", "macro_recall"])
     with pytest.raises(ConfigError, match="metric net_benefit: is registered already"):
-        exec(block("A metric"), {})
+        exec(block("A metric of class probabilities"), {})
 
 
 def test_a_masking() -> None:
@@ -84,15 +83,10 @@ def test_a_saliency_method() -> None:
     assert saliency.flatten().tolist() == [0.0, 0.5, 1.0]  # of -2, 2 and 4
 
 
-def test_a_network(tiny_config: RunConfig, tmp_path: Path) -> None:
+def test_a_network(tiny_config: RunConfig) -> None:
     section = yaml.safe_load(block("A network", "yaml"))
-    for name, network in section["networks"].items():
-        network |= {"epochs": 1, "size": [32, 32]} | ({"backbone": "resnet10t"} if name != "lesion" else {})
-    config = RunConfig.model_validate({**tiny_config.model_dump(mode="json"), **section, "compare": {}})
-    run = Pipeline(config, tmp_path / "run").run()
-    predicted = run.predictions("melanocytic")
-    truth = run.table.set_index("image_id")["diagnosis"].isin(["nv", "mel"])
-    assert predicted.labels.names == ["melanocytic", "other"]
-    expected = ["melanocytic" if truth[image] else "other" for image in predicted.table["image_id"]]
-    assert predicted.table["truth"].tolist() == expected
-    assert (run.folder.bundle / "config.json").is_file()
+    graph = RunConfig.model_validate({**tiny_config.model_dump(mode="json"), **section}).graph
+    assert graph.needs("diagnosis") == ("symmetry", "melanocytic")
+    labels = graph.classifiers["melanocytic"].labels
+    assert labels.numbers(HAM10000.names) == [0, 0, 1, 1, 1, 1, 1]
+    assert graph.bundled("diagnosis") == ["lesion", "symmetry", "melanocytic", "diagnosis"]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from selcn.data.audit.findings import KINDS
 from selcn.data.sources import source_specs
-from selcn.data.sources.diagnoses import NAMES
+from selcn.labels import CONCEPTS, LABEL_SETS
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "data.md"
@@ -21,7 +21,14 @@ PAGE = HERE.parent / "data.md"
 def page() -> str:
     """The whole page."""
     audited, copies = _json("audit.json"), _csv("copies")
-    names = pd.DataFrame([(one, ", ".join(names)) for one, names in NAMES.items()], columns=["class", "is also called"])
+    names = pd.DataFrame(
+        [(f"`{one.name}`", one.parent, ", ".join(one.words)) for one in CONCEPTS.values()],
+        columns=["diagnosis", "is a kind of", "is also called"],
+    )
+    sets = pd.DataFrame(
+        [(f"`{one.name}`", one.column, ", ".join(one.names)) for one in LABEL_SETS.values()],
+        columns=["label set", "column", "classes"],
+    )
     kinds = pd.DataFrame(
         [(kind, one.severity, one.mend, one.meaning) for kind, one in KINDS.items()],
         columns=["finding", "severity", "`--fix`", "meaning"],
@@ -34,6 +41,7 @@ def page() -> str:
         catalogs=_catalogs(),
         sources=_markdown(sources),
         diagnoses=_markdown(names),
+        sets=_markdown(sets),
         findings=_markdown(_csv("findings").drop(columns="findings").rename(columns={"kind": "finding"})),
         kinds=_markdown(kinds),
         verdict="Something blocks" if audited["blocking"] else "Nothing blocks",

@@ -302,7 +302,7 @@ lesions; they hold the networks fixed, so that the variance of training is not i
 predicted by the ensemble of all members; *validation* is each fold, predicted by the member that was not trained on it,
 and slightly optimistic, since early stopping used it.
 
-`lae` is the masking that shows the lesion's bounding box grown by 20 % (`lae` in the thesis)."""
+`lae` is the masking that shows the lesion's bounding box, extended on every side by 20 %."""
 
 OLD_NAMES = """Some of these runs were made before networks had names of their own. There `standalone-A` is a diagnosis
 network with masking A that reads no saliency, `se-lcn-A-B` one that reads the saliency of a symmetry network with

@@ -24,7 +24,7 @@ def draw(path: Path) -> None:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    for name in ("mel/a.png", "mel/b.png", "nv/c.png", "scc/d.png"):
+    for name in ("mel/a.png", "mel/b.png", "nv/c.png", "wart/d.png"):
         draw(tmp_path / "pictures" / name)
     return tmp_path / "pictures"
 
@@ -35,8 +35,18 @@ def test_a_folder_symmetry_labels_and_a_merge(
     one, labelled, both = (tmp_path / f"{name}.csv" for name in ("one", "labelled", "both"))
     assert selcn("index", "folder", pictures, "--out", one) == 0
     said = capsys.readouterr().out
-    assert "4 images, 0 with a mask, 3 with a diagnosis, 0 with a symmetry" in said
-    assert "left out of training of the diagnosis, being none of the seven: 1 scc" in said
+    assert "4 images, 0 with a mask, 4 with a diagnosis, 0 with a symmetry" in said
+    assert [line.split() for line in said.splitlines()[2:]] == [
+        ["wart", "(unknown)", "1"],
+        ["nv", "nv", "1"],
+        ["mel", "mel", "2"],
+    ]
+    aliases = tmp_path / "aliases.yaml"
+    aliases.write_text("wart: bkl")
+    assert selcn("index", "folder", pictures, "--aliases", aliases, "--out", labelled, "--json") == 0
+    assert {"published": "wart", "taken_as": "bkl", "images": 1} in json.loads(capsys.readouterr().out)["diagnoses"]
+    assert read_catalog(labelled)["diagnosis"].value_counts().to_dict() == {"mel": 2, "nv": 1, "bkl": 1}
+    labelled.unlink()
     labels = tmp_path / "labels.csv"
     labels.write_text("File,Mask,Dataset,labels_symmetry\na.png,,S,2\nb.png,,S,0\nz.png,,edra,1\n")
     assert selcn("index", "symderm", labels, one, "--out", labelled, "--json") == 0
@@ -44,9 +54,13 @@ def test_a_folder_symmetry_labels_and_a_merge(
         "catalog": str(labelled),
         "images": 4,
         "mask": 0,
-        "diagnosis": 3,
+        "diagnosis": 4,
         "symmetry": 2,
-        "unmapped": {"scc": 1},
+        "diagnoses": [
+            {"published": "wart", "taken_as": "", "images": 1},
+            {"published": "nv", "taken_as": "nv", "images": 1},
+            {"published": "mel", "taken_as": "mel", "images": 2},
+        ],
         "notes": {"labels of edra without an image": 1},
     }
     assert selcn("index", "merge", one, labelled, "--out", both) == 0
@@ -110,10 +124,10 @@ def test_the_source_of_the_page_makes_a_catalog_and_tells_its_licence(
     assert "--masks: goes with `selcn index folder` only; give clinic its" in capsys.readouterr().err
     assert selcn("index", "clinic", "archive", "--out", "catalog.csv") == 0
     table = read_catalog(Path("catalog.csv"))
-    assert table["diagnosis"].tolist() == ["mel", "mel", "nv", ""]
+    assert table["diagnosis"].tolist() == ["mel", "mel", "blue-nevus", "scc"]
     assert table["lesion_id"].tolist() == ["P07-2", "P07-2", "P08-1", "P08-2"]
     assert table["patient_id"].tolist() == ["P07", "P07", "P08", "P08"]
-    assert table["published_diagnosis"].tolist() == ["melanoma", "melanoma", "blue nevus", "scc"]
+    assert table["published_diagnosis"].tolist() == ["melanoma", "melanoma", "blue nevus", ""]
     assert licence_of("clinic") == "not to be passed on"
     draw(tmp_path / "archive" / "P09" / "a.jpg")
     assert selcn("index", "clinic", "archive") == 2

@@ -120,7 +120,7 @@ def test_keys_of_the_first_version_are_refused_in_one_line(tmp_path: Path, keys:
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert str(caught.value) == (
-        f"{path}: {', '.join(sorted(keys))} are keys of selcn 0.1; list the networks below `networks`, as "
+        f"{path}: {', '.join(sorted(keys))} are keys of an earlier selcn; list the networks below `networks`, as "
         "`selcn config show light` does"
     )
 

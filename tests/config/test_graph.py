@@ -171,3 +171,16 @@ def test_a_bundle_takes_the_first_of_several_rivals_and_only_what_can_run_in_it(
     assert graph.bundled("plain") == ["first", "plain"], "streaks reads the second"
     assert graph.bundled("reading") == ["first", "reading"]
     assert graph.bundled("streaks") == ["second", "streaks"]
+
+
+def test_a_network_is_compared_with_its_own_twin_whatever_else_there_is() -> None:
+    networks: Sections = {
+        "lesion": LESION,
+        "symmetry": SYMMETRY,
+        "baseline": classifier(),
+        "diagnosis": DIAGNOSIS,
+        "late": classifier(),
+    }
+    assert build_graph(networks, {"diagnosis": [Twin.STANDALONE]}).pairs() == [("diagnosis-standalone", "diagnosis")]
+    rest = {name: section for name, section in networks.items() if name != "late"}
+    assert build_graph(rest, {}, "diagnosis").pairs() == [("baseline", "diagnosis")]

@@ -14,7 +14,7 @@ from selcn.data.imaging.read import write_image
 from selcn.data.splits.protocols import external_split, grouped_split, make_split, thesis_split
 from selcn.data.splits.split import EXCLUDED, count_table, leaking_images
 from selcn.errors import DataError
-from selcn.labels import TEST, Protocol
+from selcn.labels import LABEL_SETS, TEST, LabelSet, Protocol, main_group
 
 MakeCatalog = Callable[..., pd.DataFrame]
 
@@ -172,3 +172,19 @@ def test_a_split_as_configured_reads_the_pictures_for_duplicates(pictures: pd.Da
     assert make_split(absent, SplitSection(folds=2, protocol=Protocol.THESIS)).protocol is Protocol.THESIS
     with pytest.raises(DataError, match=r"absent\.png"):
         make_split(absent, SplitSection(folds=2))
+
+
+def test_parts_have_every_class_of_the_label_set_whatever_kinds_there_are() -> None:
+    words = ["melanoma-in-situ", "lentigo-maligna", "nv", "blue-nevus", "scc", "plantar wart"]
+    rows = [{"image_id": f"i{n}", "image_path": "x.png", "diagnosis": words[n % 6]} for n in range(36)]
+    table = complete_catalog(pd.DataFrame(rows), "rows")
+    for labels in (None, LABEL_SETS["melanoma"], LabelSet.of(["mel", "plantar wart"])):
+        split = grouped_split(table, labels=labels, folds=3, test=0.25)
+        classes = table["diagnosis"].map(labels.class_of if labels else main_group)
+        counts = pd.crosstab(table["image_id"].map(split.part), classes).drop(columns="", errors="ignore")
+        assert len(counts) == 4
+        assert (counts > 0).all(axis=None)
+    few = table[(table["diagnosis"] != "scc") | (table["image_id"] == "i4")]
+    grouped_split(few, labels=LABEL_SETS["melanoma"], folds=3, test=0.25)
+    with pytest.raises(DataError, match="diagnosis scc has 1 groups, too few for 4 parts"):
+        grouped_split(few, folds=3, test=0.25)

@@ -157,7 +157,7 @@ def test_the_sentence_says_what_the_interval_shows(difference: Estimate, sentenc
     [
         ("sensitivity_bcc", "sensitivity for bcc: this is better by 3.1 points (95 % interval 1.0 to 5.2)"),
         ("ece", "calibration error: that is better by 3.1 points (95 % interval 1.0 to 5.2)"),
-        ("nll", "log-likelihood loss: that is better by 0.031 nats (95 % interval 0.010 to 0.052)"),
+        ("nll", "negative log-likelihood: that is better by 0.031 nats (95 % interval 0.010 to 0.052)"),
         ("brier", "Brier score: that is better by 0.031 (95 % interval 0.010 to 0.052)"),
         ("predicted_bcc", "predicted bcc: this is higher by 3.1 points (95 % interval 1.0 to 5.2)"),
     ],
@@ -168,7 +168,7 @@ def test_the_sentence_names_the_better_one_in_the_metrics_unit(metric: str, sent
 
 def test_an_interval_around_0_is_given_in_the_metrics_unit() -> None:
     found = verdict(Estimate(0.0021, -0.0104, 0.026), "nll")
-    assert found == "log-likelihood loss: no difference is shown; the interval allows -0.010 to +0.026 nats"
+    assert found == "negative log-likelihood: no difference is shown; the interval allows -0.010 to +0.026 nats"
 
 
 def test_a_metric_must_be_called_by_its_name() -> None:

@@ -50,7 +50,7 @@ def test_every_metric_that_is_computed_is_registered(draw_predictions: DrawPredi
     ("name", "label", "direction", "unit", "headline"),
     [
         ("kappa", "Cohen's kappa", "higher", "fraction", True),
-        ("nll", "log-likelihood loss", "lower", "nats", True),
+        ("nll", "negative log-likelihood", "lower", "nats", True),
         ("hausdorff95", "Hausdorff 95 %, in diagonals", "lower", "diagonals", True),
         ("sensitivity", "sensitivity", "higher", "fraction", True),
         ("sensitivity_mel", "sensitivity for mel", "higher", "fraction", True),

@@ -62,7 +62,7 @@ def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypat
         export_int8(exported, paths[:5])
     shutil.rmtree(exported / "onnx-int8")
     monkeypatch.setattr("selcn.inference.onnx.export.MIN_AGREEMENT", 1.1)
-    with pytest.raises(RunError, match="of the diagnoses stay; keep 32"):
+    with pytest.raises(RunError, match="of the classes of diagnosis stay; keep 32"):
         export_int8(exported, paths)
     assert not (exported / "onnx-int8").exists()
 

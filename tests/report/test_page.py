@@ -197,7 +197,7 @@ def test_saliency_stands_beside_what_it_must_be_better_than(page: Any, run_of: R
     metrics = metrics[(metrics["head"] == "symmetry") & (metrics["against"] == "lesion")]
     for kind in ("network", "chance", "lesion mask"):
         rows = metrics[metrics["saliency"] == kind]
-        for heading, metric in (("IoU", "iou"), ("energy on it", "energy")):
+        for heading, metric in (("IoU", "iou"), ("energy inside the region", "energy")):
             row = rows[rows["metric"] == metric].iloc[0]
             assert table.rows[kind][table.columns.index(heading)] == shown(row)
     difference = metrics[(metrics["saliency"] == "network - chance") & (metrics["metric"] == "energy")].iloc[0]

@@ -73,7 +73,7 @@ def test_training_one_network_of_a_configuration_asks_for_what_it_needs(
     assert trained.exit_code == 0, trained.output
     assert sorted(path.name for path in (folder / "networks" / "lesion").iterdir()) == ["fold-0", "fold-1"]
     refused = CliRunner().invoke(app, ["train", "symmetry", "--config", str(config), "--out", str(folder)])
-    assert "network symmetry: no image has a symmetry" in str(refused.exception)
+    assert "network symmetry: no image has a class of label set symmetry-binary" in str(refused.exception)
 
 
 def test_an_external_test_source_is_scored_by_what_labels_it_has(
@@ -96,8 +96,8 @@ def test_an_external_test_source_is_scored_by_what_labels_it_has(
     pipeline.prepare()
     nevi, tested = int((only_nevi[strange] == "nv").sum()), int(strange.sum())
     assert f"network lesion: 0 of {tested} test images have a mask_path" in caplog.text
-    assert f"network symmetry: 0 of {tested} test images have a symmetry of label set symmetry-binary" in caplog.text
-    assert f"network diagnosis: {nevi} of {tested} test images have a diagnosis of label set ham10000" in caplog.text
+    assert f"network symmetry: 0 of {tested} test images have a class of label set symmetry-binary" in caplog.text
+    assert f"network diagnosis: {nevi} of {tested} test images have a class of label set ham10000" in caplog.text
     run = pipeline.run()
     for name in ("lesion", "symmetry"):
         assert set(metrics(run, name)["fold_part"]) == {"validation"}, name

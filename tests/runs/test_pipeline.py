@@ -200,8 +200,11 @@ def test_a_plain_classifier_needs_neither_masks_nor_symmetry_nor_a_segmenter(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("lesion", "network lesion: no image has a mask_path; fill in the catalog or leave the network out"),
-        ("symmetry", "network symmetry: no image has a symmetry of label set symmetry-binary; fill in"),
+        ("lesion", "network lesion: no image has a mask_path; fill in the catalog or leave it out"),
+        (
+            "symmetry",
+            r"no image has a class of label set symmetry-binary \(symmetry is empty everywhere\); fill in the catalog",
+        ),
     ],
 )
 def test_a_network_without_any_label_is_refused(

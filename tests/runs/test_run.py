@@ -11,6 +11,7 @@ import pytest
 
 from selcn.config import RunConfig, changed_config
 from selcn.errors import ConfigError, DataError, RunError
+from selcn.runs.folder import with_present_classes
 from selcn.runs.run import Run, open_run
 from selcn.tasks.classification import ClassificationTask
 
@@ -125,3 +126,16 @@ def test_weights_of_another_network_are_refused(run: Run, tiny_run: Path, tmp_pa
 def test_a_runs_environment_names_versions(run: Run, tiny_config: RunConfig) -> None:
     assert run.environment() == json.loads(run.folder.environment.read_text())
     assert run.config == tiny_config
+
+
+def test_classes_that_no_image_has_are_left_out(run: Run) -> None:
+    table = run.table.assign(diagnosis=["nv", "melanoma (in situ)", "UNK"] * (len(run.table) // 3))
+    config = with_present_classes(run.config, table)
+    assert {name: one.labels.names for name, one in config.graph.classifiers.items()} == {
+        "symmetry": ["asymmetric", "symmetric"],
+        "diagnosis": ["nv", "mel"],
+        "diagnosis-standalone": ["nv", "mel"],
+    }
+    assert replace(run, config=config, table=table).class_numbers("diagnosis").tolist()[:3] == [0, 1, -1]
+    one = table.assign(diagnosis="nv")
+    assert with_present_classes(run.config, one) == run.config, "a network has two classes at least"

@@ -55,7 +55,7 @@ def split(
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
-    """Deal images to a test part and folds; one split for all stages.
+    """Deal images to a test subset and folds; one split for all networks.
 
     `grouped` deals whole patients or lesions, stratified by diagnosis and symmetry. `external` holds out whole sources.
     `thesis` divides by image as the original did, which leaks: for comparison only.

@@ -37,15 +37,21 @@ def index(
         list[str] | None, typer.Option("--column", help="folder: --column diagnosis=THEIRS. May be repeated.")
     ] = None,
     symmetry: Annotated[Path | None, typer.Option("--symmetry", help="ham10000: SymDerm's label CSV.")] = None,
+    aliases: Annotated[
+        Path | None,
+        typer.Option("--aliases", help="YAML: a diagnosis as published, and what it is to be taken as."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a catalog, one row an image, of a data set as published or of pictures of your own.
 
     `ham10000`, `isic` (challenges 2016 to 2020, archive exports) and `ph2` read the published folders. `folder` reads a
-    sub-folder a diagnosis, or a table. `symderm` adds symmetry labels to catalogs; `merge` joins catalogs.
+    sub-folder a diagnosis, or a table. `symderm` adds symmetry labels to catalogs; `merge` joins catalogs. Every
+    diagnosis that is found is listed with what it is taken as, those of no known kind first.
 
     Example: `selcn index ham10000 HAM10000/ --symmetry SymDerm_v2_labels.csv --out catalog.csv`
     """
+    from selcn.config import read_aliases
     from selcn.data.catalog import write_catalog
     from selcn.data.sources import find_source
 
@@ -57,6 +63,8 @@ def index(
         if "on_progress" in spec.options:
             options["on_progress"] = move
         indexed = spec.index(paths, **options)
+    if aliases:
+        indexed = indexed.renamed(read_aliases(aliases))
     write_catalog(indexed.table, out)
     _say(indexed, out, json)
 
@@ -85,16 +93,19 @@ def _say(indexed: "Indexed", out: Path, json: bool) -> None:
         what: int((indexed.table[column] != "").sum())
         for what, column in (("mask", "mask_path"), ("diagnosis", "diagnosis"), ("symmetry", "symmetry"))
     }
-    images, unmapped = len(indexed.table), indexed.unmapped()
+    images, diagnoses = len(indexed.table), indexed.diagnoses()
     notes = {what: count for what, count in indexed.notes.items() if count}
     if json:
+        found = [one._asdict() for one in diagnoses]
         typer.echo(
-            json_format.dumps({"catalog": str(out), "images": images, **known, "unmapped": unmapped, "notes": notes})
+            json_format.dumps({"catalog": str(out), "images": images, **known, "diagnoses": found, "notes": notes})
         )
         return
     typer.echo(f"{out}: {images} images, " + ", ".join(f"{count} with a {what}" for what, count in known.items()))
-    if unmapped:
-        names = ", ".join(f"{count} {name}" for name, count in unmapped.items())
-        typer.echo(f"left out of training of the diagnosis, being none of the seven: {names}")
+    if diagnoses:
+        width = max(len(one.published) for one in diagnoses)
+        typer.echo(f"{'published as':{width}}  {'taken as':20}  images")
+    for one in diagnoses:
+        typer.echo(f"{one.published:{width}}  {one.taken_as or '(unknown)':20}  {one.images:6}")
     for what, count in notes.items():
         typer.echo(f"{what}: {count}")

@@ -44,7 +44,10 @@ AtOnce = Annotated[
     int | None,
     typer.Option("--jobs", min=1, help="Jobs at once; one a GPU (or one) here, all on SLURM."),
 ]
-Retries = Annotated[int, typer.Option("--retries", min=0, help="How often a job that was killed is tried again.")]
+Retries = Annotated[
+    int,
+    typer.Option("--retries", min=0, help="How often in a row jobs may be killed or fail without finishing any work."),
+]
 Hours = Annotated[float, typer.Option("--hours", min=0.02, help="Time limit of a job.")]
 Slurm = Annotated[
     list[str] | None, typer.Option("--slurm", help="SLURM's own, such as partition=gpu or gpus_per_node=1. Repeatable.")

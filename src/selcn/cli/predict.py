@@ -73,7 +73,7 @@ def export(
         typer.echo(f"{folder / 'onnx'}: differs from PyTorch by at most {max(difference.values()):.1e}")
     if int8:
         same = export_int8(folder, find_pictures(int8)[:MAX_CALIBRATION_IMAGES], say)
-        typer.echo(f"{folder / 'onnx-int8'}: {100 * same:.1f} % of the diagnoses stay what they were")
+        typer.echo(f"{folder / 'onnx-int8'}: {100 * same:.1f} % of the predicted classes stay the same")
 
 
 def predict(

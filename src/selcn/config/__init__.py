@@ -18,6 +18,7 @@ from selcn.config.reading import (
     dump_config,
     load_config,
     presets,
+    read_aliases,
     read_label_set,
 )
 from selcn.config.run import RunConfig
@@ -59,6 +60,7 @@ __all__ = [
     "grid_config",
     "load_config",
     "presets",
+    "read_aliases",
     "read_label_set",
     "split_reference",
 ]

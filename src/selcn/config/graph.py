@@ -97,16 +97,17 @@ class Graph:
     def pairs(self) -> list[tuple[str, str]]:
         """Networks A and B to compare: A reads no saliency, B does, with the same masking and label set.
 
-        A control is compared with the network that it controls, too.
+        B's own standalone twin goes before others. A control is compared with the network that it controls, too.
         """
         alone = {
             (section.masking, section.labels): name for name, section in self.classifiers.items() if not section.reads
         }
+        own = {node.twin_of: name for name, node in self.nodes.items() if node.twin_of and not self._is_control(name)}
         reading = [(name, section) for name, section in self.classifiers.items() if section.reads]
         standalone = [
-            (alone[section.masking, section.labels], name)
+            (rival, name)
             for name, section in reading
-            if (section.masking, section.labels) in alone
+            if (rival := own.get(self.nodes[name].twin_of or name) or alone.get((section.masking, section.labels)))
         ]
         controls = [(name, str(self.nodes[name].twin_of)) for name, section in reading if self._is_control(name)]
         return standalone + controls

@@ -187,7 +187,8 @@ class ClassificationSection(Training, ClassifierSpec):
     mix_alpha: float = Field(0.2, gt=0, description="of the beta distribution that shares are sampled from")
     by_masking: dict[MaskingName, Recipe] = Field({}, description="what differs for a masking")
     by_fusion: dict[Literal["none", "concat", "attention"], Recipe] = Field(
-        {}, description="what differs for a fusion; none is for a network that reads nothing"
+        {},
+        description="what differs for a fusion, that of the first network read; none is for what reads nothing",
     )
 
     @property

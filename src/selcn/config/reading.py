@@ -73,6 +73,21 @@ def read_label_set(given: str) -> LabelSet:
         raise ConfigError(f"--labels {given}: {' '.join(str(error).split())}") from None
 
 
+def read_aliases(path: Path) -> dict[str, str]:
+    """Other names of diagnoses, by the name as published.
+
+    Args:
+        path: a YAML file of one mapping.
+
+    Raises:
+        ConfigError: it cannot be read, or holds no mapping of names to names.
+    """
+    tree = _read_yaml(path)
+    if not isinstance(tree, dict) or not all(isinstance(name, str) for pair in tree.items() for name in pair):
+        raise ConfigError(f"{path}: holds no names of diagnoses; write lines such as `Naevus: nv`")
+    return tree
+
+
 def changed_config(config: RunConfig, **keys: Any) -> RunConfig:  # noqa: ANN401 - values of any key
     """A configuration with other values of some keys, validated again.
 

@@ -25,8 +25,8 @@ _OLD = {"segmentation", "symmetry", "classification"}
 def _refuse_old(tree: object) -> object:
     if isinstance(tree, dict) and _OLD & tree.keys():
         raise ValueError(
-            f"{', '.join(sorted(_OLD & tree.keys()))} are keys of selcn 0.1; list the networks below `networks`, as "
-            "`selcn config show light` does"
+            f"{', '.join(sorted(_OLD & tree.keys()))} are keys of an earlier selcn; list the networks below "
+            "`networks`, as `selcn config show light` does"
         )
     return tree
 
@@ -42,7 +42,7 @@ class RunConfig(Section):
         min_length=1, description="by name; lower case letters, digits, - and _"
     )
     compare: dict[str, tuple[Annotated[Twin, BeforeValidator(lambda value: str(value).lower())], ...]] = Field(
-        {}, description="twins and controls of a network that are trained beside it"
+        {}, description="twins of a network (standalone, or a control) that are trained beside it"
     )
     target: str | None = Field(None, description="the network that the others lead to; null takes the last classifier")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples of each interval")

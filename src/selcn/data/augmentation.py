@@ -29,7 +29,7 @@ class Geometry:
 
         Args:
             images: how many images, N.
-            ranges: of the augmentation: degrees, shares and whether to mirror.
+            ranges: of the augmentation; only its colour is read.
             generator: source of the random numbers.
         """
         uniform = torch.rand(images, 5, generator=generator) * 2 - 1
@@ -79,7 +79,7 @@ _COPIES = torch.tensor([[[1, 0], [0, 1]], [[-1, 0], [0, 1]], [[1, 0], [0, -1]], 
 
 @dataclass(frozen=True)
 class Colour:
-    """Gains and offsets (N, 3) of tint and brightness, and factors (N,) of contrast and saturation."""
+    """Factors of each channel (N, 3), brightness and tint together, and of contrast and saturation (N,)."""
 
     gain: Tensor
     contrast: Tensor
@@ -87,11 +87,11 @@ class Colour:
 
     @classmethod
     def draw(cls, images: int, ranges: AugmentSection, generator: torch.Generator) -> "Colour":
-        """Draw from 1 - colour to 1 + colour; a tint varies a third as much as brightness does.
+        """Sample contrast, saturation and brightness from 1 - colour to 1 + colour, and a tint of a third of that.
 
         Args:
             images: how many images, N.
-            ranges: of the augmentation: degrees, shares and whether to mirror.
+            ranges: of the augmentation; only its colour is read.
             generator: source of the random numbers.
         """
         uniform = (torch.rand(images, 6, generator=generator) * 2 - 1) * ranges.colour

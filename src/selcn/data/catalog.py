@@ -1,4 +1,4 @@
-"""The table of images, one row an image, validated."""
+"""The table of images, one row an image, validated; and which images are never divided: patient, lesion."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from selcn.errors import DataError, listed
 from selcn.io.files import written_whole
 from selcn.io.tables import lines, read_table, whole_numbers, without_placeholders
-from selcn.labels import HAM10000, SYMMETRIES
+from selcn.labels import SYMMETRIES
 
 COLUMNS = ["image_id", "image_path", "mask_path", "lesion_id", "patient_id", "diagnosis", "symmetry", "source"]
 
@@ -145,12 +145,12 @@ def _validate(table: pd.DataFrame, where: str) -> None:
     line = pd.Series(lines(table), index=table.index)
     empty = [(name, table[name] == "") for name in ("image_id", "image_path")]
     faults = [(row, f"{name} is empty; fill it in or remove the row") for name, rows in empty for row in line[rows]]
-    for name, known in (("diagnosis", HAM10000.names), ("symmetry", SYMMETRIES)):
-        rows = ~table[name].isin([*known, ""])
-        hint = f"use one of {' '.join(known)} or leave it empty"
-        faults += [
-            (row, f"unknown {name} {value!r}; {hint}") for row, value in zip(line[rows], table[name][rows], strict=True)
-        ]
+    rows = ~table["symmetry"].isin([*SYMMETRIES, ""])
+    hint = f"use one of {' '.join(SYMMETRIES)} or leave it empty"
+    faults += [
+        (row, f"unknown symmetry {value!r}; {hint}")
+        for row, value in zip(line[rows], table["symmetry"][rows], strict=True)
+    ]
     doubled = table["image_id"].duplicated() & (table["image_id"] != "")
     faults += [
         (row, f"image_id {value!r} stands twice; keep one row an image")

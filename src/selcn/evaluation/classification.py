@@ -165,7 +165,7 @@ def one_against_rest(
         labels: the label set of the C classes.
     """
     questions = {name: (probabilities[:, number], truth == number) for number, name in enumerate(labels.names)}
-    malignant = np.asarray([bool(one.malignant) for one in labels.classes])
+    malignant = np.isin(labels.names, labels.malignant)
     if malignant.any() and not malignant.all():
         questions.setdefault("malignant", (probabilities[:, malignant].sum(axis=1), malignant[truth]))
     return questions

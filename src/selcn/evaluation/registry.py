@@ -73,7 +73,7 @@ METRICS = {
         MetricSpec("auc_{class}", "AUC of {class}"),
         MetricSpec("average_precision_{class}", "average precision of {class}"),
         MetricSpec("ece", "calibration error", direction="lower", headline=True),
-        MetricSpec("nll", "log-likelihood loss", direction="lower", unit="nats", headline=True),
+        MetricSpec("nll", "negative log-likelihood", direction="lower", unit="nats", headline=True),
         MetricSpec("brier", "Brier score", direction="lower", unit=""),
         # Of predictions without a truth.
         MetricSpec("predicted_{class}", "predicted {class}", direction="neither"),
@@ -91,7 +91,7 @@ METRICS = {
         MetricSpec("iou", "IoU"),
         MetricSpec("overlap", "overlap"),
         MetricSpec("pointing", "pointing game"),
-        MetricSpec("energy", "energy on it"),
+        MetricSpec("energy", "energy inside the region"),
         MetricSpec("iou_auc", "IoU over all thresholds"),
         MetricSpec("flat", "flat maps", direction="lower"),
         MetricSpec("rank_correlation", "rank correlation with the network's map", direction="neither", unit=""),

@@ -42,7 +42,7 @@ def write_saliency_scores(
 
     The table has one row an image, kind of saliency and region (`against`). Kinds are the network's map, that of the
     same network with random weights (Adebayo et al. 2018), a centred Gaussian, the lesion's mask itself, and chance,
-    which is the network's own map shuffled.
+    the mean score of the network's own map with its pixels in random order.
 
     Args:
         job: what to explain.

@@ -21,9 +21,9 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from selcn.config import FULL, ClassifierSpec, ModelSpec, SegmenterSpec
+from selcn.config import FULL, ClassifierSpec, ModelSpec, Section, SegmenterSpec
 from selcn.config.sections import Size
 from selcn.errors import RunError
 from selcn.inference.reliability import Reliability
@@ -44,11 +44,7 @@ class Engine(StrEnum):
     ONNX_INT8 = "onnx-int8"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataSource(_Strict):
+class DataSource(Section):
     """Where training images came from.
 
     Attributes:
@@ -62,7 +58,7 @@ class DataSource(_Strict):
     licence: str
 
 
-class Preparation(_Strict):
+class Preparation(Section):
     """How an image is prepared for the networks.
 
     Attributes:
@@ -74,7 +70,7 @@ class Preparation(_Strict):
     hair: bool
 
 
-class BundleConfig(_Strict):
+class BundleConfig(Section):
     """The content of `config.json`.
 
     Attributes:

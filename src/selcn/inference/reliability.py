@@ -7,7 +7,9 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from selcn.config import Section
 
 NO_LESION = "no lesion found"
 BLURRED = "blurred"
@@ -15,11 +17,7 @@ EXPOSURE = "darker or brighter than the training images"
 OUT_OF_DISTRIBUTION = "unlike the training images"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ImageReliability(_Strict):
+class ImageReliability(Section):
     """The usual range of sharpness and brightness of the prepared training images.
 
     Attributes:
@@ -31,7 +29,7 @@ class ImageReliability(_Strict):
     brightness: tuple[float, float]
 
 
-class NetworkReliability(_Strict):
+class NetworkReliability(Section):
     """Calibration, abstention and usual feature distance of one network.
 
     Attributes:
@@ -49,7 +47,7 @@ class NetworkReliability(_Strict):
     components: tuple[int, ...]
 
 
-class Reliability(_Strict):
+class Reliability(Section):
     """Measured out of fold on the run that a bundle comes from; the test subset is not used.
 
     Attributes:

@@ -40,7 +40,8 @@ class Lesion:
     Attributes:
         mask: bool (H, W) at the image's own size.
         outline: int (P, 2), x and y along the border of the largest lesion region; empty where no lesion was found.
-        box: x, y, width, height around that region, grown by 20 % on every side; the whole image where there is none.
+        box: x, y, width, height around that region, extended on every side by 20 % of its own; the whole image where
+            there is none.
     """
 
     mask: npt.NDArray[np.bool_]
@@ -77,7 +78,7 @@ class Prediction:
         results: of each classification network, by name; `prediction["symmetry"]` is short for that of symmetry.
         abstain: whether the target's most probable class is too improbable to rely on.
         warnings: other reasons not to rely on it, of `selcn.inference.reliability`.
-        distance: of the image's features from those of training images; about 1 is usual.
+        distance: of the image's features from those of training images; about 1 is usual, 0 where it was not measured.
 
     Example:
         >>> import selcn

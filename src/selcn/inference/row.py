@@ -48,8 +48,10 @@ class LesionRow(BaseModel):
     model_config = STRICT
 
     found: bool
-    share: _Share = Field(description="Of the image.")
-    box: tuple[int, int, int, int] = Field(description="x, y, width, height; grown by 20 % on every side.")
+    share: _Share = Field(description="Of the image that is lesion, all regions together.")
+    box: tuple[int, int, int, int] = Field(
+        description="x, y, width, height; extended on every side by 20 % of the lesion's."
+    )
     outline: list[tuple[int, int]] = Field(description="x and y along the border of the largest lesion region.")
 
 
@@ -73,7 +75,12 @@ def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool) -> list[RowKe
         *(_result(name, tuple(names)) for name, names in labels.items()),
         _single("abstain", bool, "The most probable class is too improbable to rely on.", lambda one: one.abstain),
         _warnings(),
-        _single("distance", float, "From the training images; about 1 is usual.", lambda one: round(one.distance, 4)),
+        _single(
+            "distance",
+            float,
+            "From the training images; about 1 is usual, 0 where it was not measured.",
+            lambda one: round(one.distance, 4),
+        ),
         *map(_saliency, labels),
         _single("overlay", str, "Outline and saliency, JPEG: a path below the output folder; over HTTP a data URI."),
         _single("mask", str, "The lesion, PNG of 0 and 255: likewise."),

@@ -38,7 +38,8 @@ class FeatureDistance(nn.Module):
         """Fit mean, directions and scales by singular value decomposition.
 
         Args:
-            features: (n, C) of training images.
+            features: (n, C) of images such as are to be expected; a bundle takes half the groups of the fold that the
+                member was not trained on.
             components: largest number of directions; fewer are kept where n is small or features are degenerate.
         """
         wanted = max(1, min(components, len(features) // _ROWS_A_COMPONENT, features.shape[1]))

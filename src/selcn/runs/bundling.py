@@ -103,7 +103,7 @@ def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> Bun
         metrics=metrics,
         training=run.config.model_dump(mode="json"),
         lesions=[*training_lesions(run.table, np.concatenate(run.fold_rows)), *earlier_lesions(run, names)],
-        card=model_card(config, metrics, plain=files),
+        card=model_card(config, metrics, run.split.protocol, plain=files),
         further=files,
     )
     return config

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from selcn.inference.bundle import BundleConfig
-from selcn.labels import NO_MASKING
+from selcn.labels import NO_MASKING, Protocol
 from selcn.models.backbones import normalisation
 from selcn.models.plain import plain_lines
 
@@ -33,14 +33,22 @@ device.** Do not use it to decide about anyone's care.
 - Saliency shows where the evidence for a class lies, not that the network reasons as a person would.
 - How it does on other cameras, people and clinics than those below was not measured.
 """
+_SPLIT = {
+    Protocol.GROUPED: "Split by patient or lesion",
+    Protocol.EXTERNAL: "Split by patient or lesion, whole sources as the test subset",
+    Protocol.THESIS: "Split by image, so that lesions leak into the test subset",
+}
 
 
-def model_card(config: BundleConfig, metrics: Sequence[Mapping[str, Any]], *, plain: Sequence[str] = ()) -> str:
+def model_card(
+    config: BundleConfig, metrics: Sequence[Mapping[str, Any]], protocol: Protocol, *, plain: Sequence[str] = ()
+) -> str:
     """The model card in Markdown, with its YAML metadata first.
 
     Args:
         config: of the bundle.
         metrics: of its networks, one mapping a row of the metrics table.
+        protocol: of the split.
         plain: plain state dicts of the target, relative to the bundle.
     """
     return "\n".join(
@@ -53,7 +61,8 @@ def model_card(config: BundleConfig, metrics: Sequence[Mapping[str, Any]], *, pl
             *(_plain(config, plain[0]) if plain else ()),
             "## Data\n",
             *(f"- {source.name}: {source.images} images, {source.licence}" for source in config.sources),
-            f"\nSplit by lesion, fingerprint `{config.split[:12]}`. The weights inherit what these licences ask for.\n",
+            f"\n{_SPLIT[protocol]}, fingerprint `{config.split[:12]}`. "
+            "The weights inherit what these licences ask for.\n",
             "## Metrics\n",
             "95 % intervals by lesion. *test* was held out from everything; *validation* is each fold by the member "
             "that did not train on it, slightly optimistic.\n",

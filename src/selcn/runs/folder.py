@@ -1,19 +1,21 @@
-"""The layout of a run's folder; no other module spells its paths.
+"""The layout of a run's folder.
 
 ```
 RUN/
   config.yaml              resolved configuration; once a step has finished, another training is refused
   environment.json         versions of the software that it was started with
-  data/ split/ store/      catalog, split, prepared arrays
+  data/catalog.csv  split/split.json  store/arrays/
   networks/NAME/fold-k/    network.safetensors, metrics.csv, tensorboard/, step.json
-  outputs/NAME/            the members' outputs for every image: out of fold, and on the test subset
+  outputs/NAME/            out of fold and on the test subset: masks.npy, member-masks.npy; or probabilities.npy,
+                           member-probabilities.npy, saliency.npy, member-saliency.npy (where read), features.npy
   predictions/NAME.csv     per-image probabilities or mask scores; members/: single members on the test subset
-  explained/NAME/          scores of a classifier's saliency
-  evaluation/              metrics with intervals, paired differences, cross_validation.csv, saliency.csv
+  explained/NAME/          scores/scores.csv of a classifier's saliency
+  evaluation/              NAME.csv, comparison.csv, cross_validation.csv, saliency.csv
   bundle/                  the deployable cascade of the target network
-  jobs/  tuning/           of `selcn grid` and `selcn tune`
+  jobs/  tuning/NAME/      of `selcn grid` and `selcn tune`
   report.html
 ```
+Every step also leaves `step.json`: its result, seconds and host.
 """
 
 import json
@@ -21,6 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from selcn.config import ClassificationSection, RunConfig, changed_config
 from selcn.errors import RunError
 from selcn.runs.plan import Kind, Step
 
@@ -196,3 +201,22 @@ class RunFolder:
             raise RunError(f"{self.path}: step {step} has not finished; resume with `{again}`")
         manifest: dict[str, Any] = json.loads((self.step(step) / MANIFEST).read_text(encoding="utf-8"))
         return manifest
+
+
+def with_present_classes(config: RunConfig, table: pd.DataFrame) -> RunConfig:
+    """The configuration with label sets that hold the classes of the catalog alone, where these are two or more.
+
+    Networks that are taken from a bundle keep theirs.
+
+    Args:
+        config: of the run.
+        table: the catalog.
+    """
+    changed = {}
+    for name, section in config.networks.items():
+        if isinstance(section, ClassificationSection) and not section.taken and section.labels.column in table:
+            words = table[section.labels.column].unique()
+            present = {section.labels.class_of(word) for word in words} - {""}
+            if 2 <= len(present) < len(section.labels.names):
+                changed[name] = section.model_copy(update={"labels": section.labels.restricted(present)})
+    return changed_config(config, networks={**config.networks, **changed}) if changed else config

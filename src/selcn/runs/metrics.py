@@ -1,4 +1,4 @@
-"""Metrics of a run, computed from its prediction files alone."""
+"""Metrics of a run, computed from its files of predictions and scores alone."""
 
 from collections.abc import Sequence
 from pathlib import Path

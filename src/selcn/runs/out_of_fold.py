@@ -1,8 +1,8 @@
 """Out-of-fold and test outputs: each fold by the member that was not trained on it, the test subset by all members.
 
 Member k is trained without fold k and without the test subset. Its outputs for fold k train later networks; on the test
-subset each member reads its own earlier outputs, and the ensemble is their mean. A network passes over each image once:
-training, prediction files, mask scores and reliability all use the same outputs.
+subset each member reads its own earlier outputs, and the ensemble is their mean. A network passes over each image once,
+except to score saliency: training, prediction files, mask scores and reliability all use the same outputs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -63,7 +63,8 @@ class _Arrays:
 def write_outputs(run: Run, network: str, out: Path, device: torch.device, on_progress: OnProgress) -> None:
     """Write the members' outputs of a trained network for every image; see `selcn.runs.folder` for the files.
 
-    Rows are the catalog's; those of images in no subset are zeros.
+    Rows are the catalog's, zeros for images in no subset, of features for test images too. Arrays of single members are
+    (members, test images, ...).
 
     Args:
         run: whose earlier networks' outputs exist.

@@ -7,7 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from selcn.config import CatalogSource, ClassificationSection, Graph, Ham10000Source, PhantomSource, RunConfig
+from selcn.config import (
+    CatalogSource,
+    ClassificationSection,
+    Graph,
+    Ham10000Source,
+    NetworkSection,
+    PhantomSource,
+    RunConfig,
+)
 from selcn.data.catalog import catalog_hash, draw_lesions, read_catalog, write_catalog
 from selcn.data.imaging.masking import find_masking
 from selcn.data.phantom import write_phantom
@@ -19,16 +27,19 @@ from selcn.data.store.store import open_store, verify_store
 from selcn.errors import ConfigError, RunError
 from selcn.inference.row import row_keys
 from selcn.io.progress import OnProgress
-from selcn.labels import TEST
+from selcn.labels import TEST, LabelSet
 from selcn.models.build import build_for_training
 from selcn.models.start import kept_and_new
 from selcn.runs.executor import Executor
+from selcn.runs.folder import with_present_classes
 from selcn.runs.plan import Kind, Step
 from selcn.runs.run import Run
 from selcn.runs.starts import find_start
-from selcn.runs.taken import check_overlap, check_taken
+from selcn.runs.taken import check_overlap, check_taken, describe_start
 from selcn.saliency.methods import find_saliency
 
+MAX_NAMED = 8
+"""Diagnoses without a class that are named."""
 logger = logging.getLogger(__name__)
 
 
@@ -44,7 +55,9 @@ def prepare_run(config: RunConfig, executor: Executor) -> Run:
         RunError: catalog or split changed since the run began.
     """
     table = _catalog(config, executor)
-    return Run(executor.folder, config, table, _split(config, executor, table))
+    present = with_present_classes(config, table)
+    _say_classes(config, present, table)
+    return Run(executor.folder, present, table, _split(present, executor, table))
 
 
 def prepare_store(run: Run, executor: Executor) -> None:
@@ -87,10 +100,7 @@ def check_networks(graph: Graph, names: Sequence[str]) -> None:
         section = graph.nodes[name].section
         network = build_for_training(section)
         if section.init:
-            start = find_start(section.init, name, 0)
-            kept, new = kept_and_new(network, section.spec, start)
-            described = (", ".join(modules) or "nothing" for modules in (kept, new))
-            logger.info("network %s: starts from %s; kept: %s; new: %s", name, start.text, *described)
+            kept_and_new(network, section.spec, find_start(section.init, name, 0))
         if isinstance(section, ClassificationSection):
             find_masking(section.masking)
             find_saliency(section.saliency)
@@ -120,27 +130,55 @@ def check_labels(run: Run, names: Sequence[str]) -> None:
     check_overlap(run, names)
 
 
+def _say_classes(config: RunConfig, present: RunConfig, table: pd.DataFrame) -> None:
+    """Log which classes no image has, and which images have no class."""
+    for name, section in present.graph.classifiers.items():
+        if section.taken:
+            continue
+        labels, whole = section.labels, config.graph.classifiers[name].labels
+        absent = ", ".join(one for one in whole.names if one not in labels.names)
+        if absent:
+            logger.info("network %s: no image is %s; its classes are %s", name, absent, ", ".join(labels.names))
+        if labels.column in table:
+            counts = table[labels.column].value_counts()
+            other = [f"{count} {word or 'unknown'}" for word, count in counts.items() if not labels.class_of(word)]
+            if other:
+                more = " ..." * (len(other) > MAX_NAMED)
+                logger.info("network %s: not trained on %s%s", name, ", ".join(other[:MAX_NAMED]), more)
+
+
 def _check_trainable(run: Run, network: str) -> None:
-    labelled, batch = run.labelled(network), run.graph.nodes[network].section.batch
+    labelled, section = run.labelled(network), run.graph.nodes[network].section
     if not labelled.any():
-        what = _what(run, network)
-        raise ConfigError(f"network {network}: no image has a {what}; fill in the catalog or leave the network out")
+        raise ConfigError(
+            f"network {network}: no image has a {_what(run, network)}{_there(run, section)}; fill in the catalog or "
+            "leave it out"
+        )
     for fold in range(run.split.folds):
         run.task(network, fold)
         count = int(labelled[run.training_rows(fold)].sum())
-        if count < batch:
+        if count < section.batch:
             raise ConfigError(
-                f"networks.{network}.batch is {batch}, but {count} labelled images are to be trained on "
+                f"networks.{network}.batch is {section.batch}, but {count} labelled images are to be trained on "
                 f"without fold {fold}; lower it or add labelled images"
             )
+    if section.init:
+        start = describe_start(run, network, 0)
+        described = (start[key] or "nothing" for key in ("init", "kept", "new"))
+        logger.info("network %s: starts from %s; kept: %s; new: %s", network, *described)
 
 
 def _what(run: Run, network: str) -> str:
     """What labels an image for a network."""
-    if network == run.graph.segmenter:
-        return "mask_path"
-    labels = run.labels(network)
-    return f"{labels.column} of label set {labels.name}"
+    return "mask_path" if network == run.graph.segmenter else f"class of label set {run.labels(network).name}"
+
+
+def _there(run: Run, section: NetworkSection) -> str:
+    """What the catalog has in place of a class."""
+    if not isinstance(section, ClassificationSection):
+        return ""
+    words = [word for word in run.table[section.labels.column].unique() if word]
+    return f" ({section.labels.column} is {', '.join(words[:MAX_NAMED]) or 'empty everywhere'})"
 
 
 def _catalog(config: RunConfig, executor: Executor) -> pd.DataFrame:
@@ -178,7 +216,10 @@ def _split(config: RunConfig, executor: Executor, table: pd.DataFrame) -> Split:
     section = config.split
 
     def action(work: Path, on_progress: OnProgress) -> dict[str, Any]:
-        split = read_split(section.path, table) if section.path else make_split(table, section, on_progress=on_progress)
+        if section.path:
+            split = read_split(section.path, table)
+        else:
+            split = make_split(table, section, labels=_target_labels(config, table), on_progress=on_progress)
         write_split(split, table, work / "split.json")
         leaking = leaking_images(split, table).get(TEST, 0)
         return {"duplicates kept together": len(split.duplicates), "test images that leak": leaking}
@@ -188,6 +229,12 @@ def _split(config: RunConfig, executor: Executor, table: pd.DataFrame) -> Split:
     if section.path and section.path.exists():
         _refuse_other(executor, read_split(section.path, table).fingerprint, split.fingerprint, section.path)
     return split
+
+
+def _target_labels(config: RunConfig, table: pd.DataFrame) -> LabelSet | None:
+    """The target's label set, where the catalog has its column."""
+    target = config.graph.classifiers.get(config.graph.target)
+    return target.labels if target is not None and target.labels.column in table else None
 
 
 def _refuse_other(executor: Executor, given: str, recorded: str, path: Path) -> None:

@@ -24,7 +24,7 @@ from selcn.models.build import build_network
 from selcn.models.cascade import Cascade
 from selcn.models.classifier import Classifier
 from selcn.models.segmenter import Segmenter
-from selcn.runs.folder import MASKS, SALIENCY, RunFolder
+from selcn.runs.folder import MASKS, SALIENCY, RunFolder, with_present_classes
 from selcn.runs.plan import Kind, Plan, Step, make_plan
 from selcn.runs.starts import find_start
 from selcn.tasks.classification import ClassificationTask, class_weights
@@ -289,7 +289,8 @@ def open_run(path: Path | str) -> Run:
     folder.manifest(Step(Kind.DATA))
     folder.manifest(Step(Kind.SPLIT))
     table = read_catalog(folder.catalog)
-    return Run(folder, load_config(folder.config), table, read_split(folder.split, table))
+    config = with_present_classes(load_config(folder.config), table)
+    return Run(folder, config, table, read_split(folder.split, table))
 
 
 def _curve(folder: RunFolder, network: str, fold: int) -> Curve:

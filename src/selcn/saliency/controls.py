@@ -11,7 +11,8 @@ def replace_saliency(saliency: Tensor, control: Control | None, generator: torch
 
     Args:
         saliency: of a batch (N, 1, h, w); returned unchanged where ``control`` is None.
-        control: `zero` all zeros, `shuffled` the map of another image of the batch, `random` uniform noise in [0, 1).
+        control: `zero` all zeros, `shuffled` the map of another image of the batch (a batch of one keeps its own),
+            `random` uniform noise in [0, 1).
         generator: of noise and permutation, on the CPU; None for the global one.
     """
     match control:

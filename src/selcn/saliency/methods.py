@@ -22,7 +22,7 @@ def register_saliency(name: str, method: SaliencyMethod) -> None:
         name: in configurations and on the command line.
         method: see `SaliencyMethod`.
     """
-    _METHODS[name] = method
+    _METHODS[name.lower()] = method
 
 
 def saliency_methods() -> list[str]:
@@ -39,9 +39,9 @@ def find_saliency(name: str) -> SaliencyMethod:
     Raises:
         ConfigError: there is none of that name.
     """
-    if name not in _METHODS:
+    if name.lower() not in _METHODS:
         raise ConfigError(f"saliency {name!r}: unknown; known are {', '.join(_METHODS)}")
-    return _METHODS[name]
+    return _METHODS[name.lower()]
 
 
 register_saliency(DEFAULT, grad_cam_pp)

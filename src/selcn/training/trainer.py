@@ -85,9 +85,10 @@ def fit(
         with suppress(SystemExit):
             trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
     _refuse_interrupted(trainer)
+    score = _best(best)
     if this == 0:
         _keep(module, best, out)
-    return {"monitor": best.monitor, "best": _best(best), "epochs": trainer.current_epoch}
+    return {"monitor": best.monitor, "best": score, "epochs": trainer.current_epoch}
 
 
 def _last(out: Path) -> Path | None:

@@ -5,6 +5,7 @@ import pytest
 
 from selcn.data.sources import Indexed, index_folder
 from selcn.errors import ConfigError, DataError
+from selcn.labels import LabelSet
 
 Picture = Callable[..., Path]
 
@@ -18,13 +19,22 @@ def test_a_folder_a_class_and_its_masks(tmp_path: Path, picture: Picture) -> Non
     assert table["mask_path"].tolist() == [str(tmp_path / "masks" / "a_mask.png"), ""]
 
 
-def test_an_unmapped_class_is_kept_by_its_name_and_a_doubled_picture_refused(tmp_path: Path, picture: Picture) -> None:
+def test_an_unknown_class_is_kept_by_its_name_and_a_doubled_picture_refused(tmp_path: Path, picture: Picture) -> None:
     picture(tmp_path / "Seborrheic_Keratosis" / "a.jpg")
-    picture(tmp_path / "Squamous cell carcinoma" / "b.jpg")
+    picture(tmp_path / "Plantar wart" / "b.jpg")
     indexed = index_folder(tmp_path)
-    assert indexed.table["diagnosis"].tolist() == ["bkl", ""]
-    assert indexed.table["published_diagnosis"].tolist() == ["Seborrheic_Keratosis", "Squamous cell carcinoma"]
-    assert indexed.unmapped() == {"Squamous cell carcinoma": 1}
+    assert indexed.table["diagnosis"].tolist() == ["Plantar wart", "seborrheic-keratosis"]
+    assert indexed.table["published_diagnosis"].tolist() == ["", "Seborrheic_Keratosis"]
+    assert indexed.diagnoses() == [("Plantar wart", "", 1), ("Seborrheic_Keratosis", "seborrheic-keratosis", 1)]
+    renamed = indexed.renamed({"plantar wart": "wart"})
+    assert renamed.table["diagnosis"].tolist() == ["wart", "seborrheic-keratosis"]
+    assert renamed.diagnoses() == [
+        ("Seborrheic_Keratosis", "seborrheic-keratosis", 1),
+        ("Plantar wart", "wart", 1),
+    ]
+    assert LabelSet.of(["wart", "bkl"]).numbers(renamed.table["diagnosis"]) == [0, 1]
+    with pytest.raises(ConfigError, match="no image has the diagnosis corn"):
+        indexed.renamed({"corn": "wart"})
     picture(tmp_path / "nv" / "a.jpg", 7)
     with pytest.raises(DataError, match=r"Keratosis/a\.jpg and .*nv/a\.jpg have one name"):
         index_folder(tmp_path)
@@ -124,4 +134,4 @@ def test_rows_of_one_picture_are_named(labelled: Path) -> None:
 def test_what_tools_write_for_an_unknown_diagnosis_is_none(labelled: Path) -> None:
     indexed = index_labelled(labelled, "image_id,diagnosis\n7,NaN\n8,none\n")
     assert indexed.table["diagnosis"].tolist() == ["", ""]
-    assert indexed.unmapped() == {}
+    assert indexed.diagnoses() == []

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from selcn.data.catalog import write_catalog
 from selcn.data.sources import Indexed, index_isic
 from selcn.errors import DataError
+from selcn.labels import HAM10000, LABEL_SETS
 
 Picture = Callable[..., Path]
 
@@ -32,12 +33,12 @@ def test_2016_has_masks_and_a_table_without_header(tmp_path: Path, picture: Pict
         ISBI2016_ISIC_Part3_Training_GroundTruth="ISIC_0000000,benign\nISIC_0000001,malignant\n",
         ISBI2016_ISIC_Part3_Test_GroundTruth="ISIC_0000003,0.0\nISIC_0000004,1.0\n",
     )
-    assert indexed.table["diagnosis"].tolist() == ["", ""], "neither is a class of the seven"
-    assert indexed.table["published_diagnosis"].tolist() == ["benign", "malignant"]
+    assert indexed.table["diagnosis"].tolist() == ["benign", "malignant"]
+    assert HAM10000.numbers(indexed.table["diagnosis"]) == [-1, -1], "neither is a class of the seven"
+    assert LABEL_SETS["benign-malignant"].numbers(indexed.table["diagnosis"]) == [0, 1]
     assert indexed.table["source"].tolist() == ["isic-2016"] * 2
     assert [bool(mask) for mask in indexed.table["mask_path"]] == [True, False]
     assert indexed.notes == {"labels without an image": 2}
-    assert indexed.unmapped() == {"benign": 1, "malignant": 1}
 
 
 def test_2017_has_two_columns_of_which_neither_is_a_nevus(tmp_path: Path, picture: Picture) -> None:
@@ -51,7 +52,7 @@ def test_2017_has_two_columns_of_which_neither_is_a_nevus(tmp_path: Path, pictur
         truth="image_id,melanoma,seborrheic_keratosis\nISIC_0000000,0.0,0.0\nISIC_0000001,1.0,0.0\nISIC_0000002,0.0,1.0\n",
         metadata="image_id,age_approximate,sex\nISIC_0000000,55,female\nISIC_0000001,unknown,male\n",
     )
-    assert indexed.table["diagnosis"].tolist() == ["nv", "mel", "bkl"]
+    assert indexed.table["diagnosis"].tolist() == ["nv", "mel", "seborrheic-keratosis"]
     assert indexed.table["age"].tolist() == ["55", "unknown", ""]
     assert indexed.table["sex"].tolist() == ["female", "male", ""]
     assert indexed.table["mask_path"].map(bool).tolist() == [False, False, True]
@@ -81,7 +82,7 @@ def test_2018_task_1_alone_has_masks_and_no_diagnosis(tmp_path: Path, picture: P
     assert indexed.table["mask_path"].map(bool).tolist() == [True]
 
 
-def test_2019_has_two_classes_that_do_not_map_and_names_its_smaller_copies(tmp_path: Path, picture: Picture) -> None:
+def test_2019_keeps_unk_aside_and_names_its_smaller_copies(tmp_path: Path, picture: Picture) -> None:
     indexed = tree(
         tmp_path,
         picture,
@@ -97,8 +98,11 @@ def test_2019_has_two_classes_that_do_not_map_and_names_its_smaller_copies(tmp_p
     )
     assert indexed.table["image_id"].tolist() == [f"ISIC_000000{n}" for n in (2, 3, 4, 5)]
     assert indexed.table["image_path"][0].endswith("ISIC_0000002_downsampled.jpg")
-    assert indexed.table["diagnosis"].tolist() == ["akiec", "", "", ""]
-    assert indexed.unmapped() == {"squamous cell carcinoma": 1, "unknown": 1}
+    diagnoses = indexed.table["diagnosis"]
+    assert diagnoses.tolist() == ["actinic-keratosis", "scc", "unknown", ""]
+    assert [LABEL_SETS["isic2019"].class_of(one) for one in diagnoses] == ["ak", "scc", "", ""]
+    assert [HAM10000.class_of(one) for one in diagnoses] == ["akiec", "", "", ""]
+    assert indexed.diagnoses()[0] == ("UNK", "", 1)
     assert indexed.table["lesion_id"].tolist() == ["", "BCN_7", "", ""]
     assert indexed.table["site"].tolist() == ["anterior torso", "", "", ""]
 
@@ -118,8 +122,7 @@ def test_an_archive_export_uses_the_most_specific_diagnosis_that_maps(tmp_path: 
             "Something new,IL_4,,\n"
         ),
     )
-    assert indexed.table["diagnosis"].tolist() == ["nv", "", "", "mel", ""]
-    assert indexed.unmapped() == {"Squamous cell carcinoma, NOS": 1, "Benign": 1}
+    assert indexed.table["diagnosis"].tolist() == ["atypical-nevus", "scc", "benign", "melanoma-in-situ", ""]
     assert indexed.table["patient_id"].tolist() == ["IP_1", "IP_1", "", "", ""]
     assert indexed.table["age"].tolist() == ["60", "", "", "", ""]
     assert set(indexed.table["source"]) == {"isic-archive"}
@@ -132,7 +135,28 @@ def test_an_older_export_has_one_column_of_diagnoses(tmp_path: Path, picture: Pi
         ["ISIC_0000001.jpg", "ISIC_0000002.jpg"],
         metadata="isic_id,diagnosis,lesion_id\nISIC_0000001,actinic keratosis,IL_1\nISIC_0000002,lentigo NOS,IL_2\n",
     )
-    assert indexed.table["diagnosis"].tolist() == ["akiec", ""]
+    assert indexed.table["diagnosis"].tolist() == ["actinic-keratosis", "lentigo"]
+
+
+def test_2020_and_2024_say_of_most_images_only_whether_they_are_malignant(tmp_path: Path, picture: Picture) -> None:
+    later = "isic_id,target,patient_id,iddx_full,iddx_1,iddx_2,iddx_3,iddx_4,iddx_5\n"
+    indexed = tree(
+        tmp_path,
+        picture,
+        [f"ISIC_000000{n}.jpg" for n in range(1, 6)],
+        older=(
+            "image_name,patient_id,sex,diagnosis,benign_malignant,target\n"
+            "ISIC_0000001,IP_1,male,unknown,benign,0\nISIC_0000002,IP_2,,melanoma,malignant,1\n"
+        ),
+        later=(
+            f"{later}ISIC_0000003,0,IP_3,Benign,Benign,,,,\n"
+            "ISIC_0000004,1,IP_3,Malignant::Melanoma in situ,Malignant,Malignant melanocytic proliferations (Melanoma),"
+            "Melanoma in situ,,\nISIC_0000005,1,IP_4,,,,,,\n"
+        ),
+    )
+    assert indexed.table["diagnosis"].tolist() == ["benign", "mel", "benign", "melanoma-in-situ", "malignant"]
+    assert LABEL_SETS["benign-malignant"].numbers(indexed.table["diagnosis"]) == [0, 1, 0, 1, 1]
+    assert indexed.table["patient_id"].tolist() == ["IP_1", "IP_2", "IP_3", "IP_3", "IP_4"]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +202,7 @@ def test_tables_may_be_given_beside_folders_and_copied_folders_count_once(tmp_pa
     picture(tmp_path / "Part3" / "ISIC_0000001.jpg")
     (tmp_path / "t.csv").write_text("ISIC_0000001,malignant\n")
     table = index_isic([tmp_path / "Part1", tmp_path / "Part3", tmp_path / "t.csv"]).table
-    assert table["published_diagnosis"].tolist() == ["malignant"]
+    assert table["diagnosis"].tolist() == ["malignant"]
 
 
 def test_a_smaller_copy_beside_its_original_is_refused(tmp_path: Path, picture: Picture) -> None:

@@ -76,7 +76,7 @@ def test_the_published_tree_and_a_flat_one_give_the_same_catalog(tmp_path: Path,
         indexed = index_ph2([folder])
         table = indexed.table
         assert table["image_id"].tolist() == ["IMD002", "IMD003"]
-        assert table["diagnosis"].tolist() == ["nv", "mel"]
+        assert table["diagnosis"].tolist() == ["common-nevus", "mel"]
         assert table["published_diagnosis"].tolist() == ["common nevus", "melanoma"]
         assert table["symmetry"].tolist() == ["two-axes", "asymmetric"], "PH2 counts asymmetry"
         assert all(

@@ -50,7 +50,7 @@ KINDS = {
     "mask-inverted": Kind(ERROR, "lesion along the border and not in the middle: black and white exchanged", Mend.MASK),
     "mask-full": Kind(WARNING, "the mask covers the whole image"),
     "mask-scale": Kind(NOTE, "the mask has another resolution than its image; it is scaled"),
-    "no-diagnosis": Kind(NOTE, "no diagnosis of the seven; left out of training of the diagnosis"),
+    "no-diagnosis": Kind(NOTE, "no known diagnosis; trained on where a label set names it"),
     "label-conflict": Kind(ERROR, "images of one lesion have different diagnoses", Mend.ROW),
     "patient-conflict": Kind(ERROR, "images of one lesion have different patients", Mend.ROW),
     "symmetry-conflict": Kind(WARNING, "images of one lesion have different symmetries"),

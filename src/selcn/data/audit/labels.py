@@ -6,7 +6,7 @@ import pandas as pd
 
 from selcn.data.audit.findings import Finding
 from selcn.data.duplicates import Duplicate
-from selcn.data.sources.indexed import PUBLISHED
+from selcn.labels import CONCEPTS, UNKNOWN, main_group
 
 CONFLICTS = {"diagnosis": "label-conflict", "patient_id": "patient-conflict", "symmetry": "symmetry-conflict"}
 
@@ -19,6 +19,7 @@ def label_findings(table: pd.DataFrame) -> list[Finding]:
     """
     found = []
     lesions = table[table["lesion_id"] != ""]
+    lesions = lesions.assign(diagnosis=lesions["diagnosis"].map(main_group))
     for column, kind in CONFLICTS.items():
         known = lesions[lesions[column] != ""]
         several = known.groupby("lesion_id")[column].transform("nunique") > 1
@@ -26,10 +27,10 @@ def label_findings(table: pd.DataFrame) -> list[Finding]:
             # Of a lesion with a conflict no label can be trusted, so all of its images are named.
             images = tuple(lesions.loc[lesions["lesion_id"] == lesion, "image_id"])
             found.append(Finding(kind, images, f"lesion {lesion}: {' and '.join(sorted(rows[column].unique()))}"))
-    unknown = table[table["diagnosis"] == ""]
-    published = unknown[PUBLISHED] if PUBLISHED in table.columns else unknown["diagnosis"]
+    unknown = table[~table["diagnosis"].isin(CONCEPTS) | (table["diagnosis"] == UNKNOWN)]
     return found + [
-        Finding("no-diagnosis", (image,), name) for image, name in zip(unknown["image_id"], published, strict=True)
+        Finding("no-diagnosis", (image,), name)
+        for image, name in zip(unknown["image_id"], unknown["diagnosis"], strict=True)
     ]
 
 
@@ -45,7 +46,8 @@ def duplicate_findings(table: pd.DataFrame, duplicates: Iterable[Duplicate]) -> 
     for pair in duplicates:
         one, other = rows.loc[pair.first], rows.loc[pair.second]
         how = "same file" if pair.exact else f"similarity {pair.similarity:.3f}, {pair.turn}"
-        if one["diagnosis"] and other["diagnosis"] and one["diagnosis"] != other["diagnosis"]:
+        diagnoses = {main_group(str(row["diagnosis"])) for row in (one, other)} - {""}
+        if len(diagnoses) > 1:
             kind, detail = "duplicate-conflict", f"{one['diagnosis']} and {other['diagnosis']}; {how}"
         elif one["lesion_id"] and one["lesion_id"] == other["lesion_id"]:
             kind, detail = "duplicate-inside", f"lesion {one['lesion_id']}; {how}"

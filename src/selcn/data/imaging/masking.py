@@ -90,6 +90,4 @@ def _boxes(masks: Bools) -> Bools:
 
 register_masking(Masking(NO_MASKING, "the image as it is"))
 register_masking(Masking("segmentation", "the lesion; all else is black"))
-register_masking(
-    Masking("lae", "the lesion's bounding box grown by 20 % of its sides (`lae` in the thesis); all else black", _boxes)
-)
+register_masking(Masking("lae", "the lesion's bounding box, extended on every side by 20 %; all else black", _boxes))

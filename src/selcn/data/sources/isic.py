@@ -7,15 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from selcn.data.discovery import by_name, images, masks_by_name, walk_all
-from selcn.data.sources.diagnoses import map_diagnosis
 from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.io.tables import lines, read_table
+from selcn.labels import UNKNOWN, find_concept
 
 SMALLER = "_downsampled"
 IMAGE = re.compile(rf"ISIC_\d{{7}}({SMALLER})?")
 MASK = re.compile(r"ISIC_\d{7}_segmentation", re.IGNORECASE)
+LEVEL = re.compile(r"(diagnosis|iddx)(_[1-5])?")
+"""Columns of diagnoses: of archive exports and of the challenges of 2020 and 2024."""
 KEYS = ("isic_id", "image_name", "image_id", "image")
 ONE_HOT = {
     "MEL": "melanoma",
@@ -27,12 +29,12 @@ ONE_HOT = {
     "DF": "dermatofibroma",
     "VASC": "vascular lesion",
     "SCC": "squamous cell carcinoma",
-    "UNK": "unknown",
+    "UNK": "UNK",
 }
 ONE_HOT_2017 = {"melanoma": "melanoma", "seborrheic_keratosis": "seborrheic keratosis"}
 NEITHER_2017 = "nevus"
-# Of 2016: benign or malignant, which is no class of the seven.
-BINARY_2016 = {
+# Of 2016 and 2020, which say no more of some images.
+BINARY = {
     "benign": "benign",
     "malignant": "malignant",
     "0.0": "benign",
@@ -120,7 +122,8 @@ def _read(path: Path) -> tuple[pd.DataFrame | None, str]:
     if len(hot_2017) == len(ONE_HOT_2017):
         diagnosis = _one_hot(rows, hot_2017, path)
         return _keyed(rows.drop(columns=hot_2017).assign(diagnosis=diagnosis), key, path), "isic-2017"
-    levels = sorted((name for name in rows.columns if re.fullmatch(r"diagnosis(_[1-5])?", name)), reverse=True)
+    levels = sorted((name for name in rows.columns if LEVEL.fullmatch(name)), reverse=True)
+    levels += [name for name in ("benign_malignant", "target") if name in rows.columns]
     if levels:
         diagnosis = [_most_specific(cells) for cells in rows[levels].itertuples(index=False)]
         return _keyed(rows.assign(diagnosis=diagnosis), key, path), "isic-archive" if key == "isic_id" else "isic-2020"
@@ -142,9 +145,9 @@ def _keyed(rows: pd.DataFrame, key: str, path: Path) -> pd.DataFrame:
 
 
 def _binary(rows: pd.DataFrame, path: Path) -> list[str]:
-    wrong = ~rows["diagnosis"].isin(BINARY_2016)
+    wrong = ~rows["diagnosis"].isin(BINARY)
     _refuse(rows[wrong], path, "is neither benign nor malignant")
-    return list(rows["diagnosis"].map(BINARY_2016))
+    return list(rows["diagnosis"].map(BINARY))
 
 
 def _one_hot(rows: pd.DataFrame, columns: list[str], path: Path) -> list[str]:
@@ -164,9 +167,9 @@ def _refuse(wrong: pd.DataFrame, path: Path, fault: str) -> None:
 
 
 def _most_specific(levels: tuple[str, ...]) -> str:
-    """Of the levels, the deepest first, the first that maps to a class; else the deepest that is known."""
-    known = [text for text in levels if text]
-    return next((text for text in known if map_diagnosis(text)), known[0] if known else "")
+    """Of the levels, the deepest first, the first that is a diagnosis; else the deepest that is given."""
+    known = [BINARY.get(text, text) for text in levels if text]
+    return next((text for text in known if find_concept(text) not in ("", UNKNOWN)), known[0] if known else "")
 
 
 register_source(

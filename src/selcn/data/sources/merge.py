@@ -1,6 +1,7 @@
 """Several catalogs -> one; an image that stands in several of them is one row."""
 
 import filecmp
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from selcn.data.sources.indexed import Indexed
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.io.files import sha256
+from selcn.labels import lineage
 
 FACTS = ("lesion_id", "patient_id", "diagnosis", "symmetry")
 MIN_CORRELATION = 0.9
@@ -26,8 +28,8 @@ def merge_catalogs(
 ) -> Indexed:
     """Concatenate catalogs; images of one image_id, or of byte-identical files, become one row.
 
-    What the first catalog leaves empty is filled from the next that knows it; so is `symmetric` by a label that names
-    the axes.
+    What the first catalog leaves empty is filled from the next that knows it; so are `symmetric` by a label that names
+    the axes, and a diagnosis by one that is a kind of it.
 
     Args:
         catalogs: name and table of each.
@@ -40,7 +42,8 @@ def merge_catalogs(
     table = pd.concat([rows.assign(**{_FROM: name}) for name, rows in catalogs], ignore_index=True).fillna("")
     _refuse(_two_pictures(table, on_progress or (lambda _done, _total: None)))
     image = _same_content(table)
-    table["symmetry"] = _finest(table["symmetry"], image)
+    table["symmetry"] = _finest_symmetry(table["symmetry"], image)
+    table["diagnosis"] = _finest_diagnosis(table["diagnosis"], image)
     _refuse([fault for fact in FACTS for fault in _contradictions(table, image, fact)])
     merged = table.drop(columns=_FROM).replace("", pd.NA).groupby(image, sort=False).first()
     merged["image_id"] = merged.index
@@ -117,11 +120,21 @@ def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(norm == 0 or one @ other / norm > MIN_CORRELATION)
 
 
-def _finest(symmetry: "pd.Series[str]", image: pd.Series) -> "pd.Series[str]":
+def _finest_symmetry(symmetry: "pd.Series[str]", image: pd.Series) -> "pd.Series[str]":
     """Symmetries without those `symmetric` of which another row of the image names the axes."""
     coarse = symmetry == "symmetric"
     finer = symmetry.where(symmetry.str.contains("-"), "").groupby(image).transform("max") != ""
     return symmetry.mask(coarse & finer, "")
+
+
+def _finest_diagnosis(diagnosis: "pd.Series[str]", image: pd.Series) -> "pd.Series[str]":
+    """Diagnoses without those, such as bkl, of which another row of the image names the kind."""
+    above = {name: frozenset(lineage(name)[1:]) for name in diagnosis.unique()}
+    finer: dict[str, set[str]] = defaultdict(set)
+    for key, name in zip(image, diagnosis, strict=True):
+        finer[key] |= above[name]
+    coarse = [name in finer[key] for key, name in zip(image, diagnosis, strict=True)]
+    return diagnosis.mask(np.array(coarse, dtype=bool), "")
 
 
 def _contradictions(table: pd.DataFrame, image: pd.Series, fact: str) -> list[str]:

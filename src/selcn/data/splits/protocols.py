@@ -11,7 +11,7 @@ from selcn.data.catalog import catalog_hash, groups
 from selcn.data.duplicates import find_duplicates
 from selcn.data.splits.split import EXCLUDED, Split, check_split
 from selcn.errors import DataError
-from selcn.labels import TEST, Protocol
+from selcn.labels import CONCEPTS, TEST, UNKNOWN, LabelSet, Protocol, main_group
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -20,6 +20,7 @@ def make_split(
     table: pd.DataFrame,
     section: SplitSection,
     *,
+    labels: LabelSet | None = None,
     jobs: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Split:
@@ -28,6 +29,7 @@ def make_split(
     Args:
         table: a validated catalog.
         section: what is wanted; its ``path`` is not read.
+        labels: whose classes every part must have; None for the diagnoses' main groups (see `selcn.labels.main_group`).
         jobs: threads that read images, all cores by default.
         on_progress: called with images read and images in all.
 
@@ -40,21 +42,28 @@ def make_split(
     found = find_duplicates(table, jobs=jobs, on_progress=on_progress) if section.duplicates else []
     duplicates = [(one.first, one.second) for one in found]
     if section.protocol is Protocol.EXTERNAL:
-        return external_split(table, section.test_sources, folds=folds, seed=seed, duplicates=duplicates)
-    return grouped_split(table, folds=folds, test=section.test, seed=seed, duplicates=duplicates)
+        return external_split(table, section.test_sources, labels=labels, folds=folds, seed=seed, duplicates=duplicates)
+    return grouped_split(table, labels=labels, folds=folds, test=section.test, seed=seed, duplicates=duplicates)
 
 
 def grouped_split(
-    table: pd.DataFrame, *, folds: int = 3, test: float = 0.2, seed: int = 42, duplicates: Pairs = ()
+    table: pd.DataFrame,
+    *,
+    labels: LabelSet | None = None,
+    folds: int = 3,
+    test: float = 0.2,
+    seed: int = 42,
+    duplicates: Pairs = (),
 ) -> Split:
     """Deal whole groups to a test subset and ``folds`` folds, as near to stratified as groups allow.
 
-    Stratified over diagnosis and symmetry together, so that one split serves all stages. Within a stratum the largest
+    Stratified over class and symmetry together, so that one split serves all stages. Within a stratum the largest
     groups are dealt first, each to a part that has none of its classes, else to the one that lacks most images of that
     stratum, of that diagnosis, and of all.
 
     Args:
         table: a validated catalog.
+        labels: classes to stratify by; None for the diagnoses' main groups (see `selcn.labels.main_group`).
         folds: number of folds, at least 2.
         test: share of the images held out for testing, 0 for none.
         seed: orders groups of equal size.
@@ -74,11 +83,20 @@ def grouped_split(
     parts = [str(fold) for fold in range(folds)] + ([TEST] if test else [])
     share = np.array([(1 - test) / folds] * folds + ([test] if test else []))
     group = groups(table, duplicates)
-    return _checked(Protocol.GROUPED, table, _dealt(table, group, parts, share, seed), group, folds, seed, duplicates)
+    strata = _strata(table, labels)
+    part = _dealt(strata, group, parts, share, seed)
+    _refuse_missing_class(strata, part, parts)
+    return _checked(Protocol.GROUPED, table, part, group, folds, seed, duplicates)
 
 
 def external_split(
-    table: pd.DataFrame, sources: Sequence[str], *, folds: int = 3, seed: int = 42, duplicates: Pairs = ()
+    table: pd.DataFrame,
+    sources: Sequence[str],
+    *,
+    labels: LabelSet | None = None,
+    folds: int = 3,
+    seed: int = 42,
+    duplicates: Pairs = (),
 ) -> Split:
     """Hold out whole sources as the test subset, and deal the groups of all others to folds.
 
@@ -88,6 +106,7 @@ def external_split(
     Args:
         table: a validated catalog.
         sources: names of the catalog's `source`, at least one.
+        labels: classes to stratify the folds by; see `grouped_split`.
         folds: how many, at least 2.
         seed: orders groups of equal size.
         duplicates: pairs of image_id that are one group.
@@ -106,7 +125,9 @@ def external_split(
         raise DataError(f"every image is of, or shares a group with, source {', '.join(sources)}; name fewer sources")
     names = [str(fold) for fold in range(folds)]
     part = pd.Series(np.where(held, TEST, EXCLUDED), index=table.index)
-    part[~touched] = _dealt(table[~touched], group[~touched], names, np.full(folds, 1 / folds), seed)
+    strata = _strata(table, labels)[~touched]
+    part[~touched] = _dealt(strata, group[~touched], names, np.full(folds, 1 / folds), seed)
+    _refuse_missing_class(strata, part[~touched], names)
     return _checked(Protocol.EXTERNAL, table, part, group, folds, seed, duplicates)
 
 
@@ -156,6 +177,17 @@ def _checked(
     return split
 
 
+def _strata(table: pd.DataFrame, labels: LabelSet | None) -> pd.DataFrame:
+    """What images are stratified by: `image_id, diagnosis, symmetry`, and whether every part needs the diagnosis."""
+    if labels is None:
+        diagnosis = table["diagnosis"].map(main_group)
+        needed = diagnosis.isin(CONCEPTS) & (diagnosis != UNKNOWN)
+    else:
+        diagnosis = table[labels.column].map({word: labels.class_of(word) for word in table[labels.column].unique()})
+        needed = diagnosis != ""
+    return table[["image_id", "symmetry"]].assign(diagnosis=diagnosis, needed=needed)
+
+
 def _dealt(table: pd.DataFrame, group: pd.Series, parts: list[str], share: np.ndarray, seed: int) -> pd.Series:
     """The part of each image, whole groups dealt."""
     table = table.assign(group=group)
@@ -194,9 +226,19 @@ def _need(part: int, not_held: set[str], lacks: tuple[np.ndarray, ...]) -> tuple
     return len(not_held), *(round(float(lack[part]), 6) for lack in lacks)
 
 
+def _refuse_missing_class(table: pd.DataFrame, part: pd.Series, parts: list[str]) -> None:
+    for column, needed in (("diagnosis", table["needed"]), ("symmetry", table["symmetry"] != "")):
+        counts = pd.crosstab(part[needed], table[column][needed]).reindex(parts, fill_value=0)
+        if (counts == 0).any(axis=None):
+            name = (counts == 0).any().idxmax()
+            raise DataError(
+                f"split: part {counts[name].idxmin()} holds no {column} {name}; use fewer folds or another seed"
+            )
+
+
 def _refuse_rare_classes(table: pd.DataFrame, parts: int) -> None:
-    for column in ("diagnosis", "symmetry"):
-        counts = table[table[column] != ""].groupby(column)["group"].nunique()
+    for column, needed in (("diagnosis", table["needed"]), ("symmetry", table["symmetry"] != "")):
+        counts = table[needed].groupby(column)["group"].nunique()
         for name, count in counts[counts < parts].items():
             raise DataError(
                 f"{column} {name} has {count} groups, too few for {parts} parts (test and folds); use fewer folds or "

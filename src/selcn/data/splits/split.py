@@ -62,7 +62,7 @@ class Split:
 
 
 def check_split(split: Split, table: pd.DataFrame, where: str) -> None:
-    """Refuse a split that does not belong to the catalog, divides a group, or leaves a fold without a class.
+    """Refuse a split that does not belong to the catalog, divides a group, or leaves a part without an image.
 
     The thesis protocol divides lesions: `leaking_images` counts how many.
 
@@ -72,7 +72,7 @@ def check_split(split: Split, table: pd.DataFrame, where: str) -> None:
         where: what errors call it.
 
     Raises:
-        DataError: one line naming the image, group or class.
+        DataError: one line naming the image or group.
     """
     if split.catalog != catalog_hash(table):
         raise DataError(f"{where}: was made from another catalog; make it anew with `selcn split`")
@@ -92,21 +92,6 @@ def check_split(split: Split, table: pd.DataFrame, where: str) -> None:
             raise DataError(
                 f"{where}: {spread.idxmax()} is divided between parts, which leaks; make it anew with `selcn split`"
             )
-    # An external test part has the classes it has.
-    _refuse_missing_class(
-        parts, [p for p in split.parts if split.protocol is not Protocol.EXTERNAL or p != TEST], where
-    )
-
-
-def _refuse_missing_class(parts: pd.DataFrame, wanted: list[str], where: str) -> None:
-    for column in ("diagnosis", "symmetry"):
-        counts = pd.crosstab(parts["part"], parts[column]).drop(columns="", errors="ignore")
-        counts = counts.reindex(wanted, fill_value=0)
-        counts = counts.loc[:, counts.sum() > 0]
-        if (counts == 0).any(axis=None):
-            name = (counts == 0).any().idxmax()
-            part = counts[name].idxmin()
-            raise DataError(f"{where}: part {part} holds no {column} {name}; use fewer folds or another seed")
 
 
 def leaking_images(split: Split, table: pd.DataFrame) -> dict[str, int]:

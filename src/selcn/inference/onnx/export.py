@@ -141,10 +141,12 @@ def export_int8(bundle: Path, images: Sequence[Path], on_progress: Callable[[str
 
     Raises:
         RunError: no bundle, not exported, or fewer than 99 % of the predicted classes stay the same.
-        ConfigError: too few images, or it has been exported so.
+        ConfigError: too few images, no segmentation network, or it has been exported so.
         DataError: an image cannot be read.
     """
     config, graphs = read_export(bundle)
+    if config.segmenter is None or config.target not in config.classifiers:
+        raise ConfigError("--int8: needs a segmentation network and a classifier as target; leave --int8 out")
     if len(images) < MIN_IMAGES:
         raise ConfigError(f"--int8: {len(images)} images; give at least {MIN_IMAGES} usual ones to calibrate with")
     report = on_progress or (lambda _: None)
@@ -161,7 +163,9 @@ def export_int8(bundle: Path, images: Sequence[Path], on_progress: Callable[[str
         ]
         same = float(np.mean(np.concatenate([_predicted(config, a) == _predicted(config, b) for a, b in pairs])))
         if same < MIN_AGREEMENT:
-            raise RunError(f"{bundle}: with 8 bits only {100 * same:.1f} % of the diagnoses stay; keep 32")
+            raise RunError(
+                f"{bundle}: with 8 bits only {100 * same:.1f} % of the classes of {config.target} stay; keep 32"
+            )
         _write_manifest(bundle, partial, names, {"same diagnosis": same, "compared on": len(prepared[1::2])})
     return same
 

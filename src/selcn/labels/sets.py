@@ -1,15 +1,14 @@
-"""Classes and their order: label sets, and the few fixed vocabularies."""
+"""Label sets: classes in the order in which networks number them, and what words of a catalog mean them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-TEST = "test"
-"""Name of the held-out subset, beside the numbers of the folds."""
-NO_MASKING = "none"
-"""Name of the masking under which a network sees the whole image."""
+from selcn.labels.concepts import CONCEPTS, UNKNOWN, find_concept, lineage, normal
+
+ANY = "*"
+"""The alias of a class that takes whatever means no other class."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class LabelClass:
         name: as in prediction files and configurations, for example `mel`.
         long_name: as on pages for people, for example `melanoma`.
         malignant: whether it counts as malignant; None where the label set does not define it.
-        aliases: other values of the catalog's column that mean this class.
+        aliases: other values of the catalog's column that mean this class; `*` for all that mean no other class.
     """
 
     name: str
@@ -54,7 +53,8 @@ class LabelSet:
             raise ValueError(f"label set {self.name}: has {len(self.classes)} classes; give at least 2")
         for number, one in enumerate(self.classes):
             for word in (one.name, *one.aliases):
-                if not word.strip() or self._number.setdefault(word, number) != number:
+                key = word if word == ANY else normal(word) or word.strip()
+                if not key or self._number.setdefault(key, number) != number:
                     raise ValueError(f"label set {self.name}: {word!r} is empty or stands for two classes; rename it")
 
     @classmethod
@@ -92,18 +92,54 @@ class LabelSet:
     def class_of(self, word: str) -> str:
         """Name of the class that a value of the catalog means, "" where it means none.
 
+        A value means a class by its name or an alias, or by a diagnostic concept that it is a kind of: solar-lentigo
+        means the class bkl, and malignant where there is a class of that name. Case, plural and punctuation do not
+        matter. An alias `*` takes the rest, but neither `unknown` nor a value that is too coarse to tell, such as
+        `malignant` where there is a class mel.
+
         Args:
-            word: a class name or an alias, as in the catalog's column.
+            word: as in the catalog's column.
         """
-        return self.names[self._number[word]] if word in self._number else ""
+        number = self._number_of(word)
+        return self.names[number] if number >= 0 else ""
 
     def numbers(self, words: Iterable[str]) -> list[int]:
-        """Class numbers of a catalog's values, -1 where a value means no class.
+        """Class numbers of a catalog's values, -1 where a value means no class; see `class_of`.
 
         Args:
-            words: class names or aliases, as in the catalog's column.
+            words: as in the catalog's column.
         """
-        return [self._number.get(word, -1) for word in words]
+        known: dict[str, int] = {}
+        return [known[word] if word in known else known.setdefault(word, self._number_of(word)) for word in words]
+
+    def restricted(self, names: Iterable[str]) -> "LabelSet":
+        """The set with some of its classes, in its order.
+
+        Args:
+            names: of the classes to keep, at least two.
+
+        Raises:
+            ValueError: see `LabelSet`.
+        """
+        kept = set(names)
+        return replace(self, classes=tuple(one for one in self.classes if one.name in kept))
+
+    def _number_of(self, word: str) -> int:
+        key = normal(word) or word.strip()
+        if not key:
+            return -1
+        concept = word if word in CONCEPTS else find_concept(word)
+        levels = (key, *(normal(level) for level in lineage(concept)))
+        number = next((self._number[level] for level in levels if level in self._number), None)
+        if number is not None:
+            return number
+        return self._number.get(ANY, -1) if concept != UNKNOWN and concept not in self._too_coarse else -1
+
+    @cached_property
+    def _too_coarse(self) -> set[str]:
+        """Concepts of which some kinds are classes of their own."""
+        own = (find_concept(word) for word in self._number)
+        return {above for concept in own if concept for above in lineage(concept)[1:]}
 
 
 def _classes(**named: tuple[str, bool | None] | tuple[str, bool | None, Sequence[str]]) -> tuple[LabelClass, ...]:
@@ -127,6 +163,41 @@ HAM10000 = LabelSet(
 )
 """The seven diagnoses of HAM10000 (Tschandl et al. 2018)."""
 
+ISIC2019 = LabelSet(
+    "isic2019",
+    _classes(
+        mel=("melanoma", True),
+        nv=("melanocytic nevus", False),
+        bcc=("basal cell carcinoma", True),
+        ak=("actinic keratosis", True, ["akiec"]),
+        bkl=("benign keratosis", False),
+        df=("dermatofibroma", False),
+        vasc=("vascular lesion", False),
+        scc=("squamous cell carcinoma", True, ["bowen-disease"]),
+    ),
+)
+"""The eight diagnoses of the ISIC challenge of 2019; its `UNK` is no class."""
+
+ISIC2017 = LabelSet(
+    "isic2017",
+    _classes(
+        mel=("melanoma", True), seborrheic_keratosis=("seborrheic keratosis", False), nv=("melanocytic nevus", False)
+    ),
+)
+"""The three diagnoses of the ISIC challenge of 2017 (Codella et al. 2018)."""
+
+PH2 = LabelSet(
+    "ph2",
+    _classes(common_nevus=("common nevus", False), atypical_nevus=("atypical nevus", False), mel=("melanoma", True)),
+)
+"""The three diagnoses of PH2 (Mendonca et al. 2013)."""
+
+MELANOMA = LabelSet("melanoma", _classes(rest=("not melanoma", None, [ANY]), mel=("melanoma", None)))
+"""Melanoma against the rest."""
+
+BENIGN_MALIGNANT = LabelSet("benign-malignant", _classes(benign=("benign", False), malignant=("malignant", True)))
+"""Benign against malignant, as the ISIC challenges of 2016 and 2020 ask."""
+
 SYMMETRY = LabelSet(
     "symmetry",
     _classes(
@@ -146,7 +217,9 @@ SYMMETRY_BINARY = LabelSet(
 )
 """The two classes that the thesis trains on: SymDerm 0 against 1 or 2."""
 
-LABEL_SETS: Mapping[str, LabelSet] = {one.name: one for one in (HAM10000, SYMMETRY, SYMMETRY_BINARY)}
+LABEL_SETS: Mapping[str, LabelSet] = {
+    one.name: one for one in (HAM10000, ISIC2019, ISIC2017, PH2, MELANOMA, BENIGN_MALIGNANT, SYMMETRY, SYMMETRY_BINARY)
+}
 """The built-in label sets by name."""
 
 SYMMETRIES = [*SYMMETRY.names, "symmetric"]
@@ -215,50 +288,3 @@ def _word(value: object) -> str:
     if isinstance(value, bool):  # what YAML makes of an unquoted yes or no
         raise ValueError(f"a class is called {value}; put yes, no, on, off, true and false in quotes")  # noqa: TRY004
     return str(value)
-
-
-class Word(StrEnum):
-    """A string enum whose members parse in any case."""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The member called ``text``, in any case.
-
-        Args:
-            text: a member's name; surrounding spaces are ignored.
-
-        Raises:
-            ValueError: no such member; the message lists the members.
-        """
-        try:
-            return cls(text.strip().lower())
-        except ValueError:
-            raise ValueError(f"unknown {cls.__name__.lower()} {text!r}; known are {', '.join(cls)}") from None
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """The members' names in class order."""
-        return [member.value for member in cls]
-
-
-class Fusion(Word):
-    """How the saliency of an earlier network enters a classifier."""
-
-    CONCAT = "concat"
-    ATTENTION = "attention"
-
-
-class Control(Word):
-    """What a classifier reads in place of saliency, to measure how much the saliency itself contributes."""
-
-    ZERO = "zero"
-    SHUFFLED = "shuffled"
-    RANDOM = "random"
-
-
-class Protocol(Word):
-    """How images are divided into a test subset and folds."""
-
-    GROUPED = "grouped"
-    THESIS = "thesis"
-    EXTERNAL = "external"

@@ -47,7 +47,7 @@ def test_own_labels_are_names_or_fields() -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("ham1000", "unknown label set 'ham1000'; known are ham10000, symmetry, symmetry-binary"),
+        ("ham1000", "unknown label set 'ham1000'; known are ham10000, isic2019, isic2017, ph2, melanoma, "),
         (["a"], "has 1 classes"),
         (["a", ""], "'' is empty"),
         (["a", {"name": "b", "aliases": ["a"]}], "'a' is empty or stands for two classes"),
