@@ -11,7 +11,8 @@ import pytest
 
 from selcn.config import RunConfig, changed_config
 from selcn.errors import ConfigError, DataError, RunError
-from selcn.runs.run import Run, open_run, with_present_classes
+from selcn.runs.folder import with_present_classes
+from selcn.runs.run import Run, open_run
 from selcn.tasks.classification import ClassificationTask
 
 

@@ -25,6 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from selcn.config import ClassificationSection, RunConfig, changed_config
 from selcn.errors import RunError
 from selcn.runs.plan import Kind, Step
 
@@ -209,3 +212,22 @@ class RunFolder:
             raise RunError(f"{self.path}: step {step} has not finished; resume with `{again}`")
         manifest: dict[str, Any] = json.loads((self.step(step) / MANIFEST).read_text(encoding="utf-8"))
         return manifest
+
+
+def with_present_classes(config: RunConfig, table: pd.DataFrame) -> RunConfig:
+    """The configuration with label sets that hold the classes of the catalog alone, where these are two or more.
+
+    Networks that are taken from a bundle keep theirs.
+
+    Args:
+        config: of the run.
+        table: the catalog.
+    """
+    changed = {}
+    for name, section in config.networks.items():
+        if isinstance(section, ClassificationSection) and not section.taken and section.labels.column in table:
+            words = table[section.labels.column].unique()
+            present = {section.labels.class_of(word) for word in words} - {""}
+            if 2 <= len(present) < len(section.labels.names):
+                changed[name] = section.model_copy(update={"labels": section.labels.restricted(present)})
+    return changed_config(config, networks={**config.networks, **changed}) if changed else config

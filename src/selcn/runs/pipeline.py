@@ -162,7 +162,7 @@ class Pipeline:
 
     def _train(self, run: Run, network: str, fold: int, work: Path, on_progress: OnProgress) -> dict[str, Any]:
         if run.graph.nodes[network].section.taken:
-            return copy_member(run, network, fold, work)
+            return {} if self.executor.follows else copy_member(run, network, fold, work)
         task = run.task(network, fold)
 
         def on_epoch(epoch: int, values: Mapping[str, float]) -> None:

@@ -12,6 +12,7 @@ from selcn.config import (
     ClassificationSection,
     Graph,
     Ham10000Source,
+    NetworkSection,
     PhantomSource,
     RunConfig,
 )
@@ -30,10 +31,11 @@ from selcn.labels import TEST, LabelSet
 from selcn.models.build import build_for_training
 from selcn.models.start import kept_and_new
 from selcn.runs.executor import Executor
+from selcn.runs.folder import with_present_classes
 from selcn.runs.plan import Kind, Step
-from selcn.runs.run import Run, with_present_classes
+from selcn.runs.run import Run
 from selcn.runs.starts import find_start
-from selcn.runs.taken import check_overlap, check_taken
+from selcn.runs.taken import check_overlap, check_taken, describe_start
 from selcn.saliency.methods import find_saliency
 
 MAX_NAMED = 8
@@ -98,10 +100,7 @@ def check_networks(graph: Graph, names: Sequence[str]) -> None:
         section = graph.nodes[name].section
         network = build_for_training(section)
         if section.init:
-            start = find_start(section.init, name, 0)
-            kept, new = kept_and_new(network, section.spec, start)
-            described = (", ".join(modules) or "nothing" for modules in (kept, new))
-            logger.info("network %s: starts from %s; kept: %s; new: %s", name, start.text, *described)
+            kept_and_new(network, section.spec, find_start(section.init, name, 0))
         if isinstance(section, ClassificationSection):
             find_masking(section.masking)
             find_saliency(section.saliency)
@@ -134,6 +133,8 @@ def check_labels(run: Run, names: Sequence[str]) -> None:
 def _say_classes(config: RunConfig, present: RunConfig, table: pd.DataFrame) -> None:
     """Log which classes no image has, and which images have no class."""
     for name, section in present.graph.classifiers.items():
+        if section.taken:
+            continue
         labels, whole = section.labels, config.graph.classifiers[name].labels
         absent = ", ".join(one for one in whole.names if one not in labels.names)
         if absent:
@@ -147,34 +148,37 @@ def _say_classes(config: RunConfig, present: RunConfig, table: pd.DataFrame) -> 
 
 
 def _check_trainable(run: Run, network: str) -> None:
-    labelled, batch = run.labelled(network), run.graph.nodes[network].section.batch
+    labelled, section = run.labelled(network), run.graph.nodes[network].section
     if not labelled.any():
-        what = _what(run, network) + _there(run, network)
-        raise ConfigError(f"network {network}: no image has a {what}; fill in the catalog or leave it out")
+        raise ConfigError(
+            f"network {network}: no image has a {_what(run, network)}{_there(run, section)}; fill in the catalog or "
+            "leave it out"
+        )
     for fold in range(run.split.folds):
         run.task(network, fold)
         count = int(labelled[run.training_rows(fold)].sum())
-        if count < batch:
+        if count < section.batch:
             raise ConfigError(
-                f"networks.{network}.batch is {batch}, but {count} labelled images are to be trained on "
+                f"networks.{network}.batch is {section.batch}, but {count} labelled images are to be trained on "
                 f"without fold {fold}; lower it or add labelled images"
             )
+    if section.init:
+        start = describe_start(run, network, 0)
+        described = (start[key] or "nothing" for key in ("init", "kept", "new"))
+        logger.info("network %s: starts from %s; kept: %s; new: %s", network, *described)
 
 
 def _what(run: Run, network: str) -> str:
     """What labels an image for a network."""
-    if network == run.graph.segmenter:
-        return "mask_path"
-    return f"class of label set {run.labels(network).name}"
+    return "mask_path" if network == run.graph.segmenter else f"class of label set {run.labels(network).name}"
 
 
-def _there(run: Run, network: str) -> str:
+def _there(run: Run, section: NetworkSection) -> str:
     """What the catalog has in place of a class."""
-    if network == run.graph.segmenter:
+    if not isinstance(section, ClassificationSection):
         return ""
-    column = run.labels(network).column
-    words = [word for word in run.table[column].unique() if word]
-    return f" ({column} is {', '.join(words[:MAX_NAMED]) or 'empty everywhere'})"
+    words = [word for word in run.table[section.labels.column].unique() if word]
+    return f" ({section.labels.column} is {', '.join(words[:MAX_NAMED]) or 'empty everywhere'})"
 
 
 def _catalog(config: RunConfig, executor: Executor) -> pd.DataFrame:

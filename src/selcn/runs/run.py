@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from selcn.config import ClassificationSection, Graph, RunConfig, SegmentationSection, changed_config, load_config
+from selcn.config import ClassificationSection, Graph, RunConfig, SegmentationSection, load_config
 from selcn.data.catalog import read_catalog
 from selcn.data.datasets import Sources
 from selcn.data.splits.split import Split, read_split
@@ -26,7 +26,7 @@ from selcn.models.build import build_network
 from selcn.models.cascade import Cascade
 from selcn.models.classifier import Classifier
 from selcn.models.segmenter import Segmenter
-from selcn.runs.folder import MASKS, SALIENCY, RunFolder
+from selcn.runs.folder import MASKS, SALIENCY, RunFolder, with_present_classes
 from selcn.runs.plan import Kind, Plan, Step, make_plan
 from selcn.runs.starts import find_start
 from selcn.tasks.classification import ClassificationTask, class_weights
@@ -303,23 +303,6 @@ def open_run(path: Path | str) -> Run:
     table = read_catalog(folder.catalog)
     config = with_present_classes(load_config(folder.config), table)
     return Run(folder, config, table, read_split(folder.split, table))
-
-
-def with_present_classes(config: RunConfig, table: pd.DataFrame) -> RunConfig:
-    """The configuration with label sets that hold the classes of the catalog alone, where these are two or more.
-
-    Args:
-        config: of the run.
-        table: the catalog.
-    """
-    changed = {}
-    for name, section in config.networks.items():
-        if isinstance(section, ClassificationSection) and not section.taken and section.labels.column in table:
-            words = table[section.labels.column].unique()
-            present = {section.labels.class_of(word) for word in words} - {""}
-            if 2 <= len(present) < len(section.labels.names):
-                changed[name] = section.model_copy(update={"labels": section.labels.restricted(present)})
-    return changed_config(config, networks={**config.networks, **changed}) if changed else config
 
 
 def _curve(folder: RunFolder, network: str, fold: int) -> Curve:

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from selcn.config import load_config, split_reference
+from selcn.config import ClassifierSpec, SegmenterSpec, load_config, split_reference
+from selcn.data.catalog import read_catalog
 from selcn.errors import ConfigError, SelcnError
 from selcn.inference.bundle import MANIFEST as CHECKSUMS
 from selcn.inference.bundle import WEIGHTS as BUNDLE_WEIGHTS
 from selcn.inference.bundle import read_config
 from selcn.models.start import Start
+from selcn.runs.folder import RunFolder, with_present_classes
 from selcn.training.trainer import WEIGHTS
 
 
@@ -29,10 +31,16 @@ def find_start(reference: str, network: str, fold: int) -> Start:
     file = network_file(path, fold)
     run = run_of(file)
     try:
-        spec = load_config(run / "config.yaml").graph.nodes[file.parent.parent.name].section.spec if run else None
+        spec = _spec_in(RunFolder(run), file.parent.parent.name) if run else None
     except (SelcnError, KeyError):  # of another version; the shapes of the weights are compared all the same
         spec = None
     return Start(reference, file, spec=spec)
+
+
+def _spec_in(folder: RunFolder, network: str) -> SegmenterSpec | ClassifierSpec:
+    """The specification of a network of a run, with the classes that it was trained on."""
+    config = with_present_classes(load_config(folder.config), read_catalog(folder.catalog))
+    return config.graph.nodes[network].section.spec
 
 
 def network_file(path: Path, fold: int) -> Path:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def check_taken(graph: Graph, names: Iterable[str]) -> None:
         RunError: a bundle is incomplete or was changed.
     """
     for name, bundle, network in _taken(graph, names):
-        config = read_config(bundle)
+        config = _config(bundle)
         if network not in config.networks:
             raise ConfigError(f"network {name}: {bundle} has no network {network}; it has {', '.join(config.networks)}")
         spec, section = config.networks[network], graph.nodes[name].section
@@ -141,7 +142,7 @@ def trained_before(run: Run, network: str, fold: int) -> frozenset[str]:
         return frozenset()
     path, _ = split_reference(reference)
     if (path / MANIFEST).is_file():
-        config = read_config(path)
+        config = _config(path)
         if (config.split, config.members) == (run.split.fingerprint, run.split.folds):
             # Member k was trained without fold k of this very split.
             return frozenset(training_lesions(run.table, run.training_rows(fold)))
@@ -169,7 +170,7 @@ def copy_member(run: Run, network: str, fold: int, out: Path) -> dict[str, Any]:
         What the step's manifest records: bundle, network, member, and images of this run that it was trained on.
     """
     ((_, bundle, name),) = _taken(run.graph, [network])
-    member = fold % read_config(bundle).members
+    member = fold % _config(bundle).members
     prefix = f"members.{member}.networks.{name}."
     with safe_open(bundle / BUNDLE_WEIGHTS, "pt") as file:
         weights = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
@@ -223,7 +224,17 @@ def taken_sources(graph: Graph, names: Sequence[str]) -> list[DataSource]:
         graph: of the run's networks.
         names: of some of them.
     """
-    return [source for bundle in _bundles(graph, names) for source in read_config(bundle).sources]
+    return [source for bundle in _bundles(graph, names) for source in _config(bundle).sources]
+
+
+def _config(bundle: Path) -> BundleConfig:
+    """The configuration of a bundle, whose checksums are verified once a process."""
+    return _verified(bundle, (bundle / MANIFEST).stat().st_mtime_ns if (bundle / MANIFEST).is_file() else 0)
+
+
+@lru_cache
+def _verified(bundle: Path, _made: int) -> BundleConfig:
+    return read_config(bundle)
 
 
 def _names(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

@@ -46,11 +46,13 @@ def find(
         fold: that trials are validated on.
 
     Raises:
-        ConfigError: there is no such fold or network.
+        ConfigError: there is no such fold or network, or the network is taken from a bundle.
     """
     if fold >= run.split.folds:
         raise ConfigError(f"--fold {fold}: the split has folds 0 to {run.split.folds - 1}")
     network = run.known(network)
+    if run.graph.nodes[network].section.taken:
+        raise ConfigError(f"network {network}: is taken from a bundle, not trained; take init for from")
     name = name or network
     journal = str((run.folder.path / "tuning" / f"{name}.log").resolve())
     return Search(network, fold, trials, storage or journal, name, space, pruner)
