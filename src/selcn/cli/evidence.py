@@ -18,6 +18,14 @@ Labels = Annotated[
         help="Label set of the classes: a built-in's name, a YAML file, or YAML such as [benign, malignant].",
     ),
 ]
+By = Annotated[
+    list[str] | None,
+    typer.Option("--by", help="Balanced accuracy by a column of --catalog: sex, age, site, source."),
+]
+GivenNames = Annotated[
+    list[str] | None,
+    typer.Option("--given", help="What true results would be worth: mask, or networks, as in mask,symmetry."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -34,19 +42,13 @@ def evaluate(
     ],
     resamples: Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap resamples of lesions.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
-    by: Annotated[
-        list[str] | None,
-        typer.Option("--by", help="Balanced accuracy by a column of --catalog: sex, age, site, source."),
-    ] = None,
+    by: By = None,
     catalog: Annotated[Path | None, typer.Option("--catalog", help="Where --by's columns are.")] = None,
     labels: Labels = None,
     temperature: Annotated[
         bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
     ] = False,
-    given: Annotated[
-        list[str] | None,
-        typer.Option("--given", help="What true results would be worth: mask, or networks, as in mask,symmetry."),
-    ] = None,
+    given: GivenNames = None,
     network: Annotated[
         str | None, typer.Option("--network", help="With --given: whose predictions; the run's target by default.")
     ] = None,
@@ -63,12 +65,6 @@ def evaluate(
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo --given symmetry`
     """
-    import pandas as pd
-
-    from selcn.config import read_label_set
-    from selcn.evaluation import evaluate_file, read_predictions, subgroup_table
-    from selcn.io.tables import read_table
-
     if given:
         if len(predictions) > 1 or by or catalog or labels or temperature:
             raise ConfigError(
@@ -77,30 +73,42 @@ def evaluate(
         results = [name.strip() for one in given for name in one.split(",")]
         _print_upper_bounds(predictions[0], results, network, device, resamples, seed, json=json)
         return
-    if bool(by) != bool(catalog):
-        raise ConfigError("--by and --catalog: give both, or neither")
-    label_set = read_label_set(labels) if labels else None
-    if by and catalog:
-        facts = read_table(catalog, ["image_id"])
-        tables = [
-            subgroup_table(read_predictions(path, label_set), facts, by, resamples=resamples, seed=seed).assign(
-                file=path.name
-            )
-            for path in predictions
-        ]
-    else:
-        tables = [
-            evaluate_file(path, labels=label_set, calibrate=temperature, resamples=resamples, seed=seed).assign(
-                file=path.name
-            )
-            for path in predictions
-        ]
-    table = pd.concat(tables, ignore_index=True)
+    table = _metrics_of(predictions, labels, by or [], catalog, resamples, seed, calibrate=temperature)
     if json:
         typer.echo(table.to_json(orient="records", indent=1))
         return
     for name, metrics in table.groupby("file", sort=False):
         typer.echo(f"{name}\n{metrics.drop(columns='file').to_string(index=False, float_format='{:.3f}'.format)}\n")
+
+
+def _metrics_of(
+    files: list[Path],
+    labels: str | None,
+    by: list[str],
+    catalog: Path | None,
+    resamples: int,
+    seed: int,
+    *,
+    calibrate: bool,
+) -> "pd.DataFrame":
+    """Metrics of all files, with a column `file`."""
+    import pandas as pd
+
+    from selcn.config import read_label_set
+    from selcn.evaluation import evaluate_file, read_predictions, subgroup_table
+    from selcn.io.tables import read_table
+
+    if bool(by) != bool(catalog):
+        raise ConfigError("--by and --catalog: give both, or neither")
+    label_set = read_label_set(labels) if labels else None
+    facts = read_table(catalog, ["image_id"]) if catalog else None
+
+    def metrics(path: Path) -> pd.DataFrame:
+        if facts is not None:
+            return subgroup_table(read_predictions(path, label_set), facts, by, resamples=resamples, seed=seed)
+        return evaluate_file(path, labels=label_set, calibrate=calibrate, resamples=resamples, seed=seed)
+
+    return pd.concat([metrics(path).assign(file=path.name) for path in files], ignore_index=True)
 
 
 def _print_upper_bounds(

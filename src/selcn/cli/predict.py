@@ -123,7 +123,7 @@ def predict(
 ) -> None:
     """Outline, symmetry, saliency and diagnosis of pictures: a JSON line each, and an overlay picture.
 
-    The same command goes on after a stop. Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
+    Resumable by the same command. Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
     """
     from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
     from selcn.inference.given_table import read_given
@@ -163,7 +163,7 @@ def mask(
 ) -> None:
     """Lesion masks, boxes and masked images of pictures, as PNG of their own size, and boxes.csv.
 
-    The same command goes on after a stop. Example: `selcn mask runs/demo/bundle folder/ --masking lae --out masks`
+    Resumable by the same command. Example: `selcn mask runs/demo/bundle folder/ --masking lae --out masks`
     """
     from selcn.inference.inputs import list_items
     from selcn.inference.mask_files import BOXES, MaskKind, write_masks

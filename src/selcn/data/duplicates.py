@@ -4,7 +4,7 @@ Copies are found by a perceptual hash, the signs of the lowest frequencies of a 
 (after Zauner 2010). All eight turned and mirrored versions of an image follow from that one transform: mirroring
 changes the sign of its odd columns, flipping that of its odd rows, and a quarter turn transposes it.
 
-Dermoscopic images look alike, a dark blob on pale skin within a dark circle, so that the hash alone gives false
+Dermoscopic images resemble one another (a dark blob on pale skin in a dark circle), so that the hash alone gives false
 alarms. What it finds is verified by the correlation of fine detail inside the image's inscribed ellipse, where the
 dermoscope's edge is not seen.
 """
@@ -163,7 +163,7 @@ def match(image_ids: Sequence[str], fingerprints: Sequence[Fingerprint]) -> list
 
 
 def _near(thumbnails: np.ndarray) -> list[tuple[int, int, float, int]]:
-    """Rows of each pair of near copies among (N, SIDE, SIDE), how like they are, and the turn of the second."""
+    """Rows of each pair of near copies among (N, SIDE, SIDE), their similarity, and the turn of the second."""
     detail, textured = _detail(thumbnails)
     rows = np.flatnonzero(textured)
     hashes = _hashes(thumbnails[rows])

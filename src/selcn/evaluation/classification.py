@@ -124,7 +124,15 @@ def classification_metrics(
     Returns:
         Metric names to values (B,).
     """
-    matrices = confusion_matrices(truth, probabilities, weights)
+    metrics = _hard_metrics(confusion_matrices(truth, probabilities, weights), labels)
+    if hard:
+        return metrics
+    registered = {name: compute(truth, probabilities, labels, weights) for name, compute in REGISTERED.items()}
+    return metrics | _soft_metrics(truth, probabilities, labels, weights) | registered
+
+
+def _hard_metrics(matrices: FloatArray, labels: LabelSet) -> dict[str, FloatArray]:
+    """Metrics of confusion matrices (B, C, C)."""
     hits = np.diagonal(matrices, axis1=1, axis2=2)
     actual, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
     recall, occurs = fraction(hits, actual), (actual + predicted) > 0
@@ -144,11 +152,7 @@ def classification_metrics(
     }
     if labels.ordinal:
         metrics["weighted_kappa"] = _kappa(matrices, actual, predicted, steps**2)
-    metrics |= {f"sensitivity_{name}": recall[:, number] for number, name in enumerate(labels.names)}
-    if hard:
-        return metrics
-    registered = {name: compute(truth, probabilities, labels, weights) for name, compute in REGISTERED.items()}
-    return metrics | _soft_metrics(truth, probabilities, labels, weights) | registered
+    return metrics | {f"sensitivity_{name}": recall[:, number] for number, name in enumerate(labels.names)}
 
 
 def one_against_rest(

@@ -1,6 +1,8 @@
 """Whether one classifier is better than another on the same images."""
 
+from collections.abc import Mapping
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pandas as pd
 
 from selcn.errors import DataError
 from selcn.evaluation.classification import hard_metrics_of, metrics_of
-from selcn.evaluation.intervals import RESAMPLES, Estimate, Statistic, fold_parts, interval_table
+from selcn.evaluation.intervals import RESAMPLES, Estimate, Part, Statistic, fold_parts, interval_table
 from selcn.evaluation.predictions import FloatArray, Predictions, as_predictions
 from selcn.evaluation.registry import metric_spec
 from selcn.evaluation.significance import mcnemar, permutation_test
@@ -56,19 +58,26 @@ def compare(
     """
     first = as_predictions(a, labels)
     second = _aligned(as_predictions(b, labels), first)
-
-    def difference_on(part: pd.DataFrame) -> Statistic:
-        of_a = metrics_of(Predictions(first.labels, part))
-        of_b = metrics_of(Predictions(first.labels, second.table.loc[part.index]))
-
-        def difference(weights: FloatArray) -> dict[str, FloatArray]:
-            values_a, values_b = of_a(weights), of_b(weights)
-            return {metric: values_b[metric] - values_a[metric] for metric in values_a}
-
-        return difference
-
-    table = interval_table(first.table, difference_on, resamples=resamples, seed=seed)
+    differences = partial(_difference_on, first, second)
+    table = interval_table(first.table, differences, resamples=resamples, seed=seed)
     tests = {part: _tests(first, second, rows.index, resamples, seed) for part, rows in fold_parts(first.table).items()}
+    return _with_tests(table, tests)
+
+
+def _difference_on(first: Predictions, second: Predictions, part: pd.DataFrame) -> Statistic:
+    """The statistic of every metric's difference on some rows of the first."""
+    of_a = metrics_of(Predictions(first.labels, part))
+    of_b = metrics_of(Predictions(first.labels, second.table.loc[part.index]))
+
+    def difference(weights: FloatArray) -> dict[str, FloatArray]:
+        values_a, values_b = of_a(weights), of_b(weights)
+        return {metric: values_b[metric] - values_a[metric] for metric in values_a}
+
+    return difference
+
+
+def _with_tests(table: pd.DataFrame, tests: Mapping[Part, tuple[dict[str, float], float]]) -> pd.DataFrame:
+    """Differences with P of the tests of their subset, see `_tests`; NaN for metrics without a test."""
     keys = list(zip(table["fold_part"], table["metric"], strict=True))
     p_values = [tests[part][0].get(metric, np.nan) for part, metric in keys]
     mcnemars = [tests[part][1] if metric == "accuracy" else np.nan for part, metric in keys]

@@ -48,9 +48,7 @@ def predict_files(
     source: str = "",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Predict files into ``out/predictions.jsonl``, in their order; resumable.
-
-    `selcn.inference.row` declares the keys of a row; paths in it are relative to ``out``.
+    """Predict files into ``out/predictions.jsonl``, in their order, with paths relative to ``out``; resumable.
 
     Args:
         predictors: of one bundle, one a device.

@@ -1,4 +1,14 @@
-"""Masks, boxes and masked images of many files, each at the image's own size."""
+"""Masks, boxes and masked images of many files, each at the image's own size.
+
+```
+OUT/
+  boxes.csv          image, box (x, y, width, height) around the largest lesion region extended on every side by 20 % of
+                     its own, whether a lesion was found (else the box is the whole image), name of the files below
+  MASKING-image/     the image, black outside what the masking leaves visible; hair removed if the bundle removes it
+  MASKING-binary/    255 on what the masking leaves visible; of `segmentation` the lesion, empty if none was found
+  clean/             the image without hair
+```
+"""
 
 import hashlib
 import json
@@ -45,19 +55,10 @@ def write_masks(
 ) -> list[str]:
     """Write what a bundle's segmentation network finds in files; resumable.
 
-    ```
-    out/
-      boxes.csv          image, box (x, y, width, height) around the largest lesion region grown by 20 % on every side,
-                         whether a lesion was found (else the box is the whole image), name of the files below
-      MASKING-image/     the image, black outside what the masking leaves visible; hair removed if the bundle removes it
-      MASKING-binary/    255 on what the masking leaves visible; of `segmentation` the lesion, empty if none was found
-      clean/             the image without hair
-    ```
-
     Args:
         predictors: of one bundle, one a device.
         items: files.
-        out: folder, made where it does not exist.
+        out: folder, see this module; made where it does not exist.
         maskings: names of strategies.
         kinds: what to write.
         source: identifies bundle and engine; work of another source is not resumed.
@@ -75,16 +76,12 @@ def write_masks(
     def describe(number: int, decoded: Decoded, lesions: list[Lesion]) -> list[Row]:
         if isinstance(decoded, DataError):
             return [{"image": items[number].name, "error": str(decoded)}]
-        several, rows = len(decoded) > 1, []
-        for turn, (frame, lesion) in enumerate(zip(decoded, lesions, strict=True)):
-            file = f"{file_stem(names[number], turn if several else None)}.png"
+        frames = range(len(decoded)) if len(decoded) > 1 else [None]
+        files = [f"{file_stem(names[number], frame)}.png" for frame in frames]
+        for frame, lesion, file in zip(decoded, lesions, files, strict=True):
             for folder, image in _drawn(frame.picture, lesion, maskings, kinds, hair=hair):
                 write_image(out / folder / file, image)
-            x, y, width, height = lesion.box
-            found = bool(lesion.mask.any())
-            box = {"x": x, "y": y, "width": width, "height": height, "found": found}
-            rows.append({"image": items[number].name, **box, "file": file})
-        return rows
+        return [_row(items[number].name, lesion, file) for lesion, file in zip(lesions, files, strict=True)]
 
     return work_through(
         predictors,
@@ -114,6 +111,11 @@ def _drawn(
             # What the network found is not what a masking shows where that is nothing: there the whole image.
             binary = lesion.mask if name == LESION_MASKING else visible
             yield f"{name}-{MaskKind.BINARY}", binary.astype(np.uint8) * 255
+
+
+def _row(name: str, lesion: Lesion, file: str) -> Row:
+    box = dict(zip(("x", "y", "width", "height"), lesion.box, strict=True))
+    return {"image": name, **box, "found": bool(lesion.mask.any()), "file": file}
 
 
 def _find_lesions(predictor: Predictor, frames: Sequence[Frame]) -> list[Lesion]:

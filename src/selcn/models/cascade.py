@@ -11,7 +11,7 @@ from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.labels import NO_MASKING
 from selcn.models.classifier import Classifier
-from selcn.models.features import FeatureDistance
+from selcn.models.features import FeatureDistance, pooled_features
 from selcn.models.heads import HeadOutput
 from selcn.models.masking import apply_masking
 from selcn.models.segmenter import Segmenter
@@ -333,15 +333,6 @@ def prefer(known: Tensor | None, predicted: Tensor) -> Tensor:
         predicted: of any shape.
     """
     return predicted if known is None else torch.where(known >= 0, known.to(predicted.dtype), predicted)
-
-
-def pooled_features(output: HeadOutput) -> Tensor:
-    """The target layer's activations averaged over positions (N, K).
-
-    Args:
-        output: of N images.
-    """
-    return output.activations.mean((2, 3))
 
 
 def _segmenter(specs: Specs) -> str:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from selcn.models.heads import HeadOutput
+
 COMPONENTS = 32
 _ROWS_A_COMPONENT = 5
 
@@ -51,3 +53,12 @@ class FeatureDistance(nn.Module):
         distance.mean.copy_(mean)
         distance.whitening.copy_(directions[:kept].T / spread[:kept].clamp(min=torch.finfo(spread.dtype).tiny))
         return distance
+
+
+def pooled_features(output: HeadOutput) -> Tensor:
+    """The target layer's activations averaged over positions (N, K).
+
+    Args:
+        output: of N images.
+    """
+    return output.activations.mean((2, 3))

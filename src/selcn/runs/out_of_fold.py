@@ -17,7 +17,8 @@ from torch import Tensor
 from selcn.data.datasets import as_floats, gather_images, gather_maps, in_batches
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.io.progress import OnProgress
-from selcn.models.cascade import Cascade, explain, explain_together, pooled_features
+from selcn.models.cascade import Cascade, explain, explain_together
+from selcn.models.features import pooled_features
 from selcn.models.heads import HeadOutput
 from selcn.runs.folder import (
     FEATURES,

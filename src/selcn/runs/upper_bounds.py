@@ -57,25 +57,23 @@ def upper_bounds(
         DataError: no test image has a label, or none has a true result that is given.
         RunError: a network of the run is missing.
     """
-    name = run.known(network)
-    wanted = _checked(run, given, name)
-    everything = run.predictions(name)
-    base = everything.table[everything.table["fold"] == TEST].reset_index(drop=True)
-    if not len(base):
+    wanted = _checked(run, given, name := run.known(network))
+    table, labels = run.predictions(name).table, run.labels(name)
+    base = table[table["fold"] == TEST].reset_index(drop=True)
+    if base.empty:
         raise DataError(f"{run.folder.path}: no test image has a label for {name}; give a run that has some")
-    alone = [(one,) for one in wanted]
-    tables = []
-    for chosen in alone if len(alone) == 1 else [*alone, tuple(wanted)]:
+
+    def difference(chosen: tuple[str, ...]) -> pd.DataFrame:
         known = int(_is_known(run, chosen, run.test_rows).sum())
         if not known:
             raise DataError(f"{run.folder.path}: no test image has a true {chosen[0]}; leave it out of --given")
         path = predict_given(run, name, chosen, device=device, on_progress=on_progress)
-        with_given = read_predictions(path, run.labels(name))
-        table = compare(Predictions(everything.labels, base), with_given, resamples=resamples, seed=seed)
-        table.insert(0, "given", "+".join(chosen))
-        table.insert(1, "known", known)
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+        a, b = Predictions(labels, base), read_predictions(path, labels)
+        return compare(a, b, resamples=resamples, seed=seed).assign(given="+".join(chosen), known=known)
+
+    choices = dict.fromkeys([*((one,) for one in wanted), tuple(wanted)])  # once where there is one alone
+    found = pd.concat(map(difference, choices), ignore_index=True)
+    return found[["given", "known", *found.columns[:-2]]]
 
 
 def predict_given(
@@ -120,13 +118,8 @@ def predict_given(
         probabilities = np.concatenate([np.load(part / _PART) for part in parts])
         write_labelled(run, network, run.test_rows, probabilities, folder / path.name)
 
-    plan = {
-        "network": network,
-        "given": list(given),
-        "networks": run.weights_hash(names, folds),
-        "catalog": catalog_hash(run.table),
-        "split": run.split.fingerprint,
-    }
+    data = {"catalog": catalog_hash(run.table), "split": run.split.fingerprint}
+    plan = {"network": network, "given": list(given), "networks": run.weights_hash(names, folds), **data}
     work_in_parts(path.parent, plan, len(batches), predict, seal, on_progress)
     return path
 

@@ -52,9 +52,6 @@ def build_loader(
 ) -> "DataLoader[Batch]":
     """Loader of one process's share of each batch; an incomplete last batch of a training epoch is dropped.
 
-    A batch is one gather from memory-mapped arrays in the training process: passing it on from a worker would cost more
-    than making it.
-
     Args:
         task: what is trained.
         sources: the arrays.
@@ -84,6 +81,7 @@ def build_loader(
         )
     if shuffle:
         sampler = _Whole(sampler, count // batch * batch)
+    # Without workers: a batch is one gather from memory-mapped arrays, and passing it on would cost more.
     return DataLoader(
         dataset,
         batch // world,

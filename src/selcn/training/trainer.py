@@ -48,9 +48,7 @@ def fit(
     profiler: Profiler | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
-    """Train a network and write `network.safetensors` and the logs to ``out``.
-
-    Resumable: ``out`` holds a checkpoint of the last finished epoch until training is over.
+    """Train a network and write `network.safetensors` and the logs to ``out``; resumable from its last epoch.
 
     Args:
         task: what to train.
@@ -74,19 +72,17 @@ def fit(
     """
     compute = compute or Compute()
     L.seed_everything(seed, verbose=False)
-    this, pin = rank(), compute.device.type == "cuda"
-    module = _module(task, seed, this, compute.world)
-    loader = partial(build_loader, task, sources, seed=seed, rank=this, world=compute.world, pin=pin)
+    module, best = _module(task, seed, rank(), compute.world), _best_checkpoint(task, out)
+    pin = compute.device.type == "cuda"
+    loader = partial(build_loader, task, sources, seed=seed, rank=rank(), world=compute.world, pin=pin)
     loaders = loader(train, shuffle=True), loader(validation, shuffle=False)
-    best = _best_checkpoint(task, out)
     with _quiet():
         trainer = _trainer(task, best, out, compute, track, profiler, on_epoch)
-        # Lightning exits the process on Ctrl-C; the caller gets KeyboardInterrupt instead.
-        with suppress(SystemExit):
+        with suppress(SystemExit):  # of Lightning on Ctrl-C; the caller gets KeyboardInterrupt instead
             trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
     _refuse_interrupted(trainer)
     score = _best(best)
-    if this == 0:
+    if rank() == 0:
         _keep(module, best, out)
     return {"monitor": best.monitor, "best": score, "epochs": trainer.current_epoch}
 

@@ -264,7 +264,7 @@ MIMICS = {
     "vasc": "bcc",
     "df": "bkl",
 }
-"""The diagnosis that a lesion of each looks like to some degree, or telling them apart would be too easy."""
+"""The diagnosis that a lesion of each resembles to some degree, or telling them apart would be too easy."""
 
 LIKENESS = (0.45, 1.5)
 """Beta distribution of how much of a lesion's colour is its mimic's: mostly little, in some lesions nearly all."""

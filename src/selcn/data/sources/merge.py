@@ -83,7 +83,7 @@ def _size(path: str) -> int:
 
 
 def _two_pictures(table: pd.DataFrame, on_progress: Callable[[int, int], None]) -> list[str]:
-    """Faults of images whose files are neither the same nor look alike."""
+    """Faults of images whose files are neither the same nor near-duplicates."""
     paths = table.drop_duplicates(["image_id", "image_path"]).groupby("image_id")["image_path"].agg(list)
     several = paths[paths.map(len) > 1]
 

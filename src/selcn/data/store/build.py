@@ -1,4 +1,4 @@
-"""A store being built: in parallel, in bounded memory, gone on with after a kill.
+"""A store being built: in parallel, in bounded memory, resumable.
 
 It grows in a hidden folder beside its final name. A journal tells which rows are prepared, and of which files: an entry
 is written after its pixels are on disk, and never before, so that it may be trusted whenever the work was cut off.
