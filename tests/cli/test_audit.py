@@ -70,7 +70,7 @@ def test_stages_with_splits_of_their_own_are_checked_against_each_other(
     [
         (["absent.csv"], "absent.csv: cannot be read"),
         (["{catalog}", "--split", "absent.json"], "absent.json: not a split"),
-        (["{catalog}", "--split", "a/s.json", "--split", "b/s.json"], "two have one name; write STAGE=SPLIT"),
+        (["{catalog}", "--split", "a/s.json", "--split", "b/s.json"], "two have one name; write NAME=SPLIT"),
     ],
 )
 def test_a_mistake_is_one_line_and_2(

@@ -85,7 +85,7 @@ def test_a_broken_picture_does_not_keep_the_others_from_being_predicted(
 ) -> None:
     (pictures / "nv" / "c.png").write_bytes(b"broken")
     assert selcn("predict", tiny_run / "bundle", pictures, "--out", tmp_path / "out") == 2
-    assert "c.png: not a readable picture" in " ".join(capsys.readouterr().err.split())
+    assert "c.png: not a readable image" in " ".join(capsys.readouterr().err.split())
     lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
     assert ["error" in line for line in lines] == [False, False, True]
 

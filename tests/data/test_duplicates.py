@@ -108,7 +108,7 @@ def test_files_are_read_and_the_unreadable_all_named(tmp_path: Path) -> None:
     assert seen == [(1, 3), (2, 3), (3, 3)]
     (tmp_path / "a.png").unlink()
     (tmp_path / "c.png").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"2 pictures cannot be read: line 2: .*a\.png: .* \| line 4: .*c\.png: "):
+    with pytest.raises(DataError, match=r"2 images cannot be read: line 2: .*a\.png: .* \| line 4: .*c\.png: "):
         find_duplicates(table)
 
 

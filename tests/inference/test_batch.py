@@ -105,7 +105,7 @@ def test_an_unreadable_file_becomes_a_row_and_the_rest_goes_on(
     predictor: Predictor, items: list[Item], tmp_path: Path
 ) -> None:
     errors = predict_files([predictor], items, tmp_path / "out")
-    assert errors == [f"{items[4].name}: not a readable picture; replace the file or remove the row"]
+    assert errors == [f"{items[4].name}: not a readable image; replace the file or remove the row"]
     assert rows_of(tmp_path / "out")[4] == {"image": items[4].name, "error": errors[0]}
     missing = [items[4], Item(str(tmp_path / "missing.png"))]
     assert len(predict_files([predictor], missing, tmp_path / "none")) == 2

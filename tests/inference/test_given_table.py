@@ -114,10 +114,10 @@ def test_an_image_id_of_a_list_is_a_name(predictor: Predictor, folder: Path) -> 
         (["image,symmetry", "0,symmetric"], "line 2: 0 is 2 inputs, such as .*0.png and .*0.png; write the path"),
         (["image,mask", "1,absent.png"], r"line 2: .*absent\.png: no such file"),
         (["image,mask", "1,small.png"], r"1\.png: given mask: is 70x49, its image 70x50"),
-        (["image,mask", "1,map.npy"], r"map\.npy: not a readable picture"),
+        (["image,mask", "1,map.npy"], r"map\.npy: not a readable image"),
         (["image,symmetry_saliency", "1,large.npy"], r"1\.png: given symmetry_saliency: no map of values from 0 to 1"),
         (["image,symmetry_saliency", "1,colours.png"], r"colours\.png: saliency in colours"),
-        (["image,symmetry_saliency", "1,given.csv"], r"given\.csv: not a readable picture"),
+        (["image,symmetry_saliency", "1,given.csv"], r"given\.csv: not a readable image"),
         (["image,symmetry", "12,odd", "13,odd"], r"line 2: .* \| line 3: "),
     ],
 )

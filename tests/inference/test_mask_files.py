@@ -53,7 +53,7 @@ def test_files_are_the_prediction_of_each_image_at_its_own_size(
 ) -> None:
     out = tmp_path / "out"
     errors = write_masks([predictor], items, out, maskings=["segmentation", "LAE"], kinds=list(MaskKind))
-    assert errors == [f"{items[3].name}: not a readable picture; replace the file or remove the row"]
+    assert errors == [f"{items[3].name}: not a readable image; replace the file or remove the row"]
     assert {path.name for path in out.iterdir()} == {*FOLDERS, BOXES}
     boxes = pd.read_csv(out / BOXES)
     assert list(boxes.columns) == ["image", "x", "y", "width", "height", "found", "file"]

@@ -69,12 +69,12 @@ def test_a_broken_picture_among_others_is_a_row_and_alone_is_422(address: str, p
     rows = httpx.post(f"{address}/v1/predict", files=files).json()["predictions"]
     assert rows[0] == {
         "image": "passwd.png",
-        "error": "passwd.png: not a readable picture; replace the file or remove the row",
+        "error": "passwd.png: not a readable image; replace the file or remove the row",
     }
     assert "diagnosis" in rows[1]
     alone = httpx.post(f"{address}/v1/predict", content=b"<svg/>", headers={"content-type": "image/jpeg"})
     assert alone.status_code == 422
-    assert "not a readable picture" in alone.json()["detail"]
+    assert "not a readable image" in alone.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_a_picture_is_dropped_with_the_mouse(browser: Browser, address: str, pic
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(b"<svg onload=alert(1)>", "not a readable picture"), (bytes(16 * 2**20), "too large")]
+    ("content", "why"), [(b"<svg onload=alert(1)>", "not a readable image"), (bytes(16 * 2**20), "too large")]
 )
 def test_what_is_no_picture_is_told(browser: Browser, address: str, content: bytes, why: str, tmp_path: Path) -> None:
     page, said = opened(browser, address)

@@ -27,7 +27,7 @@ def audit(
     catalog: CatalogPath,
     split: Annotated[
         list[str] | None,
-        typer.Option("--split", help="A split, or STAGE=SPLIT; several are checked against each other."),
+        typer.Option("--split", help="A split, or NAME=SPLIT; several are checked against each other."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write every finding to this JSON file.")] = None,
     clean: Annotated[Path | None, typer.Option("--fix", help="Write a catalog without what is blocked.")] = None,
@@ -68,9 +68,9 @@ def audit(
 
 def _named(given: list[str]) -> dict[str, Path]:
     pairs = [text.rpartition("=") for text in given]
-    named = {stage or Path(path).stem: Path(path) for stage, _, path in pairs}
+    named = {name or Path(path).stem: Path(path) for name, _, path in pairs}
     if len(named) < len(given):
-        raise ConfigError(f"--split {' '.join(given)}: two have one name; write STAGE=SPLIT")
+        raise ConfigError(f"--split {' '.join(given)}: two have one name; write NAME=SPLIT")
     return named
 
 

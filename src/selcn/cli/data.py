@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def phantom(
     out: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
-    images: Annotated[int, typer.Option("--images", min=1, help="How many pictures.")] = 600,
+    images: Annotated[int, typer.Option("--images", min=1, help="How many images.")] = 600,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 7,
     size: Annotated[str, typer.Option("--size", help="Width x height in pixels.")] = "160x120",
     jobs: Jobs = None,
@@ -50,7 +50,8 @@ def split(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same split.")] = 42,
     duplicates: Annotated[
-        bool, typer.Option("--duplicates/--no-duplicates", help="Read the pictures and keep copies in one part.")
+        bool,
+        typer.Option("--duplicates/--no-duplicates", help="Read the images and keep near-duplicates in one subset."),
     ] = True,
     jobs: Jobs = None,
     json: Json = False,

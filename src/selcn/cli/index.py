@@ -1,4 +1,4 @@
-"""`index`: data sets as published, and pictures of one's own, to a catalog."""
+"""`index`: data sets as published, and images of one's own, to a catalog."""
 
 import json as json_format
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ def index(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a catalog, one row an image, of a data set as published or of pictures of your own.
+    """Make a catalog, one row an image, of a data set as published or of images of your own.
 
     `ham10000`, `isic` (challenges 2016 to 2020, archive exports) and `ph2` read the published folders. `folder` reads a
     sub-folder a diagnosis, or a table. `symderm` adds symmetry labels to catalogs; `merge` joins catalogs. Every

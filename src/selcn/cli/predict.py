@@ -23,7 +23,7 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
-        help="Pictures (also DICOM), folders, patterns, a CSV with a column of paths; - for standard input.",
+        help="Images (also DICOM), folders, patterns, a CSV with a column of paths; - for standard input.",
         show_default=False,
     ),
 ]
@@ -81,7 +81,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.", show_default=False)],
     int8: Annotated[
         list[Path] | None,
-        typer.Option("--int8", help="Also with 8-bit segmenters, calibrated on these pictures or folders."),
+        typer.Option("--int8", help="Also with 8-bit segmenters, calibrated on these images or folders."),
     ] = None,
 ) -> None:
     """Write a bundle's cascade as ONNX graphs into its folder, saliency included, and compare them with PyTorch.
@@ -109,7 +109,7 @@ def predict(
     table: Annotated[
         TableFormat | None, typer.Option("--table", help="Also write the rows as predictions.csv or .parquet.")
     ] = None,
-    overlays: Annotated[bool, typer.Option(help="Draw outline and saliency on each picture.")] = True,
+    overlays: Annotated[bool, typer.Option(help="Draw outline and saliency on each image.")] = True,
     masks: Annotated[bool, typer.Option("--masks", help="Write each lesion's mask as PNG.")] = False,
     given: Annotated[
         Path | None,
@@ -121,7 +121,7 @@ def predict(
     engine: Engine = EngineChoice.TORCH,
     devices: Devices = "cpu",
 ) -> None:
-    """Outline, symmetry, saliency and diagnosis of pictures: a JSON line each, and an overlay picture.
+    """Outline, symmetry, saliency and diagnosis of images: a JSON line each, and an overlay.
 
     Resumable by the same command. Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
     """
@@ -161,7 +161,7 @@ def mask(
     engine: Engine = EngineChoice.TORCH,
     devices: Devices = "cpu",
 ) -> None:
-    """Lesion masks, boxes and masked images of pictures, as PNG of their own size, and boxes.csv.
+    """Lesion masks, boxes and masked images of files, as PNG of their own size, and boxes.csv.
 
     Resumable by the same command. Example: `selcn mask runs/demo/bundle folder/ --masking lae --out masks`
     """

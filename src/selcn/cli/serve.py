@@ -23,17 +23,17 @@ def serve(
     engine: Annotated[EngineChoice, typer.Option("--engine", help="What runs the networks.")] = EngineChoice.TORCH,
     device: Annotated[str, typer.Option("--device", help="Where PyTorch runs: cpu, cuda ...")] = "cpu",
     body: Annotated[int, typer.Option("--body", min=1, help="MiB that a request may have.")] = 20,
-    waiting: Annotated[int, typer.Option("--waiting", min=1, help="Pictures that may wait at once.")] = 64,
+    waiting: Annotated[int, typer.Option("--waiting", min=1, help="Images that may wait at once.")] = 64,
     page: Annotated[bool, typer.Option(help="A page for people at /.")] = True,
     samples: Annotated[
-        Path | None, typer.Option("--samples", help="Folder of pictures to try there; without it, synthetic ones.")
+        Path | None, typer.Option("--samples", help="Folder of images to try there; without it, synthetic ones.")
     ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="That an answer may take.")] = 30.0,
 ) -> None:
     """Answer over HTTP: POST /v1/predict, GET /v1/model, /healthz, /metrics; a page at / and OpenAPI's at /docs.
 
-    Callers must send the token of the environment's SELCN_TOKEN, where that is set. Nothing is stored or logged of a
-    picture. Example: `selcn serve runs/demo/bundle --port 8000`
+    Callers must send the token of the environment's SELCN_TOKEN, where that is set. Nothing is stored or logged of an
+    image. Example: `selcn serve runs/demo/bundle --port 8000`
     """
     for module in ("uvicorn", "selcn.serving.app", *(["selcn.serving.web"] if page else [])):
         require_extra(module, "serve", "selcn serve")

@@ -134,7 +134,7 @@ def find_duplicates(
             if on_progress:
                 on_progress(done, len(table))
     if faults:
-        raise DataError(f"{len(faults)} pictures cannot be read: {listed(faults)}; `selcn audit` lists and drops them")
+        raise DataError(f"{len(faults)} images cannot be read: {listed(faults)}; `selcn audit` lists and drops them")
     return match(list(table["image_id"]), found)
 
 

@@ -79,9 +79,9 @@ def _standard_input(data: bytes) -> list[Item]:
     try:
         names = [line.strip() for line in data.decode("utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError:
-        raise DataError("standard input: neither a picture nor a path a line; send either") from None
+        raise DataError("standard input: neither an image nor a path a line; send either") from None
     if not names:
-        raise DataError("standard input: is empty; send a picture, or a path a line")
+        raise DataError("standard input: is empty; send an image, or a path a line")
     return [Item(name) for name in names]
 
 

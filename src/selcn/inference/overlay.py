@@ -181,7 +181,7 @@ def _captions(prediction: Prediction) -> list[list[str]]:
     """Lines below the panels; ASCII, which is all that OpenCV's font holds."""
     lesion = prediction.lesion
     found = "" if lesion is None else "no lesion found"
-    share = f"{100 * lesion.mask.mean():.0f} % of the picture" if lesion is not None and lesion.mask.any() else found
+    share = f"{100 * lesion.mask.mean():.0f} % of the image" if lesion is not None and lesion.mask.any() else found
     return [
         ["image" if lesion is None else "lesion", share, "research tool, not a medical device"],
         *([f"{name} saliency", *_ranked(one.probabilities)] for name, one in prediction.results.items()),

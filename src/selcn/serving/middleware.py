@@ -33,13 +33,7 @@ class SecurityHeadersMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification.
-
-        Args:
-            scope: of the connection.
-            receive: awaits the next message of the client.
-            send: sends a message to the client.
-        """
+        """Serve one connection, as the ASGI specification says."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -64,13 +58,7 @@ class BodyLimitMiddleware:
         self.app, self.max_bytes, self.seconds = app, max_bytes, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification.
-
-        Args:
-            scope: of the connection.
-            receive: awaits the next message of the client.
-            send: sends a message to the client.
-        """
+        """Serve one connection, as the ASGI specification says."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

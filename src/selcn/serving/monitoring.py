@@ -34,13 +34,7 @@ class RequestCountMiddleware:
         self.app, self.metrics, self.paths = app, metrics, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification.
-
-        Args:
-            scope: of the connection.
-            receive: awaits the next message of the client.
-            send: sends a message to the client.
-        """
+        """Serve one connection, as the ASGI specification says."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -87,13 +87,7 @@ class FenceMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; see the ASGI specification.
-
-        Args:
-            scope: of the connection.
-            receive: awaits the next message of the client.
-            send: sends a message to the client.
-        """
+        """Serve one connection, as the ASGI specification says."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -206,7 +200,7 @@ def _panels(prediction: Prediction, likeliest: dict[str, str], size: tuple[int, 
     lesion = prediction.lesion
     caption = "The picture"
     if lesion is not None:
-        share = f"{100 * lesion.mask.mean():.0f} % of the picture" if len(lesion.outline) else "none found"
+        share = f"{100 * lesion.mask.mean():.0f} % of the image" if len(lesion.outline) else "none found"
         caption = f"Outline of the lesion: {share}"
     layers = {name: embed(saliency_layer(one.saliency, size), "png") for name, one in prediction.results.items()}
     return [(caption, None), *((f"Saliency of the {name}: {likeliest[name]}", layer) for name, layer in layers.items())]

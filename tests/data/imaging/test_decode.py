@@ -140,13 +140,13 @@ BOMB = zlib.compress(bytes(100_000_000))
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
-        (b"", "unreadable", "not a readable picture"),
-        (b"broken", "unreadable", "not a readable picture"),
+        (b"", "unreadable", "not a readable image"),
+        (b"broken", "unreadable", "not a readable image"),
         (png(100_000, 100_000), "too-large", "its header claims more pixels than can be decoded"),
         (png(70_000, 1), "too-large", "its header claims more pixels than can be decoded"),
         (png(12_000, 12_000), "too-large", "its header claims more pixels than can be decoded"),
-        (png(8, 8, chunk(b"zTXt", b"k\0\0" + BOMB), bytes(200)), "unreadable", "not a readable picture"),
-        (png(8, 8, chunk(b"iCCP", b"k\0\0" + BOMB), bytes(200)), "unreadable", "not a readable picture"),
+        (png(8, 8, chunk(b"zTXt", b"k\0\0" + BOMB), bytes(200)), "unreadable", "not a readable image"),
+        (png(8, 8, chunk(b"iCCP", b"k\0\0" + BOMB), bytes(200)), "unreadable", "not a readable image"),
         (encoded(Image.fromarray(noise()), "JPEG")[:-200], "truncated", "truncated"),
         (encoded(Image.fromarray(noise()))[:-200], "truncated", "truncated"),
         (encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"), "unreadable", "has 32 bits a pixel"),

@@ -47,7 +47,7 @@ def test_one_picture_in_two_classes_is_refused_and_twice_in_one_class_counted_on
     picture(tmp_path / "nv" / "again" / "a.jpg")
     assert index_folder(tmp_path).table["image_id"].tolist() == ["a"]
     picture(tmp_path / "mel" / "a.jpg")
-    with pytest.raises(DataError, match=r"mel/a\.jpg and .*nv/a\.jpg are one picture in two folders"):
+    with pytest.raises(DataError, match=r"mel/a\.jpg and .*nv/a\.jpg are one image in two folders"):
         index_folder(tmp_path)
 
 

@@ -65,7 +65,7 @@ def test_every_contradiction_is_named_with_both_catalogs(tmp_path: Path) -> None
 
 def test_one_name_of_two_pictures_is_refused(tmp_path: Path) -> None:
     catalogs = [(str(n), catalog({"image_id": "a", "image_path": picture(tmp_path / f"{n}.png", n)})) for n in range(2)]
-    with pytest.raises(DataError, match=r"image_id a is two pictures, .*0\.png and .*1\.png; correct the catalogs"):
+    with pytest.raises(DataError, match=r"image_id a is two images, .*0\.png and .*1\.png; correct the catalogs"):
         merge_catalogs(catalogs)
 
 

@@ -63,7 +63,7 @@ def audit(
 
     Args:
         table: a validated catalog.
-        splits: parts by image of each split (`read_parts`), by the name of the split or of its stage.
+        splits: parts by image of each split (`read_parts`), by the name of the split or of what it serves.
         jobs: threads, all cores by default.
         on_progress: called with images read and images in all.
     """

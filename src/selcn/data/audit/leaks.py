@@ -1,4 +1,4 @@
-"""What leaks in a split, and between the splits of several stages."""
+"""What leaks in a split, and between several splits."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -55,7 +55,7 @@ def leak_findings(table: pd.DataFrame, duplicates: Iterable[Duplicate], splits: 
     Args:
         table: a validated catalog.
         duplicates: its duplicates.
-        splits: parts by image of each split, by the name of the split or of its stage.
+        splits: parts by image of each split, by the name of the split or of what it serves.
     """
     units = _units(table, duplicates)
     frames = {name: _frame(table, parts) for name, parts in splits.items()}

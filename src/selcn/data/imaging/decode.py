@@ -125,7 +125,7 @@ def _open(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Heade
     # Hostile and broken files make decoders raise nearly everything there is.
     except Exception as error:
         kind: Kind = "truncated" if "truncated" in str(error).lower() else "unreadable"
-        what = "truncated" if kind == "truncated" else "not a readable picture"
+        what = "truncated" if kind == "truncated" else "not a readable image"
         raise ImageFileError(kind, f"{path}: {what}; replace the file or remove the row") from None
     if upright.mode in ("I", "F"):
         raise ImageFileError("unreadable", f"{path}: has 32 bits a pixel; save it with 8 or 16")

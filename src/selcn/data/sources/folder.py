@@ -81,7 +81,7 @@ def _by_folder(path: Path, images: list[Path]) -> pd.DataFrame:
     diagnosis_of = {file: "" if file.parent == path else file.relative_to(path).parts[0] for file in images}
     first_of = by_name(images)
     faults = [
-        f"{first} and {file} are one picture in two folders"
+        f"{first} and {file} are one image in two folders"
         for file, first in ((file, first_of[file.stem]) for file in images)
         if diagnosis_of[file] != diagnosis_of[first]
     ]
@@ -148,7 +148,7 @@ def _found(path: Path, images: list[Path], names: "pd.Series[str]") -> list[Path
 register_source(
     SourceSpec(
         "folder",
-        "pictures of one's own",
+        "images of one's own",
         takes="PATH",
         reads="a sub-folder a diagnosis, or `--labels TABLE` with `--column diagnosis=THEIRS`; `--masks FOLDER`",
         index=_index,

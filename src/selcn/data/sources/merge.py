@@ -93,7 +93,7 @@ def _two_pictures(table: pd.DataFrame, on_progress: Callable[[int, int], None]) 
             different.append(differs)
             on_progress(done, len(several))
     wrong = several[np.array(different, dtype=bool)]
-    return [f"image_id {name} is two pictures, {' and '.join(files)}" for name, files in wrong.items()]
+    return [f"image_id {name} is two images, {' and '.join(files)}" for name, files in wrong.items()]
 
 
 def _differ(files: list[str]) -> bool:

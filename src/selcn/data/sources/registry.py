@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from selcn.data.sources.indexed import Indexed
 from selcn.errors import ConfigError
 
-UNKNOWN_LICENCE = "unknown to selcn: ask whoever published the pictures"
+UNKNOWN_LICENCE = "unknown to selcn: ask whoever published the images"
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def grouped_split(
 ) -> Split:
     """Deal whole groups to a test subset and ``folds`` folds, as near to stratified as groups allow.
 
-    Stratified over class and symmetry together, so that one split serves all stages. Within a stratum the largest
+    Stratified over class and symmetry together, so that one split serves all networks. Within a stratum the largest
     groups are dealt first, each to a part that has none of its classes, else to the one that lacks most images of that
     stratum, of that diagnosis, and of all.
 
