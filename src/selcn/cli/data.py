@@ -61,8 +61,8 @@ def split(
 ) -> None:
     """Deal images to a test subset and folds; one split for all networks.
 
-    `grouped` deals whole patients or lesions, stratified by diagnosis (or `--labels`) and symmetry. `external` holds out whole sources.
-    `thesis` divides by image as the original did, which leaks: for comparison only.
+    `grouped` deals whole patients or lesions, stratified by diagnosis (or `--labels`) and symmetry. `external` holds
+    out whole sources. `thesis` divides by image as the original did, which leaks: for comparison only.
 
     Example: `selcn split catalog.csv --folds 3 --test 0.2 --out split.json`
     """
@@ -81,12 +81,12 @@ def split(
         seed=seed,
         duplicates=duplicates,
     )
-    table = read_catalog(catalog)
+    table, classes = read_catalog(catalog), read_label_set(labels) if labels else None
     with progress("looking for duplicates") as move:
-        classes = read_label_set(labels) if labels else None
         dealt = make_split(table, section, labels=classes, jobs=jobs, on_progress=move)
     write_split(dealt, table, out)
-    counts = count_table(dealt, table)
+    shown = table if classes is None else table.assign(diagnosis=[*map(classes.class_of, table[classes.column])])
+    counts = count_table(dealt, shown)
     typer.echo(counts.to_json(orient="index") if json else counts.to_string())
     _warn(dealt, leaking_images(dealt, table))
 

@@ -19,6 +19,8 @@ IMAGE = re.compile(rf"ISIC_\d{{7}}({SMALLER})?")
 MASK = re.compile(r"ISIC_\d{7}_segmentation", re.IGNORECASE)
 LEVEL = re.compile(r"(diagnosis|iddx)(_[1-5])?")
 """Columns of diagnoses: of archive exports and of the challenges of 2020 and 2024."""
+NOT_LABELS = "sample_submission"
+"""How the name of a table of Kaggle begins that calls every test image benign."""
 KEYS = ("isic_id", "image_name", "image_id", "image")
 ONE_HOT = {
     "MEL": "melanoma",
@@ -73,7 +75,8 @@ def index_isic(paths: Iterable[Path]) -> Indexed:
     if not image_of:
         raise DataError(f"{where}: holds no images named ISIC_0000000; give the folders that hold them")
     mask_of = masks_by_name(file for file in pictures if MASK.fullmatch(file.stem))
-    known, source = _known(file for file in files if file.suffix.lower() == ".csv")
+    tables = [file for file in files if file.suffix.lower() == ".csv" and not file.name.startswith(NOT_LABELS)]
+    known, source = _known(tables)
     rows = known.reindex(sorted(image_of)).fillna("").rename_axis("image_id").reset_index()
     rows = rows.assign(
         image_path=[str(image_of[name]) for name in rows["image_id"]],
