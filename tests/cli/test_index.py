@@ -81,7 +81,10 @@ def test_a_table_with_columns_of_its_own(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["isik", "."], "source 'isik': unknown; known are folder, ham10000, isic, merge, ph2, symderm"),
+        (
+            ["isik", "."],
+            "source 'isik': unknown; known are derm7pt, folder, ham10000, isic, merge, milk10k, ph2, symderm",
+        ),
         (["folder", "absent"], "absent: no such file or folder"),
         (["folder", ".", "."], "give one folder"),
         (["folder", ".", "--column", "diagnosis=dx"], "give it as --labels"),

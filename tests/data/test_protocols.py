@@ -188,3 +188,5 @@ def test_parts_have_every_class_of_the_label_set_whatever_kinds_there_are() -> N
     grouped_split(few, labels=LABEL_SETS["melanoma"], folds=3, test=0.25)
     with pytest.raises(DataError, match="diagnosis scc has 1 groups, too few for 4 parts"):
         grouped_split(few, folds=3, test=0.25)
+    with pytest.raises(DataError, match="label set own: the catalog has no column streaks"):
+        grouped_split(table, labels=LabelSet.of(["absent", "regular"], column="streaks"))

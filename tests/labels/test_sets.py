@@ -44,6 +44,15 @@ def test_own_labels_are_names_or_fields() -> None:
     assert (mapping.name, mapping.numbers(["0", "none", "n", "2", "3"])) == ("own", [0, 0, -1, 1, 1])
 
 
+def test_classes_may_be_called_as_people_call_a_diagnosis() -> None:
+    own = LabelSet.of(["Melanocytic nevus", "melanoma", "BEN_OTH", "wart"])
+    assert own.numbers(["nv", "dermal-nevus", "mel", "lentigo-maligna", "other-benign", "wart", "df", "benign"]) == [
+        *(0, 0, 1, 1, 2, 3, -1, -1)
+    ]
+    # A name goes before the diagnosis that another name means.
+    assert LabelSet.of(["melanoma", "mel"]).numbers(["melanoma", "mel"]) == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

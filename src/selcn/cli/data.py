@@ -49,6 +49,10 @@ def split(
         list[str] | None, typer.Option("--test-source", help="external: a source that is held out. May be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same split.")] = 42,
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", help="Every part gets these classes: a label set by name, a list, or a YAML file."),
+    ] = None,
     duplicates: Annotated[
         bool,
         typer.Option("--duplicates/--no-duplicates", help="Read the images and keep near-duplicates in one subset."),
@@ -58,12 +62,12 @@ def split(
 ) -> None:
     """Deal images to a test subset and folds; one split for all networks.
 
-    `grouped` deals whole patients or lesions, stratified by diagnosis and symmetry. `external` holds out whole sources.
-    `thesis` divides by image as the original did, which leaks: for comparison only.
+    `grouped` deals whole patients or lesions, stratified by diagnosis (or `--labels`) and symmetry. `external` holds
+    out whole sources. `thesis` divides by image as the original did, which leaks: for comparison only.
 
     Example: `selcn split catalog.csv --folds 3 --test 0.2 --out split.json`
     """
-    from selcn.config import SplitSection
+    from selcn.config import SplitSection, read_label_set
     from selcn.data.catalog import read_catalog
     from selcn.data.splits.protocols import make_split
     from selcn.data.splits.split import count_table, leaking_images, write_split
@@ -78,11 +82,12 @@ def split(
         seed=seed,
         duplicates=duplicates,
     )
-    table = read_catalog(catalog)
+    table, classes = read_catalog(catalog), read_label_set(labels) if labels else None
     with progress("looking for duplicates") as move:
-        dealt = make_split(table, section, jobs=jobs, on_progress=move)
+        dealt = make_split(table, section, labels=classes, jobs=jobs, on_progress=move)
     write_split(dealt, table, out)
-    counts = count_table(dealt, table)
+    shown = table if classes is None else table.assign(diagnosis=[*map(classes.class_of, table[classes.column])])
+    counts = count_table(dealt, shown)
     typer.echo(counts.to_json(orient="index") if json else counts.to_string())
     _warn(dealt, leaking_images(dealt, table))
 

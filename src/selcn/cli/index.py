@@ -45,9 +45,9 @@ def index(
 ) -> None:
     """Make a catalog, one row an image, of a data set as published or of images of your own.
 
-    `ham10000`, `isic` (challenges 2016 to 2020, archive exports) and `ph2` read the published folders. `folder` reads a
-    sub-folder a diagnosis, or a table. `symderm` adds symmetry labels to catalogs; `merge` joins catalogs. Every
-    diagnosis that is found is listed with what it is taken as, those of no known kind first.
+    `ham10000`, `isic` (challenges 2016 to 2024, archive exports), `ph2`, `derm7pt` and `milk10k` read the published
+    folders. `folder` reads a sub-folder a diagnosis, or a table. `symderm` adds symmetry labels to catalogs; `merge`
+    joins catalogs. Every diagnosis that is found is listed with what it is taken as, those of no known kind first.
 
     Example: `selcn index ham10000 HAM10000/ --symmetry SymDerm_v2_labels.csv --out catalog.csv`
     """

@@ -32,10 +32,10 @@ class Concept:
 
 
 BENIGN, MALIGNANT, UNKNOWN = "benign", "malignant", "unknown"
-_NEVI = "nevus|melanocytic nevus|nevus spilus|junctional nevus|compound nevus|nev"
+_NEVI = "nevus|melanocytic nevus|nevocytic nevus|nevus spilus|junctional nevus|compound nevus|nev"
 _MELANOMAS = (
     "melanoma|malignant melanoma|melanoma invasive|superficial spreading melanoma|nodular melanoma|"
-    "acral lentiginous melanoma|amelanotic melanoma"
+    "superficial spreading melanoma ssm|acral lentiginous melanoma|amelanotic melanoma"
 )
 _AKIEC = "actinic keratosis and intraepithelial carcinoma bowen disease|actinic keratosis or bowen disease"
 CONCEPTS = {
@@ -63,25 +63,31 @@ CONCEPTS = {
         ("melanoma-metastasis", MALIGNANT, "melanoma metastasis|melanoma metastatic"),
         ("bkl", BENIGN, "benign keratosis|benign keratosis like lesion|pigmented benign keratosis"),
         ("seborrheic-keratosis", "bkl", "seborrheic keratosis|sk|sek"),
-        ("solar-lentigo", "bkl", "solar lentigo"),
+        ("solar-lentigo", "bkl", "solar lentigo|ink spot lentigo"),
         (
             "lichenoid-keratosis",
             "bkl",
             "lichenoid keratosis|benign lichenoid keratosis|lichen planus like keratosis|lplk",
         ),
-        ("bcc", MALIGNANT, "basal cell carcinoma|basalioma"),
+        (
+            "bcc",
+            MALIGNANT,
+            "basal cell carcinoma|basalioma|basal cell carcinoma morpheiform|solid cystic basal cell carcinoma",
+        ),
         ("akiec", MALIGNANT, _AKIEC),
         ("actinic-keratosis", "akiec", "actinic keratosis|ak|ack|solar keratosis|solar or actinic keratosis"),
         ("bowen-disease", "akiec", "bowen disease|intraepithelial carcinoma|squamous cell carcinoma in situ"),
         ("scc", MALIGNANT, "squamous cell carcinoma|squamous cell carcinoma invasive|scc ka|sccka"),
+        ("keratoacanthoma", "scc", "keratoacanthoma"),
         ("vasc", BENIGN, "vascular lesion|vascular"),
         ("angioma", "vasc", "angioma|cherry angioma|hemangioma"),
         ("angiokeratoma", "vasc", "angiokeratoma"),
-        ("pyogenic-granuloma", "vasc", "pyogenic granuloma"),
+        ("pyogenic-granuloma", "vasc", "pyogenic granuloma|granuloma pyogenic"),
         ("hemorrhage", "vasc", "hemorrhage"),
         ("df", BENIGN, "dermatofibroma"),
         ("lentigo", BENIGN, "lentigo|lentigo simplex|lentigo nos"),
         ("melanosis", BENIGN, "melanosis"),
+        ("inflammatory", BENIGN, "inf|inflammatory or infectious disease|inflammatory and infectious condition"),
         ("other-benign", BENIGN, "ben oth|other benign proliferation"),
         ("other-malignant", MALIGNANT, "mal oth|other malignant proliferation"),
     )

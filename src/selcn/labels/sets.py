@@ -56,6 +56,10 @@ class LabelSet:
                 key = word if word == ANY else normal(word) or word.strip()
                 if not key or self._number.setdefault(key, number) != number:
                     raise ValueError(f"label set {self.name}: {word!r} is empty or stands for two classes; rename it")
+        for number, one in enumerate(self.classes):
+            for word in (one.name, *one.aliases):
+                if concept := find_concept(word):  # a class `melanoma` takes what an indexed data set calls `mel`
+                    self._number.setdefault(normal(concept), number)
 
     @classmethod
     def of(cls, names: Iterable[str], name: str = "own", column: str = "diagnosis") -> Self:
@@ -93,9 +97,9 @@ class LabelSet:
         """Name of the class that a value of the catalog means, "" where it means none.
 
         A value means a class by its name or an alias, or by a diagnostic concept that it is a kind of: solar-lentigo
-        means the class bkl, and malignant where there is a class of that name. Case, plural and punctuation do not
-        matter. An alias `*` takes the rest, but neither `unknown` nor a value that is too coarse to tell, such as
-        `malignant` where there is a class mel.
+        means the class bkl or `benign keratosis`, and malignant where there is a class of that name. Case, plural and
+        punctuation do not matter. An alias `*` takes the rest, but neither `unknown` nor a value that is too coarse to
+        tell, such as `malignant` where there is a class mel.
 
         Args:
             word: as in the catalog's column.

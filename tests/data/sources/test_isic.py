@@ -159,6 +159,35 @@ def test_2020_and_2024_say_of_most_images_only_whether_they_are_malignant(tmp_pa
     assert indexed.table["patient_id"].tolist() == ["IP_1", "IP_2", "IP_3", "IP_3", "IP_4"]
 
 
+def test_2024_of_isic_has_the_truth_the_diagnosis_and_the_patient_in_three_tables(
+    tmp_path: Path, picture: Picture
+) -> None:
+    indexed = tree(
+        tmp_path,
+        picture,
+        [f"ISIC_2024_Training_Input/ISIC_001567{n}.jpg" for n in range(4)],
+        ISIC_2024_Training_GroundTruth=(
+            "isic_id,malignant\nISIC_0015670,0.0\nISIC_0015671,1.0\nISIC_0015672,0.0\nISIC_0015673,0.0\n"
+        ),
+        ISIC_2024_Training_Supplement=(
+            "isic_id,lesion_id,iddx_full,iddx_1,iddx_2,iddx_3,iddx_4,iddx_5\n"
+            "ISIC_0015670,,Benign,Benign,,,,\n"
+            "ISIC_0015671,IL_7,Malignant::Melanoma in situ,Malignant,Malignant melanocytic proliferations (Melanoma),"
+            "Melanoma in situ,,\n"
+            "ISIC_0015672,IL_8,Indeterminate::x,Indeterminate,Indeterminate melanocytic proliferations,"
+            '"Atypical intraepithelial melanocytic proliferation",,\n'
+            "ISIC_0015673,IL_9,Benign::Nevus,Benign,Benign melanocytic proliferations,Nevus,,\n"
+        ),
+        metadata="isic_id,patient_id,age_approx,sex\n"
+        + "".join(f"ISIC_001567{n},IP_{n // 2},60,male\n" for n in range(4)),
+    )
+    # What is indeterminate is benign here, as the challenge counts it.
+    assert indexed.table["diagnosis"].tolist() == ["benign", "melanoma-in-situ", "benign", "nv"]
+    assert indexed.table["patient_id"].tolist() == ["IP_0", "IP_0", "IP_1", "IP_1"]
+    assert indexed.table["lesion_id"].tolist() == ["", "IL_7", "IL_8", "IL_9"]
+    assert set(indexed.table["source"]) == {"isic-2024"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

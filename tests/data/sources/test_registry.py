@@ -7,8 +7,10 @@ from selcn.errors import ConfigError
 @pytest.mark.parametrize(
     ("name", "options"),
     [
+        ("derm7pt", set()),
         ("ham10000", {"symmetry"}),
         ("isic", set()),
+        ("milk10k", set()),
         ("ph2", set()),
         ("folder", {"masks", "labels", "columns"}),
         ("merge", {"on_progress"}),
@@ -17,11 +19,13 @@ from selcn.errors import ConfigError
 )
 def test_a_source_takes_the_options_of_its_function(name: str, options: set[str]) -> None:
     assert find_source(name.upper()).options == options
-    assert len(source_specs()) == 6
+    assert len(source_specs()) == 8
 
 
 def test_an_unknown_source_is_one_line_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"^source 'isik': unknown; known are folder, ham10000, isic, merge, ph2, "):
+    with pytest.raises(
+        ConfigError, match=r"^source 'isik': unknown; known are derm7pt, folder, ham10000, isic, merge, "
+    ):
         find_source("isik")
 
 
@@ -31,6 +35,8 @@ def test_an_unknown_source_is_one_line_with_those_there_are() -> None:
         ("HAM10000", "CC BY-NC 4.0"),
         ("isic-2019", "CC0, CC BY or CC BY-NC by image"),
         ("ph2", "research and benchmarking only"),
+        ("derm7pt-test", "academic research only"),
+        ("PAD-UFES-20", "CC BY 4.0"),
         ("phantom", "synthetic"),
         ("clinic", "unknown to selcn"),
         ("", "unknown to selcn"),

@@ -1,7 +1,8 @@
-"""The ISIC challenges of 2016 to 2020 and exports of the ISIC archive, told apart by what their tables hold."""
+"""The ISIC challenges of 2016 to 2024 and exports of the ISIC archive, told apart by what their tables hold."""
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -11,13 +12,15 @@ from selcn.data.sources.indexed import Indexed, make_catalog
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.io.tables import lines, read_table
-from selcn.labels import UNKNOWN, find_concept
+from selcn.labels import UNKNOWN, find_concept, lineage
 
 SMALLER = "_downsampled"
 IMAGE = re.compile(rf"ISIC_\d{{7}}({SMALLER})?")
 MASK = re.compile(r"ISIC_\d{7}_segmentation", re.IGNORECASE)
 LEVEL = re.compile(r"(diagnosis|iddx)(_[1-5])?")
 """Columns of diagnoses: of archive exports and of the challenges of 2020 and 2024."""
+NOT_LABELS = "sample_submission"
+"""How the name of a table of Kaggle begins that calls every test image benign."""
 KEYS = ("isic_id", "image_name", "image_id", "image")
 ONE_HOT = {
     "MEL": "melanoma",
@@ -31,9 +34,9 @@ ONE_HOT = {
     "SCC": "squamous cell carcinoma",
     "UNK": "UNK",
 }
-ONE_HOT_2017 = {"melanoma": "melanoma", "seborrheic_keratosis": "seborrheic keratosis"}
-NEITHER_2017 = "nevus"
-# Of 2016 and 2020, which say no more of some images.
+ONE_HOT_2017 = {"melanoma": "melanoma", "seborrheic_keratosis": "seborrheic keratosis", "neither": "nevus"}
+BINARY_COLUMNS = ("benign_malignant", "target", "malignant")
+# Of 2016, 2020 and 2024, which say no more of some images.
 BINARY = {
     "benign": "benign",
     "malignant": "malignant",
@@ -54,7 +57,8 @@ def index_isic(paths: Iterable[Path]) -> Indexed:
     """Any of the ISIC layouts as a catalog; every image is a row, with what the tables know of it.
 
     Read are one-hot tables (2017 part 3, 2018 task 3, 2019), the table without header of 2016, tables that carry a
-    column of diagnoses (2020, archive exports), and tables that only add columns (lesion groupings, metadata).
+    column of diagnoses (2020, 2024, archive exports), and tables that only add columns (lesion groupings, metadata).
+    Where one table says `malignant` of an image and another `melanoma`, the finer diagnosis counts.
     An image `ISIC_0000002_downsampled` is image ISIC_0000002. Lesion masks are `ISIC_0000002_segmentation.png`.
 
     Args:
@@ -71,7 +75,8 @@ def index_isic(paths: Iterable[Path]) -> Indexed:
     if not image_of:
         raise DataError(f"{where}: holds no images named ISIC_0000000; give the folders that hold them")
     mask_of = masks_by_name(file for file in pictures if MASK.fullmatch(file.stem))
-    known, source = _known(file for file in files if file.suffix.lower() == ".csv")
+    tables = [file for file in files if file.suffix.lower() == ".csv" and not file.name.startswith(NOT_LABELS)]
+    known, source = _known(tables)
     rows = known.reindex(sorted(image_of)).fillna("").rename_axis("image_id").reset_index()
     rows = rows.assign(
         image_path=[str(image_of[name]) for name in rows["image_id"]],
@@ -92,13 +97,15 @@ def _known(tables: Iterable[Path]) -> tuple[pd.DataFrame, str]:
         source = said or source
         both = known.index.intersection(rows.index)
         for column in known.columns.intersection(rows.columns):
-            one, other = known.loc[both, column].fillna(""), rows.loc[both, column]
+            one, other = known.loc[both, column], rows.loc[both, column]
             clash = both[(one != other) & (one != "") & (other != "")]
-            faults += [
-                f"{path}: {name} has {column} {rows.loc[name, column]}, but {known.loc[name, column]} elsewhere"
-                for name in clash
-            ]
-        known = known.replace("", pd.NA).combine_first(rows.replace("", pd.NA))
+            if column == "diagnosis":
+                finer = {name: _finer(one[name], other[name]) for name in clash}
+                known.loc[clash, column] = [finer[name] for name in clash]
+                clash = [name for name in clash if not finer[name]]
+            faults += [f"{path}: {name} has {column} {other[name]}, but {one[name]} elsewhere" for name in clash]
+        # A column without any value would come back as one of numbers.
+        known = known.replace("", pd.NA).combine_first(rows.replace("", pd.NA)).astype(object).fillna("")
     if faults:
         raise DataError(f"{listed(faults)}; give the tables of one data set")
     return known, source
@@ -116,18 +123,25 @@ def _read(path: Path) -> tuple[pd.DataFrame | None, str]:
     rows = rows.rename(columns={theirs: ours for theirs, ours in COMMON.items() if ours not in rows.columns})
     hot, hot_2017 = ([name for name in names if name in rows.columns] for names in (ONE_HOT, ONE_HOT_2017))
     if len(hot) > 2:
-        diagnosis = _one_hot(rows, hot, path)
+        diagnosis = [ONE_HOT[name] for name in one_hot(rows, hot, path)]
         source = "isic-2019" if "SCC" in hot else "isic-2018"
         return _keyed(rows.drop(columns=hot).assign(diagnosis=diagnosis), key, path), source
-    if len(hot_2017) == len(ONE_HOT_2017):
-        diagnosis = _one_hot(rows, hot_2017, path)
+    if len(hot_2017) == 2:
+        diagnosis = [ONE_HOT_2017[name] for name in one_hot(rows, hot_2017, path, neither="neither")]
         return _keyed(rows.drop(columns=hot_2017).assign(diagnosis=diagnosis), key, path), "isic-2017"
     levels = sorted((name for name in rows.columns if LEVEL.fullmatch(name)), reverse=True)
-    levels += [name for name in ("benign_malignant", "target") if name in rows.columns]
+    levels += [name for name in BINARY_COLUMNS if name in rows.columns]
     if levels:
-        diagnosis = [_most_specific(cells) for cells in rows[levels].itertuples(index=False)]
-        return _keyed(rows.assign(diagnosis=diagnosis), key, path), "isic-archive" if key == "isic_id" else "isic-2020"
+        diagnosis = [_most_specific(cells) for cells in rows[levels].itertuples(index=False, name=None)]
+        return _keyed(rows.assign(diagnosis=diagnosis), key, path), _source(rows, key)
     return _keyed(rows, key, path), ""
+
+
+def _source(rows: pd.DataFrame, key: str) -> str:
+    """Of which challenge or export a table with a column of diagnoses is."""
+    if key != "isic_id":
+        return "isic-2020"
+    return "isic-2024" if {"target", "malignant", "iddx_1"} & set(rows.columns) else "isic-archive"
 
 
 def _keyed(rows: pd.DataFrame, key: str, path: Path) -> pd.DataFrame:
@@ -150,14 +164,23 @@ def _binary(rows: pd.DataFrame, path: Path) -> list[str]:
     return list(rows["diagnosis"].map(BINARY))
 
 
-def _one_hot(rows: pd.DataFrame, columns: list[str], path: Path) -> list[str]:
+def one_hot(rows: pd.DataFrame, columns: list[str], path: Path, neither: str = "") -> list[str]:
+    """The column that each row marks with a 1.
+
+    Args:
+        rows: as `read_table` returns them; what errors call a row is in the first column.
+        columns: each 0 or 1.
+        path: what errors call the table.
+        neither: returned of rows without a 1, which are refused where it is empty.
+
+    Raises:
+        DataError: rows are not one-hot; all are named.
+    """
     numbers = rows[columns].apply(pd.to_numeric, errors="coerce")
     ones = (numbers == 1).sum(axis=1)
-    neither = NEITHER_2017 if columns == list(ONE_HOT_2017) else None
-    wrong = ~numbers.isin([0, 1]).all(axis=1) | (ones > 1) | ((ones == 0) & (neither is None))
+    wrong = ~numbers.isin([0, 1]).all(axis=1) | (ones > 1) | ((ones == 0) & (not neither))
     _refuse(rows[wrong], path, f"is not one-hot over {', '.join(columns)}")
-    names = {**ONE_HOT, **ONE_HOT_2017}
-    return [names[best] if one else str(neither) for best, one in zip(numbers.idxmax(axis=1), ones, strict=True)]
+    return [best if one else neither for best, one in zip(numbers.idxmax(axis=1), ones, strict=True)]
 
 
 def _refuse(wrong: pd.DataFrame, path: Path, fault: str) -> None:
@@ -166,10 +189,22 @@ def _refuse(wrong: pd.DataFrame, path: Path, fault: str) -> None:
         raise DataError(f"{path}: {listed(faults)} {fault}; correct the rows")
 
 
+@cache
 def _most_specific(levels: tuple[str, ...]) -> str:
     """Of the levels, the deepest first, the first that is a diagnosis; else the deepest that is given."""
     known = [BINARY.get(text, text) for text in levels if text]
     return next((text for text in known if find_concept(text) not in ("", UNKNOWN)), known[0] if known else "")
+
+
+def _finer(one: str, other: str) -> str:
+    """The finer of two diagnoses of an image; "" where they contradict each other.
+
+    A word that is no known diagnosis gives way to one that is.
+    """
+    first, second = ([level for level in lineage(find_concept(word)) if level != UNKNOWN] for word in (one, other))
+    if first and (not second or second[0] in first):
+        return one
+    return other if second and (not first or first[0] in second) else ""
 
 
 register_source(
@@ -177,8 +212,8 @@ register_source(
         "isic",
         "ISIC challenges and archive",
         reads="the challenges of 2016 (masks of task 1, table without header of part 3), 2017 (part 3), 2018 (tasks 1 "
-        "and 3), 2019 (one-hot over 8 classes and UNK, with metadata), 2020, and archive exports (`isic_id`, "
-        "`diagnosis*`)",
+        "and 3), 2019 (one-hot over 8 classes and UNK, with metadata), 2020, 2024 (of Kaggle or of ISIC), and archive "
+        "exports (`isic_id`, `diagnosis*`)",
         index=index_isic,
         licence="CC0, CC BY or CC BY-NC by image (ISIC Archive)",
     )

@@ -39,7 +39,13 @@ class SourceSpec:
 
 
 _SOURCES: dict[str, SourceSpec] = {}
-_LICENCES = {"phantom": "synthetic, drawn by selcn"}  # what `selcn phantom` makes needs no indexing
+# What `selcn phantom` makes needs no indexing; the others have a layout that `folder` reads, after whose name they go.
+_LICENCES = {
+    "phantom": "synthetic, drawn by selcn",
+    "bcn20000": "CC BY-NC 4.0 (Hernandez-Perez et al. 2024)",
+    "pad-ufes-20": "CC BY 4.0 (Pacheco et al. 2020)",
+    "fitzpatrick17k": "CC BY-NC-SA 3.0 (Groh et al. 2021)",
+}
 
 
 def register_source(spec: SourceSpec) -> SourceSpec:

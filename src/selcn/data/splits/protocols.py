@@ -183,6 +183,10 @@ def _strata(table: pd.DataFrame, labels: LabelSet | None) -> pd.DataFrame:
         diagnosis = table["diagnosis"].map(main_group)
         needed = diagnosis.isin(CONCEPTS) & (diagnosis != UNKNOWN)
     else:
+        if labels.column not in table:
+            raise DataError(
+                f"label set {labels.name}: the catalog has no column {labels.column}; add it or name another"
+            )
         diagnosis = table[labels.column].map({word: labels.class_of(word) for word in table[labels.column].unique()})
         needed = diagnosis != ""
     return table[["image_id", "symmetry"]].assign(diagnosis=diagnosis, needed=needed)
