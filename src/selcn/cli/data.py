@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import CatalogPath, Jobs, Json, Out, parse_size, progress, resumable
+from selcn.cli.options import CatalogPath, Jobs, Json, Labels, Out, parse_size, progress, resumable
 from selcn.errors import ConfigError
 from selcn.labels import Protocol
 
@@ -49,10 +49,7 @@ def split(
         list[str] | None, typer.Option("--test-source", help="external: a source that is held out. May be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same split.")] = 42,
-    labels: Annotated[
-        str | None,
-        typer.Option("--labels", help="Every part gets these classes: a label set by name, a list, or a YAML file."),
-    ] = None,
+    labels: Labels = None,
     duplicates: Annotated[
         bool,
         typer.Option("--duplicates/--no-duplicates", help="Read the images and keep near-duplicates in one subset."),
@@ -62,8 +59,8 @@ def split(
 ) -> None:
     """Deal images to a test subset and folds; one split for all networks.
 
-    `grouped` deals whole patients or lesions, stratified by diagnosis (or `--labels`) and symmetry. `external` holds
-    out whole sources. `thesis` divides by image as the original did, which leaks: for comparison only.
+    `grouped` deals whole patients or lesions, stratified by diagnosis (or the classes of `--labels`) and symmetry.
+    `external` holds out whole sources. `thesis` divides by image as the original did, which leaks: for comparison only.
 
     Example: `selcn split catalog.csv --folds 3 --test 0.2 --out split.json`
     """

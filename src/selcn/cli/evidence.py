@@ -5,19 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Device, Json, progress, resumable
+from selcn.cli.options import Device, Json, Labels, progress, resumable
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Labels = Annotated[
-    str | None,
-    typer.Option(
-        "--labels",
-        help="Label set of the classes: a built-in's name, a YAML file, or YAML such as [benign, malignant].",
-    ),
-]
 By = Annotated[
     list[str] | None,
     typer.Option("--by", help="Balanced accuracy by a column of --catalog: sex, age, site, source."),

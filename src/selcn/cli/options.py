@@ -26,6 +26,13 @@ Overrides = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="Where the networks run: cpu, cuda, cuda:1 ...")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Processes or threads; all cores where not given.")]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        help="Label set of the classes: a built-in's name, a YAML file, or YAML such as [benign, malignant].",
+    ),
+]
 LINE_SECONDS = 60
 """Between two lines that tell of progress where there is no terminal."""
 
