@@ -76,8 +76,7 @@ def test_an_override_means_a_section_before_a_network_of_its_name(tmp_path: Path
         (MINIMAL.replace("data: {source: phantom}", "seed: 1"), "key data is missing; add it"),
         ("- 1", "holds no keys"),
         ("a: [", "not valid YAML"),
-        (changed(diagnosis={"reads": {"streaks": "concat"}}), "diagnosis reads streaks, which is no classification"),
-        (changed(diagnosis={"reads": {"lesion": "concat"}}), "diagnosis reads lesion, which is no classification"),
+        (changed(diagnosis={"reads": {"streaks": "concat"}}), "diagnosis reads streaks, which is no network"),
         (changed(symmetry={"reads": {"diagnosis": "concat"}}), "reads .*: a circle; remove one"),
         (changed(lesion=None, symmetry={"masking": "lae"}), "masking lae, which needs a segmentation network; add one"),
         (changed(other={"task": "segmentation", "labels": None}), "unknown key networks.other.labels"),
@@ -203,7 +202,7 @@ def test_a_changed_configuration_is_validated_and_has_a_graph_of_its_own(tmp_pat
     networks = {name: section for name, section in config.networks.items() if name != "diagnosis"}
     assert changed_config(config, networks=networks).graph.target == "symmetry"
     assert changed_config(config, seed=3) == load_config(written(tmp_path, MINIMAL + "seed: 3"))
-    with pytest.raises(ConfigError, match=r"^diagnosis reads symmetry, which is no classification network of this run"):
+    with pytest.raises(ConfigError, match=r"^diagnosis reads symmetry, which is no network of this run"):
         changed_config(config, networks={"diagnosis": config.networks["diagnosis"]})
     with pytest.raises(ConfigError, match=r"^seed: .*integer.* \(given: 'x'\); resamples: "):
         changed_config(config, seed="x", resamples=3)

@@ -85,7 +85,7 @@ STREAKS = {"task": "classification", "labels": ["absent", "present"]}
     ("networks", "message"),
     [
         ({"diagnosis": {"task": "classification", "labels": "ham10000"}}, "network diagnosis: a grid needs a target"),
-        ({"streaks": STREAKS}, "network streaks: a grid needs a target that reads the saliency of one network"),
+        ({"streaks": STREAKS}, "network streaks: a grid needs a target that reads the saliency of one classifier"),
         (
             {"diagnosis": {**STREAKS, "reads": {"symmetry": "concat", "streaks": "concat"}}, "streaks": STREAKS},
             "a grid needs a target that reads the saliency of one network; set its reads",

@@ -85,7 +85,10 @@ def test_every_masking_is_exported(tmp_path: Path, maskings: tuple[str, str], gr
         "lesion": SegmenterSpec(architecture="Unet", encoder="tu-test_resnet"),
         "symmetry": ClassifierSpec(labels="symmetry-binary", backbone="test_resnet", masking=first),
         "diagnosis": ClassifierSpec(
-            labels="ham10000", backbone="test_resnet", masking=second, reads={"symmetry": Fusion.CONCAT}
+            labels="ham10000",
+            backbone="test_resnet",
+            masking=second,
+            reads={"symmetry": Fusion.CONCAT, "lesion": Fusion.ATTENTION},
         ),
     }
     torch.manual_seed(0)

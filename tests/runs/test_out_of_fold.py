@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from selcn.data.datasets import Sources, as_floats, gather_images
+from selcn.models.backbones import resize_images
 from selcn.models.build import build_network
 from selcn.models.cascade import Cascade, Ensemble, Pass
 from selcn.runs import pipeline as pipeline_module
@@ -34,6 +35,7 @@ def run(
 ) -> Run:
     """A run of three folds up to its prediction files; tests only read it."""
     networks = {name: {**small_networks[name], "batch": 4} for name in NAMES}
+    networks["diagnosis"]["reads"] = {"symmetry": "concat", "lesion": "concat"}
     split = {"folds": FOLDS, "test": 0.25, "duplicates": False}
     folder = tmp_path_factory.mktemp("folds") / "run"
     pipeline = pipeline_of(tiny_run / "data" / "catalog.csv", folder, networks, split=split)
@@ -122,13 +124,21 @@ def test_members_that_exchanged_masks_or_saliency_would_answer_otherwise(run: Ru
     masks = [torch.from_numpy(np.array(one))[:, None].float() for one in run.output("lesion", "member-masks.npy")]
     own = run.output("diagnosis", "member-probabilities.npy")[0]
 
-    def answer(mask: Tensor, saliency: Tensor) -> np.ndarray:
+    def answer(mask: Tensor, saliency: Tensor, read: Tensor) -> np.ndarray:
         seen = members[0].look("diagnosis", images, mask)
-        return members[0].classify("diagnosis", seen, [saliency]).logits.softmax(1).numpy()
+        # Of 48 x 64 pixels in cells of 8 x 8, the map of a mask that is read.
+        cells = resize_images(read, (8, 6))
+        return members[0].classify("diagnosis", seen, [saliency, cells]).logits.softmax(1).numpy()
 
-    assert answer(masks[0], maps[0]) == pytest.approx(own, abs=1e-5)
-    for mask, saliency in ((masks[1], maps[0]), (masks[0], maps[1]), (masks[0], torch.stack(maps).mean(0))):
-        assert np.abs(answer(mask, saliency) - own).max() > 1e-4
+    mask, saliency = masks[0], maps[0]
+    assert answer(mask, saliency, mask) == pytest.approx(own, abs=1e-5)
+    for others in (
+        (masks[1], saliency, mask),
+        (mask, maps[1], mask),
+        (mask, torch.stack(maps).mean(0), mask),
+        (mask, saliency, masks[1]),
+    ):
+        assert np.abs(answer(*others) - own).max() > 1e-4
 
 
 def test_no_network_is_trained_or_validated_on_its_own_fold_or_the_test_subset(
@@ -150,7 +160,8 @@ def test_no_network_is_trained_or_validated_on_its_own_fold_or_the_test_subset(
         # What trains a classifier is what the members made of folds that they had not seen.
         masks = run.store.masks if task.name == "lesion" else run.output("lesion", "masks.npy")
         assert np.array_equal(np.asarray(sources.masks), masks)
-        read = [run.output("symmetry", "saliency.npy")] if task.name == "diagnosis" else []
+        sources_read = ("symmetry", "lesion") if task.name == "diagnosis" else ()
+        read = [run.output(source, "saliency.npy") for source in sources_read]
         assert len(sources.saliency) == len(read)
         assert all(np.array_equal(one, other) for one, other in zip(sources.saliency, read, strict=True))
         fits.append(f"{task.name}/{out.name}")

@@ -173,7 +173,8 @@ def with_maskings(config: "RunConfig", name: str, mask: str | None, saliency_mas
     section = config.graph.nodes[name].section
     if mask and not isinstance(section, ClassificationSection):
         raise ConfigError("--mask: the segmentation network sees whole images; leave it out")
-    reads = list(section.reads) if isinstance(section, ClassificationSection) else []
+    sources = section.reads if isinstance(section, ClassificationSection) else ()
+    reads = [source for source in sources if source in config.graph.classifiers]
     if saliency_mask and not reads:
         raise ConfigError(f"--saliency-mask: network {name} reads no saliency; leave it out")
     own = config.graph.nodes[name].twin_of or name

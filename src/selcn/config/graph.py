@@ -67,7 +67,7 @@ class Graph:
         if not isinstance(section, ClassificationSection):
             return ()
         masks = () if section.masking == NO_MASKING or self.segmenter is None else (self.segmenter,)
-        return (*masks, *section.reads)
+        return tuple(dict.fromkeys((*masks, *section.reads)))
 
     def is_read(self, name: str) -> bool:
         """Whether any network reads the saliency of this one.
@@ -141,8 +141,8 @@ def build_graph(
         target: the network that the others lead to; None for the last that is no twin.
 
     Raises:
-        ValueError: no network; several segmentation networks; a network reads one that is absent, is no classifier, or
-            leads back to itself; a masking without a segmentation network; or a twin of a network that reads nothing,
+        ValueError: no network; several segmentation networks; a network reads one that is absent or leads back to
+            itself; a masking without a segmentation network; or a twin of a network that reads nothing,
             or whose name is taken.
     """
     segmenters = [name for name, section in networks.items() if section.task == "segmentation"]
@@ -175,10 +175,8 @@ def _check_inputs(
     segmenters: list[str],
 ) -> None:
     for source in section.reads:
-        if source not in networks or networks[source].task != "classification":
-            raise ValueError(
-                f"{name} reads {source}, which is no classification network of this run; {_remedy(section, source)}"
-            )
+        if source not in networks:
+            raise ValueError(f"{name} reads {source}, which is no network of this run; {_remedy(section, source)}")
     if section.masking != NO_MASKING and not segmenters:
         remedy = _remedy(section, "lesion") if section.taken else "add one"
         raise ValueError(f"{name} has masking {section.masking}, which needs a segmentation network; {remedy}")

@@ -29,11 +29,12 @@ def grid_config(config: RunConfig, *, attention: bool = False, controls: bool = 
     """
     name = config.graph.target
     target = config.graph.nodes[name].section
-    if not isinstance(target, ClassificationSection) or len(target.reads) != 1:
+    reads = tuple(target.reads) if isinstance(target, ClassificationSection) else ()
+    if len(reads) != 1 or reads[0] not in config.graph.classifiers:
         raise ConfigError(
-            f"network {name}: a grid needs a target that reads the saliency of one network; set its reads"
+            f"network {name}: a grid needs a target that reads the saliency of one classifier; set its reads"
         )
-    (source,) = target.reads
+    (source,) = reads
     networks: dict[str, Any] = {}
     for other, section in config.networks.items():
         if other == source:

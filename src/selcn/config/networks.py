@@ -65,7 +65,7 @@ class ClassifierSpec(Section):
     )
     size: Size | None = Field(None, description="the network's input; null takes that of the prepared images")
     masking: MaskingName = Field(NO_MASKING, description="what of the image it sees, given the lesion's mask")
-    reads: dict[str, AnyCaseFusion] = Field({}, description="earlier networks whose saliency it reads, and how")
+    reads: dict[str, AnyCaseFusion] = Field({}, description="earlier networks whose saliency or mask it reads, and how")
     control: Control | None = Field(None, description="what is read in place of the saliency, for comparison")
     saliency: str = Field("grad-cam++", description="the method of the map that it answers with and hands on")
     flips: bool = Field(False, description="average over the image, its mirror, its flip and both")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.labels import NO_MASKING
+from selcn.models.backbones import resize_images
 from selcn.models.classifier import Classifier
 from selcn.models.features import FeatureDistance, pooled_features
 from selcn.models.heads import HeadOutput
@@ -18,6 +19,7 @@ from selcn.models.segmenter import Segmenter
 from selcn.saliency.controls import replace_saliency
 from selcn.saliency.methods import DEFAULT, find_saliency
 
+_CELL = 8  # pixels; finer than the feature grid of any backbone here
 FLIPS = ([3], [2], [2, 3])
 Specs = Mapping[str, SegmenterSpec | ClassifierSpec]
 """The networks of a cascade by name, each after those it needs."""
@@ -30,7 +32,8 @@ class Pass:
     Attributes:
         lesion: probability that a pixel is lesion (N, 1, H, W); None where there is no segmentation network.
         outputs: of each classifier, by name.
-        saliency: of the class that each classifier predicts (N, 1, h, w) in [0, 1], by name.
+        saliency: of the class that each classifier predicts (N, 1, h, w) in [0, 1], by name; of the segmentation
+            network the map of its mask, see `lesion_map`.
     """
 
     lesion: Tensor | None = None
@@ -132,6 +135,7 @@ class Cascade(nn.Module):
             spec = self.specs[name]
             if isinstance(spec, SegmenterSpec):
                 found.lesion = self._segment_unknown(name, images, known.lesion)
+                found.saliency[name] = lesion_map(found.lesion)
             else:
                 self.add_classifier(name, self.look(name, images, found.lesion), found, known)
         return found
@@ -323,6 +327,16 @@ def explain(output: HeadOutput, target: Tensor | None = None, *, method: str = D
         chosen = target[:, None, None, None].expand(-1, 1, *output.class_maps.shape[2:])
         gate = output.class_maps.gather(1, chosen) > 0
     return find_saliency(method)(output.activations, output.weight[target], gate)
+
+
+def lesion_map(lesion: Tensor) -> Tensor:
+    """The map that later networks read of a mask: the share of lesion in cells of 8 x 8 pixels (N, 1, H // 8, W // 8).
+
+    Args:
+        lesion: probability that a pixel is lesion (N, 1, H, W).
+    """
+    height, width = lesion.shape[-2:]
+    return resize_images((lesion > LESION_THRESHOLD).to(torch.float32), (width // _CELL, height // _CELL))
 
 
 def prefer(known: Tensor | None, predicted: Tensor) -> Tensor:

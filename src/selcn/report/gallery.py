@@ -116,7 +116,9 @@ def make_gallery(run: Run, predictor: Predictor) -> Gallery:
 def _explained(bundle: BundleConfig) -> str | None:
     """The classifier whose saliency is shown: the first that the target reads, else the target."""
     target = bundle.classifiers.get(bundle.target)
-    return next(iter(target.reads), bundle.target) if target else next(iter(bundle.classifiers), None)
+    if target is None:
+        return next(iter(bundle.classifiers), None)
+    return next((source for source in target.reads if source in bundle.classifiers), bundle.target)
 
 
 def _by_image(table: pd.DataFrame | None, column: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from selcn.data.datasets import as_floats, gather_images, gather_maps, in_batches
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.io.progress import OnProgress
-from selcn.models.cascade import Cascade, explain, explain_together
+from selcn.models.cascade import Cascade, explain, explain_together, lesion_map
 from selcn.models.features import pooled_features
 from selcn.models.heads import HeadOutput
 from selcn.runs.folder import (
@@ -143,16 +143,24 @@ def _batches(
 
 def _segment_fold(held: _Assignment, images: Tensor) -> None:
     (member,) = held.members
-    lesion = member.segment(held.network, images) > LESION_THRESHOLD
-    held.arrays.put(MASKS, held.images, held.rows, lesion[:, 0].to(torch.uint8))
+    lesion = member.segment(held.network, images)
+    held.arrays.put(MASKS, held.images, held.rows, (lesion > LESION_THRESHOLD)[:, 0].to(torch.uint8))
+    if held.run.graph.is_read(held.network):
+        held.arrays.put(SALIENCY, held.images, held.rows, lesion_map(lesion)[:, 0])
 
 
 def _segment_test(tested: _Assignment, images: Tensor) -> None:
     lesions = torch.stack([member.segment(tested.network, images)[:, 0] for member in tested.members])  # (K, n, H, W)
-    for number, lesion in enumerate(lesions > LESION_THRESHOLD):
-        tested.arrays.put(MEMBER_MASKS, tested.tested, (number, tested.places), lesion.to(torch.uint8))
+    read = tested.run.graph.is_read(tested.network)
+    for number, lesion in enumerate(lesions):
+        place = (number, tested.places)
+        tested.arrays.put(MEMBER_MASKS, tested.tested, place, (lesion > LESION_THRESHOLD).to(torch.uint8))
+        if read:
+            tested.arrays.put(MEMBER_SALIENCY, tested.tested, place, lesion_map(lesion[:, None])[:, 0])
     together = lesions.mean(dim=0) > LESION_THRESHOLD
     tested.arrays.put(MASKS, tested.images, tested.rows, together.to(torch.uint8))
+    if read:
+        tested.arrays.put(SALIENCY, tested.images, tested.rows, lesion_map(together[:, None].float())[:, 0])
 
 
 def _classify_fold(held: _Assignment, images: Tensor) -> None:

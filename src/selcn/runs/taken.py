@@ -72,8 +72,8 @@ def _check_sources(graph: Graph, name: str, bundle: Path, config: BundleConfig) 
     """Refuse saliency of other classes than that which a taken network was trained with."""
     section = graph.nodes[name].section
     for source in section.reads if isinstance(section, ClassificationSection) else ():
-        own = graph.classifiers[source]
-        if own.labels.names != config.labels(source).names:
+        own = graph.classifiers.get(source)
+        if own is not None and own.labels.names != config.labels(source).names:
             raise ConfigError(
                 f"network {name}: of {bundle} reads {source} of classes {', '.join(config.labels(source).names)}, not "
                 f"{', '.join(own.labels.names)}; write {source}: {{from: {bundle}}}"

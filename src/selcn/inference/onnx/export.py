@@ -35,7 +35,7 @@ from selcn.inference.onnx.quantization import quantize
 from selcn.inference.result import Outputs, prepare
 from selcn.inference.torch_engine import TorchEngine
 from selcn.io.files import sha256, written_whole
-from selcn.models.cascade import Cascade, Ensemble, Known, Pass, combine, prefer
+from selcn.models.cascade import Cascade, Ensemble, Known, Pass, combine, lesion_map, prefer
 
 OPSET = 20
 MAX_DIFFERENCE = 1e-4
@@ -86,7 +86,9 @@ class _Classify(nn.Module):
             own = slice(number, number + 1)
             found = Pass(lesion=None if lesions is None else lesions[:, own])
             for name, spec in member.specs.items():
-                if isinstance(spec, ClassifierSpec):
+                if found.lesion is not None and not isinstance(spec, ClassifierSpec):
+                    found.saliency[name] = lesion_map(found.lesion)
+                elif isinstance(spec, ClassifierSpec):
                     region = visible.get(spec.masking)
                     seen = images * region[:, own] if region is not None else member.look(name, images, found.lesion)
                     member.add_classifier(name, seen, found, known)
