@@ -88,7 +88,7 @@ STREAKS = {"task": "classification", "labels": ["absent", "present"]}
         ({"streaks": STREAKS}, "network streaks: a grid needs a target that reads the saliency of one classifier"),
         (
             {"diagnosis": {**STREAKS, "reads": {"symmetry": "concat", "streaks": "concat"}}, "streaks": STREAKS},
-            "a grid needs a target that reads the saliency of one network; set its reads",
+            "a grid needs a target that reads the saliency of one classifier; set its reads",
         ),
         ({"lesion": None}, "masking segmentation, which needs a segmentation network; add one"),
         (
