@@ -18,7 +18,9 @@ from selcn.data.store.build import build_store
 from selcn.errors import DivergedError, RunError
 from selcn.labels import SYMMETRY
 from selcn.tasks.classification import ClassificationTask
+from selcn.training.compute import Compute
 from selcn.training.module import augment
+from selcn.training.precision import _seconds
 from selcn.training.trainer import WEIGHTS, fit
 
 TRAIN, VALIDATION = np.arange(28), np.arange(28, 40)
@@ -130,6 +132,30 @@ def test_averaging_mixing_clipping_and_accumulation_go_on_after_a_kill_as_if_unb
     with pytest.raises(KilledError):
         rich.fit(tmp_path / "c", on_epoch=kill)
     assert same(unbroken, trained(rich, tmp_path / "c"))
+
+
+@pytest.mark.parametrize(("bfloat16", "chosen"), [(0.8, "bfloat16"), (0.95, "float32")])
+def test_one_cpu_trains_in_the_faster_precision_and_measuring_changes_nothing(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bfloat16: float, chosen: str
+) -> None:
+    measured = []
+
+    def seconds(*one: Any, **how: Any) -> float:
+        measured.append(_seconds(*one, **how))
+        return bfloat16 if how["bfloat16"] else 1.0
+
+    monkeypatch.setattr("selcn.training.precision._seconds", seconds)
+    short, cpu = subject.changed(epochs=1), Compute(accelerator="cpu")
+    result = short.changed(precision="auto").fit(tmp_path / "auto", compute=cpu)
+    assert result == short.changed(precision=chosen).fit(tmp_path / "chosen", compute=cpu)
+    ours, theirs = (load_file(tmp_path / name / WEIGHTS) for name in ("auto", "chosen"))
+    assert all(torch.equal(one, theirs[name]) for name, one in ours.items())
+    assert len(measured) == 2
+    assert all(0 < one < 60 for one in measured)
+    (tmp_path / "resumed" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "resumed" / "checkpoints" / "precision").write_text("bfloat16")
+    again = short.changed(precision="auto").fit(tmp_path / "resumed", compute=cpu)
+    assert (again["precision"], len(measured)) == ("bf16-mixed", 2)
 
 
 def test_a_loss_that_is_no_number_ends_training_with_the_last_good_checkpoint(subject: Subject, tmp_path: Path) -> None:

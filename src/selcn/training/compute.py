@@ -7,6 +7,8 @@ import torch
 
 from selcn.errors import ConfigError
 
+AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
+
 
 @dataclass(frozen=True)
 class Compute:
@@ -50,11 +52,12 @@ class Compute:
         """Lightning's name of a precision.
 
         Args:
-            wanted: `float32`, `bfloat16`, `float16`, or `auto`: bfloat16 on GPUs that support it, else float32.
+            wanted: `float32`, `bfloat16`, `float16`, or `auto`: bfloat16 on GPUs that support it, else float32. On one
+                CPU the trainer measures instead, see `selcn.training.precision`.
         """
-        if wanted == "auto":
-            wanted = "bfloat16" if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-        return {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[wanted]
+        if wanted == AUTO:
+            wanted = BFLOAT16 if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else FLOAT32
+        return {FLOAT32: "32-true", BFLOAT16: "bf16-mixed", "float16": "16-mixed"}[wanted]
 
 
 def rank() -> int:

@@ -19,13 +19,16 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.profilers import Profiler
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from selcn.data.datasets import Sources
+from selcn.data.datasets import Batch, Sources
 from selcn.errors import DivergedError, RunError
+from selcn.io.files import write_text
 from selcn.tasks.task import Task
-from selcn.training.compute import Compute, rank
+from selcn.training.compute import AUTO, Compute, rank
 from selcn.training.loading import build_loader
 from selcn.training.module import TrainingModule
+from selcn.training.precision import faster_on_cpu
 from selcn.training.tracking import finish, trackers
 
 WEIGHTS = "network.safetensors"
@@ -63,7 +66,8 @@ def fit(
         on_epoch: called after each epoch with its number from 1 and the logged values.
 
     Returns:
-        `monitor`, the monitored value's name; `best`, its best value; `epochs`, the number of epochs trained.
+        `monitor`, the monitored value's name; `best`, its best value; `epochs`, the number of epochs trained;
+        `precision`, Lightning's name of that of the computations.
 
     Raises:
         RunError: too few images for one batch, or no epoch was finished.
@@ -76,15 +80,28 @@ def fit(
     pin = compute.device.type == "cuda"
     loader = partial(build_loader, task, sources, seed=seed, rank=rank(), world=compute.world, pin=pin)
     loaders = loader(train, shuffle=True), loader(validation, shuffle=False)
+    precision = _precision(module, loaders[0], compute, out)
     with _quiet():
-        trainer = _trainer(task, best, out, compute, track, profiler, on_epoch)
+        trainer = _trainer(task, best, out, compute, precision, track, profiler, on_epoch)
         with suppress(SystemExit):  # of Lightning on Ctrl-C; the caller gets KeyboardInterrupt instead
             trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
     _refuse_interrupted(trainer)
     score = _best(best)
     if rank() == 0:
         _keep(module, best, out)
-    return {"monitor": best.monitor, "best": score, "epochs": trainer.current_epoch}
+    return {"monitor": best.monitor, "best": score, "epochs": trainer.current_epoch, "precision": precision}
+
+
+def _precision(module: TrainingModule, loader: "DataLoader[Batch]", compute: Compute, out: Path) -> str:
+    """Lightning's name of the precision; on one CPU that of the first attempt, so that resuming keeps it."""
+    wanted: str = module.task.section.precision
+    if wanted == AUTO and compute.world == 1 and compute.device.type == "cpu":
+        chosen = out / CHECKPOINTS / "precision"
+        if not chosen.exists():
+            chosen.parent.mkdir(parents=True, exist_ok=True)
+            write_text(chosen, faster_on_cpu(module, loader))
+        wanted = chosen.read_text(encoding="utf-8")
+    return compute.precision(wanted)
 
 
 def _last(out: Path) -> Path | None:
@@ -132,6 +149,7 @@ def _trainer(
     best: ModelCheckpoint,
     out: Path,
     compute: Compute,
+    precision: str,
     track: Sequence[str],
     profiler: Profiler | None,
     on_epoch: OnEpoch | None,
@@ -147,7 +165,7 @@ def _trainer(
         num_nodes=compute.nodes,
         strategy="ddp" if compute.world > 1 else "auto",
         use_distributed_sampler=False,
-        precision=compute.precision(section.precision),  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]
         accumulate_grad_batches=section.accumulate,
         gradient_clip_val=section.clip,
         max_epochs=section.epochs,
