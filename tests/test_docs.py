@@ -16,8 +16,8 @@ import selcn
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("name", ["results", "data"])
-def test_a_page_of_figures_is_made_from_its_files(name: str) -> None:
+@pytest.mark.parametrize("name", ["results", "data", "configuration"])
+def test_a_page_of_tables_is_made_from_its_files(name: str) -> None:
     spec = importlib.util.spec_from_file_location(f"make_{name}", ROOT / "docs" / name / "make.py")
     assert spec is not None
     assert spec.loader is not None
