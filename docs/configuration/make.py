@@ -15,8 +15,8 @@ PAGE = Path(__file__).parent.parent / "configuration.md"
 INTRODUCTION = """# Configuration
 
 Every key of a run's configuration, written by `docs/configuration/make.py` from the code. `selcn config show NAME`
-prints a preset with all its keys, and `--set lesion.epochs=5` changes one on the command line. A key that does not exist
-is refused."""
+prints a preset with all its keys, and `--set lesion.epochs=5` changes one on the command line. A key that does not
+exist is refused."""
 SECTIONS = {
     "PhantomSource": "`data`, with `source: phantom`",
     "Ham10000Source": "`data`, with `source: ham10000`",
