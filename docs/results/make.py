@@ -358,8 +358,8 @@ ISIC = """## ISIC 2017, its own classes and melanoma against the rest
 
 {images} images, of which {labelled} have a diagnosis, squeezed to squares of 256 pixels and read at 192; one run, one
 split, two classifiers of two label sets: no masks and no symmetry labels are needed, and no segmentation network is
-trained. SqueezeNet 1.1 with ImageNet weights, {minutes:.0f} minutes on two CPU cores beside other work. The test subset is ours,
-of the challenge's training and validation parts, so that these numbers stand beside no leaderboard."""
+trained. SqueezeNet 1.1 with ImageNet weights, {minutes:.0f} minutes on two CPU cores beside other work. The test
+subset is ours, of the challenge's training and validation parts, so that these numbers stand beside no leaderboard."""
 
 DEMO = """## The demo (synthetic)
 
