@@ -135,7 +135,7 @@ def _mask_levels(image: Image.Image) -> np.ndarray:
             grey = [int(levels[np.asarray(image) == index][0]) for index in used]
             lesion = used[0] if grey[0] > grey[1] else used[1]  # of equally bright ones the higher index
             return np.asarray(np.asarray(image) == lesion, np.uint8)
-        if len(used) == 1:
+        if levels.max() > 1 and len(used) == 1:
             return np.full(levels.shape, used[0] != 0, np.uint8)
     return levels
 
