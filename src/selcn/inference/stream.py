@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,7 @@ BATCH = 8
 """Images of a batch; a few batches are in memory at once, and an image may have twenty megapixels."""
 MAX_STEM = 200
 """Bytes of a file's name without its ending; file systems take 255 with it."""
+_FRAME = re.compile(r"-frame-(\d+)$")  # as `file_stem` ends names of frames, which those of whole files must not
 T = TypeVar("T")
 
 
@@ -241,7 +243,7 @@ def distinct_stems(items: Sequence[Item]) -> list[str]:
     taken: set[str] = set()
     counts: dict[str, int] = {}
     names = []
-    for stem in (_short(image_name(item.name)) for item in items):
+    for stem in (_short(_FRAME.sub(r"-page-\1", image_name(item.name))) for item in items):
         name, number = stem, counts.get(stem.casefold(), 1)
         while name.casefold() in taken:
             number += 1
