@@ -21,6 +21,7 @@ Picture = Callable[..., Path]
         ("ISIC_0000000", "ISIC_0000000"),
         ("1.2.840.10008.7", "1.2.840.10008.7"),
         ("scan.tif#2", "scan-frame-2"),
+        ("IM0001#0", "IM0001-frame-0"),
         ("b/train-image.hdf5#ISIC_0015670", "ISIC_0015670"),
         ("a#3.jpg", "a#3"),
         ("x.v2.png", "x.v2"),

@@ -65,26 +65,24 @@ def index(
     """
     from selcn.config import read_aliases
     from selcn.data.catalog import write_catalog
-    from selcn.data.sources import find_source
 
-    spec = find_source(source)
-    given: dict[str, object] = {
-        "masks": masks,
-        "labels": labels,
-        "columns": _columns(column or []),
-        "symmetry": symmetry,
-    }
-    given["skip_missing"] = skip_missing
-    options: dict[str, object] = {name: value for name, value in given.items() if value}
-    _refuse_others(spec, options)
-    with progress("indexing") as move:
-        if "on_progress" in spec.options:
-            options["on_progress"] = move
-        indexed = spec.index(paths, **options)
+    given = (masks, labels, _columns(column or []), symmetry, skip_missing)
+    indexed = _read(source, paths, {name: value for name, value in zip(FLAGS, given, strict=True) if value})
     if aliases:
         indexed = indexed.renamed(read_aliases(aliases))
     write_catalog(indexed.table, out)
     _say(indexed, out, json)
+
+
+def _read(source: str, paths: list[Path], options: dict[str, object]) -> "Indexed":
+    from selcn.data.sources import find_source
+
+    spec = find_source(source)
+    _refuse_others(spec, options)
+    with progress("indexing") as move:
+        if "on_progress" in spec.options:
+            options["on_progress"] = move
+        return spec.index(paths, **options)
 
 
 def _refuse_others(spec: "SourceSpec", options: Iterable[str]) -> None:

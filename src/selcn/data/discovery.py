@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from selcn.data.imaging.address import HDF5_SUFFIXES, locate, printable
-from selcn.data.imaging.read import is_dicom
+from selcn.data.imaging.read import count_frames, is_dicom
 from selcn.data.naming import IMAGE_SUFFIXES, Role, image_name, mask_owner, owners, role_of
 from selcn.errors import ConfigError, DataError, listed
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".xlsx"})
+SINGLE_SUFFIXES = IMAGE_SUFFIXES - {".tif", ".tiff", ".gif", ".webp", ".avif", ".dcm", ".dicom"}
+"""Of files that are not opened to count their frames."""
 _OF_DICOM = re.compile(r"\.\d+|\.ima|", re.IGNORECASE)
 """Suffixes of files that may be DICOM: none, the end of a UID, or of a scanner."""
 logger = logging.getLogger(__name__)
@@ -96,15 +98,32 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def find_pictures(paths: Iterable[Path]) -> list[Path]:
-    """The files among ``paths``, whatever their suffix, and the image files below its folders.
+    """The files among ``paths``, whatever their suffix, and the images below its folders; of each file every frame.
 
     Args:
         paths: files and folders.
 
+    Returns:
+        Addresses of single images.
+
     Raises:
         DataError: a path does not exist, or a folder holds no images.
     """
-    return [found for path in paths for found in ([path] if path.is_file() else find_images(path))]
+    files = [found for path in paths for found in ([path] if path.is_file() else find_images(path))]
+    return [Path(address) for file in files for address in frame_addresses(printable(file))]
+
+
+def frame_addresses(path: str) -> list[str]:
+    """The addresses of the frames of a file that holds several; its own of any other.
+
+    Args:
+        path: of the file, or an address.
+    """
+    suffix = Path(path).suffix.lower()
+    found = locate(Path(path))
+    single = not path or suffix in SINGLE_SUFFIXES or found.frame is not None or found.key
+    count = 1 if single else count_frames(Path(path))
+    return [path] if count == 1 else [f"{path}#{number}" for number in range(count)]
 
 
 def sort_files(files: Iterable[Path], roots: Sequence[Path] = ()) -> Sorted:
@@ -217,7 +236,7 @@ def _by(files: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, Path
     found: dict[str, Path] = {}
     faults = []
     for file in files:
-        first = found.setdefault(printable(name_of(file)), file)
+        first = found.setdefault(name_of(file), file)
         if first is not file and not _same(first, file):
             faults.append(f"{first} and {file} have one name")
     if faults:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from enum import Enum
 from pathlib import Path, PurePath
 
-from selcn.data.imaging.address import HDF5_SUFFIXES
+from selcn.data.imaging.address import HDF5_SUFFIXES, printable
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -37,12 +37,12 @@ def image_name(path: str | PurePath) -> str:
     Args:
         path: of a file, or an address; a suffix that images do not have is part of the name.
     """
-    name = PurePath(path).name
+    name = printable(PurePath(path).name)
     file, _, part = name.rpartition("#")
     suffix = PurePath(file).suffix.lower()
     if suffix in HDF5_SUFFIXES:
         return part
-    if file and part.isdecimal() and suffix in IMAGE_SUFFIXES:
+    if file and part.isdecimal() and (suffix in IMAGE_SUFFIXES or not suffix or suffix[1:].isdecimal()):
         return f"{image_name(file)}-frame-{part}"
     suffix = PurePath(name).suffix
     return name.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else name

@@ -1,6 +1,7 @@
 """Trees and tables as people have them: what is used, and what is said of the rest."""
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from selcn.data.catalog import read_catalog, write_catalog
+from selcn.data.imaging.read import read_image, read_mask
 from selcn.data.sources import index_folder, index_ham10000, index_isic, index_ph2
 from selcn.data.sources.isic import one_hot
 from selcn.errors import DataError
@@ -143,6 +145,20 @@ def test_pages_are_rows_of_one_lesion_with_the_pages_of_their_mask(tmp_path: Pat
     assert table["mask_path"].tolist() == [f"{tmp_path}/nevus/a_mask.tif#{n}" for n in range(3)] + [""] * 3
     assert table["lesion_id"].tolist() == ["a"] * 3 + ["b"] * 2 + [""]
     assert set(table["diagnosis"]) == {"nv"}
+
+
+def test_a_name_that_is_not_utf_8_is_one_row(tmp_path: Path, picture: Picture) -> None:
+    raw = os.fsencode(tmp_path) + b"/data/nevus/b\xe4d"
+    try:
+        os.rename(picture(tmp_path / "data/nevus/x.png"), raw + b".png")  # noqa: PTH104 - of bytes
+        os.rename(picture(tmp_path / "data/nevus/x.png", 255), raw + b"_mask.png")  # noqa: PTH104
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    write_catalog(index_folder(tmp_path / "data").table, tmp_path / "c.csv")
+    table = read_catalog(tmp_path / "c.csv")
+    assert table[["image_id", "diagnosis"]].to_numpy().tolist() == [["b\\xe4d", "nv"]]
+    assert read_image(Path(table["image_path"][0])).mean() == 128
+    assert read_mask(Path(table["mask_path"][0])).all()
 
 
 def test_a_formula_for_a_name_is_text_to_a_spreadsheet_and_a_name_to_the_catalog(

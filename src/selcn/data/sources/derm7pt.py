@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from selcn.data.discovery import images, walk_all
+from selcn.data.discovery import TABLE_SUFFIXES, sort_files, walk_all
 from selcn.data.sources.indexed import Indexed, make_catalog, nonzero
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
@@ -32,8 +32,9 @@ def index_derm7pt(paths: Iterable[Path], *, skip_missing: bool = False) -> Index
     if len(tables) != 1:
         raise DataError(f"{', '.join(map(str, folders))}: {len(tables)} tables {TABLE} found; one is needed")
     rows = read_table(tables[0], ["case_num", "diagnosis", "derm", "clinic"])
+    found = sort_files(files, folders)
     # The table and the files agree in letters but, after a stay on another system, not always in their case.
-    file_of = {_key(file.as_posix()): file for file in images(files)}
+    file_of = {_key(file.as_posix()): file for file in found.images}
     rows["subset"] = _sources(files, len(rows))
     there = rows["derm"].map(_key).isin(file_of)
     skipped = int((~there).sum()) if skip_missing else 0
@@ -55,7 +56,8 @@ def index_derm7pt(paths: Iterable[Path], *, skip_missing: bool = False) -> Index
         lesion_id="derm7pt-" + rows["case_num"],
         source=rows["subset"],
     )
-    notes = {"rows skipped, whose image is not there": skipped}
+    read = [file for file in found.others if file.suffix.lower() in TABLE_SUFFIXES]
+    notes = {"rows skipped, whose image is not there": skipped, **found.notes(read)}
     return Indexed(make_catalog(catalog, str(tables[0])), nonzero(notes))
 
 
