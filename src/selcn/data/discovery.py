@@ -58,13 +58,18 @@ def walk(folder: Path) -> list[Path]:
     Args:
         folder: where to look.
 
+    Returns:
+        Paths as `selcn.data.imaging.address.printable` writes them.
+
     Raises:
-        DataError: no such folder, or one that cannot be read.
+        DataError: no such folder, one that cannot be read, or whose own path is not UTF-8.
     """
     if not folder.is_dir():
         remedy = "is a file; give its folder" if folder.exists() else "no such file or folder; check the path"
         raise DataError(f"{folder}: {remedy}")
-    return sorted(_walked(folder))
+    if printable(folder) != str(folder):
+        raise DataError(f"{printable(folder)}: is not UTF-8; rename the folder")
+    return [Path(printable(path)) for path in sorted(_walked(folder))]
 
 
 def walk_all(paths: Iterable[Path]) -> list[Path]:
@@ -76,7 +81,8 @@ def walk_all(paths: Iterable[Path]) -> list[Path]:
     Raises:
         DataError: a path does not exist, or a folder cannot be read.
     """
-    return list(dict.fromkeys(file for path in paths for file in ([path] if path.is_file() else walk(path))))
+    found = (file for path in paths for file in ([Path(printable(path))] if path.is_file() else walk(path)))
+    return list(dict.fromkeys(found))
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -226,7 +232,7 @@ def _holds_dicom(file: Path) -> bool:
     if not _OF_DICOM.fullmatch(file.suffix) or file.name.upper() == "DICOMDIR":
         return False
     try:
-        with file.open("rb") as opened:
+        with locate(file).file.open("rb") as opened:
             return is_dicom(opened.read(132))
     except OSError:
         return False
@@ -246,9 +252,8 @@ def _by(files: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, Path
 
 def _same(one: Path, other: Path) -> bool:
     """Whether two files have one content; an image of an HDF5 file gives way to any other of its id."""
-    if locate(one).key or locate(other).key:
-        return True
-    return filecmp.cmp(one, other, shallow=False)
+    first, second = locate(one), locate(other)
+    return bool(first.key or second.key) or filecmp.cmp(first.file, second.file, shallow=False)
 
 
 def _walked(folder: Path) -> Iterator[Path]:

@@ -1,14 +1,14 @@
 """Images of one's own: a folder a class, or a folder and a table."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 import pandas as pd
 
 from selcn.data.catalog import COLUMNS
 from selcn.data.discovery import Sorted, by_name, images, match_masks, sort_files, walk
-from selcn.data.naming import image_name
+from selcn.data.naming import IMAGE_SUFFIXES, image_name
 from selcn.data.sources.indexed import Indexed, make_catalog, nonzero
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import ConfigError, DataError, listed
@@ -168,8 +168,7 @@ def _labelled(
     files = [Path(file) for file in found]
     rows = rows.assign(image_path=[str(file) for file in files])
     if key == "image_id":
-        ids = [image_name(name) if _is_absolute(name) else name for name in names]
-        rows["image_id"] = [name.removesuffix(file.suffix) for name, file in zip(ids, files, strict=True)]
+        rows["image_id"] = [image_name(name) if _is_absolute(name) else _without_suffix(name) for name in names]
     elif "image_id" not in rows.columns:
         rows["image_id"] = [image_name(file) for file in files]
     notes["images that the table does not name"] = len(set(folder.images) - set(files))
@@ -227,6 +226,11 @@ def _matches(name: str, below: Mapping[str, Path], loose: Mapping[str, list[Path
 
 def _is_absolute(name: str) -> bool:
     return name.startswith("/") or PureWindowsPath(name).is_absolute()
+
+
+def _without_suffix(name: str) -> str:
+    suffix = PurePosixPath(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def _absent(name: str) -> str:

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from selcn.data.discovery import frame_addresses
-from selcn.data.imaging.address import printable
 from selcn.io.tables import without_placeholders
 
 logger = logging.getLogger(__name__)
@@ -38,15 +37,6 @@ def with_frames(rows: pd.DataFrame, where: str) -> pd.DataFrame:
     ids = table["image_id"].astype(str)
     table["image_id"] = [f"{one}-frame-{n}" if of else one for one, n, of in zip(ids, number, framed, strict=True)]
     return table
-
-
-def printable_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with what is not UTF-8 in names of files and folders written as `printable` does.
-
-    Args:
-        rows: of any columns.
-    """
-    return rows.map(lambda cell: printable(cell) if isinstance(cell, str) and not cell.isascii() else cell)
 
 
 def _lesions(rows: pd.DataFrame, several: np.ndarray) -> "pd.Series[str]":

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from selcn.data.catalog import complete_catalog
-from selcn.data.sources.frames import printable_rows, with_frames
+from selcn.data.sources.frames import with_frames
 from selcn.errors import ConfigError
 from selcn.io.tables import without_placeholders
 from selcn.labels import CONCEPTS, UNKNOWN, find_concept
@@ -97,7 +97,6 @@ def make_catalog(rows: pd.DataFrame, where: str) -> pd.DataFrame:
         rows: with at least `image_id` and `image_path`.
         where: what errors call them.
     """
-    rows = printable_rows(rows)
     if {"image_id", "image_path"} <= set(rows.columns):
         rows = with_frames(rows, where)
     if "diagnosis" in rows.columns:
