@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -23,7 +24,7 @@ def pages(count: int, size: tuple[int, int] = (12, 8)) -> list[Image.Image]:
     return [Image.new("RGB", size, (10 * (number + 1), 0, 0)) for number in range(count)]
 
 
-def save(path: Path, images: list[Image.Image], **options: object) -> Path:
+def save(path: Path, images: list[Image.Image], **options: Any) -> Path:
     images[0].save(path, save_all=True, append_images=images[1:], **options)
     return path
 

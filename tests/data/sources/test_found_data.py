@@ -20,9 +20,9 @@ from selcn.io.tables import read_table
 Picture = Callable[..., Path]
 
 
-def labelled(folder: Path, text: str, **options: bool) -> list[list[str]]:
+def labelled(folder: Path, text: str, *, skip_missing: bool = False) -> list[list[str]]:
     (folder.parent / "t.csv").write_text(text)
-    table = index_folder(folder, labels=folder.parent / "t.csv", **options).table
+    table = index_folder(folder, labels=folder.parent / "t.csv", skip_missing=skip_missing).table
     return table[["image_id", "image_path", "diagnosis"]].to_numpy().tolist()
 
 
