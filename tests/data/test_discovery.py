@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from selcn.data.discovery import by_name, find_images, find_pictures, is_mask, masks_by_name, walk, walk_all
+from selcn.data.discovery import by_name, find_images, find_pictures, masks_by_name, walk, walk_all
+from selcn.data.naming import is_mask
 from selcn.errors import DataError
 
 Picture = Callable[..., Path]

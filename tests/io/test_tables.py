@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from selcn.errors import DataError
-from selcn.io.tables import DELIMITERS, lines, read_table, whole_numbers, without_placeholders
+from selcn.io.cells import DELIMITERS
+from selcn.io.tables import lines, read_table, whole_numbers, without_placeholders
 
 # Any text but what ends a line in some editors, and what stripping would take.
 CELL = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp", "Cs"]), max_size=8).map(str.strip)

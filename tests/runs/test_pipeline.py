@@ -215,6 +215,15 @@ def test_a_network_without_any_label_is_refused(
         pipeline_of(bare_catalog, tmp_path / "run", {name: network}).run()
 
 
+def test_labels_that_no_fold_could_train_on_are_the_reason_given(
+    tiny_run: Path, bare_catalog: Path, tmp_path: Path, small_networks: Networks, pipeline_of: PipelineOf
+) -> None:
+    table, masked = read_catalog(bare_catalog), read_catalog(tiny_run / "data" / "catalog.csv")
+    write_catalog(table.assign(mask_path=["", masked["mask_path"][1], *[""] * (len(table) - 2)]), bare_catalog)
+    with pytest.raises(ConfigError, match=r"lesion: all 1 images with a mask_path are tested or lie in fold \d, so"):
+        pipeline_of(bare_catalog, tmp_path / "run", {"lesion": small_networks["lesion"]}).run()
+
+
 def test_another_criterion_is_one_entry_of_the_configuration(
     tiny_run: Path, bare_catalog: Path, tmp_path: Path, small_networks: Networks, pipeline_of: PipelineOf
 ) -> None:

@@ -45,6 +45,7 @@ def audit(
     from selcn.data.audit import fix, read_parts
     from selcn.data.catalog import read_catalog, write_catalog
     from selcn.io.files import write_text
+    from selcn.io.tables import guarded
 
     table = read_catalog(catalog)
     splits = {name: read_parts(path) for name, path in _named(split or []).items()}
@@ -58,7 +59,7 @@ def audit(
         _show(found)
     if clean:
         kept, dropped = fix(table, found)
-        write_text(clean.with_suffix(".dropped.csv"), dropped.to_csv(index=False, lineterminator="\n"))
+        write_text(clean.with_suffix(".dropped.csv"), guarded(dropped).to_csv(index=False, lineterminator="\n"))
         write_catalog(kept, clean)
         masks = int((dropped["action"] == "mask dropped").sum())
         typer.echo(f"{clean}: {len(kept)} of {len(table)} images kept, {masks} masks dropped", err=json)

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from selcn.data.sources import Indexed, SourceSpec
 
 
-FLAGS = {"masks": "--masks", "labels": "--labels", "columns": "--column", "symmetry": "--symmetry"}
+FLAGS = {
+    "masks": "--masks",
+    "labels": "--labels",
+    "columns": "--column",
+    "symmetry": "--symmetry",
+    "skip_missing": "--skip-missing",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -32,11 +38,16 @@ def index(
     ],
     out: Out = Path("catalog.csv"),
     masks: Annotated[Path | None, typer.Option("--masks", help="folder: where the masks lie.")] = None,
-    labels: Annotated[Path | None, typer.Option("--labels", help="folder: a CSV with a row an image.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="folder: a table (CSV or .xlsx) with a row an image.")
+    ] = None,
     column: Annotated[
         list[str] | None, typer.Option("--column", help="folder: --column diagnosis=THEIRS. May be repeated.")
     ] = None,
     symmetry: Annotated[Path | None, typer.Option("--symmetry", help="ham10000: SymDerm's label CSV.")] = None,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Leave out a table's rows whose image is not there, and count them.")
+    ] = False,
     aliases: Annotated[
         Path | None,
         typer.Option("--aliases", help="YAML: a diagnosis as published, and what it is to be taken as."),
@@ -47,26 +58,31 @@ def index(
 
     `ham10000`, `isic` (challenges 2016 to 2024, archive exports), `ph2`, `derm7pt` and `milk10k` read the published
     folders. `folder` reads a sub-folder a diagnosis, or a table. `symderm` adds symmetry labels to catalogs; `merge`
-    joins catalogs. Every diagnosis that is found is listed with what it is taken as, those of no known kind first.
+    joins catalogs. Every diagnosis that is found is listed with what it is taken as, those of no known kind first;
+    then what was not used, and why.
 
     Example: `selcn index ham10000 HAM10000/ --symmetry SymDerm_v2_labels.csv --out catalog.csv`
     """
     from selcn.config import read_aliases
     from selcn.data.catalog import write_catalog
-    from selcn.data.sources import find_source
 
-    spec = find_source(source)
-    given = {"masks": masks, "labels": labels, "columns": _columns(column or []), "symmetry": symmetry}
-    options: dict[str, object] = {name: value for name, value in given.items() if value}
-    _refuse_others(spec, options)
-    with progress("indexing") as move:
-        if "on_progress" in spec.options:
-            options["on_progress"] = move
-        indexed = spec.index(paths, **options)
+    given = (masks, labels, _columns(column or []), symmetry, skip_missing)
+    indexed = _read(source, paths, {name: value for name, value in zip(FLAGS, given, strict=True) if value})
     if aliases:
         indexed = indexed.renamed(read_aliases(aliases))
     write_catalog(indexed.table, out)
     _say(indexed, out, json)
+
+
+def _read(source: str, paths: list[Path], options: dict[str, object]) -> "Indexed":
+    from selcn.data.sources import find_source
+
+    spec = find_source(source)
+    _refuse_others(spec, options)
+    with progress("indexing") as move:
+        if "on_progress" in spec.options:
+            options["on_progress"] = move
+        return spec.index(paths, **options)
 
 
 def _refuse_others(spec: "SourceSpec", options: Iterable[str]) -> None:

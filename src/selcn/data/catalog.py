@@ -11,8 +11,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from selcn.errors import DataError, listed
+from selcn.io.cells import other_case
 from selcn.io.files import written_whole
-from selcn.io.tables import lines, read_table, whole_numbers, without_placeholders
+from selcn.io.tables import guarded, lines, read_table, whole_numbers, without_placeholders
 from selcn.labels import SYMMETRIES
 
 COLUMNS = ["image_id", "image_path", "mask_path", "lesion_id", "patient_id", "diagnosis", "symmetry", "source"]
@@ -29,7 +30,8 @@ def read_catalog(path: Path) -> pd.DataFrame:
     Raises:
         DataError: unreadable, a column is missing, or rows are wrong; all faulty rows are named at once.
     """
-    table = complete_catalog(read_table(path), str(path))
+    rows = read_table(path)
+    table = complete_catalog(rows.rename(columns=other_case(rows.columns, COLUMNS)), str(path))
     for column in _path_columns(table):
         table[column] = [str(path.parent / name) if name else "" for name in table[column]]
     return table
@@ -72,7 +74,7 @@ def write_catalog(table: pd.DataFrame, path: Path) -> None:
     for column in _path_columns(table):
         table[column] = [_portable(name, path.parent) if name else "" for name in table[column]]
     with written_whole(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n")
+        guarded(table).to_csv(partial, index=False, lineterminator="\n")
 
 
 def groups(table: pd.DataFrame, together: Iterable[tuple[str, str]] = ()) -> pd.Series:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.fft import dctn
 
-from selcn.data.imaging.read import decode_frames, read_bytes
+from selcn.data.imaging.read import read_file
 from selcn.errors import DataError, listed
 from selcn.io.tables import lines
 
@@ -98,8 +98,8 @@ def read_fingerprint(path: Path) -> Fingerprint:
     Raises:
         ImageFileError: missing, or no readable image.
     """
-    data = read_bytes(path)
-    return fingerprint(data, decode_frames(data, path)[0])
+    read = read_file(path)
+    return fingerprint(read.data, read.frames[0])
 
 
 def find_duplicates(

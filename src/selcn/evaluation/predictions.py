@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from selcn.errors import DataError
+from selcn.io.cells import other_case
 from selcn.io.files import written_whole
-from selcn.io.tables import lines, read_table
+from selcn.io.tables import guarded, lines, read_table
 from selcn.labels import LABEL_SETS, TEST, LabelSet, label_set_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -50,6 +51,8 @@ class Predictions:
         Raises:
             DataError: a column is missing or unknown, or rows are bad; all bad rows are reported at once.
         """
+        if labels is not None:
+            table = _in_case_of(table, labels)
         resolved = table_labels(table, source, labels)
         classes = resolved.names
         if labels is None and resolved.name not in LABEL_SETS:
@@ -79,6 +82,14 @@ class Predictions:
     def probabilities(self) -> FloatArray:
         """Probabilities in class order, shape (N, C)."""
         return self.table[self.classes].to_numpy(dtype=np.float64)
+
+
+def _in_case_of(table: pd.DataFrame, labels: LabelSet) -> pd.DataFrame:
+    """The table with class names, of columns and of the truth, in the label set's own case."""
+    table = table.rename(columns=other_case(table.columns, labels.names))
+    if "truth" not in table:
+        return table
+    return table.assign(truth=table["truth"].replace(other_case(table["truth"].dropna().unique(), labels.names)))
 
 
 def table_labels(table: pd.DataFrame, source: str, labels: LabelSet | None = None) -> LabelSet:
@@ -286,6 +297,6 @@ def _sums_off(probabilities: FloatArray) -> BoolArray:
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
     try:
         with written_whole(path) as partial:
-            table.to_csv(partial, index=False)
+            guarded(table).to_csv(partial, index=False)
     except OSError as error:
         raise DataError(f"{path}: not writable ({error.strerror or error}); check the folder") from error

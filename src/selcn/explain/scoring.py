@@ -25,6 +25,7 @@ from selcn.explain.explainers import ClassExplainer, Explainer, View, randomised
 from selcn.explain.job import SaliencyJob
 from selcn.explain.runner import KEYS
 from selcn.io.resume import OnProgress, work_in_parts
+from selcn.io.tables import guarded
 from selcn.saliency.perturbation import deletion_insertion
 
 SCORES = "scores.csv"
@@ -74,7 +75,8 @@ def write_saliency_scores(
 
 
 def _join(parts: list[Path], folder: Path) -> None:
-    pd.concat([pd.read_csv(part / SCORES, dtype=str) for part in parts]).to_csv(folder / SCORES, index=False)
+    scores = pd.concat([pd.read_csv(part / SCORES, dtype=str) for part in parts])
+    guarded(scores).to_csv(folder / SCORES, index=False)
 
 
 def _sampled(job: SaliencyJob, count: int, seed: int) -> np.ndarray:

@@ -147,8 +147,8 @@ def _segment(
     for row, prediction in zip(rows, predictions, strict=True):
         if prediction.lesion is None:
             continue
-        frame = row.get("frame")
-        place = f"segmentations/{file_stem(stem, frame)}.dcm"
+        place = f"segmentations/{file_stem(stem, row.get('frame'))}.dcm"
+        frame = row.get("frame", item.frame)
         try:
             write_segmentation(prediction.lesion.mask, header, out / place, frame=frame, source=source)
             row["segmentation"] = place

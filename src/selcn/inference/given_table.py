@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from selcn.data.imaging.decode import decode_image, decode_mask, peek_size
-from selcn.data.imaging.read import read_bytes
+from selcn.data.imaging.decode import decode_image, peek_size
+from selcn.data.imaging.read import read_bytes, read_mask
+from selcn.data.naming import image_name
 from selcn.errors import DataError, listed
 from selcn.inference.given import MASK, Given, saliency_name
 from selcn.inference.inputs import PATH_COLUMNS, Item, read_cells
@@ -46,7 +47,7 @@ class GivenRow:
         Raises:
             DataError: one is missing, or is no mask or map.
         """
-        mask = None if self.mask is None else decode_mask(read_bytes(self.mask), self.mask)[1]
+        mask = None if self.mask is None else read_mask(self.mask)
         maps = {name: decode_saliency(read_bytes(path), path) for name, path in self.saliency.items()}
         return Given(mask, self.classes, maps)
 
@@ -79,11 +80,12 @@ def read_given(table: Path, items: Sequence[Item], predictor: Predictor) -> Give
             several, or two rows match one.
         ConfigError: the engine cannot be given such results.
     """
-    cells = read_cells(table)
+    rows_of = read_cells(table)
+    cells = [row for _, row in rows_of]
     key = _key_column(table, cells, predictor)
     rows, faults = dict[int, GivenRow](), list[str]()
     find = _Finder(items, table.parent)
-    for line, row in enumerate(cells, start=2):
+    for line, row in rows_of:
         name = (row[key] or "").strip()
         try:
             given, numbers = _row(row, table.parent, predictor), find(name)
@@ -148,7 +150,7 @@ class _Finder:
         for number, item in enumerate(items):
             path = Path(item.name).resolve()
             self.paths[path].append(number)
-            for name in (item.name, Path(item.name).name, Path(item.name).stem, item.image_id):
+            for name in (item.name, Path(item.name).name, image_name(item.name), item.image_id):
                 self.names[name].add(path)
 
     def __call__(self, cell: str) -> list[int]:

@@ -1,28 +1,35 @@
 """The inputs of `selcn predict` as a list of image files: files, folders, patterns, tables of paths, standard input."""
 
-import csv
 import glob
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selcn.data.discovery import find_images
-from selcn.data.imaging.read import is_dicom, read_bytes
+import numpy as np
+
+from selcn.data.discovery import TABLE_SUFFIXES, find_images, images
+from selcn.data.imaging.address import HDF5_SUFFIXES, locate, printable
+from selcn.data.imaging.decode import peek_size
+from selcn.data.imaging.read import decode_frames, is_dicom, read_bytes, read_file
+from selcn.data.naming import IMAGE_SUFFIXES
 from selcn.errors import DataError
+from selcn.io import cells
 
 STANDARD_INPUT = "-"
 PATH_COLUMNS = ("image_path", "path", "image", "file")
-_TABLES = (".csv", ".tsv", ".txt")
+_TABLES = TABLE_SUFFIXES | {".txt"}
 _PICTURE_STARTS = (b"\xff\xd8", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*", b"RIFF")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
 class Item:
-    """A file of one or more images.
+    """A file of one or more images, or one image of a file.
 
     Attributes:
-        name: of the file, in results.
+        name: of the file, in results; an address of `selcn.data.imaging.address`.
         data: its content where it came through standard input; None for a file of that name.
         image_id: of the table that lists it; "" where it has none.
     """
@@ -39,13 +46,27 @@ class Item:
         """
         return read_bytes(Path(self.name)) if self.data is None else self.data
 
+    @property
+    def frame(self) -> int | None:
+        """The frame that the name is of; None where it names none."""
+        return None if self.data is not None else locate(Path(self.name)).frame
+
+    def frames(self) -> list[np.ndarray]:
+        """The images, uint8 RGB (H, W, 3) each.
+
+        Raises:
+            ImageFileError: missing or unreadable.
+        """
+        path = Path(self.name)
+        return read_file(path).frames if self.data is None else decode_frames(self.data, path)
+
 
 def list_items(inputs: Sequence[str]) -> list[Item]:
     """All files that the inputs name, in order; one that is named twice is listed twice.
 
     Args:
-        inputs: files, folders, glob patterns, tables (`.csv`, `.tsv`, `.txt`) with a column of ``PATH_COLUMNS``, or `-`
-            for standard input.
+        inputs: files, folders, glob patterns, tables (`.csv`, `.tsv`, `.xlsx`, `.txt`) with a column of
+            ``PATH_COLUMNS`` or a path a line, or `-` for standard input.
 
     Raises:
         DataError: a path or pattern matches nothing, a folder holds no images, or a table has no column of paths.
@@ -57,56 +78,70 @@ def _items(given: str) -> Iterable[Item]:
     path = Path(given)
     if given == STANDARD_INPUT:
         return _standard_input(sys.stdin.buffer.read())
-    if path.is_dir():
-        return [Item(str(found)) for found in find_images(path)]
-    if path.suffix.lower() in _TABLES and path.is_file():
+    there = os.path.exists(given)  # noqa: PTH110 - Path.exists() raises at a name that is too long
+    if there and path.is_dir():
+        return [Item(printable(found)) for found in find_images(path)]
+    if there and path.suffix.lower() in _TABLES:
         return _listed_in(path)
-    if not path.exists() and glob.has_magic(given):
+    if there and path.suffix.lower() in HDF5_SUFFIXES:
+        return [Item(printable(found)) for found in images([path])]
+    if not there and glob.has_magic(given):
         # Not Path.glob, which takes no pattern that begins at the root.
         found = sorted(name for name in glob.glob(given, recursive=True) if Path(name).is_file())  # noqa: PTH207
         if not found:
             raise DataError(f"{given}: no file is named so; check the pattern")
-        return [Item(name) for name in found]
-    if not path.exists():
-        raise DataError(f"{given}: no such file or folder; check the path")
-    return [Item(given)]
+        return [Item(printable(name)) for name in found]
+    if not there and locate(path).file == path:
+        raise DataError(f"{printable(given)}: no such file or folder; check the path")
+    return [Item(printable(given))]
 
 
 def _standard_input(data: bytes) -> list[Item]:
     """One image, or a path a line."""
-    if data.startswith(_PICTURE_STARTS) or is_dicom(data):
-        return [Item(STANDARD_INPUT, data)]
-    try:
-        names = [line.strip() for line in data.decode("utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise DataError("standard input: neither an image nor a path a line; send either") from None
+    names = _lines(data)
+    if names is None:
+        if data.startswith(_PICTURE_STARTS) or is_dicom(data) or peek_size(data):
+            return [Item(STANDARD_INPUT, data)]
+        raise DataError("standard input: neither an image nor a path a line; send either")
     if not names:
         raise DataError("standard input: is empty; send an image, or a path a line")
     return [Item(name) for name in names]
 
 
+def _lines(data: bytes) -> list[str] | None:
+    """The lines of a text, stripped, without empty ones; None of what is no text."""
+    try:
+        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def _listed_in(table: Path) -> list[Item]:
     """Files of a table's rows, whose paths are relative to its folder."""
-    rows = read_cells(table)
-    column = next((name for name in PATH_COLUMNS if rows and name in rows[0]), None)
-    if column is None:
-        raise DataError(f"{table}: has no rows, or no column {' or '.join(PATH_COLUMNS)}; name the column of paths so")
-    return [Item(str(table.parent / row[column]), None, row.get("image_id") or "") for row in rows if row[column]]
+    header, rows = cells.read_cells(table)
+    ours = cells.other_case(header, (*PATH_COLUMNS, "image_id"))
+    header = [ours.get(name, name) for name in header]
+    column = next((name for name in PATH_COLUMNS if name in header), None)
+    if column is None and len(header) == 1 and Path(header[0]).suffix.lower() in IMAGE_SUFFIXES:
+        column, rows = header[0], [(1, header), *rows]  # no header: a path a line
+    if column is None or not rows:
+        raise DataError(
+            f"{table}: has no rows, or no column {' or '.join(PATH_COLUMNS)}, but {', '.join(header)}; name the column "
+            "of paths so"
+        )
+    listed = [dict(zip(header, row, strict=True)) for _, row in rows]
+    return [Item(printable(table.parent / row[column]), None, row.get("image_id", "")) for row in listed if row[column]]
 
 
-def read_cells(table: Path) -> list[dict[str, str]]:
-    """The rows of a table with a header, by column; without pandas, which a machine that only predicts may lack.
+def read_cells(table: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a table: its line and its cells by column; without pandas, which a machine that predicts may lack.
 
     Args:
-        table: CSV in UTF-8, of cells between commas, semicolons, tabs or bars.
+        table: as `selcn.io.cells.read_cells` takes it.
 
     Raises:
         DataError: it cannot be read.
     """
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{table}: cannot be read ({error}); save it as CSV in UTF-8") from None
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t|", key=header.count)
-    return list(csv.DictReader(text.splitlines(), delimiter=delimiter))
+    header, rows = cells.read_cells(table)
+    return [(line, dict(zip(header, row, strict=True))) for line, row in rows]

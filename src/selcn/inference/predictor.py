@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from PIL.Image import Image
 
+from selcn.data.imaging.arrays import as_rgb
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image
@@ -69,34 +71,36 @@ class Predictor:
         self.config, self.run = config, run
         self.name, self.digest, self.engine = config.name, digest, str(engine)
 
-    def predict(self, image: str | Path | np.ndarray, given: Given = NOTHING) -> Prediction:
+    def predict(self, image: str | Path | np.ndarray | Image, given: Given = NOTHING) -> Prediction:
         """Predict one image.
 
         Args:
-            image: a file's path, or uint8 RGB (H, W, 3).
+            image: a file's path, an image of Pillow, or an array as `selcn.data.imaging.arrays.as_rgb` takes it.
             given: results that go before predicted ones; what depends on them follows.
 
         Raises:
-            DataError: the file is missing or no image, or what is given does not fit the image or the bundle.
+            DataError: the file is missing or no image, the array could be meant in several ways, or what is given does
+                not fit the image or the bundle.
             ConfigError: the engine cannot be given such results.
         """
-        image = image if isinstance(image, np.ndarray) else read_image(Path(image))
-        return self.predict_batch([image], [given])[0]
+        read = read_image(Path(image)) if isinstance(image, str | Path) else image
+        return self.predict_batch([read], [given])[0]
 
-    def predict_batch(self, images: Sequence[np.ndarray], given: Sequence[Given] = ()) -> list[Prediction]:
+    def predict_batch(self, images: Sequence[np.ndarray | Image], given: Sequence[Given] = ()) -> list[Prediction]:
         """Predict images of any sizes as one batch.
 
         Args:
-            images: uint8 RGB (H, W, 3) each.
+            images: arrays or images of Pillow, see `predict`.
             given: one an image, see `predict`; or nothing at all.
 
         Raises:
-            DataError: what is given does not fit an image or the bundle.
+            DataError: an array could be meant in several ways, or what is given does not fit an image or the bundle.
             ConfigError: the engine cannot be given such results.
         """
-        sizes = [(image.shape[1], image.shape[0]) for image in images]
+        pictures = [as_rgb(image) for image in images]
+        sizes = [(picture.shape[1], picture.shape[0]) for picture in pictures]
         given = [self.check(one, size) for one, size in zip(given, sizes, strict=True)] if given else ()
-        return self.predict_prepared(np.stack([prepare(image, self.config) for image in images]), sizes, given)
+        return self.predict_prepared(np.stack([prepare(picture, self.config) for picture in pictures]), sizes, given)
 
     def predict_prepared(
         self, prepared: np.ndarray, sizes: Sequence[tuple[int, int]], given: Sequence[Given] = ()

@@ -1,6 +1,8 @@
 """Files through the networks of a bundle: decoded ahead, in batches, in bounded memory, resumable."""
 
+import hashlib
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from selcn.data.imaging.read import decode_frames
+from selcn.data.naming import image_name
 from selcn.errors import DataError
 from selcn.inference.given import NOTHING, Given
 from selcn.inference.inputs import Item
@@ -21,6 +23,9 @@ from selcn.io.files import written_whole
 
 BATCH = 8
 """Images of a batch; a few batches are in memory at once, and an image may have twenty megapixels."""
+MAX_STEM = 200
+"""Bytes of a file's name without its ending; file systems take 255 with it."""
+_FRAME = re.compile(r"-frame-(\d+)$")  # as `file_stem` ends names of frames, which those of whole files must not
 T = TypeVar("T")
 
 
@@ -163,7 +168,7 @@ def _predicted(
 
 
 def _decode(item: Item, given: GivenFiles | None, predictor: Predictor) -> Decoded:
-    pictures = decode_frames(item.read(), Path(item.name))
+    pictures = item.frames()
     if given is None:
         return [Frame(picture, prepare(picture, predictor.config)) for picture in pictures]
     if len(pictures) > 1:
@@ -228,7 +233,9 @@ def file_stem(stem: str, frame: int | None = None) -> str:
 
 
 def distinct_stems(items: Sequence[Item]) -> list[str]:
-    """The stems of files, repeated ones with a number appended; compared without case, as some file systems do.
+    """Names of what is written of files: theirs, shortened where they leave no room for an ending.
+
+    Repeated ones have a number appended; they are compared without case, as some file systems do.
 
     Args:
         items: the files.
@@ -236,7 +243,7 @@ def distinct_stems(items: Sequence[Item]) -> list[str]:
     taken: set[str] = set()
     counts: dict[str, int] = {}
     names = []
-    for stem in (Path(item.name).stem for item in items):
+    for stem in (_short(_FRAME.sub(r"-page-\1", image_name(item.name))) for item in items):
         name, number = stem, counts.get(stem.casefold(), 1)
         while name.casefold() in taken:
             number += 1
@@ -245,3 +252,11 @@ def distinct_stems(items: Sequence[Item]) -> list[str]:
         taken.add(name.casefold())
         names.append(name)
     return names
+
+
+def _short(stem: str) -> str:
+    """A stem that leaves room in a file's name; what is cut is told apart by its hash."""
+    data = stem.encode()
+    if len(data) <= MAX_STEM:
+        return stem
+    return f"{data[:MAX_STEM].decode(errors='ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"

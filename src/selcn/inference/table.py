@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selcn.errors import require_extra
+from selcn.io.cells import guard_cell
 from selcn.io.files import written_whole
 
 _GROUP = 5_000  # rows a Parquet row group, which bounds the memory
@@ -23,7 +24,7 @@ def write_csv(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, type], pat
     with written_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(fields), restval="", extrasaction="raise")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _guarded(value) for name, value in row.items()} for row in rows)
 
 
 def write_parquet(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, type], path: Path) -> None:
@@ -44,6 +45,10 @@ def write_parquet(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, type],
     with written_whole(path) as partial, pq.ParquetWriter(partial, schema) as writer:
         for group in _groups(rows):
             writer.write_table(pa.Table.from_pylist(group, schema))
+
+
+def _guarded(value: object) -> object:
+    return guard_cell(value) if isinstance(value, str) else value
 
 
 def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:

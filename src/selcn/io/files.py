@@ -2,10 +2,14 @@
 
 import base64
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+MAX_NAME = 255
+"""Bytes of a file's name that file systems take."""
 
 
 @contextmanager
@@ -17,6 +21,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
+    if len(os.fsencode(partial.name)) > MAX_NAME:
+        partial = path.with_name(f".partial-{hashlib.sha256(os.fsencode(path.name)).hexdigest()}{path.suffix}")
     _remove(partial)
     try:
         yield partial

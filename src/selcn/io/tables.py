@@ -1,16 +1,14 @@
-"""CSV tables, read as spreadsheets, archives and other people's scripts write them."""
+"""Tables as data frames, read as spreadsheets, archives and other people's scripts write them."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from selcn.errors import DataError, listed
+from selcn.errors import DataError
+from selcn.io.cells import guard_cell, other_case, read_cells
 
 LINE = "line"
-DELIMITERS = ",;\t|"
 # What tools write for an unknown value. Taken for an id, one of them would join all its rows to one lesion.
 PLACEHOLDERS = frozenset({"nan", "na", "n/a", "none", "null", "nat", "-"})
 
@@ -18,20 +16,21 @@ PLACEHOLDERS = frozenset({"nan", "na", "n/a", "none", "null", "nat", "-"})
 def read_table(path: Path, needed: Iterable[str] = (), names: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a table whose first line names its columns; every cell is a stripped string.
 
-    The delimiter is the comma, semicolon, tab or bar that is most frequent in the header. A byte order mark, CRLF,
-    blank lines and quoted cells are accepted; columns without a name are dropped. The index holds each row's line
-    number in the file, from 1, for error messages.
+    What is read, and how, is told by `selcn.io.cells.read_cells`; columns without a name are dropped. The index holds
+    each row's line number in the file, from 1, for error messages.
 
     Args:
-        path: the file, in UTF-8 (or UTF-16 with its mark).
-        needed: columns that must be there.
+        path: the file.
+        needed: columns that must be there, in any case; they come back as written here.
         names: the columns of a file that has no header.
 
     Raises:
-        DataError: unreadable, a column is missing or doubled, or rows are longer or shorter than the header; all faulty
-            lines are named at once.
+        DataError: as for `read_cells`, or a column is missing or doubled.
     """
-    header, rows = _cells(path, names)
+    header, rows = read_cells(path, names)
+    needed = list(needed)
+    ours = other_case(header, needed)
+    header = [ours.get(name, name) for name in header]
     named = [name for name in header if name]
     doubled = sorted({name for name in named if named.count(name) > 1})
     if doubled:
@@ -42,6 +41,17 @@ def read_table(path: Path, needed: Iterable[str] = (), names: Sequence[str] | No
     table = pd.DataFrame([cells for _, cells in rows], columns=header, dtype=str)
     table.index = pd.Index([line for line, _ in rows], name=LINE, dtype=int)
     return table[named]
+
+
+def guarded(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as it is to be written: cells that a spreadsheet would run begin with `'`; see `guard_cell`.
+
+    Args:
+        table: of any columns; only text is changed.
+    """
+    text = [name for name in table.columns if pd.api.types.is_string_dtype(table[name])]
+    changed = {name: table[name].map(lambda cell: guard_cell(cell) if isinstance(cell, str) else cell) for name in text}
+    return table.assign(**changed)
 
 
 def lines(table: pd.DataFrame) -> list[int]:
@@ -70,37 +80,3 @@ def whole_numbers(column: "pd.Series[str]") -> "pd.Series[str]":
     """
     known = column[column != ""]
     return column.str.removesuffix(".0") if len(known) and known.str.fullmatch(r"\d+\.0").all() else column
-
-
-def _cells(path: Path, names: Sequence[str] | None) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    text = _text(path)
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(DELIMITERS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    try:
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num}: {error}; mend its quotation marks") from None
-    filled = [(line, cells) for line, cells in rows if any(cells)]
-    if not filled:
-        raise DataError(f"{path}: is empty; write a header and rows")
-    (_, header), *body = [(0, list(names)), *filled] if names else filled
-    width = len(header)
-    wrong = [(line, len(cells)) for line, cells in body if len(cells) < width or any(cells[width:])]
-    if wrong:
-        faults = [f"line {line}: {count} values under {width} columns" for line, count in wrong]
-        raise DataError(f"{path}: {listed(faults)}; write one value a column")
-    return header, [(line, cells[:width]) for line, cells in body]
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        return data.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}: line {line} is not UTF-8; save the table as CSV in UTF-8") from None

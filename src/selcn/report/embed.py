@@ -10,6 +10,7 @@ from matplotlib import style
 
 from selcn.inference.overlay import embed
 from selcn.io.files import data_uri
+from selcn.io.tables import guarded
 from selcn.report.charts import STYLE, Chart
 
 
@@ -71,4 +72,5 @@ def embed_csv(table: pd.DataFrame, name: str) -> Download:
         table: the table.
         name: of the file, without its ending.
     """
-    return Download(data_uri("text/csv", table.to_csv(index=False, float_format="%.6g").encode()), f"{name}.csv")
+    text = guarded(table).to_csv(index=False, float_format="%.6g")
+    return Download(data_uri("text/csv", text.encode()), f"{name}.csv")

@@ -157,6 +157,11 @@ def _check_trainable(run: Run, network: str) -> None:
     for fold in range(run.split.folds):
         run.task(network, fold)
         count = int(labelled[run.training_rows(fold)].sum())
+        if not count:
+            raise ConfigError(
+                f"network {network}: all {labelled.sum()} images with a {_what(run, network)} are tested or lie in "
+                f"fold {fold}, so that none is left to train on without it; label images of other folds"
+            )
         if count < section.batch:
             raise ConfigError(
                 f"networks.{network}.batch is {section.batch}, but {count} labelled images are to be trained on "

@@ -15,6 +15,7 @@ import torch
 from selcn.config import PrepareSection
 from selcn.data.catalog import catalog_hash, groups, read_catalog
 from selcn.data.discovery import find_pictures
+from selcn.data.naming import image_name
 from selcn.errors import ConfigError, RunError
 from selcn.explain.explainers import build_explainer
 from selcn.explain.job import Assignment, ImageFiles, ImageSource, SaliencyJob, StoredImages
@@ -159,7 +160,8 @@ def _table(images: Sequence[Path]) -> pd.DataFrame:
         table = read_catalog(images[0])
     else:
         paths = find_pictures(list(images))
-        names = [path.stem for path in paths] if len({path.stem for path in paths}) == len(paths) else map(str, paths)
+        short = [image_name(path) for path in paths]
+        names = short if len(set(short)) == len(paths) else map(str, paths)
         table = pd.DataFrame({"image_id": names, "image_path": map(str, paths)}).assign(
             mask_path="", lesion_id="", patient_id="", diagnosis="", symmetry=""
         )

@@ -109,7 +109,9 @@ def test_rows_without_a_picture_are_all_named(labelled: Path, picture: Picture) 
 def test_columns_that_are_not_there_are_named(labelled: Path) -> None:
     with pytest.raises(ConfigError, match=r"--column: .*labels\.csv has no column dx; it holds image_id, diagnosis"):
         index_labelled(labelled, "image_id,diagnosis\n7,nv\n", diagnosis="dx")
-    with pytest.raises(DataError, match="no column image_id or image_path; name one with --column image_id=THEIRS"):
+    with pytest.raises(
+        DataError, match="no column image_id or image_path, but name; name one with --column image_id=THEIRS"
+    ):
         index_labelled(labelled, "name,diagnosis\n7,nv\n")
 
 

@@ -7,12 +7,12 @@ from selcn.errors import ConfigError
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("derm7pt", set()),
-        ("ham10000", {"symmetry"}),
+        ("derm7pt", {"skip_missing"}),
+        ("ham10000", {"symmetry", "skip_missing"}),
         ("isic", set()),
         ("milk10k", set()),
-        ("ph2", set()),
-        ("folder", {"masks", "labels", "columns"}),
+        ("ph2", {"skip_missing"}),
+        ("folder", {"masks", "labels", "columns", "skip_missing"}),
         ("merge", {"on_progress"}),
         ("symderm", {"on_progress"}),
     ],

@@ -9,7 +9,7 @@ import pandas as pd
 
 from selcn.data.audit.findings import KINDS, Finding, Severity
 from selcn.data.audit.inspection import inspect
-from selcn.data.audit.labels import duplicate_findings, label_findings
+from selcn.data.audit.labels import duplicate_findings, label_findings, name_findings
 from selcn.data.audit.leaks import Parts, leak_findings
 from selcn.data.duplicates import Fingerprint, match
 
@@ -69,7 +69,7 @@ def audit(
     """
     findings, prints = _inspected(table, jobs, on_progress)
     duplicates = match(list(prints), list(prints.values()))
-    findings += label_findings(table) + duplicate_findings(table, duplicates)
+    findings += name_findings(table) + label_findings(table) + duplicate_findings(table, duplicates)
     findings += leak_findings(table, duplicates, splits or {})
     order = list(KINDS)
     return Audit(

@@ -7,12 +7,20 @@ import numpy as np
 from PIL import Image
 
 from selcn.data.duplicates import Fingerprint, fingerprint
-from selcn.data.imaging.decode import Header, ImageFileError, decode_mask
-from selcn.data.imaging.read import decode_file, read_bytes, same_aspect
+from selcn.data.imaging.address import locate
+from selcn.data.imaging.decode import Header, ImageFileError
+from selcn.data.imaging.read import read_file, read_mask, same_aspect
 from selcn.errors import DataError
 
 MIN_SIDE, MAX_ASPECT = 32, 4
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
+SUFFIXES_OF = {
+    "DICOM": {".dcm", ".dicom", ".ima"},
+    "MPO": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
+    "HEIF": {".heic"},
+}
+"""Further suffixes of formats; photographs of two views or with a depth map are JPEG files to everyone but Pillow."""
+TWO_LEVELS, TWO_VALUED = 12, 0.99
+"""Grey levels around black or white as JPEG stores them, and the share of such pixels in an image that is a mask."""
 BLANK_SPREAD = 2  # grey levels between a picture's darkest and brightest
 BORDER_LESION = 0.8
 """Share of a mask's border that is lesion where black and white are exchanged; no mask of HAM10000 and PH2 with less
@@ -37,8 +45,7 @@ def inspect(image_path: str, mask_path: str) -> Inspected:
     """
     path = Path(image_path)
     try:
-        data = read_bytes(path)
-        header, frames = decode_file(data, path)
+        data, header, frames = read_file(path)
     except ImageFileError as error:
         return Inspected([(error.kind, str(error))], None)
     image = frames[0]
@@ -53,22 +60,47 @@ def inspect(image_path: str, mask_path: str) -> Inspected:
 
 def _image_faults(header: Header, image: np.ndarray, path: Path) -> list[Fault]:
     height, width = image.shape[:2]
-    suffix = path.suffix.lower()
-    named = "DICOM" if suffix in DICOM_SUFFIXES else Image.registered_extensions().get(suffix)
     checks = {
-        "wrong-extension": (named != header.format, f"is {header.format}, named {path.suffix or 'without a suffix'}"),
+        "wrong-extension": (
+            not _named_so(path, header.format),
+            f"is {header.format}, named {path.suffix or 'without a suffix'}",
+        ),
         "not-rgb": (header.mode != "RGB", f"stored as {header.mode}"),
         "exif-turned": (header.orientation != 1, f"orientation {header.orientation}"),
         "tiny": (min(width, height) < MIN_SIDE, f"{width}x{height}"),
         "odd-aspect": (max(width, height) > MAX_ASPECT * min(width, height), f"{width}x{height}"),
         "blank": (int(np.ptp(image)) <= BLANK_SPREAD, f"levels {image.min()} to {image.max()}"),
+        "two-valued": (_two_valued(image), f"levels {image.min()} and {image.max()}"),
     }
     return [(kind, detail) for kind, (wrong, detail) in checks.items() if wrong]
 
 
+def _named_so(path: Path, format_: str) -> bool:
+    """Whether a file's suffix is one of its format's; DICOM often has none, or the end of a UID."""
+    found = locate(path)
+    suffix = found.file.suffix.lower()
+    if found.key or suffix in SUFFIXES_OF.get(format_, ()):
+        return True
+    if format_ == "DICOM":
+        return suffix.removeprefix(".").isdecimal() or not suffix
+    return Image.registered_extensions().get(suffix) == format_
+
+
+def _two_valued(image: np.ndarray) -> bool:
+    """Whether an image has two colours only, or but for the traces of JPEG is black and white."""
+    if int(np.ptp(image)) <= BLANK_SPREAD:
+        return False
+    first = image[0, 0]
+    others = image[(image != first).any(axis=2)]
+    if (others == others[0]).all():
+        return True
+    extreme = (image <= TWO_LEVELS).all(axis=2) | (image >= 255 - TWO_LEVELS).all(axis=2)
+    return float(extreme.mean()) >= TWO_VALUED
+
+
 def _mask_faults(path: Path, image: np.ndarray) -> list[Fault]:
     try:
-        mask = decode_mask(read_bytes(path), path)[1]
+        mask = read_mask(path)
     except DataError as error:
         return [("mask-unreadable", str(error))]
     size, own = image.shape[1::-1], mask.shape[::-1]

@@ -1,11 +1,13 @@
-"""What the catalog's labels say against each other, and duplicates against labels."""
+"""What the catalog's names and labels say against each other, and duplicates against labels."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
 from selcn.data.audit.findings import Finding
 from selcn.data.duplicates import Duplicate
+from selcn.data.naming import Role, image_name, role_of
 from selcn.labels import CONCEPTS, UNKNOWN, main_group
 
 CONFLICTS = {"diagnosis": "label-conflict", "patient_id": "patient-conflict", "symmetry": "symmetry-conflict"}
@@ -31,6 +33,22 @@ def label_findings(table: pd.DataFrame) -> list[Finding]:
     return found + [
         Finding("no-diagnosis", (image,), name)
         for image, name in zip(unknown["image_id"], unknown["diagnosis"], strict=True)
+    ]
+
+
+def name_findings(table: pd.DataFrame) -> list[Finding]:
+    """Images that are named as masks or by-products of other images of the catalog.
+
+    Args:
+        table: a validated catalog.
+    """
+    paths = [Path(Path(path).name) for path in table["image_path"]]
+    names = {image_name(path).casefold() for path in paths}
+    roles = ((image, path, role_of(path, names)) for image, path in zip(table["image_id"], paths, strict=True))
+    return [
+        Finding("belongs-to-image", (image,), f"{path}, a {role.value}")
+        for image, path, role in roles
+        if role is not Role.IMAGE
     ]
 
 

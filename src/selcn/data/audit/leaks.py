@@ -9,8 +9,8 @@ import pandas as pd
 
 from selcn.data.audit.findings import Finding
 from selcn.data.catalog import groups
-from selcn.data.discovery import IMAGE_SUFFIXES
 from selcn.data.duplicates import Duplicate
+from selcn.data.naming import IMAGE_SUFFIXES
 from selcn.data.splits.split import EXCLUDED
 from selcn.errors import DataError
 from selcn.io.tables import read_table

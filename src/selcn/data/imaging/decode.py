@@ -2,19 +2,26 @@
 
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from selcn.errors import DataError
+from selcn.errors import ConfigError, DataError, require_extra
 
 MAX_SIDE = 65_535
 """Pixels: the most that JPEG and DICOM have; OpenCV fails at strips that are much longer."""
+MAX_FRAMES = 10_000
 _HALF_LEVEL = 127
 _ORIENTATION = 0x0112  # EXIF's tag
+_SUBFILE, _NOT_ITS_OWN = 254, 0b101  # TIFF's tag; a page that is a smaller version or the transparency of another
+_PAGED = frozenset({"TIFF", "GIF", "WEBP", "AVIF"})
+"""Formats whose frames are images each. The further images of others (MPO, HEIC, animated PNG) show the first again."""
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+T = TypeVar("T")
 
 Kind = Literal["missing", "unreadable", "truncated", "too-large", "several-frames"]
 
@@ -51,7 +58,7 @@ class Header:
 
 
 def decode_image(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, np.ndarray]:
-    """Decode an image as uint8 RGB (H, W, 3) in sRGB, turned as its EXIF says.
+    """Decode an image, the first of several, as uint8 RGB (H, W, 3) in sRGB, turned as its EXIF says.
 
     16-bit levels lose their lower half, transparency is laid over black, an embedded colour profile other than sRGB is
     converted.
@@ -67,16 +74,39 @@ def decode_image(data: bytes, path: Path, max_pixels: int | None = None) -> tupl
     Raises:
         ImageFileError: no image, truncated, or of too many pixels, which is told before decoding.
     """
-    header, image = _open(data, path, max_pixels)
-    return header, np.array(_in_srgb(image))
+    header, (image,) = _open(data, path, to_rgb, max_pixels, 0)
+    return header, image
 
 
-def decode_mask(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
-    """Decode a lesion mask as bool (H, W); lesion is where it is brighter than half, or 1 where all is 0 or 1.
+def decode_pages(
+    data: bytes, path: Path, max_pixels: int | None = None, frame: int | None = None
+) -> tuple[Header, list[np.ndarray]]:
+    """Decode every page of TIFF and every frame of GIF, WebP and AVIF, and the one image of any other format.
 
     Args:
         data: the file's content.
         path: what an error calls it.
+        max_pixels: of all pages together, more are refused; None for four times Pillow's limit, which no page may pass.
+        frame: number of the one to decode, from 0; None for all.
+
+    Returns:
+        The header as stored, of the first, and the images, as `decode_image` makes them.
+
+    Raises:
+        ImageFileError: as for `decode_image`, or there is no page of that number.
+    """
+    return _open(data, path, to_rgb, max_pixels, frame)
+
+
+def decode_mask(data: bytes, path: Path, frame: int = 0) -> tuple[Header, np.ndarray]:
+    """Decode a lesion mask as bool (H, W); lesion is where it is brighter than half, or 1 where all is 0 or 1.
+
+    Of two dark colours of a palette the brighter one is lesion.
+
+    Args:
+        data: the file's content.
+        path: what an error calls it.
+        frame: number of the page, from 0.
 
     Returns:
         The header as stored, and the mask.
@@ -85,8 +115,7 @@ def decode_mask(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
         DataError: neither black and white nor 0 and 1.
         ImageFileError: as for `decode_image`.
     """
-    header, image = _open(data, path)
-    levels = np.asarray(image if image.mode.startswith("I;16") else _over_black(image).convert("L"))
+    header, (levels,) = _open(data, path, _mask_levels, None, frame)
     brightest = int(levels.max())
     half = _HALF_LEVEL if brightest <= 255 else _HALF_LEVEL * 257
     if 1 < brightest <= half:
@@ -94,6 +123,21 @@ def decode_mask(data: bytes, path: Path) -> tuple[Header, np.ndarray]:
             f"{path}: the mask's brightest pixel is {brightest}; write lesion as 255, or as 1 with 0 around"
         )
     return header, levels > (half if brightest > 1 else 0)
+
+
+def _mask_levels(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        return np.asarray(image)
+    levels = np.asarray(_over_black(image).convert("L"))
+    if image.mode == "P" and levels.max() <= _HALF_LEVEL:
+        used = np.unique(np.asarray(image))
+        if len(used) == 2:
+            grey = [int(levels[np.asarray(image) == index][0]) for index in used]
+            lesion = used[0] if grey[0] > grey[1] else used[1]  # of equally bright ones the higher index
+            return np.asarray(np.asarray(image) == lesion, np.uint8)
+        if levels.max() > 1 and len(used) == 1:
+            return np.full(levels.shape, used[0] != 0, np.uint8)
+    return levels
 
 
 def peek_size(data: bytes) -> tuple[int, int] | None:
@@ -109,27 +153,90 @@ def peek_size(data: bytes) -> tuple[int, int] | None:
         return None
 
 
-def _open(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, Image.Image]:
-    """The header as stored, and the decoded image, upright."""
+def count_pages(data: bytes) -> int:
+    """How many images `decode_pages` finds, told from headers alone; 1 of what cannot be read.
+
+    Args:
+        data: the file's content.
+    """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            if max(image.size) > MAX_SIDE or math.prod(image.size) > (max_pixels or math.inf):
-                raise Image.DecompressionBombError
-            header = Header(image.format or "", image.mode, image.size, _orientation(image))
-            image.load()
-            upright = image if header.orientation == 1 else ImageOps.exif_transpose(image)
+            return len(_pages(image))
+    except Exception:  # as in `_open`: decoding says what is wrong
+        return 1
+
+
+def _open(
+    data: bytes, path: Path, convert: Callable[[Image.Image], T], max_pixels: int | None, frame: int | None
+) -> tuple[Header, list[T]]:
+    """The header as stored, and every wanted page, upright and converted."""
+    try:
+        with _identified(data, path) as image:
+            pages = [0] if frame == 0 else _pages(image)
+            if frame is not None and frame >= len(pages):
+                raise ImageFileError("missing", f"{path}: holds {len(pages)} images, which are counted from 0")
+            wanted = pages if frame is None else [pages[frame]]
+            limit = max_pixels or (math.inf if len(wanted) == 1 else 4 * (Image.MAX_IMAGE_PIXELS or 2**28))
+            headers, found, pixels = [], [], 0
+            for page in wanted:
+                if page:
+                    image.seek(page)
+                pixels += math.prod(image.size)
+                if max(image.size) > MAX_SIDE or pixels > limit:
+                    raise Image.DecompressionBombError
+                header = Header(image.format or "", image.mode, image.size, _orientation(image))
+                image.load()
+                upright = image if header.orientation == 1 else ImageOps.exif_transpose(image)
+                if upright.mode in ("I", "F"):
+                    raise ImageFileError("unreadable", f"{path}: has 32 bits a pixel; save it with 8 or 16")
+                headers.append(header)
+                found.append(convert(upright))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageFileError(
             "too-large", f"{path}: its header claims more pixels than can be decoded; shrink it or remove the row"
         ) from None
+    except (ImageFileError, ConfigError):
+        raise
     # Hostile and broken files make decoders raise nearly everything there is.
     except Exception as error:
         kind: Kind = "truncated" if "truncated" in str(error).lower() else "unreadable"
         what = "truncated" if kind == "truncated" else "not a readable image"
         raise ImageFileError(kind, f"{path}: {what}; replace the file or remove the row") from None
-    if upright.mode in ("I", "F"):
-        raise ImageFileError("unreadable", f"{path}: has 32 bits a pixel; save it with 8 or 16")
-    return header, upright
+    return headers[0], found
+
+
+def _identified(data: bytes, path: Path) -> Image.Image:
+    """The opened image; Pillow reads HEIC once a plugin is registered."""
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS and "HEIF" not in Image.OPEN:
+        try:
+            require_extra("pillow_heif", "heic", f"{path}: HEIC").register_heif_opener()
+        except ConfigError as error:
+            raise ImageFileError("unreadable", str(error)) from None
+    return Image.open(io.BytesIO(data))
+
+
+def _pages(image: Image.Image) -> list[int]:
+    """Numbers of the pages that are images of their own."""
+    try:
+        count = int(getattr(image, "n_frames", 1)) if image.format in _PAGED else 1
+        if count == 1:
+            return [0]
+        if count > MAX_FRAMES:
+            raise Image.DecompressionBombError
+        if image.format != "TIFF":
+            return list(range(count))
+        own = [page for page in range(count) if not _subfile(image, page) & _NOT_ITS_OWN]
+        image.seek(0)
+    except Image.DecompressionBombError:
+        raise
+    except Exception:  # a broken link to a further page of an image that may be whole
+        return [0]
+    return own or [0]
+
+
+def _subfile(image: Image.Image, page: int) -> int:
+    image.seek(page)
+    return int(getattr(image, "tag_v2", {}).get(_SUBFILE, 0))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -138,6 +245,15 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # broken metadata of an image that may be whole
         return 1
     return value if value in range(1, 9) else 1
+
+
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """An upright image of Pillow as uint8 RGB (H, W, 3) in sRGB, as `decode_image` says.
+
+    Args:
+        image: of any mode but `I` and `F`.
+    """
+    return np.array(_in_srgb(image))
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:

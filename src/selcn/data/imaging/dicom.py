@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from selcn.data.imaging.decode import Header, ImageFileError
+from selcn.data.imaging.decode import MAX_FRAMES, Header, ImageFileError
 
 try:
     import pydicom
@@ -18,10 +18,10 @@ try:
 except ImportError:
     raise ImageFileError("unreadable", "DICOM needs an extra; `pip install selcn[dicom]`") from None
 
-MAX_FRAMES = 10_000
 
-
-def decode_dicom(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, list[np.ndarray]]:
+def decode_dicom(
+    data: bytes, path: Path, max_pixels: int | None = None, frame: int | None = None
+) -> tuple[Header, list[np.ndarray]]:
     """Decode every frame as uint8 RGB (H, W, 3): colours as RGB whatever their space, grey levels by window or range.
 
     Args:
@@ -29,18 +29,21 @@ def decode_dicom(data: bytes, path: Path, max_pixels: int | None = None) -> tupl
         path: what an error calls it.
         max_pixels: of all frames together, more are refused; None for four times Pillow's limit, which no frame may
             pass.
+        frame: number of the one to decode, from 0; None for all.
 
     Returns:
         The header, and the frames in order.
 
     Raises:
         ImageFileError: no image, cut off, of a compression that is not read here, or of too many pixels, which is told
-            before decoding.
+            before decoding; or there is no frame of that number.
     """
     try:
         dataset = pydicom.dcmread(io.BytesIO(data))
         _refuse_large(dataset, path, max_pixels)
-        return _header(dataset), [_as_rgb(frame, dataset) for frame in _frames(dataset)]
+        if frame is not None and frame >= _count(dataset):
+            raise ImageFileError("missing", f"{path}: holds {_count(dataset)} images, which are counted from 0")
+        return _header(dataset), [_as_rgb(one, dataset) for one in _frames(dataset, frame)]
     except ImageFileError:
         raise
     # Hostile and broken files make decoders raise nearly everything there is.
@@ -49,8 +52,24 @@ def decode_dicom(data: bytes, path: Path, max_pixels: int | None = None) -> tupl
         raise ImageFileError("unreadable", f"{path}: not a readable DICOM image ({what}); replace the file") from None
 
 
-def _refuse_large(dataset: Any, path: Path, max_pixels: int | None) -> None:  # noqa: ANN401 - pydicom's attributes are of any type
-    frames = int(dataset.get("NumberOfFrames", 1) or 1)
+def count_frames(data: bytes) -> int:
+    """How many frames a file holds, told from its header alone; 1 of what cannot be read.
+
+    Args:
+        data: the file's content.
+    """
+    try:
+        return _count(pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=["NumberOfFrames"]))
+    except Exception:  # decoding says what is wrong
+        return 1
+
+
+def _count(dataset: Any) -> int:  # noqa: ANN401 - pydicom's attributes are of any type
+    return int(dataset.get("NumberOfFrames", 1) or 1)
+
+
+def _refuse_large(dataset: Any, path: Path, max_pixels: int | None) -> None:  # noqa: ANN401
+    frames = _count(dataset)
     pixels = int(dataset.Rows) * int(dataset.Columns)
     limit = Image.MAX_IMAGE_PIXELS or 2**28
     if pixels > limit or frames > MAX_FRAMES or frames * pixels > (max_pixels or 4 * limit):
@@ -64,11 +83,10 @@ def _header(dataset: Any) -> Header:  # noqa: ANN401
     return Header("DICOM", mode, (int(dataset.Columns), int(dataset.Rows)))
 
 
-def _frames(dataset: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+def _frames(dataset: Any, frame: int | None) -> npt.NDArray[Any]:  # noqa: ANN401
     """(F, H, W) or (F, H, W, 3); colours as RGB."""
-    pixels = pixel_array(dataset)
-    single = int(dataset.get("NumberOfFrames", 1) or 1) == 1
-    return pixels[None] if single else pixels
+    pixels = pixel_array(dataset, index=frame)
+    return pixels[None] if frame is not None or _count(dataset) == 1 else pixels
 
 
 def _as_rgb(frame: npt.NDArray[Any], dataset: Any) -> np.ndarray:  # noqa: ANN401

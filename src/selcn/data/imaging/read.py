@@ -1,32 +1,70 @@
 """Image files <-> arrays, whatever their format: the one decoder of store, audit, prediction and report."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from selcn.data.imaging.decode import Header, ImageFileError, decode_image, decode_mask
-from selcn.errors import DataError
+from selcn.data.imaging.address import locate
+from selcn.data.imaging.decode import Header, ImageFileError, count_pages, decode_mask, decode_pages
+from selcn.errors import ConfigError, DataError
 from selcn.io.files import written_whole
 
 MAX_ASPECT_RATIO = 1.02
 """By which the aspects of an image and its mask may differ."""
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's content.
+class ImageFile(NamedTuple):
+    """What an address of an image holds.
+
+    Attributes:
+        data: the file's content; of one frame of several the bytes of its pixels.
+        header: as stored.
+        frames: uint8 RGB (H, W, 3) each.
+    """
+
+    data: bytes
+    header: Header
+    frames: list[np.ndarray]
+
+
+def read_file(path: Path) -> ImageFile:
+    """Read and decode the images of a file, or the one of them that an address names.
 
     Args:
-        path: the file.
+        path: a file, or an address of `selcn.data.imaging.address`.
+
+    Raises:
+        ImageFileError: missing, or as for `decode_file`.
+    """
+    data, frame = read_bytes(path), locate(path).frame
+    header, frames = decode_file(data, path, frame=frame)
+    return ImageFile(data if frame is None else frames[0].tobytes(), header, frames)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content; of an image of an HDF5 file, its own.
+
+    Args:
+        path: a file, or an address of `selcn.data.imaging.address`.
 
     Raises:
         ImageFileError: missing, or not to be read.
     """
+    found = locate(path)
     try:
-        return path.read_bytes()
-    except OSError as error:
+        if found.key:
+            from selcn.data.imaging.hdf5 import read_key
+
+            return read_key(found.file, found.key)
+        return found.file.read_bytes()
+    except ConfigError as error:
+        raise ImageFileError("unreadable", str(error)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no name of a file"
         raise ImageFileError(
-            "missing", f"{path}: cannot be read ({error.strerror}); correct the path or remove the row"
+            "missing", f"{path}: cannot be read ({reason}); correct the path or remove the row"
         ) from None
 
 
@@ -39,26 +77,47 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-def decode_file(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, list[np.ndarray]]:
-    """Decode the frames of DICOM, or the one image of any other format, as uint8 RGB (H, W, 3).
+def count_frames(path: Path) -> int:
+    """How many images a file holds, told from its header; 1 of what cannot be read.
+
+    Args:
+        path: the file.
+    """
+    try:
+        data = read_bytes(path)
+    except ImageFileError:
+        return 1
+    if not is_dicom(data):
+        return count_pages(data)
+    try:
+        from selcn.data.imaging import dicom
+    except ImageFileError:
+        return 1
+    return dicom.count_frames(data)
+
+
+def decode_file(
+    data: bytes, path: Path, max_pixels: int | None = None, frame: int | None = None
+) -> tuple[Header, list[np.ndarray]]:
+    """Decode the frames of DICOM, the pages of TIFF, or the one image of most other formats, as uint8 RGB (H, W, 3).
 
     Args:
         data: the file's content.
         path: what an error calls it.
         max_pixels: of all frames together, more are refused; None for the limits of the decoder.
+        frame: number of the one to decode, from 0; None for all.
 
     Returns:
         The header as stored, and the frames.
 
     Raises:
-        ImageFileError: as for `decode_image`; or DICOM without the extra that reads it.
+        ImageFileError: as for `decode_pages`; or DICOM without the extra that reads it.
     """
     if is_dicom(data):
         from selcn.data.imaging.dicom import decode_dicom
 
-        return decode_dicom(data, path, max_pixels)
-    header, image = decode_image(data, path, max_pixels)
-    return header, [image]
+        return decode_dicom(data, path, max_pixels, frame)
+    return decode_pages(data, path, max_pixels, frame)
 
 
 def decode_frames(data: bytes, path: Path, max_pixels: int | None = None) -> list[np.ndarray]:
@@ -76,18 +135,18 @@ def decode_frames(data: bytes, path: Path, max_pixels: int | None = None) -> lis
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Decode a file that holds one image, as uint8 RGB (H, W, 3).
+    """Decode a file that holds one image, or one image of a file, as uint8 RGB (H, W, 3).
 
     Args:
-        path: the file.
+        path: the file, or an address of `selcn.data.imaging.address`.
 
     Raises:
         ImageFileError: as for `decode_frames`, or there are several frames.
     """
-    frames = decode_frames(read_bytes(path), path)
+    frames = read_file(path).frames
     if len(frames) > 1:
         raise ImageFileError(
-            "several-frames", f"{path}: holds {len(frames)} frames; `selcn predict` takes each by itself"
+            "several-frames", f"{path}: holds {len(frames)} frames; name one as {path.name}#0, as `selcn index` does"
         )
     return frames[0]
 
@@ -102,7 +161,7 @@ def read_mask(path: Path, image_size: tuple[int, int] | None = None) -> np.ndarr
     Raises:
         DataError: unreadable, no mask, or of another aspect than its image.
     """
-    mask = decode_mask(read_bytes(path), path)[1]
+    mask = decode_mask(read_bytes(path), path, locate(path).frame or 0)[1]
     if image_size is not None and not same_aspect(mask.shape[::-1], image_size):
         raise DataError(
             f"{path}: mask is {mask.shape[1]}x{mask.shape[0]} but its image is {image_size[0]}x{image_size[1]}; "

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from selcn.data.discovery import images, walk_all
-from selcn.data.sources.indexed import Indexed, make_catalog
+from selcn.data.discovery import TABLE_SUFFIXES, sort_files, walk_all
+from selcn.data.sources.indexed import Indexed, make_catalog, nonzero
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.io.tables import lines, read_table
@@ -13,7 +13,7 @@ TABLE = "meta.csv"
 SUBSETS = ("train", "valid", "test")
 
 
-def index_derm7pt(paths: Iterable[Path]) -> Indexed:
+def index_derm7pt(paths: Iterable[Path], *, skip_missing: bool = False) -> Indexed:
     """Derm7pt as a catalog of its dermoscopic images, a row a case; each case is one lesion.
 
     The seven criteria and all else that the table knows are further columns; `clinical_path` is the photograph of the
@@ -21,6 +21,7 @@ def index_derm7pt(paths: Iterable[Path]) -> Indexed:
 
     Args:
         paths: folders and files that together hold `meta.csv`, the images and, optionally, `train_indexes.csv` ...
+        skip_missing: whether rows without an image are left out; they are refused otherwise.
 
     Raises:
         DataError: no or several tables, a column is missing, or images are missing.
@@ -31,23 +32,33 @@ def index_derm7pt(paths: Iterable[Path]) -> Indexed:
     if len(tables) != 1:
         raise DataError(f"{', '.join(map(str, folders))}: {len(tables)} tables {TABLE} found; one is needed")
     rows = read_table(tables[0], ["case_num", "diagnosis", "derm", "clinic"])
+    found = sort_files(files, folders)
     # The table and the files agree in letters but, after a stay on another system, not always in their case.
-    file_of = {_key(file.as_posix()): file for file in images(files)}
+    file_of = {_key(file.as_posix()): file for file in found.images}
+    rows["subset"] = _sources(files, len(rows))
+    there = rows["derm"].map(_key).isin(file_of)
+    skipped = int((~there).sum()) if skip_missing else 0
+    rows = rows[there] if skip_missing else rows
     derm = [file_of.get(_key(name)) for name in rows["derm"]]
     absent = [
         f"{name} of line {line}" for name, line, file in zip(rows["derm"], lines(rows), derm, strict=True) if not file
     ]
     if absent:
-        raise DataError(f"{tables[0]}: {listed(absent)}: no such image below the folders; add their folder")
-    known = rows.rename(columns={"location": "site"}).drop(columns=["derm", "clinic"])
+        raise DataError(
+            f"{tables[0]}: {listed(absent)}: no such image below the folders; add their folder, "
+            "or leave them out with --skip-missing"
+        )
+    known = rows.rename(columns={"location": "site"}).drop(columns=["derm", "clinic", "subset"])
     catalog = known.assign(
         image_id=[Path(name).stem for name in rows["derm"]],
         image_path=[str(file) for file in derm],
         clinical_path=[str(file_of.get(_key(name), "")) for name in rows["clinic"]],
         lesion_id="derm7pt-" + rows["case_num"],
-        source=_sources(files, len(rows)),
+        source=rows["subset"],
     )
-    return Indexed(make_catalog(catalog, str(tables[0])), {})
+    read = [file for file in found.others if file.suffix.lower() in TABLE_SUFFIXES]
+    notes = {"rows skipped, whose image is not there": skipped, **found.notes(read)}
+    return Indexed(make_catalog(catalog, str(tables[0])), nonzero(notes))
 
 
 def _key(path: str) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from selcn.data.catalog import complete_catalog
+from selcn.data.sources.frames import with_frames
 from selcn.errors import ConfigError
 from selcn.io.tables import without_placeholders
 from selcn.labels import CONCEPTS, UNKNOWN, find_concept
@@ -78,13 +79,26 @@ class Indexed(NamedTuple):
         return self.table[PUBLISHED].where(self.table[PUBLISHED] != "", taken)
 
 
+def nonzero(notes: Mapping[str, int]) -> dict[str, int]:
+    """The notes of what there is any of.
+
+    Args:
+        notes: how many, by what they are.
+    """
+    return {what: count for what, count in notes.items() if count}
+
+
 def make_catalog(rows: pd.DataFrame, where: str) -> pd.DataFrame:
     """A validated catalog of rows whose ``diagnosis`` is as published: mapped to concepts, other words kept.
+
+    Files with several frames become a row a frame, see `with_frames`.
 
     Args:
         rows: with at least `image_id` and `image_path`.
         where: what errors call them.
     """
+    if {"image_id", "image_path"} <= set(rows.columns):
+        rows = with_frames(rows, where)
     if "diagnosis" in rows.columns:
         published = without_placeholders(rows["diagnosis"].fillna("").astype(str).str.strip())
         concept_of = {word: find_concept(word) or word for word in published.unique()}

@@ -1,16 +1,18 @@
 """The ISIC challenges of 2016 to 2024 and exports of the ISIC archive, told apart by what their tables hold."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
-from selcn.data.discovery import by_name, images, masks_by_name, walk_all
-from selcn.data.sources.indexed import Indexed, make_catalog
+from selcn.data.discovery import TABLE_SUFFIXES, by_name, masks_by_name, sort_files, walk_all
+from selcn.data.naming import image_name
+from selcn.data.sources.indexed import Indexed, make_catalog, nonzero
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
+from selcn.io.cells import other_case
 from selcn.io.tables import lines, read_table
 from selcn.labels import UNKNOWN, find_concept, lineage
 
@@ -44,6 +46,8 @@ BINARY = {
     "1.0": "malignant",
     "0": "benign",
     "1": "malignant",
+    "False": "benign",
+    "True": "malignant",
 }
 COMMON = {
     "age_approx": "age",
@@ -69,30 +73,41 @@ def index_isic(paths: Iterable[Path]) -> Indexed:
     """
     folders = list(paths)
     files = walk_all(folders)
-    pictures = images(files)
-    image_of = by_name((file for file in pictures if IMAGE.fullmatch(file.stem)), ending=SMALLER)
+    found = sort_files(files, folders)
+    image_of = by_name((file for file in found.images if IMAGE.fullmatch(image_name(file))), ending=SMALLER)
     where = ", ".join(map(str, folders))
     if not image_of:
         raise DataError(f"{where}: holds no images named ISIC_0000000; give the folders that hold them")
-    mask_of = masks_by_name(file for file in pictures if MASK.fullmatch(file.stem))
-    tables = [file for file in files if file.suffix.lower() == ".csv" and not file.name.startswith(NOT_LABELS)]
-    known, source = _known(tables)
+    mask_of = masks_by_name(file for file in found.masks if MASK.fullmatch(image_name(file)))
+    tables = [file for file in files if file.suffix.lower() in TABLE_SUFFIXES and not file.name.startswith(NOT_LABELS)]
+    known, source, unread = _known(tables)
     rows = known.reindex(sorted(image_of)).fillna("").rename_axis("image_id").reset_index()
     rows = rows.assign(
         image_path=[str(image_of[name]) for name in rows["image_id"]],
         mask_path=[str(mask_of.get(name, "")) for name in rows["image_id"]],
         source=source,
     )
-    notes = {"labels without an image": len(set(known.index) - set(image_of))}
-    return Indexed(make_catalog(rows, where), notes)
+    used = [*mask_of.values(), *tables]
+    notes = {"labels without an image": len(set(known.index) - set(image_of)), **_left(unread), **found.notes(used)}
+    return Indexed(make_catalog(rows, where), nonzero(notes))
 
 
-def _known(tables: Iterable[Path]) -> tuple[pd.DataFrame, str]:
-    """What all tables together know, by image_id, and the name of the source."""
-    known, source, faults = pd.DataFrame(), "isic", []
+def _left(unread: Mapping[Path, list[str]]) -> dict[str, int]:
+    """A note on each table that is not read."""
+    keys = " or ".join(KEYS)
+    return {
+        f"tables not read: {path.name} has no column {keys}, but {', '.join(columns)}": 1
+        for path, columns in unread.items()
+    }
+
+
+def _known(tables: Iterable[Path]) -> tuple[pd.DataFrame, str, dict[Path, list[str]]]:
+    """What all tables together know, by image_id, the name of the source, and columns of tables without images."""
+    known, source, faults, unread = pd.DataFrame(), "isic", [], {}
     for path in tables:
         rows, said = _read(path)
         if rows is None:
+            unread[path] = list(read_table(path).columns)
             continue
         source = said or source
         both = known.index.intersection(rows.index)
@@ -108,7 +123,7 @@ def _known(tables: Iterable[Path]) -> tuple[pd.DataFrame, str]:
         known = known.replace("", pd.NA).combine_first(rows.replace("", pd.NA)).astype(object).fillna("")
     if faults:
         raise DataError(f"{listed(faults)}; give the tables of one data set")
-    return known, source
+    return known, source, unread
 
 
 def _read(path: Path) -> tuple[pd.DataFrame | None, str]:
@@ -117,10 +132,13 @@ def _read(path: Path) -> tuple[pd.DataFrame | None, str]:
     if len(rows.columns) == 2 and IMAGE.fullmatch(rows.columns[0]):
         rows = read_table(path, names=["image_id", "diagnosis"])
         return _keyed(rows.assign(diagnosis=_binary(rows, path)), "image_id", path), "isic-2016"
+    rows = rows.rename(columns=other_case(rows.columns, KEYS))
     key = next((name for name in KEYS if name in rows.columns), None)
     if key is None or "image_path" in rows.columns:  # the latter being a catalog that was written here
         return None, ""
     rows = rows.rename(columns={theirs: ours for theirs, ours in COMMON.items() if ours not in rows.columns})
+    upper = other_case(rows.columns, ONE_HOT)
+    rows = rows.rename(columns=upper) if len(upper) > 2 else rows
     hot, hot_2017 = ([name for name in names if name in rows.columns] for names in (ONE_HOT, ONE_HOT_2017))
     if len(hot) > 2:
         diagnosis = [ONE_HOT[name] for name in one_hot(rows, hot, path)]
@@ -145,8 +163,8 @@ def _source(rows: pd.DataFrame, key: str) -> str:
 
 
 def _keyed(rows: pd.DataFrame, key: str, path: Path) -> pd.DataFrame:
-    strange = ~rows[key].map(lambda name: bool(IMAGE.fullmatch(Path(name).stem)))
-    image_id = rows[key].map(lambda name: Path(name).stem.removesuffix(SMALLER))
+    strange = ~rows[key].map(lambda name: bool(IMAGE.fullmatch(image_name(name))))
+    image_id = rows[key].map(lambda name: image_name(name).removesuffix(SMALLER))
     doubled = image_id.duplicated()
     faults = [
         f"line {line}: {name!r} {'is no ISIC image' if wrong else 'stands twice'}"
@@ -169,14 +187,15 @@ def one_hot(rows: pd.DataFrame, columns: list[str], path: Path, neither: str = "
 
     Args:
         rows: as `read_table` returns them; what errors call a row is in the first column.
-        columns: each 0 or 1.
+        columns: each 0 or 1, or False or True.
         path: what errors call the table.
         neither: returned of rows without a 1, which are refused where it is empty.
 
     Raises:
         DataError: rows are not one-hot; all are named.
     """
-    numbers = rows[columns].apply(pd.to_numeric, errors="coerce")
+    truths = rows[columns].apply(lambda column: column.replace({"True": "1", "False": "0", "TRUE": "1", "FALSE": "0"}))
+    numbers = truths.apply(pd.to_numeric, errors="coerce")
     ones = (numbers == 1).sum(axis=1)
     wrong = ~numbers.isin([0, 1]).all(axis=1) | (ones > 1) | ((ones == 0) & (not neither))
     _refuse(rows[wrong], path, f"is not one-hot over {', '.join(columns)}")

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from selcn.data.discovery import by_name, images, walk_all
-from selcn.data.sources.indexed import Indexed, make_catalog
+from selcn.data.discovery import TABLE_SUFFIXES, by_name, sort_files, walk_all
+from selcn.data.naming import image_name
+from selcn.data.sources.indexed import Indexed, make_catalog, nonzero
 from selcn.data.sources.isic import IMAGE, one_hot
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
+from selcn.io.cells import other_case
 from selcn.io.tables import lines, read_table
 from selcn.labels import find_concept, lineage
 
@@ -30,10 +32,11 @@ def index_milk10k(paths: Iterable[Path]) -> Indexed:
     """
     folders = list(paths)
     files, where = walk_all(folders), ", ".join(map(str, folders))
-    known, truth, published = _tables(files)
+    known, truth, published, unread = _tables(files)
     if known.empty:
         raise DataError(f"{where}: no table with lesion_id, isic_id and image_type; add MILK10k_Training_Metadata.csv")
-    image_of = by_name(file for file in images(files) if IMAGE.fullmatch(file.stem))
+    found = sort_files(files, folders)
+    image_of = by_name(file for file in found.images if IMAGE.fullmatch(image_name(file)))
     dermoscopic, there = known["image_type"] == DERMOSCOPIC, known["isic_id"].isin(image_of)
     clinical = known[~dermoscopic & there].drop_duplicates("lesion_id").set_index("lesion_id")["isic_id"].map(image_of)
     rows = known[dermoscopic & there]
@@ -48,17 +51,25 @@ def index_milk10k(paths: Iterable[Path]) -> Indexed:
         ],
         source="milk10k",
     )
-    notes = {"rows without their dermoscopic image": int((dermoscopic & ~there).sum())}
-    return Indexed(make_catalog(rows, where), notes)
+    used = [file for file in found.others if file.suffix.lower() in TABLE_SUFFIXES]
+    notes = {
+        "rows without their dermoscopic image": int((dermoscopic & ~there).sum()),
+        **{f"tables not read, of another layout: {path.name}": 1 for path in unread},
+        **found.notes(used),
+    }
+    return Indexed(make_catalog(rows, where), nonzero(notes))
 
 
-def _tables(files: Iterable[Path]) -> tuple[pd.DataFrame, dict[str, str], dict[str, str]]:
-    """Metadata of all images, the ground truth by lesion, and the supplement's diagnosis by image."""
-    metadata = [pd.DataFrame()]
+def _tables(files: Iterable[Path]) -> tuple[pd.DataFrame, dict[str, str], dict[str, str], list[Path]]:
+    """Metadata of all images, truth by lesion, the supplement's diagnosis by image, and tables that are neither."""
+    metadata, unread = [pd.DataFrame()], list[Path]()
     truth: dict[str, str] = {}
     published: dict[str, str] = {}
-    for path in (file for file in files if file.suffix.lower() == ".csv"):
+    for path in (file for file in files if file.suffix.lower() in TABLE_SUFFIXES):
         rows = read_table(path)
+        rows = rows.rename(columns=other_case(rows.columns, ["lesion_id", "isic_id", *CLASSES]))
+        if "isic_id" in rows:
+            rows["isic_id"] = rows["isic_id"].map(image_name)
         columns = set(rows.columns)
         if {"lesion_id", *CLASSES} <= columns:
             twice = rows[rows["lesion_id"].duplicated()]
@@ -70,7 +81,9 @@ def _tables(files: Iterable[Path]) -> tuple[pd.DataFrame, dict[str, str], dict[s
             metadata.append(rows)
         elif {"isic_id", "diagnosis_full"} <= columns:
             published |= dict(zip(rows["isic_id"], rows["diagnosis_full"], strict=True))
-    return pd.concat(metadata, ignore_index=True).fillna(""), truth, published
+        else:
+            unread.append(path)
+    return pd.concat(metadata, ignore_index=True).fillna(""), truth, published, unread
 
 
 def _finer(truth: str, published: str) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from selcn.data.discovery import by_name, images, is_mask, masks_by_name, walk_all
-from selcn.data.sources.indexed import Indexed, make_catalog
+from selcn.data.discovery import by_name, masks_by_name, sort_files, walk_all
+from selcn.data.naming import is_mask
+from selcn.data.sources.indexed import Indexed, make_catalog, nonzero
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.labels import SYMMETRY
@@ -17,11 +18,12 @@ DIAGNOSES = {"0": "common nevus", "1": "atypical nevus", "2": "melanoma"}
 SYMMETRIES = dict(zip("012", reversed(SYMMETRY.names), strict=True))
 
 
-def index_ph2(paths: Iterable[Path]) -> Indexed:
+def index_ph2(paths: Iterable[Path], *, skip_missing: bool = False) -> Indexed:
     """PH2 as a catalog: the published tree or a flat one, and `PH2_dataset.txt` in either of its forms.
 
     Args:
         paths: folders and files that together hold images, masks `IMD002_lesion` (optional) and the label table.
+        skip_missing: whether rows without an image are left out; they are refused otherwise.
 
     Raises:
         DataError: no or several label tables, wrong rows (all are named), or images are missing.
@@ -34,20 +36,28 @@ def index_ph2(paths: Iterable[Path]) -> Indexed:
             f"{', '.join(map(str, folders))}: {len(tables)} label tables found; one PH2_dataset.txt is needed"
         )
     rows = read_ph2_labels(tables[0])
-    # `..._roi` holds regions of one colour, and only images and masks are named after their case alone.
-    pictures = [file for file in images(files) if "_roi" not in file.parent.name.lower()]
-    image_of = by_name(file for file in pictures if not is_mask(file))
-    mask_of = masks_by_name(filter(is_mask, pictures))
-    absent = [name for name in rows["image_id"] if name not in image_of]
-    if absent:
-        raise DataError(f"{tables[0]}: {len(absent)} images are not there, the first {absent[0]}; add their folder")
+    found = sort_files(files, folders)
+    image_of = by_name(file for file in found.images if not is_mask(file))
+    mask_of = masks_by_name([*found.masks, *filter(is_mask, found.images)])
+    there = rows["image_id"].isin(image_of)
+    absent = list(rows["image_id"][~there])
+    if absent and not skip_missing:
+        raise DataError(
+            f"{tables[0]}: {len(absent)} images are not there, the first {absent[0]}; add their folder, or leave them "
+            "out with --skip-missing"
+        )
+    rows = rows[there]
     rows = rows.assign(
         image_path=[str(image_of[name]) for name in rows["image_id"]],
         mask_path=[str(mask_of.get(name, "")) for name in rows["image_id"]],
         source="ph2",
     )
-    notes = {"images that the table does not name": len(image_of.keys() - set(rows["image_id"]))}
-    return Indexed(make_catalog(rows, str(tables[0])), notes)
+    notes = {
+        "images that the table does not name": len(image_of.keys() - set(rows["image_id"])),
+        "rows skipped, whose image is not there": len(absent),
+        **found.notes([*mask_of.values(), *tables]),
+    }
+    return Indexed(make_catalog(rows, str(tables[0])), nonzero(notes))
 
 
 def read_ph2_labels(path: Path) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.lib.format import open_memmap
 
 from selcn.data.catalog import catalog_hash
+from selcn.data.imaging.address import locate
 from selcn.data.imaging.prepare import prepare_image, prepare_mask
 from selcn.data.imaging.read import read_image, read_mask
 from selcn.data.store.store import IMAGES, MASKS, Store, open_store, seal_store
@@ -166,7 +167,7 @@ def _mapped(path: Path, start: int, count: int) -> np.memmap:
 def _state(*paths: str) -> int:
     """A number, never 0, that changes when a file does; 0 where one is missing."""
     try:
-        states = [Path(path).stat() for path in paths if path]
+        states = [locate(Path(path)).file.stat() for path in paths if path]
     except OSError:
         return 0
     text = repr([(state.st_size, state.st_mtime_ns) for state in states])
