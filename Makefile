@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo demo-short clean
+.PHONY: help setup check test coverage demo demo-short clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ check: $(READY) ## lint, formatting, strict typing, layer contract
 
 test: $(READY) ## all tests, warnings as errors
 	$(BIN)/pytest --numprocesses 2
+
+coverage: $(READY) ## all tests, and which lines and branches none of them reaches
+	$(BIN)/pytest --numprocesses 2 --cov
 
 demo: $(READY) ## the whole cascade on synthetic data, to runs/demo/report.html
 	$(BIN)/selcn run demo --out runs/demo

@@ -1,0 +1,92 @@
+"""The folder of a data set: its files fetched, checked and unpacked, and a manifest of them."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from selcn.data.download.sets import DataSet, RemoteFile
+from selcn.data.download.transfer import fetch
+from selcn.data.download.unpack import unpack
+from selcn.errors import DataError
+from selcn.io.files import sha256, write_text
+from selcn.io.progress import OnProgress
+
+MANIFEST = "download.json"
+"""In the folder: licence, and of each file its address, size, SHA-256 and whether its checksum was known before."""
+
+
+def download(
+    data_set: DataSet, folder: Path, on_progress: OnProgress, *, only: str = "*", mirror: str = ""
+) -> dict[str, Any]:
+    """Fetch a data set, or what is missing of it. Archives are unpacked to folders of their name and removed.
+
+    A file whose checksum is not known must be the one that the manifest names, where it was fetched before.
+
+    Args:
+        data_set: one that can be fetched.
+        folder: where it goes; made if need be.
+        on_progress: called with megabytes.
+        only: a pattern of the names of files, such as `*Training*`.
+        mirror: see `DataSet.address`.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ConfigError: the extra `download` is not installed, or no file has such a name.
+        DataError: another data set or files of other origin are in the folder, or see `fetch` and `unpack`.
+    """
+    files = data_set.chosen(only)
+    with _alone(folder):
+        manifest = _read(folder / MANIFEST, data_set)
+        for file in files:
+            _take(file, data_set.address(file, mirror), folder, manifest, on_progress)
+    return manifest
+
+
+def _take(file: RemoteFile, url: str, folder: Path, manifest: dict[str, Any], on_progress: OnProgress) -> None:
+    path = folder / file.name
+    archive = path.suffix == ".zip"
+    place = path.with_suffix("") if archive else path
+    known = manifest["files"].get(file.name)
+    if not (known and place.exists()):
+        if archive and place.exists():
+            raise DataError(f"{place}: is there, but not by `selcn download`; move it away or choose another --out")
+        fetch(url, path, file.checksum or (f"sha256:{known['sha256']}" if known else ""), on_progress)
+        known = {"url": url, "bytes": path.stat().st_size, "sha256": sha256(path), "published": file.checksum}
+        manifest["files"][file.name] = known
+        # Before it is unpacked: a folder without its entry is none of ours.
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        if archive:
+            unpack(path, place)
+    elif not archive and sha256(place) != known["sha256"]:
+        raise DataError(f"{place}: has changed since it was downloaded; move it away to download it again")
+    if archive:
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path, data_set: DataSet) -> dict[str, Any]:
+    """The manifest of a folder, or that of a new one."""
+    said = {"data_set": data_set.title, "page": data_set.page, "licence": data_set.licence}
+    if not path.exists():
+        return said | {"accepted": datetime.now(UTC).isoformat(timespec="seconds"), "files": {}}
+    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if manifest.get("data_set") != data_set.title:
+        raise DataError(f"{path}: is of {manifest.get('data_set')}; choose another --out")
+    return manifest
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock on a folder, so that two processes do not add to one file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".download.lock", timeout=0):
+            yield
+    except Timeout:
+        raise DataError(f"{folder}: another process downloads to it; wait for it, or choose another --out") from None
