@@ -112,6 +112,7 @@ def test_a_standalone_twin_of_a_control_is_controlled_by_nothing() -> None:
     ("compare", "target", "message"),
     [
         ({"symmetry": [Twin.ZERO]}, None, "compare: symmetry reads no saliency, so that it has no zero twin"),
+        ({"symmetry": [Twin.NO_METADATA]}, None, "compare: symmetry reads no metadata, so that it has no no-metadata"),
         ({"lesion": [Twin.STANDALONE]}, None, "compare: lesion reads no saliency, so that it has no standalone twin"),
         ({"streaks": [Twin.ZERO]}, None, "compare: streaks is no network of this run; it has lesion, symmetry, diag"),
         ({"diagnosis": [Twin.RANDOM]}, None, "has a twin called diagnosis-random; rename your own diagnosis-random"),
@@ -124,6 +125,25 @@ def test_twins_and_targets_that_are_not_there_are_refused(
     own: Sections = {"lesion": LESION, "symmetry": SYMMETRY, "diagnosis": DIAGNOSIS, "diagnosis-random": classifier()}
     with pytest.raises(ValueError, match=message):
         build_graph(own, compare, target)
+
+
+def test_twins_of_metadata_differ_in_it_alone_and_are_compared_with_their_network() -> None:
+    graph = graph_of(
+        {"diagnosis": [Twin.STANDALONE, Twin.NO_METADATA, Twin.ZERO_METADATA]},
+        symmetry=classifier(labels="symmetry"),
+        diagnosis=classifier("symmetry", metadata=("age", "sex")),
+    )
+    own = graph.classifiers["diagnosis"]
+    without = own.model_copy(update={"metadata": (), "metadata_control": None})
+    assert graph.classifiers["diagnosis-no-metadata"] == without
+    assert graph.classifiers["diagnosis-zero-metadata"] == own.model_copy(update={"metadata_control": Control.ZERO})
+    assert graph.classifiers["diagnosis-standalone"].metadata == ("age", "sex")
+    assert graph.pairs() == [
+        ("diagnosis-standalone", "diagnosis"),
+        ("diagnosis-standalone", "diagnosis-zero-metadata"),
+        ("diagnosis-no-metadata", "diagnosis"),
+        ("diagnosis-zero-metadata", "diagnosis"),
+    ]
 
 
 def test_pairs_are_of_one_masking_and_one_label_set() -> None:

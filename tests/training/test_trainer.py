@@ -17,6 +17,7 @@ from selcn.data.imaging import masking
 from selcn.data.store.build import build_store
 from selcn.errors import DivergedError, RunError
 from selcn.labels import SYMMETRY
+from selcn.labels.metadata import WIDTH
 from selcn.tasks.classification import ClassificationTask
 from selcn.training.compute import Compute
 from selcn.training.module import augment
@@ -121,9 +122,14 @@ def test_averaging_mixing_clipping_and_accumulation_go_on_after_a_kill_as_if_unb
         optimiser="adamw",
         schedule="cosine",
         warmup=0.2,
+        metadata=("age", "site"),
+        metadata_dropout=0.5,
     )
+    numbers = np.random.default_rng(0).random((40, WIDTH), dtype=np.float32)
+    rich = rich._replace(sources=replace(rich.sources, metadata=numbers))
     unbroken = trained(rich, tmp_path / "a")
     assert not same(unbroken, trained(rich.changed(ema=0), tmp_path / "b"))
+    assert unbroken["metadata.last.weight"].abs().max() > 0
 
     def kill(epoch: int, _: Mapping[str, float]) -> None:
         if epoch == 2:

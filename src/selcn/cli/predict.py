@@ -115,6 +115,10 @@ def predict(
         Path | None,
         typer.Option("--given", help="CSV of known results: image, and mask, NETWORK (a class) or NETWORK_saliency."),
     ] = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option("--metadata", help="CSV of age, sex and site: image, and what the bundle reads of them."),
+    ] = None,
     segmentations: Annotated[
         bool, typer.Option("--segmentations", help="Write each lesion of a DICOM image as DICOM Segmentation.")
     ] = False,
@@ -128,10 +132,13 @@ def predict(
     from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
     from selcn.inference.given_table import read_given
     from selcn.inference.inputs import list_items
+    from selcn.inference.metadata_table import add_metadata
 
     items = list_items(pictures)
     predictors, source = _load(folder, engine, devices)
     known = read_given(given, items, predictors[0]) if given else None
+    if metadata:
+        known = add_metadata(metadata, items, predictors[0], known)
     with resumable(), progress("predicting") as move:
         options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations)
         failed = predict_files(predictors, items, out, options=options, given=known, source=source, on_progress=move)

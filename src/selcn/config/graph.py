@@ -16,6 +16,10 @@ class Twin(StrEnum):
     ZERO = "zero"
     SHUFFLED = "shuffled"
     RANDOM = "random"
+    NO_METADATA = "no-metadata"
+    ZERO_METADATA = "zero-metadata"
+    SHUFFLED_METADATA = "shuffled-metadata"
+    RANDOM_METADATA = "random-metadata"
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Node:
         name: of the network, its folder and its prediction file.
         section: what it is and how it is trained, recipes applied.
         twin_of: the network that it is a twin of, or None.
+        twin: in which respect it differs from that, or None.
     """
 
     name: str
     section: SegmentationSection | ClassificationSection
     twin_of: str | None = None
+    twin: Twin | None = None
 
 
 @dataclass(frozen=True)
@@ -95,25 +101,24 @@ class Graph:
         return [name for name in names if name in taken]
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Networks A and B to compare: A reads no saliency, B does, with the same masking and label set.
+        """Networks A and B to compare: A reads no saliency, B does, with the same masking, metadata and label set.
 
-        B's own standalone twin goes before others. A control is compared with the network that it controls, too.
+        B's own standalone twin goes before others. A network that reads metadata is compared with its twin that does
+        not, and a control with the network that it controls, too.
         """
-        alone = {
-            (section.masking, section.labels): name for name, section in self.classifiers.items() if not section.reads
-        }
-        own = {node.twin_of: name for name, node in self.nodes.items() if node.twin_of and not self._is_control(name)}
-        reading = [(name, section) for name, section in self.classifiers.items() if section.reads]
+        alone = {_alike(section): name for name, section in self.classifiers.items() if not section.reads}
+        own = {node.twin_of: name for name, node in self.nodes.items() if node.twin is Twin.STANDALONE}
         standalone = [
             (rival, name)
-            for name, section in reading
-            if (rival := own.get(self.nodes[name].twin_of or name) or alone.get((section.masking, section.labels)))
+            for name, section in self.classifiers.items()
+            if section.reads
+            and (rival := own.get(self.nodes[name].twin_of or name) or alone.get(_alike(section)))
+            and self.classifiers[rival].metadata == section.metadata
         ]
-        controls = [(name, str(self.nodes[name].twin_of)) for name, section in reading if self._is_control(name)]
-        return standalone + controls
-
-    def _is_control(self, name: str) -> bool:
-        return self.nodes[name].twin_of is not None and self.classifiers[name].control is not None
+        others = [
+            (name, str(node.twin_of)) for name, node in self.nodes.items() if node.twin not in (None, Twin.STANDALONE)
+        ]
+        return standalone + others
 
     def with_needs(self, name: str) -> list[str]:
         """A network and everything that it needs, directly or through others, in the graph's order.
@@ -209,11 +214,28 @@ def _ordered(networks: Mapping[str, SegmentationSection | ClassificationSection]
 def _twins(name: str, section: SegmentationSection | ClassificationSection, wanted: Iterable[Twin]) -> list[Node]:
     twins = []
     for twin in dict.fromkeys(wanted):
-        if not isinstance(section, ClassificationSection) or not section.reads:
-            raise ValueError(f"compare: {name} reads no saliency, so that it has no {twin} twin; leave it out")
+        of_metadata = twin.value.endswith("metadata")
+        read = getattr(section, "metadata" if of_metadata else "reads", None)
+        if not isinstance(section, ClassificationSection) or not read:
+            what = "metadata" if of_metadata else "saliency"
+            raise ValueError(f"compare: {name} reads no {what}, so that it has no {twin} twin; leave it out")
         if section.taken:
             raise ValueError(f"compare: {name} is taken from a bundle, so that it has no twins; leave it out")
-        alone = twin is Twin.STANDALONE
-        changed: dict[str, object] = {"reads": {}, "control": None} if alone else {"control": Control(twin.value)}
-        twins.append(Node(f"{name}-{twin}", section.model_copy(update=changed).resolved, name))
+        twins.append(Node(f"{name}-{twin}", section.model_copy(update=_difference(twin)).resolved, name, twin))
     return twins
+
+
+def _difference(twin: Twin) -> dict[str, object]:
+    """What differs in the section of a twin."""
+    match twin:
+        case Twin.STANDALONE:
+            return {"reads": {}, "control": None}
+        case Twin.NO_METADATA:
+            return {"metadata": (), "metadata_control": None}
+        case _:
+            control, _, metadata = twin.value.partition("-")
+            return {"metadata_control" if metadata else "control": Control(control)}
+
+
+def _alike(section: ClassificationSection) -> tuple[object, ...]:
+    return section.masking, section.metadata, section.labels

@@ -14,6 +14,7 @@ from pydantic import (
 
 from selcn.config.sections import AugmentSection, Fraction, Section, Size
 from selcn.labels import LABEL_SETS, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
+from selcn.labels.metadata import NEVER
 
 FULL = "full"
 """Serialisation context under which label sets are written in full, as in bundles, instead of by name."""
@@ -45,6 +46,15 @@ Weights = Annotated[
 ]
 
 
+def _refuse_confirmation(field: object) -> object:
+    if field in NEVER:
+        raise ValueError(f"{field} says how a diagnosis was confirmed and so predicts it; leave it out")
+    return field
+
+
+MetadataField = Annotated[Literal["age", "sex", "site"], BeforeValidator(_refuse_confirmation)]
+
+
 class SegmenterSpec(Section):
     """The architecture of a segmentation network: with its weights, all that prediction needs."""
 
@@ -69,11 +79,23 @@ class ClassifierSpec(Section):
     control: Control | None = Field(None, description="what is read in place of the saliency, for comparison")
     saliency: str = Field("grad-cam++", description="the method of the map that it answers with and hands on")
     flips: bool = Field(False, description="average over the image, its mirror, its flip and both")
+    metadata: tuple[MetadataField, ...] = Field(
+        (), exclude_if=lambda value: not value, description="what it reads beside the image: age, sex, site"
+    )
+    metadata_control: Control | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="what is read in place of the metadata, for comparison",
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.control and not self.reads:
             raise ValueError("control stands in place of saliency; it goes with reads")
+        if self.metadata_control and not self.metadata:
+            raise ValueError("metadata_control stands in place of metadata; it goes with metadata")
+        if len(set(self.metadata)) < len(self.metadata):
+            raise ValueError("metadata names a column twice; name each once")
         if self.head == "squeezenet" and (self.reads or not self.backbone.startswith("squeezenet")):
             raise ValueError("head squeezenet goes with a SqueezeNet backbone that reads nothing; use head linear")
         return self
@@ -146,7 +168,11 @@ class Training(Section):
         tree: dict[str, Any] = handler(self)
         taken = tree.pop("taken")
         if taken is not None:
-            return {"from": taken, "overlap": self.overlap, **{key: tree[key] for key in SPEC_KEYS[tree["task"]]}}
+            return {
+                "from": taken,
+                "overlap": self.overlap,
+                **{key: tree[key] for key in SPEC_KEYS[tree["task"]] if key in tree},
+            }
         if self.init is None:
             del tree["overlap"]
         return tree
@@ -182,6 +208,9 @@ class ClassificationSection(Training, ClassifierSpec):
     """Architecture and training of a network that maps a masked image, and saliency, to classes of one label set."""
 
     dropout: Fraction = Field(0.4, description="share of features dropped before the last layer in training")
+    metadata_dropout: Fraction = Field(
+        0.1, description="share of the metadata's values that are missing in training, so that they may be in use"
+    )
     weighted: bool = Field(False, description="weight the loss by inverse class frequency")
     balance: int | None = Field(None, ge=1, description="images of each class in an epoch, as far as copies reach")
     label_smoothing: Fraction = 0

@@ -17,8 +17,11 @@ from selcn.config.sections import (
     SplitSection,
 )
 from selcn.config.taken import complete_networks
+from selcn.labels.metadata import FIELDS
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
+RESERVED = ("mask", "metadata", *FIELDS)
+"""Names of what is given with an image, which no network can have."""
 _OLD = {"segmentation", "symmetry", "classification"}
 
 
@@ -62,6 +65,8 @@ class RunConfig(Section):
         for name in self.networks:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"network {name!r}: begin with a lower case letter, then letters, digits, - and _")
+            if name in RESERVED:
+                raise ValueError(f"network {name}: that is what an input is called; take another name")
         _ = self.graph
         return self
 

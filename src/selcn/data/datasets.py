@@ -29,6 +29,8 @@ class Batch(NamedTuple):
         copy: int64 (N,) which copy of the image a balanced epoch wants (see `balance`), empty where each is as it is.
         partner: int64 (N,) class numbers of the images that these are mixed with, empty where they are not.
         share: float32 (1,) of the image's own label where it is mixed.
+        metadata: float32 (N, `selcn.labels.metadata.WIDTH`), zeros where values are missing; empty where the network
+            reads none.
     """
 
     image: Tensor
@@ -38,6 +40,7 @@ class Batch(NamedTuple):
     copy: Tensor = _NO_LABEL
     partner: Tensor = _NO_LABEL
     share: Tensor = _NO_MAP
+    metadata: Tensor = _NO_MAP
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +52,14 @@ class Sources:
         masks: uint8 0 or 1 (N, H, W), true or out of fold; None for a network that needs none.
         saliency: float32 (N, h, w), out of fold, one an earlier network that is read.
         labels: int64 class numbers (N,), -1 where unknown; None for a network without classes.
+        metadata: float32 (N, `selcn.labels.metadata.WIDTH`); None for a network that reads none.
     """
 
     store: Store
     masks: np.ndarray | None = None
     saliency: tuple[np.ndarray, ...] = ()
     labels: np.ndarray | None = None
+    metadata: np.ndarray | None = None
 
 
 class Samples(Dataset[Batch]):
@@ -90,6 +95,7 @@ class Samples(Dataset[Batch]):
             _NO_MAP if sources.masks is None else gather_maps(sources.masks, rows),
             tuple(gather_maps(maps, rows) for maps in sources.saliency),
             _NO_LABEL if sources.labels is None else torch.from_numpy(sources.labels[rows]),
+            metadata=_NO_MAP if sources.metadata is None else torch.from_numpy(sources.metadata[rows]),
         )
 
 

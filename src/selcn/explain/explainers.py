@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from selcn.config import SegmenterSpec
 from selcn.explain.lesion import LESION_LABELS, explain_lesion
-from selcn.models.cascade import Cascade, Explained, explain_together
+from selcn.models.cascade import NOTHING, Cascade, Explained, Known, explain_together
 from selcn.models.heads import HeadOutput
 from selcn.models.segmenter import Segmenter
 
@@ -38,12 +38,13 @@ class Explainer(nn.Module, ABC):
     labels: Sequence[str]
 
     @abstractmethod
-    def explain(self, images: Tensor, target: int | None = None) -> Explained:
+    def explain(self, images: Tensor, target: int | None = None, known: Known = NOTHING) -> Explained:
         """Probabilities, and the saliency of one class.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
             target: class number; None for each image's predicted class.
+            known: what is known of the images, such as their metadata.
         """
 
 
@@ -62,32 +63,34 @@ class ClassExplainer(Explainer):
         self.network, self.method = network, method or members[0].methods[network]
         self.labels = members[0].specs[network].labels.names  # type: ignore[union-attr]  # of a classifier
 
-    def look(self, images: Tensor) -> list[View]:
+    def look(self, images: Tensor, known: Known = NOTHING) -> list[View]:
         """The input of each member's classifier.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
+            known: what is known of the images, such as their metadata.
         """
-        return [self._look(member, images) for member in self.members]
+        return [self._look(member, images, known) for member in self.members]
 
-    def explain(self, images: Tensor, target: int | None = None) -> Explained:
+    def explain(self, images: Tensor, target: int | None = None, known: Known = NOTHING) -> Explained:
         """Averaged probabilities, and the averaged saliency of one class.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
             target: class number; None for each image's predicted class.
+            known: what is known of the images, such as their metadata.
 
         Raises:
             ConfigError: there is no saliency method of the explainer's name.
         """
-        outputs = [view.answer(view.seen) for view in self.look(images)]
+        outputs = [view.answer(view.seen) for view in self.look(images, known)]
         return explain_together(outputs, target, method=self.method)
 
-    def _look(self, member: Cascade, images: Tensor) -> View:
-        earlier = member.before(self.network, images)
+    def _look(self, member: Cascade, images: Tensor, known: Known) -> View:
+        earlier = member.before(self.network, images, known)
         saliency = [earlier.saliency[one] for one in member.specs[self.network].reads]  # type: ignore[union-attr]
         seen = member.look(self.network, images, earlier.lesion)
-        return View(seen, lambda images: member.classify(self.network, images, saliency))
+        return View(seen, lambda images: member.classify(self.network, images, saliency, known.metadata))
 
 
 class LesionExplainer(Explainer):
@@ -103,12 +106,13 @@ class LesionExplainer(Explainer):
         super().__init__()
         self.segmenters: Sequence[Segmenter] = nn.ModuleList(segmenters)  # type: ignore[assignment]
 
-    def explain(self, images: Tensor, target: int | None = None) -> Explained:
+    def explain(self, images: Tensor, target: int | None = None, known: Known = NOTHING) -> Explained:  # noqa: ARG002
         """Probabilities and saliency, averaged over the members; see `explain_lesion`.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
             target: 0 or None for lesion, 1 for background.
+            known: not read.
 
         Returns:
             With the mean lesion probability of the explained pixels and its complement (N, 2).

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -15,9 +16,11 @@ from selcn.config import PrepareSection
 from selcn.data.datasets import as_floats, gather_images
 from selcn.data.imaging.prepare import prepare_image, prepare_mask
 from selcn.data.imaging.read import read_image, read_mask
+from selcn.data.metadata import encode_table
 from selcn.data.store.store import Store
 from selcn.errors import ConfigError
 from selcn.explain.explainers import Explainer
+from selcn.models.cascade import Known
 
 BATCH = 32
 
@@ -180,6 +183,18 @@ class SaliencyJob:
             DataError: an image cannot be read.
         """
         return as_floats(self.source_images.images(rows).to(self.device))
+
+    def known(self, rows: np.ndarray) -> Known:
+        """What is known of some images beside their pixels: the metadata, where the table holds any.
+
+        Args:
+            rows: int (n,) rows of the table.
+        """
+        return Known(metadata=torch.from_numpy(self._metadata[rows]).to(self.device))
+
+    @cached_property
+    def _metadata(self) -> np.ndarray:
+        return encode_table(self.table).numbers
 
     def target(self, name: str | None) -> int | None:
         """Number of a class; None for None.

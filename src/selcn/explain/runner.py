@@ -34,7 +34,7 @@ def write_saliency(
     def explain(part: int, folder: Path) -> None:
         rows, explainer = batches[part]
         probabilities, chosen, saliency = (
-            values.cpu().numpy() for values in explainer.explain(job.images(rows), number)
+            values.cpu().numpy() for values in explainer.explain(job.images(rows), number, job.known(rows))
         )
         index = (
             job.table[KEYS]

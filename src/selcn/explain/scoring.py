@@ -26,6 +26,7 @@ from selcn.explain.job import SaliencyJob
 from selcn.explain.runner import KEYS
 from selcn.io.resume import OnProgress, work_in_parts
 from selcn.io.tables import guarded
+from selcn.models.cascade import Known
 from selcn.saliency.perturbation import deletion_insertion
 
 SCORES = "scores.csv"
@@ -98,15 +99,16 @@ def _score(
 ) -> pd.DataFrame:
     images, masks = job.images(rows), job.source_images.masks(rows)
     rows, images, masks, traced = _with_lesion(rows, images, masks, traced)
-    explained = explainer.explain(images)
+    known = job.known(rows)
+    explained = explainer.explain(images, known=known)
     maps = {NETWORK: explained.saliency}
     if rival is not None:
-        maps[RANDOM_WEIGHTS] = rival.explain(images).saliency
+        maps[RANDOM_WEIGHTS] = rival.explain(images, known=known).saliency
     bell = torch.from_numpy(centred_gaussian(*images.shape[2:])).to(images)
     maps |= {GAUSSIAN: bell.expand(len(rows), 1, -1, -1), MASK: torch.from_numpy(masks)[:, None].to(images)}
     keys = job.table[[*KEYS, *FACTS]].iloc[rows].reset_index(drop=True)
     keys = keys.assign(head=job.network, lesion_share=masks.mean((1, 2)).round(4))
-    faithful = _faithfulness(explainer, images, explained.target, maps, traced)
+    faithful = _faithfulness(explainer, images, known, explained.target, maps, traced)
     found = []
     for against, places in _places(job, rows, masks).items():
         present = places.any((1, 2))
@@ -139,13 +141,14 @@ def _places(job: SaliencyJob, rows: np.ndarray, masks: np.ndarray) -> dict[str, 
 
 
 def _faithfulness(
-    explainer: Explainer, images: Tensor, target: Tensor, maps: dict[str, Tensor], traced: np.ndarray
+    explainer: Explainer, images: Tensor, known: Known, target: Tensor, maps: dict[str, Tensor], traced: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Deletion and insertion (n, 2) by kind of saliency, NaN where they are not measured."""
     if not isinstance(explainer, ClassExplainer) or not traced.any():
         return {}
     chosen = torch.from_numpy(traced)
-    views, target = explainer.look(images[chosen]), target[chosen]
+    metadata = None if known.metadata is None else known.metadata[chosen]
+    views, target = explainer.look(images[chosen], Known(metadata=metadata)), target[chosen]
     found = {}
     noise = torch.zeros_like(maps[NETWORK])  # all pixels equal: deleted in random order
     for kind, saliency in {**maps, CHANCE: noise}.items():

@@ -28,7 +28,7 @@ from selcn.config.sections import Size
 from selcn.errors import RunError
 from selcn.inference.reliability import Reliability
 from selcn.io.files import sha256
-from selcn.labels import LabelSet
+from selcn.labels import FIELDS, LabelSet
 
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.json", "README.md"
 TRAINING, LESIONS, MANIFEST = "training.json", "lesions.txt", "manifest.json"
@@ -119,6 +119,11 @@ class BundleConfig(Section):
     def classifiers(self) -> dict[str, ClassifierSpec]:
         """The classification networks by name, in the order in which they run."""
         return {name: spec for name, spec in self.networks.items() if isinstance(spec, ClassifierSpec)}
+
+    @property
+    def metadata(self) -> tuple[str, ...]:
+        """Fields of metadata that any network reads."""
+        return tuple(field for field in FIELDS if any(field in spec.metadata for spec in self.classifiers.values()))
 
     def labels(self, network: str) -> LabelSet:
         """The label set of a classification network.

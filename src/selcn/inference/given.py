@@ -1,4 +1,4 @@
-"""Results that are given in place of predicted ones: a corrected mask, a known class, another saliency map."""
+"""What is given with an image: metadata, and results in place of predicted ones (a mask, a class, a saliency map)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from selcn.data.imaging.prepare import prepare_mask, resize
 from selcn.errors import DataError
+from selcn.labels.metadata import WIDTH, encode_metadata
 
 if TYPE_CHECKING:
     from selcn.inference.bundle import BundleConfig
 
 Floats = npt.NDArray[np.float32]
-MASK = "mask"
+MASK, METADATA = "mask", "metadata"
 ABSENT = -1
 """In arrays of a batch: what is not given of an image."""
 _MIN_SPAN = 1e-6  # of a map, below which it is flat
@@ -32,6 +33,8 @@ class Given:
             network's saliency is that of this class.
         saliency: float (any, any) in [0, 1] over the whole image, by the name of a classification network; resized to
             the network's grid and scaled to [0, 1].
+        metadata: `age` in years, `sex` and `site`, as far as networks of the bundle read them; what is not given counts
+            as missing.
 
     Example:
         >>> import selcn
@@ -45,11 +48,14 @@ class Given:
     mask: npt.NDArray[np.bool_ | np.uint8] | None = None
     classes: Mapping[str, str] = field(default_factory=dict)
     saliency: Mapping[str, np.ndarray] = field(default_factory=dict)
+    metadata: Mapping[str, str | float | None] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of what is given: `mask`, a network for its class, and its name with `_saliency`."""
-        return (*(() if self.mask is None else (MASK,)), *self.classes, *map(saliency_name, self.saliency))
+        """Names of what is given: `mask`, a network for its class, its name with `_saliency`, and `metadata`."""
+        masks = () if self.mask is None else (MASK,)
+        metadata = (METADATA,) if any(value not in (None, "") for value in self.metadata.values()) else ()
+        return (*masks, *self.classes, *map(saliency_name, self.saliency), *metadata)
 
 
 NOTHING = Given()
@@ -63,16 +69,20 @@ class GivenArrays:
         masks: 0 or 1, float32 (N, H, W); None where no image has one.
         classes: class numbers int64 (N,), by the network's name.
         saliency: float32 (N, h, w) in [0, 1] at the network's grid, by the network's name.
+        metadata: float32 (N, `selcn.labels.metadata.WIDTH`), zeros where values are missing; None where all are.
     """
 
     masks: Floats | None = None
     classes: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     saliency: Mapping[str, Floats] = field(default_factory=dict)
+    metadata: Floats | None = None
 
     def by_name(self) -> dict[str, np.ndarray]:
         """The arrays by the names of `Given.names`."""
         masks = {} if self.masks is None else {MASK: self.masks}
-        return {**masks, **self.classes, **{saliency_name(name): one for name, one in self.saliency.items()}}
+        metadata = {} if self.metadata is None else {METADATA: self.metadata}
+        maps = {saliency_name(name): one for name, one in self.saliency.items()}
+        return {**masks, **self.classes, **maps, **metadata}
 
 
 def saliency_name(network: str) -> str:
@@ -94,7 +104,8 @@ def check_given(given: Given, config: "BundleConfig", size: tuple[int, int] | No
 
     Raises:
         DataError: a network or class that the bundle does not have, a mask of another size than the image or without a
-            segmentation network, or saliency that is no map of values from 0 to 1.
+            segmentation network, saliency that is no map of values from 0 to 1, or metadata that no network reads or
+            of another kind.
     """
     for name in (*given.classes, *given.saliency):
         if name not in config.classifiers:
@@ -103,6 +114,7 @@ def check_given(given: Given, config: "BundleConfig", size: tuple[int, int] | No
             )
     if given.mask is not None:
         _check_mask(given.mask, config, size)
+    _check_metadata(given.metadata, config)
     for name, saliency in given.saliency.items():
         if saliency.ndim != 2 or not saliency.size or not (saliency.min() >= 0 and saliency.max() <= 1):
             raise DataError(f"given {saliency_name(name)}: no map of values from 0 to 1; scale it, rows by columns")
@@ -122,7 +134,11 @@ def stack_given(given: Sequence[Given], config: "BundleConfig", shapes: Mapping[
     masks: Floats | None = None
     classes: dict[str, npt.NDArray[np.int64]] = {}
     saliency: dict[str, Floats] = {}
+    metadata: Floats | None = None
     for row, one in enumerate(given):
+        if METADATA in one.names:
+            metadata = np.zeros((len(given), WIDTH), np.float32) if metadata is None else metadata
+            metadata[row] = encode_metadata(one.metadata)
         if one.mask is not None:
             masks = _absent(len(given), shapes[MASK]) if masks is None else masks
             masks[row] = prepare_mask(one.mask.astype(bool), config.prepare.size)
@@ -132,7 +148,7 @@ def stack_given(given: Sequence[Given], config: "BundleConfig", shapes: Mapping[
         for name, values in one.saliency.items():
             grid = shapes[saliency_name(name)]
             saliency.setdefault(name, _absent(len(given), grid))[row] = _on_grid(values, grid)
-    return GivenArrays(masks, classes, saliency)
+    return GivenArrays(masks, classes, saliency, metadata)
 
 
 def _absent(images: int, shape: tuple[int, ...]) -> Floats:
@@ -146,6 +162,17 @@ def _check_mask(mask: np.ndarray, config: "BundleConfig", size: tuple[int, int] 
         own = "x".join(map(str, mask.shape[::-1]))
         wanted = "" if size is None else f", its image {size[0]}x{size[1]}"
         raise DataError(f"given {MASK}: is {own}{wanted}; give a mask of one value a pixel of the image")
+
+
+def _check_metadata(metadata: Mapping[str, object], config: "BundleConfig") -> None:
+    for name in metadata:
+        if name not in config.metadata:
+            known = ", ".join(config.metadata)
+            raise DataError(f"given {name}: no network of bundle {config.name} reads it; give {known or 'no metadata'}")
+    try:
+        encode_metadata(metadata)
+    except ValueError as error:
+        raise DataError(f"given {METADATA}: {error}") from None
 
 
 def _class(network: str, word: str, config: "BundleConfig") -> str:

@@ -30,11 +30,13 @@ class GivenRow:
         mask: its file; None for no mask.
         classes: by the network's name.
         saliency: its file by the network's name, an image in grey or an array `.npy`.
+        metadata: by field.
     """
 
     mask: Path | None = None
     classes: Mapping[str, str] = field(default_factory=dict)
     saliency: Mapping[str, Path] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -49,7 +51,7 @@ class GivenRow:
         """
         mask = None if self.mask is None else read_mask(self.mask)
         maps = {name: decode_saliency(read_bytes(path), path) for name, path in self.saliency.items()}
-        return Given(mask, self.classes, maps)
+        return Given(mask, self.classes, maps, self.metadata)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def read_given(table: Path, items: Sequence[Item], predictor: Predictor) -> Give
     cells = [row for _, row in rows_of]
     key = _key_column(table, cells, predictor)
     rows, faults = dict[int, GivenRow](), list[str]()
-    find = _Finder(items, table.parent)
+    find = Finder(items, table.parent)
     for line, row in rows_of:
         name = (row[key] or "").strip()
         try:
@@ -141,8 +143,13 @@ def decode_map(data: bytes, path: Path, max_pixels: int | None = None) -> np.nda
     return image[..., 0].astype(np.float32) / 255
 
 
-class _Finder:
-    """Finds the inputs that a cell names: by path, or else by name, stem or image_id."""
+class Finder:
+    """Finds the inputs that a cell names: by path, or else by name, stem or image_id.
+
+    Args:
+        items: the inputs.
+        folder: of the table, to which its paths are relative.
+    """
 
     def __init__(self, items: Sequence[Item], folder: Path) -> None:
         self.folder, self.paths = folder, defaultdict[Path, list[int]](list)
@@ -153,9 +160,28 @@ class _Finder:
             for name in (item.name, Path(item.name).name, image_name(item.name), item.image_id):
                 self.names[name].add(path)
 
-    def __call__(self, cell: str) -> list[int]:
+    def all(self, cell: str) -> list[int]:
+        """Numbers of the inputs that a cell names; none of an empty one, or of one that names no input.
+
+        Args:
+            cell: of the column of images.
+        """
+        return [number for path in self._paths(cell) for number in self.paths[path]]
+
+    def _paths(self, cell: str) -> list[Path]:
         whole = {Path(cell).resolve(), (self.folder / cell).resolve()} & self.paths.keys()
-        found = sorted(whole or self.names.get(cell, set())) if cell else []
+        return sorted(whole or self.names.get(cell, set())) if cell else []
+
+    def __call__(self, cell: str) -> list[int]:
+        """Numbers of the input, one a frame, that a cell names.
+
+        Args:
+            cell: of the column of images.
+
+        Raises:
+            DataError: it names no input, or several.
+        """
+        found = self._paths(cell)
         if not found:
             raise DataError(f"{cell or 'the empty cell'} is no input; name one, or leave the row out")
         if len(found) > 1:

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from selcn.data.datasets import as_floats
 from selcn.errors import ConfigError
-from selcn.inference.given import MASK, Floats, GivenArrays, saliency_name
+from selcn.inference.given import MASK, METADATA, Floats, GivenArrays, saliency_name
 from selcn.inference.result import Outputs
+from selcn.labels.metadata import WIDTH
 from selcn.models.cascade import Ensemble, Known
 
 
@@ -41,7 +42,7 @@ class TorchEngine:
             found = self(np.zeros((1, size[1], size[0], 3), np.uint8))  # the grids of saliency follow from a pass
             masks = {} if found.lesion is None else {MASK: found.lesion.shape[1:]}
             maps = {saliency_name(name): one.shape[1:] for name, one in found.saliency.items()}
-            self._shapes[size] = {**masks, **dict.fromkeys(found.saliency, ()), **maps}
+            self._shapes[size] = {**masks, **dict.fromkeys(found.saliency, ()), **maps, METADATA: (WIDTH,)}
         return self._shapes[size]
 
     @torch.inference_mode()
@@ -81,4 +82,5 @@ class TorchEngine:
             None if given.masks is None else tensor(given.masks)[:, None],
             {name: tensor(one) for name, one in given.classes.items()},
             {name: tensor(one)[:, None] for name, one in given.saliency.items()},
+            None if given.metadata is None else tensor(given.metadata),
         )

@@ -1,6 +1,7 @@
 """What images are called: diagnostic concepts, label sets, and the few fixed vocabularies."""
 
 from selcn.labels.concepts import CONCEPTS, UNKNOWN, Concept, find_concept, lineage, main_group
+from selcn.labels.metadata import FIELDS, encode_metadata
 from selcn.labels.sets import (
     HAM10000,
     LABEL_SETS,
@@ -16,6 +17,7 @@ from selcn.labels.vocabulary import NO_MASKING, TEST, Control, Fusion, Protocol,
 
 __all__ = [
     "CONCEPTS",
+    "FIELDS",
     "HAM10000",
     "LABEL_SETS",
     "NO_MASKING",
@@ -31,6 +33,7 @@ __all__ = [
     "LabelSet",
     "Protocol",
     "Word",
+    "encode_metadata",
     "find_concept",
     "label_set_of",
     "lineage",

@@ -28,6 +28,7 @@ def build_network(
         weights=weights,
         dropout=dropout,
         size=spec.size,
+        metadata=spec.metadata,
     )
 
 

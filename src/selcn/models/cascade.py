@@ -52,11 +52,13 @@ class Known:
             images.
         classes: class numbers int64 (N,), by the classifier's name; later networks read the saliency of these classes.
         saliency: (N, 1, h, w) in [0, 1] at the classifier's own grid, by its name; later networks read it.
+        metadata: (N, `selcn.labels.metadata.WIDTH`), zeros where values are missing; None where all are.
     """
 
     lesion: Tensor | None = None
     classes: Mapping[str, Tensor] = field(default_factory=dict)
     saliency: Mapping[str, Tensor] = field(default_factory=dict)
+    metadata: Tensor | None = None
 
 
 NOTHING = Known()
@@ -110,15 +112,16 @@ class Cascade(nn.Module):
         """
         return self._run(self.specs, images, known)
 
-    def before(self, network: str, images: Tensor) -> Pass:
+    def before(self, network: str, images: Tensor, known: Known = NOTHING) -> Pass:
         """Run the networks that one needs, without itself and any other.
 
         Args:
             network: name of the network that needs them.
             images: (N, 3, H, W) in [0, 1].
+            known: what is known of them in place of what networks predict.
         """
         needed = self._needs(network)
-        return self._run([name for name in self.specs if name in needed], images)
+        return self._run([name for name in self.specs if name in needed], images, known)
 
     def _needs(self, network: str) -> set[str]:
         """Names of the networks whose output a network takes, directly or through others."""
@@ -151,7 +154,8 @@ class Cascade(nn.Module):
         """
         spec = self.specs[name]
         assert isinstance(spec, ClassifierSpec)
-        found.outputs[name] = self.classify(name, seen, [found.saliency[one] for one in spec.reads])
+        read = [found.saliency[one] for one in spec.reads]
+        found.outputs[name] = self.classify(name, seen, read, known.metadata)
         own = explain(found.outputs[name], known.classes.get(name), method=spec.saliency)
         found.saliency[name] = prefer(known.saliency.get(name), own)
 
@@ -183,13 +187,16 @@ class Cascade(nn.Module):
         masking = self.specs[name].masking  # type: ignore[union-attr]  # of a classifier
         return images if lesion is None else apply_masking(images, (lesion > LESION_THRESHOLD).to(images), masking)
 
-    def classify(self, name: str, seen: Tensor, saliency: Sequence[Tensor]) -> HeadOutput:
+    def classify(
+        self, name: str, seen: Tensor, saliency: Sequence[Tensor], metadata: Tensor | None = None
+    ) -> HeadOutput:
         """Output of a classifier.
 
         Args:
             name: of the classifier.
             seen: masked images (N, 3, H, W) in [0, 1], see `look`.
             saliency: a map (N, 1, h, w) in [0, 1] of each network that it reads, in the order of its specification.
+            metadata: see `Known`.
 
         Returns:
             The upright image's pass; with `flips` its logits are the log of the probabilities averaged over all flips.
@@ -199,10 +206,12 @@ class Cascade(nn.Module):
         assert isinstance(network, Classifier)
         # A fixed seed, so that a control is reproducible.
         read = [replace_saliency(one, spec.control, torch.Generator().manual_seed(0)) for one in saliency]
-        upright = network.trace(seen, read)
+        if metadata is not None:
+            metadata = replace_saliency(metadata, spec.metadata_control, torch.Generator().manual_seed(0))
+        upright = network.trace(seen, read, metadata)
         if not spec.flips:
             return upright
-        flipped = [network(seen.flip(axes), [one.flip(axes) for one in read]) for axes in FLIPS]
+        flipped = [network(seen.flip(axes), [one.flip(axes) for one in read], metadata) for axes in FLIPS]
         probabilities = _mean([logits.softmax(dim=1) for logits in (upright.logits, *flipped)])
         return upright._replace(logits=probabilities.log())
 

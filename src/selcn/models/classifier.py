@@ -4,12 +4,42 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selcn.labels import Fusion
+from selcn.labels.metadata import WIDTH, places
 from selcn.models.backbones import build_backbone, resize_images
 from selcn.models.fusion import SaliencyFusion
 from selcn.models.heads import EVERY_CHANNEL, HeadOutput, PooledLinearHead, SqueezeNetHead
+
+
+class MetadataBranch(nn.Module):
+    """Metadata to an addend of the logits: linear, ReLU, linear, as if concatenated to the pooled features of the head.
+
+    The logits' gradient with respect to the image's features does not depend on it, so Grad-CAM++ stays in closed form.
+    The last layer begins at zero: the network starts as its twin without metadata.
+
+    Args:
+        fields: of `selcn.labels.metadata`, that it reads.
+        classes: number of classes.
+        width: of the hidden layer.
+    """
+
+    def __init__(self, fields: Sequence[str], classes: int, width: int = 32) -> None:
+        super().__init__()
+        self.places = places(fields)
+        self.hidden, self.last = nn.Linear(len(self.places), width), nn.Linear(width, classes, bias=False)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, metadata: Tensor) -> Tensor:
+        """The addend of the logits (N, classes).
+
+        Args:
+            metadata: (N, `selcn.labels.metadata.WIDTH`), zeros where values are missing.
+        """
+        addend: Tensor = self.last(F.relu(self.hidden(metadata[:, self.places])))
+        return addend
 
 
 class Classifier(nn.Module):
@@ -27,6 +57,7 @@ class Classifier(nn.Module):
         weights: of the backbone, see `build_backbone`.
         dropout: share of features dropped before the last layer in training, in [0, 1).
         size: width and height in pixels to which images are resized; None for no resizing.
+        metadata: fields of `selcn.labels.metadata` that it reads; empty for none.
 
     Raises:
         ConfigError: the backbone is unknown or its weights are unavailable.
@@ -42,6 +73,7 @@ class Classifier(nn.Module):
         weights: Path | str | None = None,
         dropout: float = 0.0,
         size: tuple[int, int] | None = None,
+        metadata: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.size = size
@@ -50,6 +82,7 @@ class Classifier(nn.Module):
         self.fuse = SaliencyFusion(channels, fusions) if fusions else None
         make_head = SqueezeNetHead if head == "squeezenet" else PooledLinearHead
         self.head: SqueezeNetHead | PooledLinearHead = make_head(channels, classes, dropout)
+        self.metadata = MetadataBranch(metadata, classes) if metadata else None
         self.target = slice(channels // 2, None) if head == "squeezenet" else EVERY_CHANNEL
 
     @property
@@ -62,12 +95,13 @@ class Classifier(nn.Module):
         """What weights of another task may be taken for: all but fusion and head."""
         return self.backbone.body
 
-    def trace(self, images: Tensor, saliency: Sequence[Tensor] = ()) -> HeadOutput:
+    def trace(self, images: Tensor, saliency: Sequence[Tensor] = (), metadata: Tensor | None = None) -> HeadOutput:
         """Forward pass that keeps what a saliency map is computed from.
 
         Args:
             images: masked images (N, 3, H, W) in [0, 1].
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
+            metadata: (N, `selcn.labels.metadata.WIDTH`); None or empty where all is missing.
 
         Raises:
             ValueError: the number of maps differs from that of ``fusions``.
@@ -76,16 +110,21 @@ class Classifier(nn.Module):
         if self.fuse is not None:
             features = self.fuse(features, saliency)
         output: HeadOutput = self.head(features, self.target)
-        return output
+        if self.metadata is None:
+            return output
+        if metadata is None or not metadata.numel():
+            metadata = output.logits.new_zeros(len(output.logits), WIDTH)
+        return output._replace(logits=output.logits + self.metadata(metadata))
 
-    def forward(self, images: Tensor, saliency: Sequence[Tensor] = ()) -> Tensor:
+    def forward(self, images: Tensor, saliency: Sequence[Tensor] = (), metadata: Tensor | None = None) -> Tensor:
         """Logits (N, classes).
 
         Args:
             images: masked images (N, 3, H, W) in [0, 1].
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
+            metadata: (N, `selcn.labels.metadata.WIDTH`); None or empty where all is missing.
 
         Raises:
             ValueError: the number of maps differs from that of ``fusions``.
         """
-        return self.trace(images, saliency).logits
+        return self.trace(images, saliency, metadata).logits

@@ -29,7 +29,7 @@ def write_plain(folder: Path, networks: Sequence[nn.Module], spec: SegmenterSpec
         spec: of the network.
 
     Raises:
-        ConfigError: the network reads saliency, is no classifier, or has no equal in its library.
+        ConfigError: the network reads saliency or metadata, is no classifier, or has no equal in its library.
     """
     if not isinstance(spec, ClassifierSpec):
         raise ConfigError("--plain: a segmentation network has no plain state dict; leave --plain out")
@@ -38,6 +38,8 @@ def write_plain(folder: Path, networks: Sequence[nn.Module], spec: SegmenterSpec
         raise ConfigError(
             f"--plain: the network reads the saliency of {reads}, which no plain network does; leave it out"
         )
+    if spec.metadata:
+        raise ConfigError("--plain: the network reads metadata, which no plain network does; leave it out")
     (folder / FOLDER).mkdir()
     files = [f"{FOLDER}/member-{number}.safetensors" for number in range(len(networks))]
     for file, network in zip(files, networks, strict=True):

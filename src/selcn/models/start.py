@@ -10,8 +10,8 @@ from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.errors import ConfigError
 from selcn.models.weights import differences
 
-REPLACEABLE = ("fuse", "head")
-"""Modules of a classifier that are new where classes or read networks differ; all else must be the same network's."""
+REPLACEABLE = ("fuse", "head", "metadata")
+"""Modules of a classifier that are new where classes, read networks or metadata differ; all else must be the same."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ def _differs(module: str, spec: SegmenterSpec | ClassifierSpec, other: Segmenter
     """Whether a module means something else although its shapes may be the same."""
     if not (isinstance(spec, ClassifierSpec) and isinstance(other, ClassifierSpec)):
         return False
-    if module == "head":
-        return bool(spec.labels.names != other.labels.names)
+    if module in ("head", "metadata") and spec.labels.names != other.labels.names:
+        return True
+    if module == "metadata":
+        return spec.metadata != other.metadata
     return module == "fuse" and list(spec.reads.items()) != list(other.reads.items())

@@ -10,9 +10,11 @@ import pandas as pd
 
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image, read_mask
+from selcn.data.metadata import known_values
 from selcn.evaluation import Predictions
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
 from selcn.inference.bundle import BundleConfig
+from selcn.inference.given import Given
 from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR, blend_saliency, draw_outline, panel_size
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction
@@ -203,7 +205,10 @@ def _add(chosen: pd.DataFrame, candidates: pd.DataFrame, reason: str, count: int
 
 def _view_batch(predictor: Predictor, rows: pd.DataFrame) -> Iterator[View]:
     images = [read_image(Path(path)) for path in rows["image_path"]]
-    for (_, row), image, prediction in zip(rows.iterrows(), images, predictor.predict_batch(images), strict=True):
+    given = [Given(metadata=known_values(row.to_dict(), predictor.config.metadata)) for _, row in rows.iterrows()]
+    for (_, row), image, prediction in zip(
+        rows.iterrows(), images, predictor.predict_batch(images, given), strict=True
+    ):
         yield _view(row, image, prediction)
 
 

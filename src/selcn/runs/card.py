@@ -56,7 +56,8 @@ def model_card(
             HEADER,
             f"# {config.name}: {config.target}\n",
             "A dermoscopic image goes in; out come " + "; ".join(_predictions(config)) + ". "
-            f"An ensemble of {config.members} members, each trained without one fold, by selcn {config.selcn}.\n",
+            f"An ensemble of {config.members} members, each trained without one fold, by selcn {config.selcn}."
+            f"{_metadata(config)}\n",
             USE,
             *(_plain(config, plain[0]) if plain else ()),
             "## Data\n",
@@ -70,6 +71,11 @@ def model_card(
             *_reliability(config),
         ]
     )
+
+
+def _metadata(config: BundleConfig) -> str:
+    named = ", ".join(config.metadata)
+    return f" Beside the image it reads {named}; any of them may be missing." if named else ""
 
 
 def _plain(config: BundleConfig, file: str) -> list[str]:

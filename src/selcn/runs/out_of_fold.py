@@ -166,7 +166,8 @@ def _segment_test(tested: _Assignment, images: Tensor) -> None:
 def _classify_fold(held: _Assignment, images: Tensor) -> None:
     run, arrays = held.run, held.arrays
     lesion, saliency = _inputs(run, held.network, held.rows, None, images)
-    output = _predict(held.members[0], held.network, images, lesion, saliency)
+    metadata = _metadata(run, held.network, held.rows, images)
+    output = _predict(held.members[0], held.network, images, lesion, saliency, metadata)
     method = run.graph.classifiers[held.network].saliency
     arrays.put(PROBABILITIES, held.images, held.rows, output.logits.softmax(dim=1))
     arrays.put(SALIENCY, held.images, held.rows, explain(output, method=method)[:, 0])
@@ -176,9 +177,10 @@ def _classify_fold(held: _Assignment, images: Tensor) -> None:
 def _classify_test(tested: _Assignment, images: Tensor) -> None:
     run, arrays, name = tested.run, tested.arrays, tested.network
     method, outputs = run.graph.classifiers[name].saliency, []
+    metadata = _metadata(run, name, tested.rows, images)
     for number, member in enumerate(tested.members):
         lesion, saliency = _inputs(run, name, tested.places, number, images)
-        output = _predict(member, name, images, lesion, saliency)
+        output = _predict(member, name, images, lesion, saliency, metadata)
         outputs.append(output)
         place = (number, tested.places)
         arrays.put(MEMBER_PROBABILITIES, tested.tested, place, output.logits.softmax(dim=1))
@@ -207,7 +209,17 @@ def _inputs(
     return lesion, [gather(source, SALIENCY, MEMBER_SALIENCY) for source in section.reads]
 
 
+def _metadata(run: Run, network: str, rows: np.ndarray, images: Tensor) -> Tensor | None:
+    metadata = run.metadata_of(network, rows)
+    return None if metadata is None else metadata.to(images)
+
+
 def _predict(
-    member: Cascade, network: str, images: Tensor, lesion: Tensor | None, saliency: list[Tensor]
+    member: Cascade,
+    network: str,
+    images: Tensor,
+    lesion: Tensor | None,
+    saliency: list[Tensor],
+    metadata: Tensor | None,
 ) -> HeadOutput:
-    return member.classify(network, member.look(network, images, lesion), saliency)
+    return member.classify(network, member.look(network, images, lesion), saliency, metadata)

@@ -28,6 +28,7 @@ from selcn.errors import ConfigError, RunError
 from selcn.inference.row import row_keys
 from selcn.io.progress import OnProgress
 from selcn.labels import TEST, LabelSet
+from selcn.labels.metadata import places
 from selcn.models.build import build_for_training
 from selcn.models.start import kept_and_new
 from selcn.runs.executor import Executor
@@ -167,10 +168,32 @@ def _check_trainable(run: Run, network: str) -> None:
                 f"networks.{network}.batch is {section.batch}, but {count} labelled images are to be trained on "
                 f"without fold {fold}; lower it or add labelled images"
             )
+    if isinstance(section, ClassificationSection) and section.metadata:
+        _check_metadata(run, network, section.metadata)
     if section.init:
         start = describe_start(run, network, 0)
         described = (start[key] or "nothing" for key in ("init", "kept", "new"))
         logger.info("network %s: starts from %s; kept: %s; new: %s", network, *described)
+
+
+def _check_metadata(run: Run, network: str, fields: Sequence[str]) -> None:
+    """Refuse metadata that the catalog has no column for, and log what is missing or unknown."""
+    for field in fields:
+        if field not in run.table:
+            there = ", ".join(run.table.columns)
+            raise ConfigError(
+                f"network {network}: the catalog has no column {field} for its metadata; it holds {there}"
+            )
+        words = run.metadata.unknown.get(field, {})
+        known = run.metadata.numbers[:, places([field])].any(axis=1)
+        if words and not known.any():
+            raise ConfigError(
+                f"network {network}: the catalog's column {field} holds no {field} (but such as {next(iter(words))!r}); "
+                "correct it or leave it out of metadata"
+            )
+        missing = int((~known).sum())
+        what = f", of these {sum(words.values())} unknown words such as {next(iter(words))!r}" if words else ""
+        logger.info("network %s: %d of %d images have no %s%s", network, missing, len(run.table), field, what)
 
 
 def _what(run: Run, network: str) -> str:

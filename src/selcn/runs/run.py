@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
 from selcn.config import ClassificationSection, Graph, RunConfig, SegmentationSection, load_config
 from selcn.data.catalog import read_catalog
 from selcn.data.datasets import Sources
+from selcn.data.metadata import EncodedMetadata, encode_table
 from selcn.data.splits.split import Split, read_split
 from selcn.data.store.store import Store, open_store
 from selcn.errors import ConfigError, RunError
@@ -65,6 +68,22 @@ class Run:
     def store(self) -> Store:
         """Prepared images and ground-truth masks."""
         return open_store(self.config.prepare.store or self.folder.store, self.table)
+
+    @cached_property
+    def metadata(self) -> EncodedMetadata:
+        """Age, sex and site of all images, as classifiers read them."""
+        return encode_table(self.table)
+
+    def metadata_of(self, network: str, rows: np.ndarray) -> Tensor | None:
+        """Metadata of some images (n, `selcn.labels.metadata.WIDTH`); None for a network that reads none.
+
+        Args:
+            network: its name.
+            rows: int (n,), in the catalog.
+        """
+        section = self.graph.nodes[network].section
+        reads = isinstance(section, ClassificationSection) and section.metadata
+        return torch.from_numpy(self.metadata.numbers[rows]) if reads else None
 
     @cached_property
     def fold_rows(self) -> list[np.ndarray]:
@@ -161,7 +180,8 @@ class Run:
             return Sources(self.store, self.store.masks)
         masks = None if section.masking == NO_MASKING else self.output(str(self.graph.segmenter), MASKS)
         saliency = tuple(self.output(one, SALIENCY) for one in section.reads)
-        return Sources(self.store, masks, saliency, self.class_numbers(network))
+        metadata = self.metadata.numbers if section.metadata else None
+        return Sources(self.store, masks, saliency, self.class_numbers(network), metadata)
 
     def output(self, network: str, name: str) -> np.ndarray:
         """An array of a network's outputs, memory-mapped.

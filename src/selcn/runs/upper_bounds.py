@@ -150,4 +150,4 @@ def _known(run: Run, given: Sequence[str], rows: np.ndarray, device: torch.devic
         masks = np.where(has_mask, np.asarray(run.store.masks[rows]) > 0, ABSENT).astype(np.float32)
         lesion = torch.from_numpy(masks)[:, None].to(device)
     classes = {name: torch.from_numpy(run.class_numbers(name)[rows]).to(device) for name in given if name != MASK}
-    return Known(lesion, classes)
+    return Known(lesion, classes, metadata=torch.from_numpy(run.metadata.numbers[rows]).to(device))

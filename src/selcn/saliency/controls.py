@@ -7,11 +7,11 @@ from selcn.labels import Control
 
 
 def replace_saliency(saliency: Tensor, control: Control | None, generator: torch.Generator | None = None) -> Tensor:
-    """Saliency, or the control that replaces it (N, 1, h, w).
+    """Saliency or metadata, or the control that replaces it, of the same shape.
 
     Args:
-        saliency: of a batch (N, 1, h, w); returned unchanged where ``control`` is None.
-        control: `zero` all zeros, `shuffled` the map of another image of the batch (a batch of one keeps its own),
+        saliency: of a batch (N, 1, h, w), or metadata (N, any); returned unchanged where ``control`` is None.
+        control: `zero` all zeros, `shuffled` that of another image of the batch (a batch of one keeps its own),
             `random` uniform noise in [0, 1).
         generator: of noise and permutation, on the CPU; None for the global one.
     """

@@ -16,10 +16,16 @@ from selcn.errors import DataError
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.given import MASK, Given, saliency_name
 from selcn.inference.given_table import decode_map
+from selcn.labels.metadata import AGE, MAX_AGE, SEX, SEXES, SITE, SITES
 
 PART = "given"
 _DATA = "data:"
 _EXAMPLE = {"lesion.jpg": {MASK: "name-of-a-part"}}
+_FIELDS = {
+    AGE: {"type": "number", "minimum": 0, "maximum": MAX_AGE, "description": "In years."},
+    SEX: {"type": "string", "enum": list(SEXES)},
+    SITE: {"type": "string", "enum": list(SITES)},
+}
 
 
 class GivenError(DataError):
@@ -34,11 +40,13 @@ class GivenUpload:
         mask: content of an image file; None for no mask.
         classes: by the network's name.
         saliency: content of an image file in grey, or rows of values, by the network's name.
+        metadata: by field.
     """
 
     mask: bytes | None = None
     classes: Mapping[str, str] = field(default_factory=dict)
     saliency: Mapping[str, bytes | list[Any]] = field(default_factory=dict)
+    metadata: Mapping[str, str | float] = field(default_factory=dict)
 
     def read(self, size: tuple[int, int], max_pixels: int) -> Given:
         """Decode it.
@@ -57,7 +65,8 @@ class GivenUpload:
             if found is not None and found != size:
                 raise DataError(f"given {MASK}: is {found[0]}x{found[1]}, its image {size[0]}x{size[1]}")
             mask = decode_mask(self.mask, Path(f"given {MASK}"))[1]
-        return Given(mask, self.classes, {name: _map(name, one, max_pixels) for name, one in self.saliency.items()})
+        maps = {name: _map(name, one, max_pixels) for name, one in self.saliency.items()}
+        return Given(mask, self.classes, maps, self.metadata)
 
 
 def parse_given(text: str | bytes, parts: Mapping[str, bytes], config: BundleConfig) -> dict[str, GivenUpload]:
@@ -109,7 +118,7 @@ def given_schema(config: BundleConfig) -> dict[str, Any]:
         "description": "Results that go before predicted ones, by the file name of the image.",
         "additionalProperties": {
             "type": "object",
-            "properties": {**masks, **classes, **maps},
+            "properties": {**masks, **classes, **maps, **{name: _FIELDS[name] for name in config.metadata}},
             "additionalProperties": False,
         },
     }
@@ -117,11 +126,12 @@ def given_schema(config: BundleConfig) -> dict[str, Any]:
 
 def _parse_one(where: str, tree: Mapping[str, Any], parts: Mapping[str, bytes], config: BundleConfig) -> GivenUpload:
     maps = {saliency_name(name): name for name in config.classifiers}
-    known = [*([MASK] if config.segmenter else []), *config.classifiers, *maps]
+    known = [*([MASK] if config.segmenter else []), *config.classifiers, *maps, *config.metadata]
     for key, value in tree.items():
         if key not in known:
             raise GivenError(f"{where}: unknown key {key}; write {', '.join(known)}")
-        if not isinstance(value, str) and not (key in maps and isinstance(value, list)):
+        number = key == AGE and isinstance(value, int | float)
+        if not (isinstance(value, str) or number or (key in maps and isinstance(value, list))):
             raise GivenError(f"{where}: {key} is no text; write a class, the name of a part, or a data URI")
     files = {
         key: _content(f"{where}: {key}", value, parts) for key, value in tree.items() if key == MASK or key in maps
@@ -129,7 +139,8 @@ def _parse_one(where: str, tree: Mapping[str, Any], parts: Mapping[str, bytes], 
     mask = files.pop(MASK, None)
     assert not isinstance(mask, list)
     classes = {name: tree[name] for name in config.classifiers if name in tree}
-    return GivenUpload(mask, classes, {maps[key]: one for key, one in files.items()})
+    metadata = {field: tree[field] for field in config.metadata if field in tree}
+    return GivenUpload(mask, classes, {maps[key]: one for key, one in files.items()}, metadata)
 
 
 def _content(where: str, value: str | list[Any], parts: Mapping[str, bytes]) -> bytes | list[Any]:

@@ -64,14 +64,16 @@ class ClassificationTask(Task):
         return self.section.mix, self.section.mix_alpha
 
     def look(self, batch: Batch) -> Batch:
-        """The batch with masked images, and the saliency or its control.
+        """The batch with masked images, and saliency and metadata or their controls.
 
         Args:
             batch: images float (N, 3, H, W) in [0, 1], masks (N, 1, H, W), saliency maps (N, 1, h, w) in [0, 1].
         """
-        image = apply_masking(batch.image, batch.mask, self.section.masking)
+        section = self.section
         return batch._replace(
-            image=image, saliency=tuple(replace_saliency(one, self.section.control) for one in batch.saliency)
+            image=apply_masking(batch.image, batch.mask, section.masking),
+            saliency=tuple(replace_saliency(one, section.control) for one in batch.saliency),
+            metadata=replace_saliency(batch.metadata, section.metadata_control) if section.metadata else batch.metadata,
         )
 
     def to(self, device: torch.device) -> Self:
@@ -91,7 +93,7 @@ class ClassificationTask(Task):
             network: a classifier.
             batch: as `look` returns it, possibly mixed.
         """
-        logits: Tensor = network(batch.image, batch.saliency)
+        logits: Tensor = network(batch.image, batch.saliency, batch.metadata)
         own = self._cross_entropy(logits, batch.label, network.training)
         if not batch.partner.numel():
             return own, logits

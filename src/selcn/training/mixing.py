@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al. 2018, arXiv:1710.09412) and CutMix (Yun et al. 2019, arXiv:1905.04899), saliency included."""
+"""Mixup (Zhang et al. 2018, arXiv:1710.09412), CutMix (Yun et al. 2019, arXiv:1905.04899); saliency, metadata too."""
 
 import torch
 from torch import Tensor
@@ -27,7 +27,11 @@ def mix(batch: Batch, how: str, alpha: float, generator: torch.Generator) -> Bat
         image, *saliency = (_paste(maps, order, box) for maps in (batch.image, *batch.saliency))
         share = 1 - _area(box, batch.image)
     return batch._replace(
-        image=image, saliency=tuple(saliency), partner=batch.label[order], share=torch.tensor([share]).to(image)
+        image=image,
+        saliency=tuple(saliency),
+        partner=batch.label[order],
+        share=torch.tensor([share]).to(image),
+        metadata=_blend(batch.metadata, order, share) if batch.metadata.numel() else batch.metadata,
     )
 
 

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from selcn.config import ClassificationSection, Training
 from selcn.data.augmentation import Colour, Geometry
 from selcn.data.datasets import Batch, as_floats
+from selcn.labels.metadata import FIELD_OF, FIELDS
 from selcn.tasks.task import Task
 from selcn.training.mixing import mix
 from selcn.training.optimisers import build_optimiser, build_schedule
@@ -141,6 +143,13 @@ class TrainingModule(L.LightningModule):
         return torch.Generator().manual_seed(step_seed)
 
 
+def _drop(metadata: Tensor, section: Training, whole: int, own: slice, generator: torch.Generator) -> Tensor:
+    """Metadata of which each value is missing with the section's probability, sampled for all processes."""
+    share = section.metadata_dropout if isinstance(section, ClassificationSection) else 0
+    kept = torch.rand(whole, len(FIELDS), generator=generator)[own] >= share
+    return metadata * kept[:, FIELD_OF].to(metadata)
+
+
 def augment(batch: Batch, task: Task, generator: torch.Generator, rank: int = 0, world: int = 1) -> Batch:
     """Sample one geometry for image, mask and saliency, and one colour change for the image; apply them.
 
@@ -164,9 +173,11 @@ def augment(batch: Batch, task: Task, generator: torch.Generator, rank: int = 0,
         geometry = geometry.of_copies(batch.copy.cpu())
     colour = Colour.draw(whole, ranges, generator).of(own)
     aspect = images.shape[3] / images.shape[2]
+    metadata = _drop(batch.metadata, task.section, whole, own, generator) if batch.metadata.numel() else batch.metadata
     mask = (geometry.apply(batch.mask.float(), aspect) > 0.5).float() if batch.mask.numel() else batch.mask
     return batch._replace(
         image=colour.apply(geometry.apply(images, aspect)),
         mask=mask,
         saliency=tuple(geometry.apply(one, aspect) for one in batch.saliency),
+        metadata=metadata,
     )

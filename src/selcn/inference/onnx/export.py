@@ -28,13 +28,14 @@ from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import read_bundle
 from selcn.inference.bundle import EXPORT, MANIFEST, BundleConfig, Engine, read_export
-from selcn.inference.given import MASK, saliency_name
+from selcn.inference.given import MASK, METADATA, GivenArrays, saliency_name
 from selcn.inference.onnx.engine import OnnxEngine
 from selcn.inference.onnx.names import IMAGES, LESIONS, given_name, masked_between, output_names, visible_name
 from selcn.inference.onnx.quantization import quantize
 from selcn.inference.result import Outputs, prepare
 from selcn.inference.torch_engine import TorchEngine
 from selcn.io.files import sha256, written_whole
+from selcn.labels.metadata import WIDTH
 from selcn.models.cascade import Cascade, Ensemble, Known, Pass, combine, lesion_map, prefer
 
 OPSET = 20
@@ -61,7 +62,8 @@ class _Segment(nn.Module):
 class _Classify(nn.Module):
     """Everything else, of each member's lesion probability and the regions computed between the graphs.
 
-    Given classes (N,) and saliency (N, h, w), one a classifier, are -1 where an image has none.
+    Given classes (N,) and saliency (N, h, w), one a classifier, are -1 where an image has none; metadata is one tensor,
+    or none where no network reads any.
     """
 
     def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
@@ -76,10 +78,11 @@ class _Classify(nn.Module):
         regions: Sequence[Tensor],
         classes: Sequence[Tensor],
         saliency: Sequence[Tensor],
+        metadata: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
         images = _floats(prepared)
-        maps = [one[:, None] for one in saliency]
-        known = Known(None, dict(zip(self.names, classes, strict=True)), dict(zip(self.names, maps, strict=True)))
+        maps = dict(zip(self.names, (one[:, None] for one in saliency), strict=True))
+        known = Known(None, dict(zip(self.names, classes, strict=True)), maps, next(iter(metadata), None))
         visible = dict(zip(self.between, regions, strict=True))
         passes = []
         for number, member in enumerate(self.members):
@@ -108,10 +111,15 @@ class _Whole(nn.Module):
         self.classify = _Classify(config, ensemble)
 
     def forward(
-        self, prepared: Tensor, masks: Sequence[Tensor], classes: Sequence[Tensor], saliency: Sequence[Tensor]
+        self,
+        prepared: Tensor,
+        masks: Sequence[Tensor],
+        classes: Sequence[Tensor],
+        saliency: Sequence[Tensor],
+        metadata: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
         lesions = None if self.segment is None else prefer(masks[0][:, None], self.segment(prepared))
-        answers: tuple[Tensor, ...] = self.classify(prepared, lesions, [], classes, saliency)
+        answers: tuple[Tensor, ...] = self.classify(prepared, lesions, [], classes, saliency, metadata)
         return answers
 
 
@@ -219,7 +227,7 @@ def export_graphs(config: BundleConfig, ensemble: Ensemble, folder: Path) -> lis
     Raises:
         ConfigError: a classifier of the bundle is a control, which does not read the saliency.
     """
-    controls = [name for name, spec in config.classifiers.items() if spec.control]
+    controls = [name for name, spec in config.classifiers.items() if spec.control or spec.metadata_control]
     if controls:
         raise ConfigError(f"network {controls[0]}: a control is for comparison, not for export")
     width, height = config.prepare.size
@@ -228,16 +236,18 @@ def export_graphs(config: BundleConfig, ensemble: Ensemble, folder: Path) -> lis
     between, outputs = masked_between(config), output_names(config)
     given = [given_name(one) for one in (*config.classifiers, *map(saliency_name, config.classifiers))]
     classes, maps = _nothing_given(ensemble, prepared)
+    metadata = [torch.zeros(_TRACED_IMAGES, WIDTH)] if config.metadata else []
+    given += [given_name(METADATA)] * len(metadata)
     if not between:
         masks = [torch.full((_TRACED_IMAGES, height, width), -1.0)] if config.segmenter else []
         inputs = [IMAGES, *(given_name(MASK) for _ in masks), *given]
-        _export(_Whole(config, ensemble), (prepared, masks, classes, maps), folder / CASCADE, inputs, outputs)
+        _export(_Whole(config, ensemble), (prepared, masks, classes, maps, metadata), folder / CASCADE, inputs, outputs)
         return [CASCADE]
     lesions = torch.rand(_TRACED_IMAGES, config.members, height, width)
     regions = [(lesions > LESION_THRESHOLD).to(torch.float32) for _ in between]
     _export(_Segment(config, ensemble), (prepared,), folder / OUTLINE, [IMAGES], [LESIONS])
     inputs = [IMAGES, LESIONS, *map(visible_name, between), *given]
-    example = (prepared, lesions, regions, classes, maps)
+    example = (prepared, lesions, regions, classes, maps, metadata)
     _export(_Classify(config, ensemble), example, folder / CASCADE, inputs, outputs)
     return [OUTLINE, CASCADE]
 
@@ -287,7 +297,8 @@ def _quiet() -> Iterator[None]:
 def _difference(config: BundleConfig, ensemble: Ensemble, graphs: Sequence[Path]) -> dict[str, float]:
     """Largest absolute difference of each output."""
     images = _test_images(config.prepare.size)
-    ours, theirs = OnnxEngine(config, graphs)(images), TorchEngine(ensemble)(images)
+    given = GivenArrays(metadata=_test_metadata(len(images)) if config.metadata else None)
+    ours, theirs = OnnxEngine(config, graphs)(images, given), TorchEngine(ensemble)(images, given)
     pairs: dict[str, tuple[Any, Any]] = {"distance": (ours.distance, theirs.distance)}
     if ours.lesion is not None:
         pairs["lesion"] = (ours.lesion, theirs.lesion)
@@ -295,6 +306,13 @@ def _difference(config: BundleConfig, ensemble: Ensemble, graphs: Sequence[Path]
         pairs[name] = (ours.probabilities[name], theirs.probabilities[name])
         pairs[f"{name}_saliency"] = (ours.saliency[name], theirs.saliency[name])
     return {name: float(np.abs(one - other).max()) for name, (one, other) in pairs.items()}
+
+
+def _test_metadata(images: int) -> np.ndarray:
+    """Metadata whose values are missing in every other image, float32 (N, WIDTH)."""
+    known = np.random.default_rng(0).random((images, WIDTH), dtype=np.float32)
+    known[::2] = 0
+    return known
 
 
 def _test_images(size: tuple[int, int]) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from selcn.data.imaging.masking import find_masking
 from selcn.inference.bundle import BundleConfig
-from selcn.inference.given import saliency_name
+from selcn.inference.given import ABSENT, METADATA, saliency_name
 from selcn.labels import NO_MASKING
 
 IMAGES, LESIONS = "images", "lesions"
@@ -44,10 +44,10 @@ def output_names(config: BundleConfig) -> list[str]:
 
 
 def given_name(what: str) -> str:
-    """Name of the input that holds given results, -1 for images without one.
+    """Name of the input that holds what is given, -1 for images without it; of metadata 0.
 
     Args:
-        what: `mask`, a classifier's name, or a classifier's name with `_saliency`.
+        what: `mask`, a classifier's name, a classifier's name with `_saliency`, or `metadata`.
     """
     return f"{_GIVEN}{what}"
 
@@ -69,6 +69,8 @@ def nothing_given(inputs: Iterable[Any], images: int) -> dict[str, np.ndarray]:
         images: how many.
     """
     return {
-        given_name(what): np.full((images, *shape), -1, np.float32 if shape else np.int64)
+        given_name(what): np.full(
+            (images, *shape), 0 if what == METADATA else ABSENT, np.float32 if shape else np.int64
+        )
         for what, shape in given_shapes(inputs).items()
     }
