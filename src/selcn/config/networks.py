@@ -63,7 +63,9 @@ class ClassifierSpec(Section):
     head: Literal["linear", "squeezenet"] = Field(
         "linear", description="squeezenet: its own 1x1 convolution and ReLU, of the SqueezeNet backbones"
     )
-    size: Size | None = Field(None, description="the network's input; null takes that of the prepared images")
+    size: Size | None = Field(
+        None, description="the network's input; null takes that of the prepared images, of a transformer its own"
+    )
     masking: MaskingName = Field(NO_MASKING, description="what of the image it sees, given the lesion's mask")
     reads: dict[str, AnyCaseFusion] = Field({}, description="earlier networks whose saliency it reads, and how")
     control: Control | None = Field(None, description="what is read in place of the saliency, for comparison")

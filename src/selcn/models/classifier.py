@@ -26,10 +26,11 @@ class Classifier(nn.Module):
         head: `linear` (global average pool, linear) or `squeezenet` (1x1 convolution, ReLU, pool).
         weights: of the backbone, see `build_backbone`.
         dropout: share of features dropped before the last layer in training, in [0, 1).
-        size: width and height in pixels to which images are resized; None for no resizing.
+        size: width and height in pixels to which images are resized; None for no resizing or, of a backbone that is
+            built for one size, its own.
 
     Raises:
-        ConfigError: the backbone is unknown or its weights are unavailable.
+        ConfigError: the backbone is unknown, cannot take the size, or its weights are unavailable.
     """
 
     def __init__(
@@ -44,8 +45,8 @@ class Classifier(nn.Module):
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        self.size = size
-        self.backbone = build_backbone(backbone, weights)
+        self.backbone = build_backbone(backbone, weights, size)
+        self.size = self.backbone.size
         channels = self.backbone.channels
         self.fuse = SaliencyFusion(channels, fusions) if fusions else None
         make_head = SqueezeNetHead if head == "squeezenet" else PooledLinearHead
