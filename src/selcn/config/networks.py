@@ -166,6 +166,10 @@ class SegmentationSection(Training, SegmenterSpec):
         return SegmenterSpec(**{name: getattr(self, name) for name in SegmenterSpec.model_fields})
 
 
+NOT_OF_FEATURES = ("rotation", "zoom", "shift", "colour")
+"""Augmentation that changes an image, and so cannot be had of stored features."""
+
+
 class Recipe(Section):
     """Training settings that may differ between maskings or fusions; null keeps the network's own."""
 
@@ -181,6 +185,9 @@ class Recipe(Section):
 class ClassificationSection(Training, ClassifierSpec):
     """Architecture and training of a network that maps a masked image, and saliency, to classes of one label set."""
 
+    freeze: bool = Field(
+        False, description="keep the backbone as `weights` gives it; fusion and head are trained on stored features"
+    )
     dropout: Fraction = Field(0.4, description="share of features dropped before the last layer in training")
     weighted: bool = Field(False, description="weight the loss by inverse class frequency")
     balance: int | None = Field(None, ge=1, description="images of each class in an epoch, as far as copies reach")
@@ -192,6 +199,28 @@ class ClassificationSection(Training, ClassifierSpec):
         {},
         description="what differs for a fusion, that of the first network read; none is for what reads nothing",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _augment_frozen(cls, tree: Any) -> Any:  # noqa: ANN401 - any input of a model
+        """Leave of the augmentation flips alone, unless it is written out, which is checked below."""
+        if isinstance(tree, dict) and tree.get("freeze") is True and isinstance(tree.get("augment", {}), dict):
+            return {**tree, "augment": {**dict.fromkeys(NOT_OF_FEATURES, 0), **tree.get("augment", {})}}
+        return tree
+
+    @model_validator(mode="after")
+    def _can_be_frozen(self) -> Self:
+        if not self.freeze or self.taken:
+            return self
+        wrong = [f"augment.{key}" for key in NOT_OF_FEATURES if getattr(self.augment, key)]
+        wrong += [key for key in ("init", "freeze_epochs", "layer_decay", "mix") if getattr(self, key)]
+        if wrong:
+            raise ValueError(
+                f"freeze: features are computed once, of each image and its flips; remove {', '.join(wrong)}"
+            )
+        if self.weights is None:
+            raise ValueError("freeze: the backbone stays as it is; give weights, imagenet or a safetensors file")
+        return self
 
     @property
     def spec(self) -> ClassifierSpec:

@@ -79,6 +79,17 @@ class Backbone(nn.Module):
         return features
 
 
+class StoredFeatures(Backbone):
+    """In place of a backbone: takes its features (N, channels, h, w), which were computed before, and returns them.
+
+    Args:
+        channels: of the features.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.Identity(), nn.Identity(), channels)  # type: ignore[arg-type]  # nothing is normalised
+
+
 class TimmFeatures(nn.Module):
     """Features of a timm network, of a transformer as the map of its tokens.
 

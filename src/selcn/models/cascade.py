@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.imaging.masks import LESION_THRESHOLD
+from selcn.data.views import FLIPS, flipped
 from selcn.labels import NO_MASKING
 from selcn.models.classifier import Classifier
 from selcn.models.features import FeatureDistance, pooled_features
@@ -18,7 +19,6 @@ from selcn.models.segmenter import Segmenter
 from selcn.saliency.controls import replace_saliency
 from selcn.saliency.methods import DEFAULT, find_saliency
 
-FLIPS = ([3], [2], [2, 3])
 Specs = Mapping[str, SegmenterSpec | ClassifierSpec]
 """The networks of a cascade by name, each after those it needs."""
 
@@ -190,16 +190,36 @@ class Cascade(nn.Module):
         Returns:
             The upright image's pass; with `flips` its logits are the log of the probabilities averaged over all flips.
         """
+        network = self.networks[name]
+        assert isinstance(network, Classifier)
+        views = flipped(seen) if self.specs[name].flips else [seen]  # type: ignore[union-attr]  # of a classifier
+        return self.classify_features(name, [network.features(view) for view in views], saliency)
+
+    def classify_features(self, name: str, features: Sequence[Tensor], saliency: Sequence[Tensor]) -> HeadOutput:
+        """Output of a classifier, of its backbone's features.
+
+        Args:
+            name: of the classifier.
+            features: (N, C, h, w) of the images and, with `flips`, of their other views, see `selcn.data.views`; these
+                may be averaged over positions where nothing is read.
+            saliency: see `classify`.
+
+        Returns:
+            See `classify`.
+        """
         spec, network = self.specs[name], self.networks[name]
         assert isinstance(spec, ClassifierSpec)
         assert isinstance(network, Classifier)
         # A fixed seed, so that a control is reproducible.
         read = [replace_saliency(one, spec.control, torch.Generator().manual_seed(0)) for one in saliency]
-        upright = network.trace(seen, read)
+        upright = network.read_out(features[0], read)
         if not spec.flips:
             return upright
-        flipped = [network(seen.flip(axes), [one.flip(axes) for one in read]) for axes in FLIPS]
-        probabilities = _mean([logits.softmax(dim=1) for logits in (upright.logits, *flipped)])
+        turned = [
+            network.read_out(view, [one.flip(axes) for one in read]).logits
+            for view, axes in zip(features[1:], FLIPS, strict=True)
+        ]
+        probabilities = _mean([logits.softmax(dim=1) for logits in (upright.logits, *turned)])
         return upright._replace(logits=probabilities.log())
 
     def measure_distance(self, found: Pass) -> Tensor:

@@ -73,7 +73,27 @@ class Classifier(nn.Module):
         Raises:
             ValueError: the number of maps differs from that of ``fusions``.
         """
-        features = self.backbone(resize_images(images, self.size))  # (N, C, h, w)
+        return self.read_out(self.features(images), saliency)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Unpooled features of the backbone (N, C, h, w).
+
+        Args:
+            images: masked images (N, 3, H, W) in [0, 1].
+        """
+        features: Tensor = self.backbone(resize_images(images, self.size))
+        return features
+
+    def read_out(self, features: Tensor, saliency: Sequence[Tensor] = ()) -> HeadOutput:
+        """Fusion and head, with what a saliency map is computed from.
+
+        Args:
+            features: of the backbone (N, C, h, w).
+            saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
+
+        Raises:
+            ValueError: the number of maps differs from that of ``fusions``.
+        """
         if self.fuse is not None:
             features = self.fuse(features, saliency)
         output: HeadOutput = self.head(features, self.target)

@@ -9,6 +9,7 @@ from torchmetrics import Metric
 
 from selcn.data.augmentation import Colour, Geometry
 from selcn.data.datasets import Batch, as_floats
+from selcn.data.views import choose_views
 from selcn.tasks.task import Task
 from selcn.training.mixing import mix
 from selcn.training.optimisers import build_optimiser, build_schedule
@@ -114,7 +115,8 @@ class TrainingModule(L.LightningModule):
             number: of the batch in the epoch, from 0.
         """
         torch.manual_seed(self.seed + number)  # of a random or shuffled control
-        batch = self.task.look(batch._replace(image=as_floats(batch.image)))
+        image = batch.views[:, 0] if batch.views.numel() else as_floats(batch.image)
+        batch = self.task.look(batch._replace(image=image))
         loss, logits = self.task.loss(self.network, batch)
         self.task.update(self.score, logits, batch)
         # Weighted as the loss itself, so that the mean does not depend on how images fall into batches.
@@ -147,8 +149,10 @@ def augment(batch: Batch, task: Task, generator: torch.Generator, rank: int = 0,
     Parameters are sampled for the whole batch of ``world`` processes; this process has every ``world``-th image of it,
     from ``rank`` on.
 
+    Of stored features one view is chosen instead, see `choose_views`.
+
     Args:
-        batch: uint8 images (N, 3, H, W), masks (N, 1, H, W) or none, saliency maps (N, 1, h, w).
+        batch: uint8 images (N, 3, H, W), masks (N, 1, H, W) or none, saliency maps (N, 1, h, w); or stored features.
         task: whose section holds the ranges.
         generator: on the CPU, in the same state in all processes.
         rank: of this process, from 0.
@@ -157,6 +161,8 @@ def augment(batch: Batch, task: Task, generator: torch.Generator, rank: int = 0,
     Returns:
         The batch with float images in [0, 1] and masks 0 or 1.
     """
+    if batch.views.numel():
+        return choose_views(batch, task.section.augment.flip, generator, rank, world)
     images, ranges = as_floats(batch.image), task.section.augment
     own, whole = slice(rank, None, world), len(images) * world
     geometry = Geometry.draw(whole, ranges, generator).of(own)
