@@ -26,7 +26,7 @@ from selcn.runs.run import Run
 from selcn.tasks.classification import ClassificationTask
 from selcn.training.trainer import fit
 
-Make = Callable[[Path], Pipeline]
+Make = Callable[..., Pipeline]
 SIZES = {"test_resnet": (96, 64), "test_vit": (64, 48)}
 
 
@@ -57,14 +57,27 @@ def make(
         "diagnosis": frozen("test_vit", "ham10000", reads={"symmetry": "concat"}, flips=True),
         "probe": frozen("test_vit", "ham10000"),
     }
+    explained = {
+        "first": frozen("test_resnet", "symmetry-binary", saliency="grad-cam"),
+        "second": frozen("test_vit", "symmetry", saliency="layer-cam"),
+        "third": frozen("test_vit", "ham10000", saliency="eigen-cam"),
+    }
     more = {"compare": {"diagnosis": ["standalone"]}, "target": "diagnosis"}
-    return lambda out: pipeline_of(tiny_run / "data" / "catalog.csv", out, networks, **more)
+    catalog = tiny_run / "data" / "catalog.csv"
+
+    def make(out: Path, *, methods: bool = False) -> Pipeline:
+        return pipeline_of(catalog, out, explained) if methods else pipeline_of(catalog, out, networks, **more)
+
+    return make
 
 
 @pytest.fixture(scope="module")
 def run(make: Make, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished run; tests only read it."""
-    return make(tmp_path_factory.mktemp("frozen") / "run").run()
+    """A run up to its prediction files; tests only read it."""
+    pipeline = make(tmp_path_factory.mktemp("frozen") / "run")
+    prepared = pipeline.prepare()
+    pipeline.do_all(prepared, [Step(Kind.PREDICTIONS)])
+    return prepared
 
 
 CLASSIFIERS = ("symmetry", "diagnosis", "diagnosis-standalone", "probe")
@@ -173,14 +186,23 @@ def test_a_killed_run_resumes_to_the_same_weights(
     assert all(torch.equal(resumed[key], value) for key, value in unbroken.items())
 
 
-def test_a_frozen_network_is_bundled_exported_and_reported_like_others(run: Run) -> None:
-    bundle = run.folder.bundle
+def test_frozen_transformers_with_each_saliency_method_go_from_a_configuration_to_bundle_onnx_and_report(
+    make: Make, tmp_path: Path
+) -> None:
+    run = make(tmp_path / "run", methods=True).run()
+    bundle, path = run.folder.bundle, Path(run.table["image_path"].iloc[run.test_rows[0]])
     assert "freeze" not in (bundle / "config.json").read_text()
     assert max(export_bundle(bundle).values()) < 1e-4
-    path = Path(run.table["image_path"].iloc[run.test_rows[0]])
     one, other = (selcn.load(bundle, engine=engine).predict(path) for engine in ("torch", "onnx"))
-    assert one["diagnosis"].probabilities == pytest.approx(other["diagnosis"].probabilities, abs=1e-4)
-    assert one["diagnosis"].saliency.shape == (3, 4)
+    for name in ("first", "second", "third"):
+        stored = run.output(name, "probabilities.npy")[run.test_rows[0]]
+        expected = [*one[name].probabilities.values()]
+        assert [*other[name].probabilities.values()] == pytest.approx(expected, abs=1e-4)
+        assert one[name].prediction == run.labels(name).names[int(stored.argmax())]
+        saliency = run.output(name, "saliency.npy")[run.test_rows[0]]
+        assert one[name].saliency == pytest.approx(saliency, abs=1e-4)
+        assert other[name].saliency == pytest.approx(saliency, abs=1e-4)
+    assert one["third"].saliency.shape == (3, 4)
     assert refresh_report(run.folder.path).stat().st_size > 10_000
 
 

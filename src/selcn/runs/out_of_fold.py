@@ -18,7 +18,8 @@ from selcn.data.datasets import as_floats, gather_images, gather_maps, in_batche
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.io.progress import OnProgress
 from selcn.labels import NO_MASKING
-from selcn.models.cascade import Cascade, explain, explain_together
+from selcn.models.cascade import Cascade
+from selcn.models.explained import explain, explain_together
 from selcn.models.features import pooled_features
 from selcn.models.heads import HeadOutput
 from selcn.runs.features import pools_early

@@ -35,7 +35,8 @@ from selcn.inference.onnx.quantization import quantize
 from selcn.inference.result import Outputs, prepare
 from selcn.inference.torch_engine import TorchEngine
 from selcn.io.files import sha256, written_whole
-from selcn.models.cascade import Cascade, Ensemble, Known, Pass, combine, prefer
+from selcn.models.cascade import Cascade, Ensemble, Known, Pass, combine
+from selcn.models.explained import prefer
 
 OPSET = 20
 MAX_DIFFERENCE = 1e-4
