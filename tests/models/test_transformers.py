@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from selcn.config import ClassifierSpec
@@ -96,7 +97,7 @@ def test_position_embeddings_of_a_file_are_resampled_as_timm_does(tmp_path: Path
     save_file({f"module.{key}": value.contiguous() for key, value in source.state_dict().items()}, path)
     body = build_backbone("test_vit", path, (64, 48)).body
     assert isinstance(body, TimmFeatures)
-    expected = timm.layers.resample_abs_pos_embed(source.pos_embed, new_size=[3, 4], num_prefix_tokens=1)
+    expected = resample_abs_pos_embed(source.pos_embed, new_size=[3, 4], num_prefix_tokens=1)
     torch.testing.assert_close(body.network.pos_embed, expected)
     assert torch.equal(body.network.blocks[1].mlp.fc1.weight, source.blocks[1].mlp.fc1.weight)
     own = build_backbone("test_vit", path)

@@ -59,7 +59,7 @@ def make(
     }
     explained = {
         "first": frozen("test_resnet", "symmetry-binary", saliency="grad-cam"),
-        "second": frozen("test_vit", "symmetry", saliency="layer-cam"),
+        "second": frozen("test_resnet", "symmetry", saliency="layer-cam"),
         "third": frozen("test_vit", "ham10000", saliency="eigen-cam"),
     }
     more = {"compare": {"diagnosis": ["standalone"]}, "target": "diagnosis"}
@@ -128,7 +128,7 @@ def test_outputs_are_those_of_the_whole_networks(run: Run, name: str) -> None:
 def test_the_loss_of_a_view_is_that_of_the_flipped_image(run: Run, name: str) -> None:
     """Stored features give what the whole network gives for the masked image, its mirror, its flip and both."""
     stored = run.task(name, 0)
-    section = stored.section.model_copy(update={"freeze": False})
+    section = run.graph.classifiers[name].model_copy(update={"freeze": False})
     whole_task = ClassificationTask(name, section)
     torch.manual_seed(0)
     network = stored.build()
@@ -171,8 +171,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
         if epoch == 1:
             raise KilledError
 
-    step, batches = Step(Kind.TRAIN, "probe", 0), features_module.in_batches
-    monkeypatch.setattr(features_module, "in_batches", lambda rows: batches(rows, 32))
+    step = Step(Kind.TRAIN, "probe", 0)
     monkeypatch.setattr(features_module, "gather_images", gather)
     monkeypatch.setattr(pipeline_module, "fit", lambda *args, **more: fit(*args, **{**more, "on_epoch": kill}))
     prepared = make(tmp_path / "run").prepare()

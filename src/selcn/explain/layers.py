@@ -22,7 +22,7 @@ def find_layer(network: Classifier, name: str) -> nn.Module:
         ConfigError: there is none of that name.
     """
     body = network.body.network if isinstance(network.body, TimmFeatures) else network.body
-    layers = {key: module for key, module in body.named_modules() if key}
+    layers: dict[str, nn.Module] = {key: module for key, module in body.named_modules() if key}
     if network.fuse is not None:
         layers["fuse"] = network.fuse
     if name not in layers:

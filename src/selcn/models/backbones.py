@@ -131,7 +131,7 @@ class TimmFeatures(nn.Module):
         height, width = (side // self.reduction for side in image)
         if features.shape[1] != prefix + height * width:
             return features
-        return features[:, prefix:].transpose(1, 2).unflatten(2, (height, width))
+        return features[:, prefix:].transpose(1, 2).reshape(len(features), -1, height, width)
 
     @property
     def reduction(self) -> int:
@@ -217,7 +217,9 @@ def create_timm(name: str, size: tuple[int, int] | None, **options: Any) -> Any:
         size: width and height in pixels; None for a network that takes any size.
         options: further arguments of `timm.create_model`.
     """
-    return timm.create_model(name, **options, **({"img_size": size[::-1]} if size else {}))
+    if size:
+        options["img_size"] = size[::-1]
+    return timm.create_model(name, **options)
 
 
 def _from_torchvision(name: str, weights: Path | str | None) -> nn.Module:

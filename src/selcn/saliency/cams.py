@@ -11,7 +11,7 @@ from torch import Tensor
 
 from selcn.saliency.gradcam_pp import at_least_float32, combine_channels, scale_min_max
 
-_SQUARINGS = 14  # of the matrix whose powers single out the largest of its components: 2^14 steps of power iteration
+_SQUARINGS = 12  # of the matrix whose powers single out the largest of its components: 2^12 steps of power iteration
 
 
 def grad_cam(activations: Tensor, gradient: Tensor) -> Tensor:
