@@ -14,8 +14,8 @@ import torch
 from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor
 
-from selcn.models.cascade import explain
 from selcn.models.classifier import Classifier
+from selcn.models.explained import explain
 
 BATCH, SIDE, REPEATS = 16, 224, 9
 LAYER = "backbone.body.features.12.expand3x3_activation"

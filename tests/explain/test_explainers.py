@@ -6,7 +6,8 @@ from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor, nn
 
 from selcn.config import ClassifierSpec, SegmenterSpec
-from selcn.explain.explainers import ClassExplainer, LesionExplainer, build_explainer, randomised
+from selcn.errors import ConfigError
+from selcn.explain.explainers import Choice, ClassExplainer, LesionExplainer, build_explainer, randomised
 from selcn.explain.lesion import explain_lesion
 from selcn.inference.assembly import build_cascade
 from selcn.labels import Fusion
@@ -80,6 +81,50 @@ def test_without_masking_the_segmenter_is_not_asked(images: Tensor) -> None:
     (view,) = ClassExplainer([cascade], "symmetry").look(images)
     assert view.seen is images
     assert ClassExplainer([cascade], "diagnosis").explain(images).probabilities.shape == (3, 7)
+
+
+@pytest.mark.parametrize("method", ["grad-cam++", "grad-cam", "layer-cam", "eigen-cam"])
+def test_the_head_s_own_layer_by_name_is_the_closed_form(members: list[Cascade], images: Tensor, method: str) -> None:
+    """Of a network that reads saliency the input of the head is `fuse`; flips change probabilities, not the map."""
+    flipping = [build_cascade(SPECS), build_cascade(SPECS)]
+    for cascade, member in zip(flipping, members, strict=True):
+        cascade.load_state_dict(member.state_dict())
+        cascade.eval().specs["diagnosis"] = SPECS["diagnosis"].model_copy(update={"flips": True})
+    with torch.inference_mode():
+        own = build_explainer(flipping, "diagnosis", Choice(method)).explain(images)
+        layer = build_explainer(flipping, "diagnosis", Choice(method, "fuse")).explain(images)
+        finer = build_explainer(flipping, "diagnosis", Choice(method, "layer2")).explain(images, 3)
+    torch.testing.assert_close(layer.saliency, own.saliency, rtol=0, atol=1e-4)
+    torch.testing.assert_close(layer.probabilities, own.probabilities)
+    assert finer.saliency.shape == (3, 1, 8, 12)
+    assert finer.target.tolist() == [3, 3, 3]
+    assert finer.saliency.amax() > 0
+
+
+def test_a_block_of_a_transformer_is_a_map_of_its_tokens(images: Tensor) -> None:
+    spec = ClassifierSpec.model_validate({"labels": "ham10000", "backbone": "test_vit", "size": (64, 48)})
+    cascade = build_cascade({"diagnosis": spec}).double().eval()
+    with torch.inference_mode():
+        own, norm, block = (
+            build_explainer([cascade], "diagnosis", Choice(None, layer)).explain(images.double(), 2).saliency
+            for layer in (None, "norm", "blocks.0")
+        )
+    torch.testing.assert_close(norm, own, rtol=0, atol=1e-9)
+    assert block.shape == (3, 1, 3, 4)
+    assert not torch.allclose(block, own)
+
+
+@torch.inference_mode()
+def test_layers_and_methods_that_do_not_serve_are_refused(members: list[Cascade], images: Tensor) -> None:
+    for name, choice, said in (
+        ("diagnosis", Choice(None, "layer5"), r"--layer layer5: unknown; known are conv1, .*layer4.*close are layer"),
+        ("symmetry", Choice(None, "fuse"), "--layer fuse: unknown; known are features"),
+        ("symmetry", Choice("guess", None), r"saliency 'guess': unknown; known are grad-cam\+\+, grad-cam, layer-cam"),
+        ("lesion", Choice("grad-cam", None), "network lesion: a segmentation network is explained by"),
+        ("diagnosis", Choice(None, "global_pool"), "--layer global_pool: cannot be explained .*ran 0 times"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            build_explainer(members, name, choice).explain(images)
 
 
 class MeanLesionLogit(nn.Module):

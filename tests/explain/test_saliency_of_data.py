@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import selcn
+from selcn.cli import app
 from selcn.data.catalog import read_catalog
 from selcn.data.imaging.read import read_image
 from selcn.data.splits.split import read_split
@@ -18,7 +20,7 @@ from selcn.explain.job import SaliencyJob
 from selcn.explain.runner import write_saliency
 from selcn.explain.scoring import write_saliency_scores
 from selcn.inference.result import prepare
-from selcn.models.cascade import Explained
+from selcn.models.explained import Explained
 from selcn.runs.saliency_jobs import open_job
 from selcn.saliency.maps import read_saliency
 
@@ -75,6 +77,27 @@ def test_a_bundle_explains_other_pictures(tiny_run: Path, catalog: pd.DataFrame,
     assert saliency.index["target"].tolist() == ["mel"]
     assert saliency.index["probability"][0] == pytest.approx(said[1], abs=1e-4)  # as said, not calibrated
     assert saliency.index["prediction"][0] == prediction["diagnosis"].prediction
+
+
+def test_a_chosen_layer_is_explained_by_the_command(tiny_run: Path, tmp_path: Path, catalog: pd.DataFrame) -> None:
+    """Also of a network that reads saliency; another layer is other work."""
+    command = ["saliency", str(tiny_run / "bundle"), *catalog["image_path"][:2], "--method", "layer-cam"]
+    out = ["--out", str(tmp_path / "maps")]
+    result = CliRunner().invoke(app, [*command, "--layer", "layer2", *out, "--overlay", "all"])
+    assert result.exit_code == 0, result.output
+    maps = read_saliency(tmp_path / "maps")
+    assert maps.maps.shape == (2, 4, 4)
+    assert maps.plan["layer"] == "layer2"
+    assert len(list((tmp_path / "maps" / "overlays").iterdir())) == 2
+    other = CliRunner().invoke(app, [*command, "--layer", "layer1", *out])
+    assert "holds something else" in str(other.exception)
+    unknown = CliRunner().invoke(app, [*command, "--layer", "layer9", *out])
+    assert "--layer layer9: unknown; known are conv1" in str(unknown.exception)
+    scores = write_saliency_scores(
+        open_job(tiny_run / "networks" / "symmetry" / "fold-0", method="eigen-cam", layer="features.9"),
+        tmp_path / "scores",
+    )
+    assert scores.loc[scores["saliency"] == "network", "pointing"].notna().any()
 
 
 @pytest.mark.parametrize(

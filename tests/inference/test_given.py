@@ -16,8 +16,9 @@ from selcn.inference.result import Prediction
 from selcn.inference.row import flatten
 from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import Fusion
-from selcn.models.cascade import Ensemble, explain
+from selcn.models.cascade import Ensemble
 from selcn.models.classifier import Classifier
+from selcn.models.explained import explain
 from selcn.models.masking import apply_masking
 
 WIDTH, HEIGHT = 64, 48

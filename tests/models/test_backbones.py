@@ -86,8 +86,8 @@ def test_imagenet_weights_in_half_precision_are_accepted() -> None:
         ("resnet18d_", "unknown backbone 'resnet18d_'; close are .*resnet18d"),
         ("squeezenet", "close are squeezenet1_"),
         ("torchvision/resnet17", "close are .*torchvision/resnet18"),
-        ("test_vit", r"no \(N, C, h, w\) feature map: .* take a convolutional network such as resnet18"),
-        ("vit_tiny_patch16_224", r"fails on an image of \(96, 96\)"),
+        ("levit_128s", r"no \(N, C, h, w\) feature map: it makes \(1, 16, 384\) of .*; take another, such as resnet18"),
+        ("mixer_s32_224", r"makes \(1, 49, 512\) of a 224x224 image"),
         ("torchvision/shufflenet_v2_x0_5", "no average pooling to cut at"),
     ],
 )

@@ -6,8 +6,9 @@ from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.errors import ConfigError
 from selcn.inference.assembly import build_cascade
 from selcn.labels import Control, Fusion
-from selcn.models.cascade import Cascade, Ensemble, Pass, explain
+from selcn.models.cascade import Cascade, Ensemble, Pass
 from selcn.models.classifier import Classifier
+from selcn.models.explained import explain
 from selcn.models.masking import apply_masking
 from selcn.saliency import methods
 from selcn.saliency.controls import replace_saliency
@@ -174,7 +175,7 @@ def test_a_segmenter_alone_answers_with_the_outline_and_no_distance() -> None:
 def test_a_saliency_method_that_a_stranger_registers_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods, "_METHODS", {**methods._METHODS})
     register_saliency("mean-activation", lambda activations, _weight, _gate: activations.mean(1, keepdim=True))
-    assert saliency_methods() == ["grad-cam++", "mean-activation"]
+    assert saliency_methods() == ["grad-cam++", "grad-cam", "layer-cam", "eigen-cam", "mean-activation"]
     cascade = member()
     spec = cascade.specs["symmetry"]
     cascade.specs["symmetry"] = spec.model_copy(update={"saliency": "mean-activation"})

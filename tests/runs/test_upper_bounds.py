@@ -16,7 +16,7 @@ from selcn.data.datasets import as_floats, gather_images
 from selcn.errors import ConfigError, DataError
 from selcn.evaluation.comparison import compare
 from selcn.evaluation.predictions import Predictions, read_predictions
-from selcn.models.cascade import explain
+from selcn.models.explained import explain
 from selcn.models.masking import apply_masking
 from selcn.runs.run import Run, open_run
 from selcn.runs.upper_bounds import predict_given, upper_bounds

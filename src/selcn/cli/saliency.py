@@ -18,7 +18,14 @@ Images = Annotated[
 NetworkName = Annotated[
     str | None, typer.Option("--network", "--head", help="Which network of a run or bundle; its target by default.")
 ]
-Method = Annotated[str | None, typer.Option("--method", help="Saliency method; the network's own by default.")]
+Method = Annotated[
+    str | None,
+    typer.Option("--method", help="grad-cam++, grad-cam, layer-cam or eigen-cam; the network's own by default."),
+]
+Layer = Annotated[
+    str | None,
+    typer.Option("--layer", help="A layer of the backbone, such as layer3 or blocks.10; the head's input by default."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +41,7 @@ def saliency(
     network: NetworkName = None,
     target: Annotated[str | None, typer.Option("--target", help="Class to explain; else the predicted one.")] = None,
     method: Method = None,
+    layer: Layer = None,
     overlay: Annotated[
         list[str] | None, typer.Option("--overlay", help="Also draw this image_id, or `all`. May be repeated.")
     ] = None,
@@ -50,7 +58,7 @@ def saliency(
     from selcn.report.saliency_overlays import write_overlays
     from selcn.runs.saliency_jobs import open_job
 
-    job = open_job(source, images or [], network, method=method, device=device)
+    job = open_job(source, images or [], network, method=method, layer=layer, device=device)
     with resumable(), progress("explaining") as move:
         maps = write_saliency(job, out, target=target, on_progress=move)
     rows, height, width = maps.maps.shape
@@ -67,6 +75,7 @@ def saliency_eval(
     out: Out = Path("saliency-scores"),
     network: NetworkName = None,
     method: Method = None,
+    layer: Layer = None,
     curves: Annotated[
         int, typer.Option("--curves", min=0, help="Images whose deletion and insertion are measured.")
     ] = 0,
@@ -88,7 +97,7 @@ def saliency_eval(
     from selcn.explain.scoring import write_saliency_scores
     from selcn.runs.saliency_jobs import open_job
 
-    job = open_job(source, images or [], network, method=method, device=device)
+    job = open_job(source, images or [], network, method=method, layer=layer, device=device)
     with resumable(), progress("scoring") as move:
         scores = write_saliency_scores(job, out, curves=curves, on_progress=move)
     summary = summarise_saliency(scores, resamples=resamples)

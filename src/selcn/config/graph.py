@@ -75,6 +75,16 @@ class Graph:
         masks = () if section.masking == NO_MASKING or self.segmenter is None else (self.segmenter,)
         return tuple(dict.fromkeys((*masks, *section.reads)))
 
+    def features_of(self, name: str) -> str | None:
+        """The network whose stored features one with a frozen backbone is trained on, of a twin the other; else None.
+
+        Args:
+            name: of a network of the graph.
+        """
+        section = self.nodes[name].section
+        frozen = isinstance(section, ClassificationSection) and section.freeze
+        return (self.nodes[name].twin_of or name) if frozen else None
+
     def is_read(self, name: str) -> bool:
         """Whether any network reads the saliency of this one.
 

@@ -73,7 +73,9 @@ class ClassifierSpec(Section):
     head: Literal["linear", "squeezenet"] = Field(
         "linear", description="squeezenet: its own 1x1 convolution and ReLU, of the SqueezeNet backbones"
     )
-    size: Size | None = Field(None, description="the network's input; null takes that of the prepared images")
+    size: Size | None = Field(
+        None, description="the network's input; null takes that of the prepared images, of a transformer its own"
+    )
     masking: MaskingName = Field(NO_MASKING, description="what of the image it sees, given the lesion's mask")
     reads: dict[str, AnyCaseFusion] = Field({}, description="earlier networks whose saliency or mask it reads, and how")
     control: Control | None = Field(None, description="what is read in place of the saliency, for comparison")
@@ -192,6 +194,10 @@ class SegmentationSection(Training, SegmenterSpec):
         return SegmenterSpec(**{name: getattr(self, name) for name in SegmenterSpec.model_fields})
 
 
+NOT_OF_FEATURES = ("rotation", "zoom", "shift", "colour")
+"""Augmentation that changes an image, and so cannot be had of stored features."""
+
+
 class Recipe(Section):
     """Training settings that may differ between maskings or fusions; null keeps the network's own."""
 
@@ -207,6 +213,9 @@ class Recipe(Section):
 class ClassificationSection(Training, ClassifierSpec):
     """Architecture and training of a network that maps a masked image, and saliency, to classes of one label set."""
 
+    freeze: bool = Field(
+        False, description="keep the backbone as `weights` gives it; fusion and head are trained on stored features"
+    )
     dropout: Fraction = Field(0.4, description="share of features dropped before the last layer in training")
     metadata_dropout: Fraction = Field(
         0.1, description="share of the metadata's values that are missing in training, so that they may be in use"
@@ -221,6 +230,28 @@ class ClassificationSection(Training, ClassifierSpec):
         {},
         description="what differs for a fusion, that of the first network read; none is for what reads nothing",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _augment_frozen(cls, tree: Any) -> Any:  # noqa: ANN401 - any input of a model
+        """Leave of the augmentation flips alone, unless it is written out, which is checked below."""
+        if isinstance(tree, dict) and tree.get("freeze") is True and isinstance(tree.get("augment", {}), dict):
+            return {**tree, "augment": {**dict.fromkeys(NOT_OF_FEATURES, 0), **tree.get("augment", {})}}
+        return tree
+
+    @model_validator(mode="after")
+    def _can_be_frozen(self) -> Self:
+        if not self.freeze or self.taken:
+            return self
+        wrong = [f"augment.{key}" for key in NOT_OF_FEATURES if getattr(self.augment, key)]
+        wrong += [key for key in ("init", "freeze_epochs", "layer_decay", "mix") if getattr(self, key)]
+        if wrong:
+            raise ValueError(
+                f"freeze: features are computed once, of each image and its flips; remove {', '.join(wrong)}"
+            )
+        if self.weights is None:
+            raise ValueError("freeze: the backbone stays as it is; give weights, imagenet or a safetensors file")
+        return self
 
     @property
     def spec(self) -> ClassifierSpec:

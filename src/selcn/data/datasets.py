@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     """What a training step is given.
 
     Attributes:
-        image: uint8 RGB (N, 3, H, W), channels last in memory.
+        image: uint8 RGB (N, 3, H, W), channels last in memory; empty where features are stored.
         mask: uint8 0 or 1 (N, 1, H, W), empty where the task needs none.
         saliency: float32 (N, 1, h, w) each, one an earlier network that is read.
         label: int64 (N,) class numbers, empty where the task has none.
@@ -31,6 +31,7 @@ class Batch(NamedTuple):
         share: float32 (1,) of the image's own label where it is mixed.
         metadata: float32 (N, `selcn.labels.metadata.WIDTH`), zeros where values are missing; empty where the network
             reads none.
+        views: float32 (N, V, C, h, w), stored features of the image and its flips; empty where there are none.
     """
 
     image: Tensor
@@ -41,6 +42,7 @@ class Batch(NamedTuple):
     partner: Tensor = _NO_LABEL
     share: Tensor = _NO_MAP
     metadata: Tensor = _NO_MAP
+    views: Tensor = _NO_MAP
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,7 @@ class Sources:
         saliency: float32 (N, h, w), out of fold, one an earlier network that is read.
         labels: int64 class numbers (N,), -1 where unknown; None for a network without classes.
         metadata: float32 (N, `selcn.labels.metadata.WIDTH`); None for a network that reads none.
+        views: float32 (N, V, C, h, w), features of each image and its flips, of a frozen backbone; None for images.
     """
 
     store: Store
@@ -60,6 +63,7 @@ class Sources:
     saliency: tuple[np.ndarray, ...] = ()
     labels: np.ndarray | None = None
     metadata: np.ndarray | None = None
+    views: np.ndarray | None = None
 
 
 class Samples(Dataset[Batch]):
@@ -91,11 +95,12 @@ class Samples(Dataset[Batch]):
     def __getitems__(self, indices: list[int]) -> Batch:
         rows, sources = self.rows[indices], self.sources
         return Batch(
-            gather_images(sources.store, rows),
+            gather_images(sources.store, rows) if sources.views is None else _NO_MAP,
             _NO_MAP if sources.masks is None else gather_maps(sources.masks, rows),
             tuple(gather_maps(maps, rows) for maps in sources.saliency),
             _NO_LABEL if sources.labels is None else torch.from_numpy(sources.labels[rows]),
             metadata=_NO_MAP if sources.metadata is None else torch.from_numpy(sources.metadata[rows]),
+            views=_NO_MAP if sources.views is None else torch.from_numpy(np.asarray(sources.views[rows])),
         )
 
 

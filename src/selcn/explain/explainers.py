@@ -9,10 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from selcn.config import SegmenterSpec
+from selcn.errors import ConfigError
+from selcn.explain.layers import as_map, find_layer
 from selcn.explain.lesion import LESION_LABELS, explain_lesion
-from selcn.models.cascade import NOTHING, Cascade, Explained, Known, explain_together
+from selcn.models.cascade import NOTHING, Cascade, Known
+from selcn.models.classifier import Classifier
+from selcn.models.explained import Explained, explain_together
 from selcn.models.heads import HeadOutput
 from selcn.models.segmenter import Segmenter
+from selcn.saliency.gradients import gradient_at
+from selcn.saliency.methods import find_layer_saliency, find_saliency
 
 
 class View(NamedTuple):
@@ -22,10 +28,27 @@ class View(NamedTuple):
         seen: masked images (N, 3, H, W) in [0, 1].
         answer: from images like ``seen`` to an output; the other inputs of the classifier, such as the saliency of
             earlier networks for these N images, are fixed.
+        upright: from such images to logits (N, classes), without flips.
     """
 
     seen: Tensor
     answer: Callable[[Tensor], HeadOutput]
+    upright: Callable[[Tensor], Tensor]
+
+
+class Choice(NamedTuple):
+    """What is chosen of how a classifier is explained.
+
+    Attributes:
+        method: name of a saliency method; None for the network's own.
+        layer: name of a layer, see `find_layer`; None for the target layer, the input of the head.
+    """
+
+    method: str | None = None
+    layer: str | None = None
+
+
+OWN = Choice()
 
 
 class Explainer(nn.Module, ABC):
@@ -54,13 +77,20 @@ class ClassExplainer(Explainer):
     Args:
         members: cascades that hold it and what it needs.
         network: its name.
-        method: name of a saliency method; None for the network's own.
+        choice: of method and layer.
+
+    Raises:
+        ConfigError: there is no such method or layer.
     """
 
-    def __init__(self, members: Sequence[Cascade], network: str, method: str | None = None) -> None:
+    def __init__(self, members: Sequence[Cascade], network: str, choice: Choice = OWN) -> None:
         super().__init__()
         self.members: Sequence[Cascade] = nn.ModuleList(members)  # type: ignore[assignment]
-        self.network, self.method = network, method or members[0].methods[network]
+        self.network, self.method = network, choice.method or members[0].methods[network]
+        self.layer = choice.layer
+        (find_layer_saliency if self.layer else find_saliency)(self.method)
+        if self.layer:
+            find_layer(self._classifier(members[0]), self.layer)
         self.labels = members[0].specs[network].labels.names  # type: ignore[union-attr]  # of a classifier
 
     def look(self, images: Tensor, known: Known = NOTHING) -> list[View]:
@@ -81,16 +111,45 @@ class ClassExplainer(Explainer):
             known: what is known of the images, such as their metadata.
 
         Raises:
-            ConfigError: there is no saliency method of the explainer's name.
+            ConfigError: the chosen layer cannot be explained.
         """
-        outputs = [view.answer(view.seen) for view in self.look(images, known)]
-        return explain_together(outputs, target, method=self.method)
+        views = self.look(images, known)
+        explained = explain_together([view.answer(view.seen) for view in views], target, method=self.method)
+        if self.layer is None:
+            return explained
+        maps = [
+            self._explain_layer(self._classifier(member), view, explained.target)
+            for member, view in zip(self.members, views, strict=True)
+        ]
+        return explained._replace(saliency=torch.stack(maps).mean(dim=0))
+
+    def _explain_layer(self, network: Classifier, view: View, target: Tensor) -> Tensor:
+        """Saliency (N, 1, h, w) of one member at the chosen layer."""
+        layer = str(self.layer)
+        try:
+            found = gradient_at(view.upright, find_layer(network, layer), view.seen, target)
+        except (RuntimeError, TypeError, ValueError) as error:  # no gradient reaches it, or it runs several times
+            raise ConfigError(f"--layer {layer}: cannot be explained ({error})") from error
+        activations, gradient = (as_map(network, layer, one, view.seen) for one in found)
+        return find_layer_saliency(self.method)(activations, gradient)
+
+    def _classifier(self, member: Cascade) -> Classifier:
+        network = member.networks[self.network]
+        assert isinstance(network, Classifier)
+        return network
 
     def _look(self, member: Cascade, images: Tensor, known: Known) -> View:
         earlier = member.before(self.network, images, known)
         saliency = [earlier.saliency[one] for one in member.specs[self.network].reads]  # type: ignore[union-attr]
         seen = member.look(self.network, images, earlier.lesion)
-        return View(seen, lambda images: member.classify(self.network, images, saliency, known.metadata))
+        read = member.read(self.network, saliency)
+
+        def upright(images: Tensor) -> Tensor:
+            maps = [one.clone() for one in read]  # may be of inference mode
+            logits: Tensor = self._classifier(member)(images, maps, known.metadata)
+            return logits
+
+        return View(seen, lambda images: member.classify(self.network, images, saliency, known.metadata), upright)
 
 
 class LesionExplainer(Explainer):
@@ -125,17 +184,25 @@ class LesionExplainer(Explainer):
         return Explained(torch.stack([probability, 1 - probability], dim=1), chosen, torch.stack(saliency).mean(dim=0))
 
 
-def build_explainer(members: Sequence[Cascade], network: str, method: str | None = None) -> Explainer:
+def build_explainer(members: Sequence[Cascade], network: str, choice: Choice = OWN) -> Explainer:
     """The explainer of any network.
 
     Args:
         members: cascades that hold it and what it needs.
         network: its name.
-        method: name of a saliency method, for a classifier; None for the network's own.
+        choice: of method and layer, for a classifier.
+
+    Raises:
+        ConfigError: there is no such method or layer, or they are chosen for a segmentation network.
     """
     if isinstance(members[0].specs[network], SegmenterSpec):
+        if choice != OWN:
+            raise ConfigError(
+                f"network {network}: a segmentation network is explained by Grad-CAM++ at its deepest features; leave "
+                "--method and --layer out"
+            )
         return LesionExplainer([member.networks[network] for member in members])  # type: ignore[misc]
-    return ClassExplainer(members, network, method)
+    return ClassExplainer(members, network, choice)
 
 
 def randomised(explainer: ClassExplainer, seed: int = 0) -> ClassExplainer:

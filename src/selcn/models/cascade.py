@@ -9,18 +9,18 @@ from torch import Tensor, nn
 
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.imaging.masks import LESION_THRESHOLD
+from selcn.data.views import FLIPS, flipped
 from selcn.labels import NO_MASKING
 from selcn.models.backbones import resize_images
 from selcn.models.classifier import Classifier
+from selcn.models.explained import explain, explain_together, mean, prefer
 from selcn.models.features import FeatureDistance, pooled_features
 from selcn.models.heads import HeadOutput
 from selcn.models.masking import apply_masking
 from selcn.models.segmenter import Segmenter
 from selcn.saliency.controls import replace_saliency
-from selcn.saliency.methods import DEFAULT, find_saliency
 
 _CELL = 8  # pixels; finer than the feature grid of any backbone here
-FLIPS = ([3], [2], [2, 3])
 Specs = Mapping[str, SegmenterSpec | ClassifierSpec]
 """The networks of a cascade by name, each after those it needs."""
 
@@ -201,18 +201,51 @@ class Cascade(nn.Module):
         Returns:
             The upright image's pass; with `flips` its logits are the log of the probabilities averaged over all flips.
         """
+        network = self.networks[name]
+        assert isinstance(network, Classifier)
+        views = flipped(seen) if self.specs[name].flips else [seen]  # type: ignore[union-attr]  # of a classifier
+        return self.classify_features(name, [network.features(view) for view in views], saliency, metadata)
+
+    def read(self, name: str, saliency: Sequence[Tensor]) -> list[Tensor]:
+        """The maps that a classifier reads: saliency, or the control that replaces it.
+
+        Args:
+            name: of the classifier.
+            saliency: see `classify`.
+        """
+        control = self.specs[name].control  # type: ignore[union-attr]  # of a classifier
+        # A fixed seed, so that a control is reproducible.
+        return [replace_saliency(one, control, torch.Generator().manual_seed(0)) for one in saliency]
+
+    def classify_features(
+        self, name: str, features: Sequence[Tensor], saliency: Sequence[Tensor], metadata: Tensor | None = None
+    ) -> HeadOutput:
+        """Output of a classifier, of its backbone's features.
+
+        Args:
+            name: of the classifier.
+            features: (N, C, h, w) of the images and, with `flips`, of their other views, see `selcn.data.views`; these
+                may be averaged over positions where nothing is read.
+            saliency: see `classify`.
+            metadata: see `Known`.
+
+        Returns:
+            See `classify`.
+        """
         spec, network = self.specs[name], self.networks[name]
         assert isinstance(spec, ClassifierSpec)
         assert isinstance(network, Classifier)
-        # A fixed seed, so that a control is reproducible.
-        read = [replace_saliency(one, spec.control, torch.Generator().manual_seed(0)) for one in saliency]
+        read = self.read(name, saliency)
         if metadata is not None:
             metadata = replace_saliency(metadata, spec.metadata_control, torch.Generator().manual_seed(0))
-        upright = network.trace(seen, read, metadata)
+        upright = network.read_out(features[0], read, metadata)
         if not spec.flips:
             return upright
-        flipped = [network(seen.flip(axes), [one.flip(axes) for one in read], metadata) for axes in FLIPS]
-        probabilities = _mean([logits.softmax(dim=1) for logits in (upright.logits, *flipped)])
+        turned = [
+            network.read_out(view, [one.flip(axes) for one in read], metadata).logits
+            for view, axes in zip(features[1:], FLIPS, strict=True)
+        ]
+        probabilities = mean([logits.softmax(dim=1) for logits in (upright.logits, *turned)])
         return upright._replace(logits=probabilities.log())
 
     def measure_distance(self, found: Pass) -> Tensor:
@@ -257,7 +290,7 @@ class Ensemble(nn.Module):
         Args:
             images: (N, 3, H, W) in [0, 1].
         """
-        return _mean([member.segment(_segmenter(member.specs), images) for member in self.members])
+        return mean([member.segment(_segmenter(member.specs), images) for member in self.members])
 
 
 def combine(passes: Sequence[tuple[Cascade, Pass]], known: Known = NOTHING) -> CascadeOutput:
@@ -275,67 +308,11 @@ def combine(passes: Sequence[tuple[Cascade, Pass]], known: Known = NOTHING) -> C
         for name, method in passes[0][0].methods.items()
     }
     return CascadeOutput(
-        lesion=_mean(lesions) if lesions else None,
+        lesion=mean(lesions) if lesions else None,
         probabilities={name: one.probabilities for name, one in explained.items()},
         saliency={name: prefer(known.saliency.get(name), one.saliency) for name, one in explained.items()},
-        distance=_mean([member.measure_distance(found) for member, found in passes]),
+        distance=mean([member.measure_distance(found) for member, found in passes]),
     )
-
-
-class Explained(NamedTuple):
-    """Averaged probabilities of N images, and the saliency of one class each.
-
-    Attributes:
-        probabilities: (N, classes).
-        target: the explained class of each image, int (N,).
-        saliency: (N, 1, h, w) in [0, 1].
-    """
-
-    probabilities: Tensor
-    target: Tensor
-    saliency: Tensor
-
-
-def explain_together(
-    outputs: Sequence[HeadOutput], target: int | Tensor | None = None, *, method: str = DEFAULT
-) -> Explained:
-    """Average the members' probabilities for the same images, and their saliency of one class.
-
-    Args:
-        outputs: of each member, for N images.
-        target: a class number, or one an image, int64 (N,); None or -1 for the class that the ensemble predicts.
-        method: name of a saliency method.
-
-    Raises:
-        ConfigError: there is no saliency method of that name.
-    """
-    probabilities = _mean([output.logits.softmax(dim=1) for output in outputs])
-    chosen = probabilities.argmax(dim=1)
-    chosen = prefer(torch.full_like(chosen, target) if isinstance(target, int) else target, chosen)
-    return Explained(probabilities, chosen, _mean([explain(output, chosen, method=method) for output in outputs]))
-
-
-def explain(output: HeadOutput, target: Tensor | None = None, *, method: str = DEFAULT) -> Tensor:
-    """Saliency of a forward pass.
-
-    Args:
-        output: of a batch of N images.
-        target: class numbers, int64 (N,); None or -1 explains the predicted class of an image.
-        method: name of a saliency method.
-
-    Returns:
-        Saliency (N, 1, h, w) in [0, 1] at the target layer's own grid.
-
-    Raises:
-        ConfigError: there is no saliency method of that name.
-    """
-    target = prefer(target, output.logits.argmax(dim=1))
-    gate = None
-    if output.class_maps is not None:
-        # Not by indexing with a range, which an export would take for a batch of a fixed size.
-        chosen = target[:, None, None, None].expand(-1, 1, *output.class_maps.shape[2:])
-        gate = output.class_maps.gather(1, chosen) > 0
-    return find_saliency(method)(output.activations, output.weight[target], gate)
 
 
 def lesion_map(lesion: Tensor) -> Tensor:
@@ -348,19 +325,5 @@ def lesion_map(lesion: Tensor) -> Tensor:
     return resize_images((lesion > LESION_THRESHOLD).to(torch.float32), (width // _CELL, height // _CELL))
 
 
-def prefer(known: Tensor | None, predicted: Tensor) -> Tensor:
-    """What is known, and what is predicted where that is -1 or where nothing is known.
-
-    Args:
-        known: of a shape that broadcasts to that of ``predicted``, or None.
-        predicted: of any shape.
-    """
-    return predicted if known is None else torch.where(known >= 0, known.to(predicted.dtype), predicted)
-
-
 def _segmenter(specs: Specs) -> str:
     return next(name for name, spec in specs.items() if isinstance(spec, SegmenterSpec))
-
-
-def _mean(parts: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(parts)).mean(dim=0)

@@ -56,11 +56,12 @@ class Classifier(nn.Module):
         head: `linear` (global average pool, linear) or `squeezenet` (1x1 convolution, ReLU, pool).
         weights: of the backbone, see `build_backbone`.
         dropout: share of features dropped before the last layer in training, in [0, 1).
-        size: width and height in pixels to which images are resized; None for no resizing.
+        size: width and height in pixels to which images are resized; None for no resizing or, of a backbone that is
+            built for one size, its own.
         metadata: fields of `selcn.labels.metadata` that it reads; empty for none.
 
     Raises:
-        ConfigError: the backbone is unknown or its weights are unavailable.
+        ConfigError: the backbone is unknown, cannot take the size, or its weights are unavailable.
     """
 
     def __init__(
@@ -76,8 +77,8 @@ class Classifier(nn.Module):
         metadata: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.size = size
-        self.backbone = build_backbone(backbone, weights)
+        self.backbone = build_backbone(backbone, weights, size)
+        self.size = self.backbone.size
         channels = self.backbone.channels
         self.fuse = SaliencyFusion(channels, fusions) if fusions else None
         make_head = SqueezeNetHead if head == "squeezenet" else PooledLinearHead
@@ -106,7 +107,28 @@ class Classifier(nn.Module):
         Raises:
             ValueError: the number of maps differs from that of ``fusions``.
         """
-        features = self.backbone(resize_images(images, self.size))  # (N, C, h, w)
+        return self.read_out(self.features(images), saliency, metadata)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Unpooled features of the backbone (N, C, h, w).
+
+        Args:
+            images: masked images (N, 3, H, W) in [0, 1].
+        """
+        features: Tensor = self.backbone(resize_images(images, self.size))
+        return features
+
+    def read_out(self, features: Tensor, saliency: Sequence[Tensor] = (), metadata: Tensor | None = None) -> HeadOutput:
+        """Fusion and head, with what a saliency map is computed from.
+
+        Args:
+            features: of the backbone (N, C, h, w).
+            saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
+            metadata: (N, `selcn.labels.metadata.WIDTH`); None or empty where all is missing.
+
+        Raises:
+            ValueError: the number of maps differs from that of ``fusions``.
+        """
         if self.fuse is not None:
             features = self.fuse(features, saliency)
         output: HeadOutput = self.head(features, self.target)

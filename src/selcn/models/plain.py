@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import timm
 import torch
 import torchvision.models as tv
 from safetensors.torch import save_file
@@ -11,12 +10,12 @@ from torch import Tensor, nn
 
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.errors import ConfigError
-from selcn.models.backbones import TORCHVISION, from_torchvision
+from selcn.models.backbones import TORCHVISION, create_timm, from_torchvision, input_size
 from selcn.models.classifier import Classifier
 
 FOLDER = "plain"
 _TIMM = "network."  # before timm's own keys, in a backbone
-_PROBE = (96, 128)
+_PROBE = (128, 96)
 _TOLERANCE = 1e-4
 
 
@@ -60,7 +59,7 @@ def plain_state(network: Classifier, spec: ClassifierSpec) -> dict[str, Tensor]:
         ConfigError: the library's network has other layers behind the features.
     """
     classes, body = len(spec.labels.classes), network.backbone.body
-    plain = _create(spec.backbone, classes)
+    plain = _create(spec.backbone, classes, network.size)
     state = {key.removeprefix(_TIMM): value for key, value in body.state_dict().items()}
     shapes = {key: value.shape for key, value in plain.state_dict().items()}
     head = sorted(shapes.keys() - state.keys())
@@ -90,18 +89,19 @@ def plain_lines(spec: ClassifierSpec, file: str) -> list[str]:
     torchvision = from_torchvision(spec.backbone)
     library = "torchvision" if torchvision else "timm"
     create = "torchvision.models.get_model" if torchvision else "timm.create_model"
+    size = f", img_size={spec.size[::-1]}" if spec.size and input_size(spec.backbone) else ""
     return [
         f"import {library}, safetensors.torch",
-        f'model = {create}("{spec.backbone.removeprefix(TORCHVISION)}", num_classes={classes}).eval()',
+        f'model = {create}("{spec.backbone.removeprefix(TORCHVISION)}", num_classes={classes}{size}).eval()',
         f'model.load_state_dict(safetensors.torch.load_file("{file}"))',
     ]
 
 
-def _create(backbone: str, classes: int) -> nn.Module:
+def _create(backbone: str, classes: int, size: tuple[int, int] | None) -> nn.Module:
     if from_torchvision(backbone):
         created: nn.Module = tv.get_model(backbone.removeprefix(TORCHVISION), num_classes=classes)
         return created
-    network: nn.Module = timm.create_model(backbone, num_classes=classes)
+    network: nn.Module = create_timm(backbone, size if input_size(backbone) else None, num_classes=classes)
     return network
 
 
@@ -109,6 +109,7 @@ def _create(backbone: str, classes: int) -> nn.Module:
 def _equal(plain: nn.Module, state: dict[str, Tensor], network: Classifier) -> bool:
     """Whether the library's network with these weights gives the same logits of a random normalised image."""
     plain.load_state_dict(state)
-    image = torch.randn(1, 3, *_PROBE, generator=torch.Generator().manual_seed(0))
+    width, height = network.size or _PROBE
+    image = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
     own = network.eval().head(network.backbone.body(image)).logits
     return torch.allclose(plain.eval()(image), own, rtol=_TOLERANCE, atol=_TOLERANCE)

@@ -2,8 +2,9 @@
 
 import difflib
 import logging
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -19,7 +20,13 @@ _WRAPPED = "model."  # segmentation_models_pytorch puts this before the keys of 
 logger = logging.getLogger(__name__)
 
 
-def load_pretrained(network: nn.Module, path: Path | str, *, head: Iterable[str], extra: bool = False) -> None:
+Conversion = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+"""From weights by other names or of other shapes to those of a network."""
+
+
+def load_pretrained(
+    network: nn.Module, path: Path | str, *, head: Iterable[str], extra: bool = False, convert: Conversion | None = None
+) -> None:
     """Load a plain state dict of timm or torchvision from a safetensors file; any float type is cast.
 
     Prefixes that training scripts put before the network's own keys (`PREFIXES`) are taken off; what is not used is
@@ -30,6 +37,7 @@ def load_pretrained(network: nn.Module, path: Path | str, *, head: Iterable[str]
         path: of the file.
         head: dotted names of the classifying modules; their keys are neither read nor required.
         extra: whether the file may hold further keys, as that of a whole network does for an encoder.
+        convert: applied to the weights without prefixes, such as resampling of position embeddings.
 
     Raises:
         ConfigError: no such file, not a safetensors file, or keys or shapes that are not the network's.
@@ -40,6 +48,7 @@ def load_pretrained(network: nn.Module, path: Path | str, *, head: Iterable[str]
     wanted = {inner: value for key, value in own.items() if not (inner := key.removeprefix(outer)).startswith(modules)}
     given = _read(Path(path))
     named = _without_prefixes(given, wanted.keys())
+    named = convert(named) if convert else named
     found = {key: value for key, value in named.items() if not key.startswith(modules) and (key in wanted or not extra)}
     wrong = differences({k: v.shape for k, v in found.items()}, {k: v.shape for k, v in wanted.items()})
     if wrong:
@@ -48,6 +57,30 @@ def load_pretrained(network: nn.Module, path: Path | str, *, head: Iterable[str]
         unused = [key for key in given if not any(key == one or key.endswith(f".{one}") for one in found)]
         _say_unused(str(path), _some(unused) if unused else "keys of other modules")
     network.load_state_dict({outer + key: value for key, value in found.items()}, strict=False)
+
+
+def timm_conversion(network: nn.Module) -> Conversion:
+    """timm's own conversion of published weights for a network, as it is applied to downloads.
+
+    It resamples position embeddings and tables of relative positions to the network's image size, and knows the keys of
+    the original repositories (DINOv2, DINOv3 and others).
+
+    Args:
+        network: of timm.
+    """
+    module = import_module(type(network).__module__)
+    filter_weights = getattr(module, "checkpoint_filter_fn", None)
+
+    def convert(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        if filter_weights is None:
+            return weights
+        try:
+            converted: dict[str, Tensor] = filter_weights(weights, network)
+        except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError):
+            return weights  # of another network; the comparison of keys and shapes says so
+        return converted
+
+    return convert
 
 
 def _without_prefixes(given: dict[str, Tensor], wanted: Set[str]) -> dict[str, Tensor]:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.sources import licence_of
 from selcn.errors import ConfigError, RunError
 from selcn.evaluation.predictions import Predictions
@@ -88,7 +89,7 @@ def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> Bun
         selcn=version("selcn"),
         name=run.folder.path.resolve().name,
         prepare=Preparation(size=run.config.prepare.size, hair=run.config.prepare.hair),
-        networks={name: run.graph.nodes[name].section.spec for name in names},
+        networks={name: _with_size(spec, members[0].networks[name]) for name, spec in members[0].specs.items()},
         target=target,
         members=run.split.folds,
         split=run.split.fingerprint,
@@ -124,6 +125,11 @@ def fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Ten
     distance = FeatureDistance.fit(known[chosen])
     rest = known[~chosen] if bool((~chosen).any()) else known
     return distance, distance(rest)
+
+
+def _with_size(spec: SegmenterSpec | ClassifierSpec, network: nn.Module) -> SegmenterSpec | ClassifierSpec:
+    """The specification with the input size of a transformer that takes its own."""
+    return spec.model_copy(update={"size": network.size})
 
 
 def _measure(run: Run, target: str, members: list[Cascade]) -> Reliability:

@@ -5,6 +5,7 @@ RUN/
   config.yaml              resolved configuration; once a step has finished, another training is refused
   environment.json         versions of the software that it was started with
   data/catalog.csv  split/split.json  store/arrays/
+  features/NAME/arrays/    of a frozen backbone: views.npy, maps.npy
   networks/NAME/fold-k/    network.safetensors, metrics.csv, tensorboard/, step.json
   outputs/NAME/            out of fold and on the test subset: masks.npy, member-masks.npy; or probabilities.npy,
                            member-probabilities.npy, saliency.npy, member-saliency.npy (where read), features.npy
@@ -36,6 +37,9 @@ MASKS, MEMBER_MASKS = "masks.npy", "member-masks.npy"
 PROBABILITIES, MEMBER_PROBABILITIES = "probabilities.npy", "member-probabilities.npy"
 SALIENCY, MEMBER_SALIENCY = "saliency.npy", "member-saliency.npy"
 FEATURES = "features.npy"
+ARRAYS, FEATURE_VIEWS, FEATURE_MAPS = "arrays", "views.npy", "maps.npy"
+"""Stored features: of each image and its flips (N, V, C, h, w), (N, V, C, 1, 1) where a head needs their means alone;
+then also of the image itself (N, C, h, w)."""
 COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS = "comparison.csv", "cross_validation.csv", "saliency.csv"
 MEMBERS, SCORES = "members", "scores"
 
@@ -131,6 +135,14 @@ class RunFolder:
             fold: that is left out, from 0.
         """
         return self.step(Step(Kind.TRAIN, network, fold))
+
+    def features(self, network: str) -> Path:
+        """Folder of the stored features of a network with a frozen backbone.
+
+        Args:
+            network: its name.
+        """
+        return self.step(Step(Kind.FEATURES, network)) / ARRAYS
 
     def outputs(self, network: str) -> Path:
         """Folder of the members' outputs of a network for every image.

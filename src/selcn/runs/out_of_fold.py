@@ -17,10 +17,15 @@ from torch import Tensor
 from selcn.data.datasets import as_floats, gather_images, gather_maps, in_batches
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.io.progress import OnProgress
-from selcn.models.cascade import Cascade, explain, explain_together, lesion_map
+from selcn.labels import NO_MASKING
+from selcn.models.cascade import Cascade, lesion_map
+from selcn.models.explained import explain, explain_together
 from selcn.models.features import pooled_features
 from selcn.models.heads import HeadOutput
+from selcn.runs.features import pools_early
 from selcn.runs.folder import (
+    FEATURE_MAPS,
+    FEATURE_VIEWS,
     FEATURES,
     MASKS,
     MEMBER_MASKS,
@@ -167,7 +172,8 @@ def _classify_fold(held: _Assignment, images: Tensor) -> None:
     run, arrays = held.run, held.arrays
     lesion, saliency = _inputs(run, held.network, held.rows, None, images)
     metadata = _metadata(run, held.network, held.rows, images)
-    output = _predict(held.members[0], held.network, images, lesion, saliency, metadata)
+    stored = _stored(run, held.network, held.rows, images.device)
+    output = _predict(held.members[0], held.network, stored or images, lesion, saliency, metadata)
     method = run.graph.classifiers[held.network].saliency
     arrays.put(PROBABILITIES, held.images, held.rows, output.logits.softmax(dim=1))
     arrays.put(SALIENCY, held.images, held.rows, explain(output, method=method)[:, 0])
@@ -178,9 +184,11 @@ def _classify_test(tested: _Assignment, images: Tensor) -> None:
     run, arrays, name = tested.run, tested.arrays, tested.network
     method, outputs = run.graph.classifiers[name].saliency, []
     metadata = _metadata(run, name, tested.rows, images)
+    masked = run.graph.classifiers[name].masking != NO_MASKING
+    stored = None if masked else _stored(run, name, tested.rows, images.device)
     for number, member in enumerate(tested.members):
         lesion, saliency = _inputs(run, name, tested.places, number, images)
-        output = _predict(member, name, images, lesion, saliency, metadata)
+        output = _predict(member, name, stored or images, lesion, saliency, metadata)
         outputs.append(output)
         place = (number, tested.places)
         arrays.put(MEMBER_PROBABILITIES, tested.tested, place, output.logits.softmax(dim=1))
@@ -214,12 +222,28 @@ def _metadata(run: Run, network: str, rows: np.ndarray, images: Tensor) -> Tenso
     return None if metadata is None else metadata.to(images)
 
 
+def _stored(run: Run, network: str, rows: np.ndarray, device: torch.device) -> list[Tensor] | None:
+    """Features of a frozen backbone as `Cascade.classify_features` takes them; None of a network that has none."""
+    source = run.graph.features_of(network)
+    if source is None:
+        return None
+    views = torch.from_numpy(run.features(network, FEATURE_VIEWS)[rows]).to(device)
+    pooled = pools_early(run.graph.classifiers[source])
+    maps = torch.from_numpy(run.features(network, FEATURE_MAPS)[rows]).to(device) if pooled else views[:, 0]
+    flips = run.graph.classifiers[network].flips
+    return [maps, *(views.unbind(1)[1:] if flips else ())]
+
+
 def _predict(
     member: Cascade,
     network: str,
-    images: Tensor,
+    given: Tensor | list[Tensor],
     lesion: Tensor | None,
     saliency: list[Tensor],
     metadata: Tensor | None,
 ) -> HeadOutput:
+    """Output of a classifier for images, or for the features of a frozen backbone."""
+    if isinstance(given, list):
+        return member.classify_features(network, given, saliency, metadata)
+    images = given
     return member.classify(network, member.look(network, images, lesion), saliency, metadata)

@@ -16,6 +16,7 @@ from selcn.explain.scoring import write_saliency_scores
 from selcn.io.progress import OnProgress, ShowProgress, show_nothing
 from selcn.runs.bundling import fill_bundle
 from selcn.runs.executor import Executor
+from selcn.runs.features import check_features, write_features
 from selcn.runs.folder import SCORES, RunFolder
 from selcn.runs.metrics import write_metrics, write_saliency_metrics
 from selcn.runs.out_of_fold import write_outputs
@@ -143,6 +144,8 @@ class Pipeline:
 
     def _act(self, run: Run, step: Step, work: Path, on_progress: OnProgress) -> dict[str, Any] | None:
         match step.kind:
+            case Kind.FEATURES:
+                return write_features(run, str(step.network), work, self.compute.device, on_progress)
             case Kind.TRAIN:
                 return self._train(run, str(step.network), int(step.fold or 0), work, on_progress)
             case Kind.OUTPUTS:
@@ -164,6 +167,8 @@ class Pipeline:
         if run.graph.nodes[network].section.taken:
             return {} if self.executor.follows else copy_member(run, network, fold, work)
         task = run.task(network, fold)
+        if run.graph.features_of(network):
+            check_features(run, network)
 
         def on_epoch(epoch: int, values: Mapping[str, float]) -> None:
             note = " ".join(f"{key} {value:.3f}" for key, value in values.items())

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     DATA = "data"
     SPLIT = "split"
     STORE = "store"
+    FEATURES = "features"
     TRAIN = "networks"
     OUTPUTS = "outputs"
     PREDICTIONS = "predictions"
@@ -44,7 +45,7 @@ class Step:
     @property
     def resumable(self) -> bool:
         """Whether it resumes from the work folder of a killed process."""
-        return self.kind in (Kind.STORE, Kind.TRAIN, Kind.EXPLAINED)
+        return self.kind in (Kind.STORE, Kind.FEATURES, Kind.TRAIN, Kind.EXPLAINED)
 
     @property
     def distributed(self) -> bool:
@@ -69,6 +70,10 @@ def make_plan(graph: Graph, folds: int) -> Plan:
     plan: dict[Step, tuple[Step, ...]] = {}
     for name in graph.nodes:
         needs = tuple(Step(Kind.OUTPUTS, one) for one in graph.needs(name))
+        features = graph.features_of(name)
+        if features == name:
+            plan[Step(Kind.FEATURES, name)] = tuple(one for one in needs if one.network == graph.segmenter)
+        needs = needs if features is None else (*needs, Step(Kind.FEATURES, features))
         trained = tuple(Step(Kind.TRAIN, name, fold) for fold in range(folds))
         plan |= dict.fromkeys(trained, needs)
         plan[Step(Kind.OUTPUTS, name)] = (*needs, *trained)

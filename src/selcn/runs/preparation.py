@@ -188,7 +188,7 @@ def _check_metadata(run: Run, network: str, fields: Sequence[str]) -> None:
         known = run.metadata.numbers[:, places([field])].any(axis=1)
         if words and not known.any():
             raise ConfigError(
-                f"network {network}: the catalog's column {field} holds no {field} (but such as {next(iter(words))!r}); "
+                f"network {network}: the catalog's column {field} holds no {field}, but such as {next(iter(words))!r}; "
                 "correct it or leave it out of metadata"
             )
         missing = int((~known).sum())

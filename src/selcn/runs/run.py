@@ -29,10 +29,11 @@ from selcn.models.build import build_network
 from selcn.models.cascade import Cascade
 from selcn.models.classifier import Classifier
 from selcn.models.segmenter import Segmenter
-from selcn.runs.folder import MASKS, SALIENCY, RunFolder, with_present_classes
+from selcn.runs.folder import FEATURE_VIEWS, MASKS, SALIENCY, RunFolder, with_present_classes
 from selcn.runs.plan import Kind, Plan, Step, make_plan
 from selcn.runs.starts import find_start
 from selcn.tasks.classification import ClassificationTask, class_weights
+from selcn.tasks.frozen import FrozenTask
 from selcn.tasks.segmentation import SegmentationTask
 from selcn.tasks.task import Task
 from selcn.training.trainer import WEIGHTS
@@ -162,12 +163,13 @@ class Run:
         if isinstance(section, SegmentationSection):
             return SegmentationTask(network, section, start=start)
         assert isinstance(section, ClassificationSection)
+        kind = FrozenTask if section.freeze else ClassificationTask
         # Saliency that is read needs every class in training: that of an untrained class is meaningless.
         if not (section.weighted or self.graph.is_read(network)):
-            return ClassificationTask(network, section, start=start)
+            return kind(network, section, start=start)
         numbers = self.class_numbers(network)[self.training_rows(fold)]
         weight = class_weights(numbers, section.labels.names, section.balance)
-        return ClassificationTask(network, section, weight if section.weighted else None, start=start)
+        return kind(network, section, weight if section.weighted else None, start=start)
 
     def sources(self, network: str) -> Sources:
         """The arrays that a network is trained on; the outputs of the networks that it needs must exist.
@@ -178,9 +180,12 @@ class Run:
         section = self.graph.nodes[network].section
         if not isinstance(section, ClassificationSection):
             return Sources(self.store, self.store.masks)
-        masks = None if section.masking == NO_MASKING else self.output(str(self.graph.segmenter), MASKS)
         saliency = tuple(self.output(one, SALIENCY) for one in section.reads)
         metadata = self.metadata.numbers if section.metadata else None
+        if section.freeze:
+            views = self.features(network, FEATURE_VIEWS)
+            return Sources(self.store, None, saliency, self.class_numbers(network), metadata, views)
+        masks = None if section.masking == NO_MASKING else self.output(str(self.graph.segmenter), MASKS)
         return Sources(self.store, masks, saliency, self.class_numbers(network), metadata)
 
     def output(self, network: str, name: str) -> np.ndarray:
@@ -191,6 +196,16 @@ class Run:
             name: of the file, one of `selcn.runs.folder`, such as ``PROBABILITIES``.
         """
         array: np.ndarray = np.load(self.folder.outputs(network) / name, mmap_mode="r")
+        return array
+
+    def features(self, network: str, name: str) -> np.ndarray:
+        """An array of the stored features of a network with a frozen backbone, memory-mapped.
+
+        Args:
+            network: its name.
+            name: of the file, ``FEATURE_VIEWS`` or ``FEATURE_MAPS`` of `selcn.runs.folder`.
+        """
+        array: np.ndarray = np.load(self.folder.features(str(self.graph.features_of(network))) / name, mmap_mode="r")
         return array
 
     def network(self, name: str, fold: int) -> Segmenter | Classifier:

@@ -25,6 +25,7 @@ from selcn.inference.bundle import (
 )
 from selcn.inference.bundle import WEIGHTS as BUNDLE_WEIGHTS
 from selcn.io.files import sha256
+from selcn.models.backbones import input_size
 from selcn.models.build import build_network
 from selcn.models.start import kept_and_new
 from selcn.runs.run import Run, open_run
@@ -32,7 +33,8 @@ from selcn.runs.starts import find_start, network_file, run_of
 from selcn.training.trainer import WEIGHTS
 
 FREE = ("size", "saliency", "flips", "labels")
-"""Keys of a specification that do not change what the weights mean; label sets are compared by their classes."""
+"""Keys of a specification that do not change what the weights mean; label sets are compared by their classes, and sizes
+of transformers, which are built for one."""
 SEEN, SEEN_IN_TEST = "fold images seen in training", "test images seen in training"
 """Keys of a manifest: images of the fold, and of the test subset, that its network was trained on before this run."""
 logger = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ def check_taken(graph: Graph, names: Iterable[str]) -> None:
         wrong = [key for key in SPEC_KEYS[spec.task] if key not in FREE and _other(spec, section, key)]
         if isinstance(section, ClassificationSection) and network in config.classifiers:
             wrong += ["labels"] * (section.labels.names != config.labels(network).names)
+            wrong += ["size"] * (input_size(section.backbone) is not None and _other(spec, section, "size"))
         if wrong:
             raise ConfigError(
                 f"network {name}: {', '.join(wrong)} differ from {network} of {bundle}; leave them out beside from"

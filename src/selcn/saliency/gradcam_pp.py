@@ -13,11 +13,13 @@ forward pass alone is enough.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from selcn.saliency.gradients import gradient_at
 
 CUSTOMARY_EPSILON = 1e-6
 
@@ -49,12 +51,12 @@ def grad_cam_pp(
         >>> grad_cam_pp(activations, torch.tensor([[1.0, 0.0]])).tolist()  # the second channel does not count
         [[[[0.0, 0.25], [0.5, 1.0]]]]
     """
-    activations, weight = _at_least_float32(activations), _at_least_float32(weight)
+    activations, weight = at_least_float32(activations), at_least_float32(weight)
     positions = activations.shape[2] * activations.shape[3]
     summed = activations if gate is None or sums == "all" else activations * gate
     summands = _summands(weight / positions, summed.sum((2, 3)), epsilon)
     opened = positions if gate is None else gate.sum((2, 3))
-    return _combine(activations, summands * opened)
+    return combine_channels(activations, summands * opened)
 
 
 def autograd_grad_cam_pp(
@@ -65,10 +67,7 @@ def autograd_grad_cam_pp(
     *,
     epsilon: float = 0.0,
 ) -> Tensor:
-    """Grad-CAM++ at any layer, by a forward hook and one backward pass from there for the whole batch.
-
-    The network must treat images independently, as it does in evaluation mode. Its modes, hooks and gradients are left
-    as they were.
+    """Grad-CAM++ at any layer, by autograd; see `gradient_at`.
 
     Args:
         network: images (N, 3, H, W) to logits (N, classes).
@@ -83,27 +82,8 @@ def autograd_grad_cam_pp(
     Raises:
         ValueError: ``layer`` is in training mode, or did not run exactly once.
     """
-    if layer.training:
-        raise ValueError("the layer is in training mode, where images depend on each other; call eval() first")
-    outputs: list[Tensor] = []
-
-    def cut(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:  # noqa: ANN401
-        # A new leaf, so that the backward pass ends here; its copy is passed on, as the next module may write in place.
-        outputs.append(output.detach().requires_grad_())
-        return outputs[-1].clone()
-
-    handle = layer.register_forward_hook(cut)
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        try:
-            logits = network(images.clone())
-        finally:
-            handle.remove()
-        if len(outputs) != 1:
-            raise ValueError(f"the layer ran {len(outputs)} times in one pass; choose one that runs once")
-        chosen = logits.argmax(1) if target is None else target
-        score = logits.gather(1, chosen[:, None]).sum()
-        (gradient,) = torch.autograd.grad(score, outputs)
-    return grad_cam_pp_of_gradient(outputs[0].detach(), gradient, epsilon=epsilon)
+    activations, gradient = gradient_at(network, layer, images, target)
+    return grad_cam_pp_of_gradient(activations, gradient, epsilon=epsilon)
 
 
 def grad_cam_pp_of_gradient(activations: Tensor, gradient: Tensor, *, epsilon: float = 0.0) -> Tensor:
@@ -117,8 +97,10 @@ def grad_cam_pp_of_gradient(activations: Tensor, gradient: Tensor, *, epsilon: f
     Returns:
         Saliency (N, 1, h, w), scaled to [0, 1] for each image; zeros where the map is flat.
     """
-    gradient, activations = _at_least_float32(gradient), _at_least_float32(activations)
-    return _combine(activations, _summands(gradient, activations.sum((2, 3), keepdim=True), epsilon).sum((2, 3)))
+    gradient, activations = at_least_float32(gradient), at_least_float32(activations)
+    return combine_channels(
+        activations, _summands(gradient, activations.sum((2, 3), keepdim=True), epsilon).sum((2, 3))
+    )
 
 
 def scale_min_max(maps: Tensor) -> Tensor:
@@ -148,10 +130,21 @@ def _summands(gradient: Tensor, sums: Tensor, epsilon: float) -> Tensor:
     return torch.where(defined, gradient / torch.where(defined, denominator, 1.0), 0.0)
 
 
-def _combine(activations: Tensor, channel_weights: Tensor) -> Tensor:
+def combine_channels(activations: Tensor, channel_weights: Tensor) -> Tensor:
+    """The positive part of the weighted sum of channels (N, 1, h, w), scaled to [0, 1] for each image.
+
+    Args:
+        activations: (N, K, h, w).
+        channel_weights: (N, K).
+    """
     # Not einsum, which mixed precision would run in float16, where these small weights vanish.
     return scale_min_max(F.relu((activations * channel_weights[:, :, None, None]).sum(1, keepdim=True)))
 
 
-def _at_least_float32(tensor: Tensor) -> Tensor:
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """The tensor in float32, or in float64 where it is that.
+
+    Args:
+        tensor: of any float type.
+    """
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

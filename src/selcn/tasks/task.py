@@ -44,6 +44,14 @@ class Task(ABC):
             load_start(network, section.spec, self.start)
         return network
 
+    def weights(self, network: nn.Module) -> dict[str, Tensor]:
+        """The state dict that is kept of a trained network, on the CPU.
+
+        Args:
+            network: as `build` returns it, trained.
+        """
+        return {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+
     @abstractmethod
     def usable(self, sources: Sources, rows: np.ndarray) -> np.ndarray:
         """Those of the rows that have what the task is trained on, int (m,).

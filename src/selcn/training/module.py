@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from selcn.config import ClassificationSection, Training
 from selcn.data.augmentation import Colour, Geometry
 from selcn.data.datasets import Batch, as_floats
+from selcn.data.views import choose_views
 from selcn.labels.metadata import FIELD_OF, FIELDS
 from selcn.tasks.task import Task
 from selcn.training.mixing import mix
@@ -116,7 +117,8 @@ class TrainingModule(L.LightningModule):
             number: of the batch in the epoch, from 0.
         """
         torch.manual_seed(self.seed + number)  # of a random or shuffled control
-        batch = self.task.look(batch._replace(image=as_floats(batch.image)))
+        image = batch.views[:, 0] if batch.views.numel() else as_floats(batch.image)
+        batch = self.task.look(batch._replace(image=image))
         loss, logits = self.task.loss(self.network, batch)
         self.task.update(self.score, logits, batch)
         # Weighted as the loss itself, so that the mean does not depend on how images fall into batches.
@@ -143,8 +145,10 @@ class TrainingModule(L.LightningModule):
         return torch.Generator().manual_seed(step_seed)
 
 
-def _drop(metadata: Tensor, section: Training, whole: int, own: slice, generator: torch.Generator) -> Tensor:
+def _thinned(metadata: Tensor, section: Training, whole: int, own: slice, generator: torch.Generator) -> Tensor:
     """Metadata of which each value is missing with the section's probability, sampled for all processes."""
+    if not metadata.numel():
+        return metadata
     share = section.metadata_dropout if isinstance(section, ClassificationSection) else 0
     kept = torch.rand(whole, len(FIELDS), generator=generator)[own] >= share
     return metadata * kept[:, FIELD_OF].to(metadata)
@@ -156,8 +160,10 @@ def augment(batch: Batch, task: Task, generator: torch.Generator, rank: int = 0,
     Parameters are sampled for the whole batch of ``world`` processes; this process has every ``world``-th image of it,
     from ``rank`` on.
 
+    Of stored features one view is chosen instead, see `choose_views`.
+
     Args:
-        batch: uint8 images (N, 3, H, W), masks (N, 1, H, W) or none, saliency maps (N, 1, h, w).
+        batch: uint8 images (N, 3, H, W), masks (N, 1, H, W) or none, saliency maps (N, 1, h, w); or stored features.
         task: whose section holds the ranges.
         generator: on the CPU, in the same state in all processes.
         rank: of this process, from 0.
@@ -166,14 +172,17 @@ def augment(batch: Batch, task: Task, generator: torch.Generator, rank: int = 0,
     Returns:
         The batch with float images in [0, 1] and masks 0 or 1.
     """
+    own, whole = slice(rank, None, world), max(len(batch.image), len(batch.views)) * world
+    if batch.views.numel():
+        chosen = choose_views(batch, task.section.augment.flip, generator, rank, world)
+        return chosen._replace(metadata=_thinned(batch.metadata, task.section, whole, own, generator))
     images, ranges = as_floats(batch.image), task.section.augment
-    own, whole = slice(rank, None, world), len(images) * world
     geometry = Geometry.draw(whole, ranges, generator).of(own)
     if batch.copy.numel():
         geometry = geometry.of_copies(batch.copy.cpu())
     colour = Colour.draw(whole, ranges, generator).of(own)
     aspect = images.shape[3] / images.shape[2]
-    metadata = _drop(batch.metadata, task.section, whole, own, generator) if batch.metadata.numel() else batch.metadata
+    metadata = _thinned(batch.metadata, task.section, whole, own, generator)
     mask = (geometry.apply(batch.mask.float(), aspect) > 0.5).float() if batch.mask.numel() else batch.mask
     return batch._replace(
         image=colour.apply(geometry.apply(images, aspect)),

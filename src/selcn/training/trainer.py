@@ -126,8 +126,7 @@ def _module(task: Task, seed: int, this: int, world: int) -> TrainingModule:
 def _keep(module: TrainingModule, best: ModelCheckpoint, out: Path) -> None:
     """Write the best weights and the joined logs of a finished training."""
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"])
-    weights = {name: tensor.cpu().contiguous() for name, tensor in module.network.state_dict().items()}
-    save_file(weights, out / WEIGHTS)
+    save_file(module.task.weights(module.network), out / WEIGHTS)
     _join_logs(out)
     shutil.rmtree(out / CHECKPOINTS)
 

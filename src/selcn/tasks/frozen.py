@@ -1,0 +1,49 @@
+"""Classification with a frozen backbone: fusion and head are trained on stored features of each image and its flips."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from selcn.data.datasets import Batch
+from selcn.models.backbones import StoredFeatures
+from selcn.models.classifier import Classifier
+from selcn.saliency.controls import replace_saliency
+from selcn.tasks.classification import ClassificationTask
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenTask(ClassificationTask):
+    """A linear probe, or fusion of saliency and a head, on the features of a backbone that is not trained."""
+
+    def build(self) -> Classifier:
+        """A new network that takes features in place of images.
+
+        Raises:
+            ConfigError: see `selcn.models.build.build_network`.
+        """
+        network = self._whole()
+        network.backbone, network.size = StoredFeatures(network.backbone.channels), None
+        return network
+
+    def weights(self, network: nn.Module) -> dict[str, Tensor]:
+        """The state dict of the whole network, that of the backbone included.
+
+        Args:
+            network: as `build` returns it, trained.
+        """
+        whole = self._whole()
+        whole.load_state_dict(network.state_dict(), strict=False)
+        return super().weights(whole)
+
+    def look(self, batch: Batch) -> Batch:
+        """The batch with the saliency or its control; its features are of masked images.
+
+        Args:
+            batch: features (N, C, h, w) as images, saliency maps (N, 1, h, w) in [0, 1].
+        """
+        return batch._replace(saliency=tuple(replace_saliency(one, self.section.control) for one in batch.saliency))
+
+    def _whole(self) -> Classifier:
+        network = super().build()
+        assert isinstance(network, Classifier)
+        return network
