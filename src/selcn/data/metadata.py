@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ def encode_table(table: pd.DataFrame, fields: Sequence[str] = FIELDS) -> Encoded
     return EncodedMetadata(numbers, {field: words for field, words in unknown.items() if words})
 
 
-def known_values(row: Mapping[str, object], fields: Iterable[str]) -> dict[str, str]:
+def known_values(row: Mapping[Any, Any], fields: Iterable[str]) -> dict[str, str]:
     """The metadata of one image, of which unknown words and missing values are left out.
 
     Args:

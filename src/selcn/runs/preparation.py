@@ -1,7 +1,7 @@
 """The first steps of a run: catalog, split and store, made once; and checks before any training."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +184,7 @@ def _check_metadata(run: Run, network: str, fields: Sequence[str]) -> None:
             raise ConfigError(
                 f"network {network}: the catalog has no column {field} for its metadata; it holds {there}"
             )
-        words = run.metadata.unknown.get(field, {})
+        words: Mapping[str, int] = run.metadata.unknown.get(field, {})
         known = run.metadata.numbers[:, places([field])].any(axis=1)
         if words and not known.any():
             raise ConfigError(
