@@ -8,8 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from selcn.config import SegmenterSpec
+from selcn.config import ClassifierSpec, SegmenterSpec
+from selcn.errors import ConfigError
 from selcn.explain.lesion import LESION_LABELS, explain_lesion
+from selcn.labels import MIRROR
 from selcn.models.cascade import Cascade, Explained, explain_together
 from selcn.models.heads import HeadOutput
 from selcn.models.segmenter import Segmenter
@@ -87,7 +89,7 @@ class ClassExplainer(Explainer):
         earlier = member.before(self.network, images)
         saliency = [earlier.saliency[one] for one in member.specs[self.network].reads]  # type: ignore[union-attr]
         seen = member.look(self.network, images, earlier.lesion)
-        return View(seen, lambda images: member.classify(self.network, images, saliency))
+        return View(seen, lambda images: member.classify(self.network, images, saliency, earlier.lesion))
 
 
 class LesionExplainer(Explainer):
@@ -128,8 +130,14 @@ def build_explainer(members: Sequence[Cascade], network: str, method: str | None
         members: cascades that hold it and what it needs.
         network: its name.
         method: name of a saliency method, for a classifier; None for the network's own.
+
+    Raises:
+        ConfigError: the method is of measured networks and this is none, or the other way round.
     """
-    if isinstance(members[0].specs[network], SegmenterSpec):
+    spec = members[0].specs[network]
+    if method and isinstance(spec, ClassifierSpec) and (method.lower() == MIRROR) != spec.measured:
+        raise ConfigError(f"saliency {method}: network {network} has the map {spec.saliency}; leave the method out")
+    if isinstance(spec, SegmenterSpec):
         return LesionExplainer([member.networks[network] for member in members])  # type: ignore[misc]
     return ClassExplainer(members, network, method)
 

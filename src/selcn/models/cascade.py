@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.imaging.masks import LESION_THRESHOLD
-from selcn.labels import NO_MASKING
 from selcn.models.classifier import Classifier
 from selcn.models.features import FeatureDistance, pooled_features
 from selcn.models.heads import HeadOutput
@@ -123,7 +122,7 @@ class Cascade(nn.Module):
         if isinstance(spec, SegmenterSpec):
             return set()
         masks = {name for name, one in self.specs.items() if isinstance(one, SegmenterSpec)}
-        own = {*spec.reads, *(masks if spec.masking != NO_MASKING else ())}
+        own = {*spec.reads, *(masks if spec.needs_mask else ())}
         return own.union(*(self._needs(name) for name in own))
 
     def _run(self, names: Iterable[str], images: Tensor, known: Known = NOTHING) -> Pass:
@@ -147,7 +146,7 @@ class Cascade(nn.Module):
         """
         spec = self.specs[name]
         assert isinstance(spec, ClassifierSpec)
-        found.outputs[name] = self.classify(name, seen, [found.saliency[one] for one in spec.reads])
+        found.outputs[name] = self.classify(name, seen, [found.saliency[one] for one in spec.reads], found.lesion)
         own = explain(found.outputs[name], known.classes.get(name), method=spec.saliency)
         found.saliency[name] = prefer(known.saliency.get(name), own)
 
@@ -179,13 +178,14 @@ class Cascade(nn.Module):
         masking = self.specs[name].masking  # type: ignore[union-attr]  # of a classifier
         return images if lesion is None else apply_masking(images, (lesion > LESION_THRESHOLD).to(images), masking)
 
-    def classify(self, name: str, seen: Tensor, saliency: Sequence[Tensor]) -> HeadOutput:
+    def classify(self, name: str, seen: Tensor, saliency: Sequence[Tensor], lesion: Tensor | None = None) -> HeadOutput:
         """Output of a classifier.
 
         Args:
             name: of the classifier.
             seen: masked images (N, 3, H, W) in [0, 1], see `look`.
             saliency: a map (N, 1, h, w) in [0, 1] of each network that it reads, in the order of its specification.
+            lesion: probability that a pixel is lesion (N, 1, H, W), of a network that measures symmetry.
 
         Returns:
             The upright image's pass; with `flips` its logits are the log of the probabilities averaged over all flips.
@@ -195,10 +195,14 @@ class Cascade(nn.Module):
         assert isinstance(network, Classifier)
         # A fixed seed, so that a control is reproducible.
         read = [replace_saliency(one, spec.control, torch.Generator().manual_seed(0)) for one in saliency]
-        upright = network.trace(seen, read)
+        masks = [(lesion > LESION_THRESHOLD).to(seen)] if lesion is not None and spec.takes_mask else []
+        upright = network.trace(seen, read, *masks)
         if not spec.flips:
             return upright
-        flipped = [network(seen.flip(axes), [one.flip(axes) for one in read]) for axes in FLIPS]
+        flipped = [
+            network(seen.flip(axes), [one.flip(axes) for one in read], *(mask.flip(axes) for mask in masks))
+            for axes in FLIPS
+        ]
         probabilities = _mean([logits.softmax(dim=1) for logits in (upright.logits, *flipped)])
         return upright._replace(logits=probabilities.log())
 

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from selcn.labels import Fusion
 from selcn.models.backbones import build_backbone, resize_images
 from selcn.models.fusion import SaliencyFusion
 from selcn.models.heads import EVERY_CHANNEL, HeadOutput, PooledLinearHead, SqueezeNetHead
+from selcn.models.mirror import MEASURES, Mirror
 
 
 class Classifier(nn.Module):
@@ -27,6 +29,7 @@ class Classifier(nn.Module):
         weights: of the backbone, see `build_backbone`.
         dropout: share of features dropped before the last layer in training, in [0, 1).
         size: width and height in pixels to which images are resized; None for no resizing.
+        measures: whether the lesion's measured symmetry, standardised, stands beside the features of a linear head.
 
     Raises:
         ConfigError: the backbone is unknown or its weights are unavailable.
@@ -42,6 +45,7 @@ class Classifier(nn.Module):
         weights: Path | str | None = None,
         dropout: float = 0.0,
         size: tuple[int, int] | None = None,
+        measures: bool = False,
     ) -> None:
         super().__init__()
         self.size = size
@@ -49,8 +53,13 @@ class Classifier(nn.Module):
         channels = self.backbone.channels
         self.fuse = SaliencyFusion(channels, fusions) if fusions else None
         make_head = SqueezeNetHead if head == "squeezenet" else PooledLinearHead
-        self.head: SqueezeNetHead | PooledLinearHead = make_head(channels, classes, dropout)
+        beside = len(MEASURES) if measures else 0
+        self.mirror = Mirror() if measures else None
+        self.standardise = nn.BatchNorm1d(beside, affine=False) if measures else None
+        self.head: SqueezeNetHead | PooledLinearHead = make_head(channels + beside, classes, dropout)
         self.target = slice(channels // 2, None) if head == "squeezenet" else EVERY_CHANNEL
+        if measures:
+            self.target = slice(0, channels)
 
     @property
     def channels(self) -> int:
@@ -62,30 +71,45 @@ class Classifier(nn.Module):
         """What weights of another task may be taken for: all but fusion and head."""
         return self.backbone.body
 
-    def trace(self, images: Tensor, saliency: Sequence[Tensor] = ()) -> HeadOutput:
+    def trace(self, images: Tensor, saliency: Sequence[Tensor] = (), mask: Tensor | None = None) -> HeadOutput:
         """Forward pass that keeps what a saliency map is computed from.
 
         Args:
             images: masked images (N, 3, H, W) in [0, 1].
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
+            mask: of the lesion (N, 1, H, W), 0 or 1; read where symmetry is measured.
 
         Raises:
-            ValueError: the number of maps differs from that of ``fusions``.
+            ValueError: the number of maps differs from that of ``fusions``, or the mask is missing.
         """
-        features = self.backbone(resize_images(images, self.size))  # (N, C, h, w)
+        images = resize_images(images, self.size)
+        features = self.backbone(images)  # (N, C, h, w)
         if self.fuse is not None:
             features = self.fuse(features, saliency)
+        if self.mirror is not None:
+            features = self._beside(features, images, mask)
         output: HeadOutput = self.head(features, self.target)
         return output
 
-    def forward(self, images: Tensor, saliency: Sequence[Tensor] = ()) -> Tensor:
+    def _beside(self, features: Tensor, images: Tensor, mask: Tensor | None) -> Tensor:
+        """Features, and each measure of symmetry as one more channel; zeros where there is no region to mirror."""
+        if mask is None:
+            raise ValueError("symmetry is measured inside a mask; give one")
+        assert self.mirror is not None
+        assert self.standardise is not None
+        found = self.mirror(images.float(), resize_images(mask, self.size).float())
+        standard = torch.where(found.valid[:, None], self.standardise(found.measures), 0.0)
+        return torch.cat([features, standard[:, :, None, None].expand(-1, -1, *features.shape[2:])], dim=1)
+
+    def forward(self, images: Tensor, saliency: Sequence[Tensor] = (), mask: Tensor | None = None) -> Tensor:
         """Logits (N, classes).
 
         Args:
             images: masked images (N, 3, H, W) in [0, 1].
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
+            mask: of the lesion (N, 1, H, W), 0 or 1; read where symmetry is measured.
 
         Raises:
-            ValueError: the number of maps differs from that of ``fusions``.
+            ValueError: the number of maps differs from that of ``fusions``, or the mask is missing.
         """
-        return self.trace(images, saliency).logits
+        return self.trace(images, saliency, mask).logits

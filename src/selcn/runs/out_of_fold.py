@@ -194,12 +194,16 @@ def _inputs(
         return gather_maps(array, rows).to(images.device)
 
     section, segmenter = run.graph.classifiers[network], run.graph.segmenter
-    masked = segmenter is not None and segmenter in run.graph.needs(network)
-    lesion = gather(str(segmenter), MASKS, MEMBER_MASKS) if masked else None
+    lesion: Tensor | None
+    if section.masks == "true":
+        lesion = gather_maps(run.store.masks, rows if member is None else run.test_rows[rows]).to(images.device)
+    else:
+        masked = segmenter is not None and segmenter in run.graph.needs(network)
+        lesion = gather(str(segmenter), MASKS, MEMBER_MASKS) if masked else None
     return lesion, [gather(source, SALIENCY, MEMBER_SALIENCY) for source in section.reads]
 
 
 def _predict(
     member: Cascade, network: str, images: Tensor, lesion: Tensor | None, saliency: list[Tensor]
 ) -> HeadOutput:
-    return member.classify(network, member.look(network, images, lesion), saliency)
+    return member.classify(network, member.look(network, images, lesion), saliency, lesion)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from selcn.errors import ConfigError
+from selcn.labels import MIRROR
 from selcn.saliency.gradcam_pp import grad_cam_pp
 
 DEFAULT = "grad-cam++"
@@ -44,4 +45,16 @@ def find_saliency(name: str) -> SaliencyMethod:
     return _METHODS[name.lower()]
 
 
+def measured_map(activations: Tensor, _weight: Tensor, _gate: Tensor | None) -> Tensor:
+    """The map that a measured network keeps as its first channel, whichever class is asked for (N, 1, h, w).
+
+    It is not scaled by image, see `selcn.models.mirror`.
+
+    Args:
+        activations: (N, K, h, w) of a network with backbone mirror.
+    """
+    return activations[:, :1]
+
+
 register_saliency(DEFAULT, grad_cam_pp)
+register_saliency(MIRROR, measured_map)

@@ -91,7 +91,8 @@ class ClassificationTask(Task):
             network: a classifier.
             batch: as `look` returns it, possibly mixed.
         """
-        logits: Tensor = network(batch.image, batch.saliency)
+        masks = [batch.mask] if self.section.takes_mask else []
+        logits: Tensor = network(batch.image, batch.saliency, *masks)
         own = self._cross_entropy(logits, batch.label, network.training)
         if not batch.partner.numel():
             return own, logits

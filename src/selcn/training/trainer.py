@@ -20,8 +20,9 @@ from lightning.pytorch.profilers import Profiler
 from safetensors.torch import save_file
 from torch import Tensor
 
+from selcn.config import ClassificationSection
 from selcn.data.datasets import Sources
-from selcn.errors import DivergedError, RunError
+from selcn.errors import ConfigError, DivergedError, RunError
 from selcn.tasks.task import Task
 from selcn.training.compute import Compute, rank
 from selcn.training.loading import build_loader
@@ -66,10 +67,13 @@ def fit(
         `monitor`, the monitored value's name; `best`, its best value; `epochs`, the number of epochs trained.
 
     Raises:
+        ConfigError: the network is measured, see `selcn.training.measured`.
         RunError: too few images for one batch, or no epoch was finished.
         DivergedError: the loss became NaN or infinite.
         KeyboardInterrupt: Ctrl-C; the checkpoint stays.
     """
+    if isinstance(task.section, ClassificationSection) and task.section.measured:
+        raise ConfigError(f"network {task.name}: is measured, not trained in epochs; take a network with a backbone")
     compute = compute or Compute()
     L.seed_everything(seed, verbose=False)
     module, best = _module(task, seed, rank(), compute.world), _best_checkpoint(task, out)
