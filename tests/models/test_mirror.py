@@ -104,9 +104,9 @@ def test_pose_does_not_matter(turn: float, scale: float, shift: tuple[float, flo
     image, mask = draw(ellipse, spot, turn, scale, shift)
     found = measured(*((image.flip(3), mask.flip(3)) if mirrored else (image, mask)))
     for name, value in found.items():
-        # Pixels along borders fall in or out: a tenth, and at least half a unit of Lab or 5 % of the shape.
+        # Pixels along borders fall in or out: 15 %, and at least half a unit of Lab or 5 % of the shape.
         tolerance = 0.05 if name.startswith("shape") else 0.5
-        assert value == pytest.approx(straight[name], abs=tolerance, rel=0.1), name
+        assert value == pytest.approx(straight[name], abs=tolerance, rel=0.15), name
 
 
 def test_map_is_where_the_asymmetry_is() -> None:
@@ -115,7 +115,7 @@ def test_map_is_where_the_asymmetry_is() -> None:
     found = Mirror()(*draw(ellipse, spot)).map[0, 0]
     row, column = divmod(int(found.argmax()), found.shape[1])
     x, y = ((column + 0.5) * 4 - WIDTH / 2) / 30, ((row + 0.5) * 4 - HEIGHT / 2) / 30
-    assert math.hypot(x - 0.65, y - 0.3) < 0.25  # its mirror images are only half as asymmetric
+    assert math.hypot(x - 0.65, y - 0.3) < 0.25  # not in its mirror images
     faint = Mirror()(
         *(torch.lerp(one, other, 0.5) for one, other in zip(draw(ellipse, spot), draw(ellipse), strict=True))
     )

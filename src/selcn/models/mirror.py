@@ -69,8 +69,9 @@ class Mirror(nn.Module):
     lightness, over the intersection) and `peak` (mean of the largest colour distances, on 2 % of the frame).
 
     The map is the local difference of `whole`, blurred in between, averaged over two axes at right angles: of the six
-    such pairs the one that fits best, or a mixture of those that fit alike. It is not scaled by image:
-    `FULL_DIFFERENCE` is 1, so that equal asymmetry has equal values in all images.
+    such pairs the one that fits best, or a mixture of those that fit alike. Of two places inside the lesion that mirror
+    each other, the one less like the lesion's mean colour takes the larger share of their difference. The map is not
+    scaled by image: `FULL_DIFFERENCE` is 1, so that equal asymmetry has equal values in all images.
     """
 
     reflections: Tensor
@@ -107,7 +108,7 @@ class Mirror(nn.Module):
         stacked = torch.cat(own, dim=1)[:, :, 0]
         grid = self.reflections[None].expand(stacked.shape[0], -1, -1, -1)
         mirrored = F.grid_sample(stacked, grid, align_corners=False)  # (N, C, AXES * SIDE, SIDE)
-        mirrored = mirrored.view(*stacked.shape[:2], AXES, SIDE, SIDE)
+        mirrored = mirrored.reshape(*stacked.shape[:2], AXES, SIDE, SIDE)
         return _Fields(*torch.split(mirrored, [one.shape[1] for one in own], dim=1))
 
 
@@ -292,7 +293,10 @@ def _pairs(values: Tensor, dim: int) -> Tensor:
 
 def _best_pair(own: _Fields, other: _Fields) -> Tensor:
     """Local asymmetry in the lesion's frame (N, 1, SIDE, SIDE)."""
-    colour = _length(own.medium - other.medium)[:, None]
-    local = _pairs(_whole(colour, own, other) / FULL_DIFFERENCE, 2)
-    cost = local.sum((3, 4), keepdim=True) / own.shape.sum((3, 4), keepdim=True).clamp(min=_TINY)
-    return (local * (-_SHARPNESS * cost).softmax(dim=2)).sum(2)
+    area = own.shape.sum((3, 4), keepdim=True).clamp(min=_TINY)
+    local = _whole(_length(own.medium - other.medium)[:, None], own, other) / FULL_DIFFERENCE
+    mean = (own.medium * own.shape).sum((3, 4), keepdim=True) / area
+    odd, counterpart = (_length(one.medium - mean * one.shape)[:, None] for one in (own, other))
+    share = 1 + own.shape * other.shape * (odd - counterpart) / (odd + counterpart + 1)
+    cost = _pairs(local, 2).sum((3, 4), keepdim=True) / area
+    return (_pairs(local * share, 2) * (-_SHARPNESS * cost).softmax(dim=2)).sum(2)
