@@ -51,7 +51,6 @@ SCORES = {
 PHANTOM_MAPS = {
     "none": "symmetry under masking `none`",
     "lae": "symmetry under masking `lae`",
-    "measured": "measured symmetry",
 }
 """Stored scores of maps on the phantom, and what they are of."""
 DIFFERENCE = {"value": "", "low": "_low", "high": "_high"}
@@ -356,7 +355,8 @@ MEASURED = """## Symmetry measured, not learned
 SymDerm's {images} images of HAM10000 ({lesions} groups) in {folds} folds, *validation*, and the {test} images of PH2 as
 *test*. The network `symmetry` measures on masks of a light U-Net that was trained on other
 lesions of HAM10000, `symmetry-true-masks` on the published masks; its model is fitted on them, too. 200x150 pixels, no
-training but that of 16 weights. The learned network in the table above saw other, fewer images of the same source."""
+training but that of 16 weights. What the light U-Net costs is the difference of the two. The learned network in the
+table above saw other, fewer images of the same source."""
 
 TUNED = """The measures were chosen by balanced accuracy and log loss of these very folds of HAM10000, on true masks, so
 that *validation* is slightly optimistic; PH2 was scored beside them and not chosen on. What did not help (balanced
@@ -401,8 +401,7 @@ with ImageNet weights; the network with masking `lae` is `symmetry-lae` of the s
 stands for a map that knows where the lesion is and nothing of its symmetry: all its points are equally salient. In part
 the saliency finds the asymmetry: its maximum falls there far more often than for chance or random weights, and without
 masking more often than for the lesion mask. But most of what it marks lies elsewhere, in a grid of 11x8 whose cells
-reach beyond the lesion. The map of measured symmetry (`measured`, backbone mirror) needs no training images, does not
-depend on weights (random ones change nothing), and what it marks beside the asymmetry is mostly its mirror image."""
+reach beyond the lesion."""
 
 GRID = """## The grid of maskings (synthetic)
 
