@@ -51,6 +51,7 @@ SCORES = {
 PHANTOM_MAPS = {
     "none": "symmetry under masking `none`",
     "lae": "symmetry under masking `lae`",
+    "measured": "measured symmetry, 600 other images",
 }
 """Stored scores of maps on the phantom, and what they are of."""
 DIFFERENCE = {"value": "", "low": "_low", "high": "_high"}
@@ -401,7 +402,12 @@ with ImageNet weights; the network with masking `lae` is `symmetry-lae` of the s
 stands for a map that knows where the lesion is and nothing of its symmetry: all its points are equally salient. In part
 the saliency finds the asymmetry: its maximum falls there far more often than for chance or random weights, and without
 masking more often than for the lesion mask. But most of what it marks lies elsewhere, in a grid of 11x8 whose cells
-reach beyond the lesion."""
+reach beyond the lesion.
+
+The map of measured symmetry (`selcn train measured`, backbone mirror, with `--set data.images=600`) needs no training
+images and does not depend on weights, so that random ones change nothing. Its masks are those of the lesion network,
+which had few images. What it marks beside the asymmetry is mostly the mirror image of it. Its IoU at the
+threshold 0.5 is low since the map is not scaled by image: faint asymmetry stays faint."""
 
 GRID = """## The grid of maskings (synthetic)
 
