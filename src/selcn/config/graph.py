@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from selcn.config.networks import ClassificationSection, SegmentationSection
 from selcn.config.taken import split_reference
-from selcn.labels import NO_MASKING, Control
+from selcn.labels import MIRROR, NO_MASKING, Control
 
 
 class Twin(StrEnum):
@@ -64,7 +64,7 @@ class Graph:
         }
 
     def needs(self, name: str) -> tuple[str, ...]:
-        """The networks whose output a network takes as input: the segmentation network if it masks, and those it reads.
+        """The networks whose output a network takes as input: that of its masks, and those whose saliency it reads.
 
         Args:
             name: of a network of the graph.
@@ -72,7 +72,7 @@ class Graph:
         section = self.nodes[name].section
         if not isinstance(section, ClassificationSection):
             return ()
-        masks = () if section.masking == NO_MASKING or self.segmenter is None else (self.segmenter,)
+        masks = (self.segmenter,) if section.needs_mask and self.segmenter else ()
         return tuple(dict.fromkeys((*masks, *section.reads)))
 
     def features_of(self, name: str) -> str | None:
@@ -192,9 +192,11 @@ def _check_inputs(
     for source in section.reads:
         if source not in networks:
             raise ValueError(f"{name} reads {source}, which is no network of this run; {_remedy(section, source)}")
-    if section.masking != NO_MASKING and not segmenters:
+    if section.needs_mask and not segmenters:
         remedy = _remedy(section, "lesion") if section.taken else "add one"
-        raise ValueError(f"{name} has masking {section.masking}, which needs a segmentation network; {remedy}")
+        masked = section.masking != NO_MASKING
+        what = f"masking {section.masking}" if masked else f"backbone {MIRROR}" if section.measured else "measures"
+        raise ValueError(f"{name} has {what}, which needs a segmentation network; {remedy}")
 
 
 def _remedy(section: ClassificationSection, source: str) -> str:

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from selcn.config.sections import AugmentSection, Fraction, Section, Size
-from selcn.labels import LABEL_SETS, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
+from selcn.labels import LABEL_SETS, MIRROR, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
 from selcn.labels.metadata import NEVER
 
 FULL = "full"
@@ -38,7 +38,7 @@ Labels = Annotated[
 MaskingName = Annotated[str, BeforeValidator(lambda value: str(value).lower())]
 AnyCaseFusion = Annotated[Fusion, BeforeValidator(lambda value: Fusion.parse(str(value)))]
 Backbone = Annotated[
-    str, Field(min_length=1, description="squeezenet1_0, squeezenet1_1, torchvision/NAME or a timm name")
+    str, Field(min_length=1, description="squeezenet1_0, squeezenet1_1, torchvision/NAME, a timm name, or mirror")
 ]
 Schedule = Literal["constant", "poly", "cosine", "one-cycle"]
 Weights = Annotated[
@@ -89,6 +89,30 @@ class ClassifierSpec(Section):
         exclude_if=lambda value: value is None,
         description="what is read in place of the metadata, for comparison",
     )
+    measures: bool = Field(
+        False, description="whether the lesion's measured symmetry stands beside the features of the last layer"
+    )
+
+    @property
+    def measured(self) -> bool:
+        """Whether its classes follow from the measured symmetry alone, so that it is fitted and not trained."""
+        return self.backbone == MIRROR
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the lesion's mask is an input of it, beside the image."""
+        return self.measures or self.measured
+
+    @property
+    def needs_mask(self) -> bool:
+        """Whether it takes the lesion's mask, or its image is masked by it."""
+        return self.takes_mask or self.masking != NO_MASKING
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_map(cls, tree: Any) -> Any:  # noqa: ANN401 - whatever was configured
+        """The map of a measured network is measured too."""
+        return {"saliency": MIRROR, **tree} if isinstance(tree, dict) and tree.get("backbone") == MIRROR else tree
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -100,6 +124,14 @@ class ClassifierSpec(Section):
             raise ValueError("metadata names a column twice; name each once")
         if self.head == "squeezenet" and (self.reads or not self.backbone.startswith("squeezenet")):
             raise ValueError("head squeezenet goes with a SqueezeNet backbone that reads nothing; use head linear")
+        if self.head == "squeezenet" and self.measures:
+            raise ValueError("measures stand beside the features of a linear head; use head linear")
+        if self.measured and (self.reads or self.measures or self.flips or self.metadata or self.masking != NO_MASKING):
+            raise ValueError(
+                "backbone mirror measures the whole image; leave reads, measures, flips, metadata and masking out"
+            )
+        if (self.saliency.lower() == MIRROR) != self.measured:
+            raise ValueError("saliency mirror is the map of backbone mirror, which has no other; leave saliency out")
         return self
 
 
@@ -225,6 +257,9 @@ class ClassificationSection(Training, ClassifierSpec):
     label_smoothing: Fraction = 0
     mix: Literal["mixup", "cutmix"] | None = None
     mix_alpha: float = Field(0.2, gt=0, description="of the beta distribution that shares are sampled from")
+    masks: Literal["predicted", "true"] = Field(
+        "predicted", description="true: the catalog's masks for training and for this run's predictions, to compare"
+    )
     by_masking: dict[MaskingName, Recipe] = Field({}, description="what differs for a masking")
     by_fusion: dict[Literal["none", "concat", "attention"], Recipe] = Field(
         {},
@@ -244,13 +279,25 @@ class ClassificationSection(Training, ClassifierSpec):
         if not self.freeze or self.taken:
             return self
         wrong = [f"augment.{key}" for key in NOT_OF_FEATURES if getattr(self.augment, key)]
-        wrong += [key for key in ("init", "freeze_epochs", "layer_decay", "mix") if getattr(self, key)]
+        wrong += [key for key in ("init", "freeze_epochs", "layer_decay", "mix", "measures") if getattr(self, key)]
         if wrong:
             raise ValueError(
                 f"freeze: features are computed once, of each image and its flips; remove {', '.join(wrong)}"
             )
         if self.weights is None:
             raise ValueError("freeze: the backbone stays as it is; give weights, imagenet or a safetensors file")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_trained_so(self) -> Self:
+        if self.measured and getattr(self, "freeze", False):
+            raise ValueError("backbone mirror has no features to freeze; leave freeze out")
+        if self.measured and self.init:
+            raise ValueError("backbone mirror is fitted, not trained; leave init out, or take `from`")
+        if self.measures and self.mix:
+            raise ValueError("a mixed image has no symmetry to measure; leave mix out beside measures")
+        if self.masks == "true" and not self.needs_mask:
+            raise ValueError("masks: true goes with a masking, measures or backbone mirror; leave it out")
         return self
 
     @property

@@ -8,10 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from selcn.config import SegmenterSpec
+from selcn.config import ClassifierSpec, SegmenterSpec
+from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.errors import ConfigError
 from selcn.explain.layers import as_map, find_layer
 from selcn.explain.lesion import LESION_LABELS, explain_lesion
+from selcn.labels import MIRROR
 from selcn.models.cascade import NOTHING, Cascade, Known
 from selcn.models.classifier import Classifier
 from selcn.models.explained import Explained, explain_together
@@ -144,12 +146,17 @@ class ClassExplainer(Explainer):
         seen = member.look(self.network, images, earlier.lesion)
         read = member.read(self.network, saliency)
 
+        mask = None if earlier.lesion is None else (earlier.lesion > LESION_THRESHOLD).to(images)
+
         def upright(images: Tensor) -> Tensor:
             maps = [one.clone() for one in read]  # may be of inference mode
-            logits: Tensor = self._classifier(member)(images, maps, known.metadata)
+            logits: Tensor = self._classifier(member)(images, maps, known.metadata, mask)
             return logits
 
-        return View(seen, lambda images: member.classify(self.network, images, saliency, known.metadata), upright)
+        def answer(images: Tensor) -> HeadOutput:
+            return member.classify(self.network, images, saliency, known.metadata, earlier.lesion)
+
+        return View(seen, answer, upright)
 
 
 class LesionExplainer(Explainer):
@@ -195,7 +202,12 @@ def build_explainer(members: Sequence[Cascade], network: str, choice: Choice = O
     Raises:
         ConfigError: there is no such method or layer, or they are chosen for a segmentation network.
     """
-    if isinstance(members[0].specs[network], SegmenterSpec):
+    spec, method = members[0].specs[network], choice.method
+    if isinstance(spec, ClassifierSpec) and method and (method.lower() == MIRROR) != spec.measured:
+        raise ConfigError(f"saliency {method}: network {network} has the map {spec.saliency}; leave the method out")
+    if isinstance(spec, ClassifierSpec) and choice.layer and spec.measured:
+        raise ConfigError(f"--layer {choice.layer}: network {network} is measured and has no layers; leave it out")
+    if isinstance(spec, SegmenterSpec):
         if choice != OWN:
             raise ConfigError(
                 f"network {network}: a segmentation network is explained by Grad-CAM++ at its deepest features; leave "

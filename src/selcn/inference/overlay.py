@@ -184,7 +184,10 @@ def _captions(prediction: Prediction) -> list[list[str]]:
     share = f"{100 * lesion.mask.mean():.0f} % of the image" if lesion is not None and lesion.mask.any() else found
     return [
         ["image" if lesion is None else "lesion", share, "research tool, not a medical device"],
-        *([f"{name} saliency", *_ranked(one.probabilities)] for name, one in prediction.results.items()),
+        *(
+            [f"{name} saliency", *(_ranked(one.probabilities) if one.defined else [one.prediction, ""])]
+            for name, one in prediction.results.items()
+        ),
     ]
 
 

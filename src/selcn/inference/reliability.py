@@ -15,6 +15,8 @@ NO_LESION = "no lesion found"
 BLURRED = "blurred"
 EXPOSURE = "darker or brighter than the training images"
 OUT_OF_DISTRIBUTION = "unlike the training images"
+UNDEFINED = "undefined, the lesion has no region to mirror"
+"""Behind a network's name: of one that measures symmetry, where a mask is empty, a line or too small."""
 
 
 class ImageReliability(Section):

@@ -1,5 +1,6 @@
 """The prediction of one image: one typed result for Python, JSON rows, tables, HTTP and overlays; no torch."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from selcn.data.imaging.prepare import prepare_image, resize
 from selcn.evaluation.temperature import rescale
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.given import NOTHING, Floats, Given
+from selcn.inference.reliability import UNDEFINED
 from selcn.inference.row import row_keys
 
 
@@ -55,7 +57,7 @@ class ClassResult:
 
     Attributes:
         probabilities: by class name, in the label set's order; calibrated where the bundle has a temperature; 1 for a
-            given class.
+            given class; NaN where the network's answer is undefined.
         saliency: given, or of the predicted or given class, float32 (h, w) in [0, 1] at the network's own grid.
     """
 
@@ -63,9 +65,14 @@ class ClassResult:
     saliency: Floats
 
     @property
+    def defined(self) -> bool:
+        """Whether there is an answer: a network that measures symmetry has none without a region to mirror."""
+        return not any(map(math.isnan, self.probabilities.values()))
+
+    @property
     def prediction(self) -> str:
-        """The most probable class."""
-        return max(self.probabilities, key=self.probabilities.__getitem__)
+        """The most probable class; `undefined` where there is no answer."""
+        return "undefined" if not self.defined else max(self.probabilities, key=self.probabilities.__getitem__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +84,7 @@ class Prediction:
         target: name of the network that the others lead to.
         lesion: mask, outline and box; None for a bundle without segmentation network.
         results: of each classification network, by name; `prediction["symmetry"]` is short for that of symmetry.
-        abstain: whether the target's most probable class is too improbable to rely on.
+        abstain: whether the target's most probable class is too improbable to rely on, or undefined.
         warnings: other reasons not to rely on it, of `selcn.inference.reliability`.
         distance: of the image's features from those of training images; about 1 is usual, 0 where it was not measured.
         given: names of the results that were given: `mask`, `symmetry`, `symmetry_saliency`.
@@ -158,13 +165,16 @@ def describe(
     measured = reliability.networks.get(config.target) if reliability else None
     answer = results.get(config.target)
     found = None if lesion is None else bool(lesion.mask.any())
+    undefined = tuple(f"{name} {UNDEFINED}" for name, one in results.items() if not one.defined)
+    improbable = measured and answer and max(answer.probabilities.values()) < measured.abstain_below
     return Prediction(
         size=size,
         target=config.target,
         lesion=lesion,
         results=results,
-        abstain=bool(measured and answer and max(answer.probabilities.values()) < measured.abstain_below),
-        warnings=reliability.warnings(prepared, config.target, distance, lesion=found) if reliability else (),
+        abstain=bool(improbable or (answer and not answer.defined)),
+        warnings=(reliability.warnings(prepared, config.target, distance, lesion=found) if reliability else ())
+        + undefined,
         distance=distance,
         given=given.names,
     )

@@ -1,6 +1,6 @@
 """The row of an image: JSON rows, tables and the HTTP schema follow from the keys declared here."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -58,12 +58,13 @@ class LesionRow(BaseModel):
     outline: list[tuple[int, int]] = Field(description="x and y along the border of the largest lesion region.")
 
 
-def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool) -> list[RowKey]:
+def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool, undefined: Collection[str] = ()) -> list[RowKey]:
     """The keys of a row, in order.
 
     Args:
         labels: class names of each classifier, by its name.
         lesion: whether there is a segmentation network.
+        undefined: names of the classifiers whose answer may be undefined, null in the row.
 
     Raises:
         ConfigError: two keys, or two columns of a table, would have one name.
@@ -76,7 +77,7 @@ def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool) -> list[RowKe
         _single("height", int, "Of the image, in pixels.", lambda one: one.size[1]),
         _given(),
         *([_lesion()] if lesion else []),
-        *(_result(name, tuple(names)) for name, names in labels.items()),
+        *(_result(name, tuple(names), undefined=name in undefined) for name, names in labels.items()),
         _single("abstain", bool, "The most probable class is too improbable to rely on.", lambda one: one.abstain),
         _warnings(),
         _single(
@@ -104,7 +105,8 @@ def bundle_row_keys(config: "BundleConfig") -> list[RowKey]:
         config: of the bundle.
     """
     labels = {name: config.labels(name).names for name in config.classifiers}
-    return row_keys(labels, lesion=config.segmenter is not None)
+    measured = [name for name, spec in config.classifiers.items() if spec.measured]
+    return row_keys(labels, lesion=config.segmenter is not None, undefined=measured)
 
 
 def file_rows(name: str, predicted: "Sequence[Prediction] | DataError") -> list[Row]:
@@ -192,31 +194,38 @@ def _lesion() -> RowKey:
     )
 
 
-def _result(name: str, labels: tuple[str, ...]) -> RowKey:
+def _result(name: str, labels: tuple[str, ...], *, undefined: bool) -> RowKey:
     """The prediction of one classifier."""
 
     def fill(one: "Prediction") -> Row:
+        if not one[name].defined:
+            return {"prediction": None, "probabilities": None}
         rounded = {label: round(value, 6) for label, value in one[name].probabilities.items()}
         return {"prediction": one[name].prediction, "probabilities": rounded}
 
     return RowKey(
         name,
-        _class_row(name, labels),
+        _class_row(name, labels, undefined=undefined),
         f"Answer of the network {name}.",
         fill,
         {name: str, **{f"{name}_{label}": float for label in labels}},
-        lambda answer: (answer["prediction"], *(answer["probabilities"][label] for label in labels)),
+        lambda answer: (answer["prediction"], *((answer["probabilities"] or {}).get(label) for label in labels)),
     )
 
 
 @cache
-def _class_row(name: str, labels: tuple[str, ...]) -> type[BaseModel]:
+def _class_row(name: str, labels: tuple[str, ...], *, undefined: bool) -> type[BaseModel]:
     label: Any = Literal[labels]
+    shares: Any = dict[label, _Share]
+    null = " null where it is undefined." if undefined else ""
     return create_model(
         f"{name}-answer",
         __config__=STRICT,
-        prediction=(label, Field(description="The most probable class.")),
-        probabilities=(dict[label, _Share], Field(description="By class; calibrated where the bundle says how.")),
+        prediction=(label | None if undefined else label, Field(description=f"The most probable class.{null}")),
+        probabilities=(
+            shares | None if undefined else shares,
+            Field(description=f"By class; calibrated where the bundle says how.{null}"),
+        ),
     )
 
 

@@ -13,13 +13,14 @@ from selcn.labels.sets import (
     label_set_of,
     parse_label_set,
 )
-from selcn.labels.vocabulary import NO_MASKING, TEST, Control, Fusion, Protocol, Word
+from selcn.labels.vocabulary import MIRROR, NO_MASKING, TEST, Control, Fusion, Protocol, Word
 
 __all__ = [
     "CONCEPTS",
     "FIELDS",
     "HAM10000",
     "LABEL_SETS",
+    "MIRROR",
     "NO_MASKING",
     "SYMMETRIES",
     "SYMMETRY",

@@ -7,6 +7,8 @@ TEST = "test"
 """Name of the held-out subset, beside the numbers of the folds."""
 NO_MASKING = "none"
 """Name of the masking under which a network sees the whole image."""
+MIRROR = "mirror"
+"""Name of the backbone, and of the saliency method, of symmetry that is measured, not learned."""
 
 
 class Word(StrEnum):

@@ -2,6 +2,7 @@
 
 from selcn.config import ClassificationSection, ClassifierSpec, SegmentationSection, SegmenterSpec
 from selcn.models.classifier import Classifier
+from selcn.models.mirror_classifier import MirrorClassifier
 from selcn.models.segmenter import Segmenter
 
 
@@ -20,6 +21,8 @@ def build_network(
     """
     if isinstance(spec, SegmenterSpec):
         return Segmenter(spec.architecture, spec.encoder, weights=weights, size=spec.size)
+    if spec.measured:
+        return MirrorClassifier(len(spec.labels.classes), size=spec.size)
     return Classifier(
         spec.backbone,
         len(spec.labels.classes),
@@ -29,6 +32,7 @@ def build_network(
         dropout=dropout,
         size=spec.size,
         metadata=spec.metadata,
+        measures=spec.measures,
     )
 
 

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.imaging.masks import LESION_THRESHOLD
-from selcn.data.views import FLIPS, flipped
-from selcn.labels import NO_MASKING
+from selcn.data.views import FLIPS, VIEWS, flipped
 from selcn.models.backbones import resize_images
 from selcn.models.classifier import Classifier
 from selcn.models.explained import explain, explain_together, mean, prefer
@@ -129,7 +128,7 @@ class Cascade(nn.Module):
         if isinstance(spec, SegmenterSpec):
             return set()
         masks = {name for name, one in self.specs.items() if isinstance(one, SegmenterSpec)}
-        own = {*spec.reads, *(masks if spec.masking != NO_MASKING else ())}
+        own = {*spec.reads, *(masks if spec.needs_mask else ())}
         return own.union(*(self._needs(name) for name in own))
 
     def _run(self, names: Iterable[str], images: Tensor, known: Known = NOTHING) -> Pass:
@@ -155,7 +154,7 @@ class Cascade(nn.Module):
         spec = self.specs[name]
         assert isinstance(spec, ClassifierSpec)
         read = [found.saliency[one] for one in spec.reads]
-        found.outputs[name] = self.classify(name, seen, read, known.metadata)
+        found.outputs[name] = self.classify(name, seen, read, known.metadata, found.lesion)
         own = explain(found.outputs[name], known.classes.get(name), method=spec.saliency)
         found.saliency[name] = prefer(known.saliency.get(name), own)
 
@@ -188,7 +187,12 @@ class Cascade(nn.Module):
         return images if lesion is None else apply_masking(images, (lesion > LESION_THRESHOLD).to(images), masking)
 
     def classify(
-        self, name: str, seen: Tensor, saliency: Sequence[Tensor], metadata: Tensor | None = None
+        self,
+        name: str,
+        seen: Tensor,
+        saliency: Sequence[Tensor],
+        metadata: Tensor | None = None,
+        lesion: Tensor | None = None,
     ) -> HeadOutput:
         """Output of a classifier.
 
@@ -197,14 +201,21 @@ class Cascade(nn.Module):
             seen: masked images (N, 3, H, W) in [0, 1], see `look`.
             saliency: a map (N, 1, h, w) in [0, 1] of each network that it reads, in the order of its specification.
             metadata: see `Known`.
+            lesion: probability that a pixel is lesion (N, 1, H, W), of a network that measures symmetry.
 
         Returns:
             The upright image's pass; with `flips` its logits are the log of the probabilities averaged over all flips.
         """
         network = self.networks[name]
         assert isinstance(network, Classifier)
-        views = flipped(seen) if self.specs[name].flips else [seen]  # type: ignore[union-attr]  # of a classifier
-        return self.classify_features(name, [network.features(view) for view in views], saliency, metadata)
+        spec = self.specs[name]
+        assert isinstance(spec, ClassifierSpec)
+        count = VIEWS if spec.flips else 1
+        masks: list[Tensor | None] = [None] * count
+        if spec.takes_mask and lesion is not None:
+            masks[:] = flipped((lesion > LESION_THRESHOLD).to(seen), count)
+        features = [network.features(view, mask) for view, mask in zip(flipped(seen, count), masks, strict=True)]
+        return self.classify_features(name, features, saliency, metadata)
 
     def read(self, name: str, saliency: Sequence[Tensor]) -> list[Tensor]:
         """The maps that a classifier reads: saliency, or the control that replaces it.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from selcn.labels.metadata import WIDTH, places
 from selcn.models.backbones import build_backbone, resize_images
 from selcn.models.fusion import SaliencyFusion
 from selcn.models.heads import EVERY_CHANNEL, HeadOutput, PooledLinearHead, SqueezeNetHead
+from selcn.models.mirror import MEASURES, Mirror
 
 
 class MetadataBranch(nn.Module):
@@ -59,6 +61,7 @@ class Classifier(nn.Module):
         size: width and height in pixels to which images are resized; None for no resizing or, of a backbone that is
             built for one size, its own.
         metadata: fields of `selcn.labels.metadata` that it reads; empty for none.
+        measures: whether the lesion's measured symmetry, standardised, stands beside the features of a linear head.
 
     Raises:
         ConfigError: the backbone is unknown, cannot take the size, or its weights are unavailable.
@@ -75,6 +78,7 @@ class Classifier(nn.Module):
         dropout: float = 0.0,
         size: tuple[int, int] | None = None,
         metadata: Sequence[str] = (),
+        measures: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = build_backbone(backbone, weights, size)
@@ -82,9 +86,14 @@ class Classifier(nn.Module):
         channels = self.backbone.channels
         self.fuse = SaliencyFusion(channels, fusions) if fusions else None
         make_head = SqueezeNetHead if head == "squeezenet" else PooledLinearHead
-        self.head: SqueezeNetHead | PooledLinearHead = make_head(channels, classes, dropout)
+        beside = len(MEASURES) if measures else 0
+        self.mirror = Mirror() if measures else None
+        self.standardise = nn.BatchNorm1d(beside, affine=False) if measures else None
+        self.head: SqueezeNetHead | PooledLinearHead = make_head(channels + beside, classes, dropout)
         self.metadata = MetadataBranch(metadata, classes) if metadata else None
         self.target = slice(channels // 2, None) if head == "squeezenet" else EVERY_CHANNEL
+        if measures:
+            self.target = slice(0, channels)
 
     @property
     def channels(self) -> int:
@@ -96,41 +105,54 @@ class Classifier(nn.Module):
         """What weights of another task may be taken for: all but fusion and head."""
         return self.backbone.body
 
-    def trace(self, images: Tensor, saliency: Sequence[Tensor] = (), metadata: Tensor | None = None) -> HeadOutput:
+    def trace(
+        self,
+        images: Tensor,
+        saliency: Sequence[Tensor] = (),
+        metadata: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> HeadOutput:
         """Forward pass that keeps what a saliency map is computed from.
 
         Args:
             images: masked images (N, 3, H, W) in [0, 1].
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
             metadata: (N, `selcn.labels.metadata.WIDTH`); None or empty where all is missing.
+            mask: of the lesion (N, 1, H, W), 0 or 1; read where symmetry is measured.
 
         Raises:
-            ValueError: the number of maps differs from that of ``fusions``.
+            ValueError: the number of maps differs from that of ``fusions``, or the mask is missing.
         """
-        return self.read_out(self.features(images), saliency, metadata)
+        return self.read_out(self.features(images, mask), saliency, metadata)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Unpooled features of the backbone (N, C, h, w).
+    def features(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Unpooled features of the backbone (N, C, h, w); where symmetry is measured, each measure is one more channel.
 
         Args:
             images: masked images (N, 3, H, W) in [0, 1].
+            mask: of the lesion (N, 1, H, W), 0 or 1; read where symmetry is measured.
+
+        Raises:
+            ValueError: symmetry is measured and the mask is missing.
         """
-        features: Tensor = self.backbone(resize_images(images, self.size))
-        return features
+        images = resize_images(images, self.size)
+        features: Tensor = self.backbone(images)
+        return features if self.mirror is None else self._beside(features, images, mask)
 
     def read_out(self, features: Tensor, saliency: Sequence[Tensor] = (), metadata: Tensor | None = None) -> HeadOutput:
         """Fusion and head, with what a saliency map is computed from.
 
         Args:
-            features: of the backbone (N, C, h, w).
+            features: (N, C, h, w), see `features`.
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
             metadata: (N, `selcn.labels.metadata.WIDTH`); None or empty where all is missing.
 
         Raises:
-            ValueError: the number of maps differs from that of ``fusions``.
+            ValueError: the number of maps differs from that of ``fusions``, or the mask is missing.
         """
         if self.fuse is not None:
-            features = self.fuse(features, saliency)
+            own, beside = features[:, : self.backbone.channels], features[:, self.backbone.channels :]
+            features = torch.cat([self.fuse(own, saliency), beside], dim=1) if self.mirror else self.fuse(own, saliency)
         output: HeadOutput = self.head(features, self.target)
         if self.metadata is None:
             return output
@@ -138,15 +160,32 @@ class Classifier(nn.Module):
             metadata = output.logits.new_zeros(len(output.logits), WIDTH)
         return output._replace(logits=output.logits + self.metadata(metadata))
 
-    def forward(self, images: Tensor, saliency: Sequence[Tensor] = (), metadata: Tensor | None = None) -> Tensor:
+    def _beside(self, features: Tensor, images: Tensor, mask: Tensor | None) -> Tensor:
+        """Features, and each measure of symmetry as one more channel; zeros where there is no region to mirror."""
+        if mask is None:
+            raise ValueError("symmetry is measured inside a mask; give one")
+        assert self.mirror is not None
+        assert self.standardise is not None
+        found = self.mirror(images.float(), resize_images(mask, self.size).float())
+        standard = torch.where(found.valid[:, None], self.standardise(found.measures), 0.0)
+        return torch.cat([features, standard[:, :, None, None].expand(-1, -1, *features.shape[2:])], dim=1)
+
+    def forward(
+        self,
+        images: Tensor,
+        saliency: Sequence[Tensor] = (),
+        metadata: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         """Logits (N, classes).
 
         Args:
             images: masked images (N, 3, H, W) in [0, 1].
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
             metadata: (N, `selcn.labels.metadata.WIDTH`); None or empty where all is missing.
+            mask: of the lesion (N, 1, H, W), 0 or 1; read where symmetry is measured.
 
         Raises:
-            ValueError: the number of maps differs from that of ``fusions``.
+            ValueError: the number of maps differs from that of ``fusions``, or the mask is missing.
         """
-        return self.trace(images, saliency, metadata).logits
+        return self.trace(images, saliency, metadata, mask).logits

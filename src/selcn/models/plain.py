@@ -32,6 +32,8 @@ def write_plain(folder: Path, networks: Sequence[nn.Module], spec: SegmenterSpec
     """
     if not isinstance(spec, ClassifierSpec):
         raise ConfigError("--plain: a segmentation network has no plain state dict; leave --plain out")
+    if spec.takes_mask:
+        raise ConfigError("--plain: the network measures symmetry, which no plain network does; leave --plain out")
     if spec.reads:
         reads = ", ".join(spec.reads)
         raise ConfigError(

@@ -212,8 +212,12 @@ def _inputs(
         return gather_maps(array, rows).to(images.device)
 
     section, segmenter = run.graph.classifiers[network], run.graph.segmenter
-    masked = segmenter is not None and segmenter in run.graph.needs(network)
-    lesion = gather(str(segmenter), MASKS, MEMBER_MASKS) if masked else None
+    lesion: Tensor | None
+    if section.masks == "true":
+        lesion = gather_maps(run.store.masks, rows if member is None else run.test_rows[rows]).to(images.device)
+    else:
+        masked = segmenter is not None and segmenter in run.graph.needs(network)
+        lesion = gather(str(segmenter), MASKS, MEMBER_MASKS) if masked else None
     return lesion, [gather(source, SALIENCY, MEMBER_SALIENCY) for source in section.reads]
 
 
@@ -246,4 +250,4 @@ def _predict(
     if isinstance(given, list):
         return member.classify_features(network, given, saliency, metadata)
     images = given
-    return member.classify(network, member.look(network, images, lesion), saliency, metadata)
+    return member.classify(network, member.look(network, images, lesion), saliency, metadata, lesion)

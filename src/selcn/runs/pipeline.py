@@ -26,7 +26,9 @@ from selcn.runs.preparation import check_labels, check_networks, prepare_run, pr
 from selcn.runs.run import Run
 from selcn.runs.saliency_jobs import run_job
 from selcn.runs.taken import copy_member, describe_start
+from selcn.tasks.classification import ClassificationTask
 from selcn.training.compute import Compute
+from selcn.training.measured import fit_measures
 from selcn.training.profiling import EpochProfiler
 from selcn.training.trainer import fit
 
@@ -167,6 +169,9 @@ class Pipeline:
         if run.graph.nodes[network].section.taken:
             return {} if self.executor.follows else copy_member(run, network, fold, work)
         task = run.task(network, fold)
+        if isinstance(task, ClassificationTask) and task.section.measured:
+            others = [rows for other, rows in enumerate(run.fold_rows) if other != fold]
+            return fit_measures(task, run.sources(network), others, run.fold_rows[fold], work, on_progress)
         if run.graph.features_of(network):
             check_features(run, network)
 

@@ -1,5 +1,6 @@
 """Prediction files of a run, written from its networks' outputs."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from selcn.evaluation.segmentation import segmentation_scores
 from selcn.labels import TEST
 from selcn.runs.folder import MASKS, MEMBER_PROBABILITIES, MEMBERS, PROBABILITIES
 from selcn.runs.run import Run
+
+logger = logging.getLogger(__name__)
 
 
 def write_prediction_files(run: Run, out: Path) -> None:
@@ -63,6 +66,8 @@ def score_masks(run: Run) -> pd.DataFrame:
 def write_labelled(run: Run, network: str, rows: np.ndarray, probabilities: np.ndarray, path: Path) -> None:
     """Write the prediction file of a classifier's labelled images; no file where no image has a label.
 
+    Images for which a network that measures symmetry is undefined are left out, and counted in the log.
+
     Args:
         run: of the network.
         network: its name.
@@ -74,7 +79,12 @@ def write_labelled(run: Run, network: str, rows: np.ndarray, probabilities: np.n
     names = np.array([*labels.names, ""], dtype=object)  # number -1 is the last: unknown
     table = _keys(run, rows).assign(truth=names[run.class_numbers(network)[rows]])
     table[labels.names] = probabilities.astype(np.float64)
-    known = table[table["truth"] != ""].reset_index(drop=True)
+    undefined = (table["truth"] != "") & table[labels.names].isna().any(axis=1)
+    if undefined.any():
+        logger.info(
+            "network %s: undefined for %d images, which %s leaves out", network, int(undefined.sum()), path.name
+        )
+    known = table[(table["truth"] != "") & ~undefined].reset_index(drop=True)
     if len(known):
         write_predictions(Predictions.of(known, str(path), labels), path)
 

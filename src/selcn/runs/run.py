@@ -24,7 +24,7 @@ from selcn.errors import ConfigError, RunError
 from selcn.evaluation.predictions import Predictions, read_predictions, read_scores
 from selcn.inference.assembly import load_weights
 from selcn.io.files import sha256
-from selcn.labels import NO_MASKING, TEST, LabelSet
+from selcn.labels import TEST, LabelSet
 from selcn.models.build import build_network
 from selcn.models.cascade import Cascade
 from selcn.models.classifier import Classifier
@@ -185,7 +185,8 @@ class Run:
         if section.freeze:
             views = self.features(network, FEATURE_VIEWS)
             return Sources(self.store, None, saliency, self.class_numbers(network), metadata, views)
-        masks = None if section.masking == NO_MASKING else self.output(str(self.graph.segmenter), MASKS)
+        true, needed = section.masks == "true", section.needs_mask
+        masks = self.store.masks if true else self.output(str(self.graph.segmenter), MASKS) if needed else None
         return Sources(self.store, masks, saliency, self.class_numbers(network), metadata)
 
     def output(self, network: str, name: str) -> np.ndarray:
@@ -277,12 +278,13 @@ class Run:
         return read_scores(path) if path and path.is_file() else None
 
     def curves(self, network: str) -> "list[Curve]":
-        """The learning curves of a network, one a fold; none of one that was taken from a bundle.
+        """The learning curves of a network, one a fold; none of one that was taken from a bundle, or is measured.
 
         Args:
             network: its name; all its trainings must have finished.
         """
-        if self.graph.nodes[network].section.taken:
+        measured = network in self.graph.classifiers and self.graph.classifiers[network].measured
+        if measured or self.graph.nodes[network].section.taken:
             return []
         return [_curve(self.folder, network, fold) for fold in range(self.split.folds)]
 

@@ -68,7 +68,7 @@ def upper_bounds(
         if not known:
             raise DataError(f"{run.folder.path}: no test image has a true {chosen[0]}; leave it out of --given")
         path = predict_given(run, name, chosen, device=device, on_progress=on_progress)
-        a, b = Predictions(labels, base), read_predictions(path, labels)
+        a, b = _defined_in_both(Predictions(labels, base), read_predictions(path, labels))
         return compare(a, b, resamples=resamples, seed=seed).assign(given="+".join(chosen), known=known)
 
     choices = dict.fromkeys([*((one,) for one in wanted), tuple(wanted)])  # once where there is one alone
@@ -134,6 +134,13 @@ def _checked(run: Run, given: Sequence[str], network: str) -> list[str]:
         if one not in known:
             raise ConfigError(f"--given {one}: {network} depends on {', '.join(known) or 'nothing'}; give one of these")
     return [name for name in known if name in given]
+
+
+def _defined_in_both(*predictions: Predictions) -> list[Predictions]:
+    """Of the images that all hold: measured symmetry may be undefined with one mask and not with another."""
+    shared = set.intersection(*(set(one.table["image_id"]) for one in predictions))
+    rows = [one.table[one.table["image_id"].isin(shared)].reset_index(drop=True) for one in predictions]
+    return [Predictions(one.labels, table) for one, table in zip(predictions, rows, strict=True)]
 
 
 def _is_known(run: Run, given: Sequence[str], rows: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from selcn.errors import ConfigError
+from selcn.labels import MIRROR
 from selcn.saliency.cams import eigen_cam, grad_cam, layer_cam
 from selcn.saliency.gradcam_pp import grad_cam_pp, grad_cam_pp_of_gradient
 
@@ -82,6 +83,18 @@ def at_head(method: LayerMethod) -> SaliencyMethod:
     return of_head
 
 
+def measured_map(activations: Tensor, _weight: Tensor, _gate: Tensor | None) -> Tensor:
+    """The map that a measured network keeps as its first channel, whichever class is asked for (N, 1, h, w).
+
+    It is not scaled by image, see `selcn.models.mirror`.
+
+    Args:
+        activations: (N, K, h, w) of a network with backbone mirror.
+    """
+    return activations[:, :1]
+
+
 register_saliency(DEFAULT, grad_cam_pp, grad_cam_pp_of_gradient)
 for _name, _method in {"grad-cam": grad_cam, "layer-cam": layer_cam, "eigen-cam": eigen_cam}.items():
     register_saliency(_name, at_head(_method), _method)
+register_saliency(MIRROR, measured_map)

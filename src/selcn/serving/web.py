@@ -177,7 +177,8 @@ def _shown(row: Row, image: np.ndarray, prediction: Prediction, config: BundleCo
     """The template's fields of one image."""
     small = resize(image, panel_size(image, 1, MAX_WIDTH))
     lesion, target = prediction.lesion, prediction.target
-    unsure = [f"The likeliest {target} is too improbable to rely on."] if prediction.abstain else []
+    improbable = prediction.abstain and prediction[target].defined
+    unsure = [f"The likeliest {target} is too improbable to rely on."] if improbable else []
     names = sorted(prediction.results, key=lambda name: name != target)
     likeliest = {name: config.labels(name).long_name(prediction[name].prediction) for name in names}
     return {
@@ -189,7 +190,7 @@ def _shown(row: Row, image: np.ndarray, prediction: Prediction, config: BundleCo
         "outline": "" if lesion is None else " ".join(f"{x},{y}" for x, y in lesion.outline.tolist()),
         "panels": _panels(prediction, likeliest, (small.shape[1], small.shape[0])),
         "warnings": [*unsure, *(f"{warning.capitalize()}." for warning in prediction.warnings)],
-        "tables": [_table(prediction, name, config) for name in names],
+        "tables": [_table(prediction, name, config) for name in names if prediction[name].defined],
         "json": data_uri("application/json", json.dumps(row, indent=1).encode()),
         "file": f"{Path(row['image']).stem}.json",
     }

@@ -93,7 +93,8 @@ class ClassificationTask(Task):
             network: a classifier.
             batch: as `look` returns it, possibly mixed.
         """
-        logits: Tensor = network(batch.image, batch.saliency, batch.metadata)
+        mask = batch.mask if self.section.takes_mask else None
+        logits: Tensor = network(batch.image, batch.saliency, batch.metadata, mask)
         own = self._cross_entropy(logits, batch.label, network.training)
         if not batch.partner.numel():
             return own, logits

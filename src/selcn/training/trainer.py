@@ -21,8 +21,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from selcn.config import ClassificationSection
 from selcn.data.datasets import Batch, Sources
-from selcn.errors import DivergedError, RunError
+from selcn.errors import ConfigError, DivergedError, RunError
 from selcn.io.files import write_text
 from selcn.tasks.task import Task
 from selcn.training.compute import AUTO, Compute, rank
@@ -70,10 +71,13 @@ def fit(
         `precision`, Lightning's name of that of the computations.
 
     Raises:
+        ConfigError: the network is measured, see `selcn.training.measured`.
         RunError: too few images for one batch, or no epoch was finished.
         DivergedError: the loss became NaN or infinite.
         KeyboardInterrupt: Ctrl-C; the checkpoint stays.
     """
+    if isinstance(task.section, ClassificationSection) and task.section.measured:
+        raise ConfigError(f"network {task.name}: is measured, not trained in epochs; take a network with a backbone")
     compute = compute or Compute()
     L.seed_everything(seed, verbose=False)
     module, best = _module(task, seed, rank(), compute.world), _best_checkpoint(task, out)

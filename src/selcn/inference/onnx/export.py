@@ -306,7 +306,14 @@ def _difference(config: BundleConfig, ensemble: Ensemble, graphs: Sequence[Path]
     for name in config.classifiers:
         pairs[name] = (ours.probabilities[name], theirs.probabilities[name])
         pairs[f"{name}_saliency"] = (ours.saliency[name], theirs.saliency[name])
-    return {name: float(np.abs(one - other).max()) for name, (one, other) in pairs.items()}
+    return {name: _largest_difference(one, other) for name, (one, other) in pairs.items()}
+
+
+def _largest_difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Of two arrays; undefined values (NaN) are equal to each other and infinitely far from others."""
+    if (np.isnan(one) != np.isnan(other)).any():
+        return float("inf")
+    return float(np.nan_to_num(np.abs(one - other)).max())
 
 
 def _test_metadata(images: int) -> np.ndarray:
