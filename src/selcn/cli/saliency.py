@@ -1,5 +1,6 @@
 """`saliency` and `saliency-eval`: where networks looked, and whether that means anything."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,13 @@ NetworkName = Annotated[
     str | None, typer.Option("--network", "--head", help="Which network of a run or bundle; its target by default.")
 ]
 Method = Annotated[str | None, typer.Option("--method", help="Saliency method; the network's own by default.")]
+
+
+class Dilation(StrEnum):
+    """How true masks are dilated; the names of `selcn.evaluation.localisation.Dilation`."""
+
+    CENTRED = "centred"
+    THESIS = "thesis"
 
 
 def register(app: typer.Typer) -> None:
@@ -73,6 +81,9 @@ def saliency_eval(
     by: Annotated[
         list[str] | None, typer.Option("--by", help="Also by diagnosis, symmetry or lesion_share. May be repeated.")
     ] = None,
+    dilation: Annotated[
+        Dilation, typer.Option("--dilation", help="Of true masks; thesis: 12 pixels, reaching -10 to +12.")
+    ] = Dilation.CENTRED,
     resamples: Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap resamples of lesions.")] = 2000,
     device: Device = "cpu",
     json: Json = False,
@@ -90,7 +101,7 @@ def saliency_eval(
 
     job = open_job(source, images or [], network, method=method, device=device)
     with resumable(), progress("scoring") as move:
-        scores = write_saliency_scores(job, out, curves=curves, on_progress=move)
+        scores = write_saliency_scores(job, out, curves=curves, dilation=dilation.value, on_progress=move)
     summary = summarise_saliency(scores, resamples=resamples)
     summary.to_csv(out / "summary.csv", index=False)
     if by:

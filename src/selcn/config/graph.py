@@ -66,7 +66,7 @@ class Graph:
         section = self.nodes[name].section
         if not isinstance(section, ClassificationSection):
             return ()
-        masks = () if section.masking == NO_MASKING or self.segmenter is None else (self.segmenter,)
+        masks = (self.segmenter,) if section.takes_mask and self.segmenter is not None else ()
         return (*masks, *section.reads)
 
     def is_read(self, name: str) -> bool:
@@ -179,9 +179,10 @@ def _check_inputs(
             raise ValueError(
                 f"{name} reads {source}, which is no classification network of this run; {_remedy(section, source)}"
             )
-    if section.masking != NO_MASKING and not segmenters:
+    if section.takes_mask and not segmenters:
         remedy = _remedy(section, "lesion") if section.taken else "add one"
-        raise ValueError(f"{name} has masking {section.masking}, which needs a segmentation network; {remedy}")
+        what = f"input {section.input}" if section.masking == NO_MASKING else f"masking {section.masking}"
+        raise ValueError(f"{name} has {what}, which needs a segmentation network; {remedy}")
 
 
 def _remedy(section: ClassificationSection, source: str) -> str:

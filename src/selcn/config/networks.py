@@ -15,6 +15,8 @@ from pydantic import (
 from selcn.config.sections import AugmentSection, Fraction, Section, Size
 from selcn.labels import LABEL_SETS, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
 
+IMAGE_AND_MASK = "image+mask"
+"""Input of a classifier whose first convolution has a fourth channel, the lesion's mask."""
 FULL = "full"
 """Serialisation context under which label sets are written in full, as in bundles, instead of by name."""
 
@@ -65,10 +67,18 @@ class ClassifierSpec(Section):
     )
     size: Size | None = Field(None, description="the network's input; null takes that of the prepared images")
     masking: MaskingName = Field(NO_MASKING, description="what of the image it sees, given the lesion's mask")
+    input: Literal["image", "image+mask"] = Field(
+        "image", description="image+mask: the lesion's mask as fourth channel of the first convolution"
+    )
     reads: dict[str, AnyCaseFusion] = Field({}, description="earlier networks whose saliency it reads, and how")
     control: Control | None = Field(None, description="what is read in place of the saliency, for comparison")
     saliency: str = Field("grad-cam++", description="the method of the map that it answers with and hands on")
     flips: bool = Field(False, description="average over the image, its mirror, its flip and both")
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether it needs the lesion's mask, to mask its image or as a channel of it."""
+        return self.masking != NO_MASKING or self.input == IMAGE_AND_MASK
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

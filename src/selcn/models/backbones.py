@@ -49,7 +49,7 @@ class Normalise(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Images (N, 3, H, W) in [0, 1] to unpooled features (N, channels, h, w).
+    """Images (N, 3, H, W) in [0, 1], or (N, 4, H, W) with a mask, to unpooled features (N, channels, h, w).
 
     Args:
         body: normalised images to features.
@@ -67,9 +67,11 @@ class Backbone(nn.Module):
         """Unpooled features (N, channels, h, w).
 
         Args:
-            images: (N, 3, H, W) in [0, 1].
+            images: (N, 3, H, W) in [0, 1]; a fourth channel, 0 or 1, is not normalised.
         """
-        features: Tensor = self.body(self.normalise(images))
+        colours, mask = images[:, :3], images[:, 3:]
+        seen = self.normalise(colours)
+        features: Tensor = self.body(torch.cat([seen, mask], dim=1) if mask.shape[1] else seen)
         return features
 
 
@@ -119,13 +121,14 @@ def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
     return F.interpolate(images, size=size[::-1], mode="bilinear", align_corners=False, antialias=True)
 
 
-def build_backbone(name: str, weights: Path | str | None = None) -> Backbone:
+def build_backbone(name: str, weights: Path | str | None = None, *, mask: bool = False) -> Backbone:
     """Build the network called ``name`` without its head.
 
     Args:
         name: ``squeezenet1_0``, ``squeezenet1_1``, ``torchvision/<name>``, or a timm name.
         weights: None for random ones, ``"imagenet"`` for the library's download, or a ``.safetensors`` file with the
             library's own keys.
+        mask: whether images have a fourth channel, the lesion's mask.
 
     Raises:
         ConfigError: an unknown name, a network without an (N, C, h, w) feature map, or weights that are unavailable.
@@ -134,7 +137,19 @@ def build_backbone(name: str, weights: Path | str | None = None) -> Backbone:
         body, normalise = _from_torchvision(name, weights), Normalise()
     else:
         body, normalise = _from_timm(name, weights)
-    return Backbone(body, normalise, _count_channels(name, body))
+    channels = _count_channels(name, body)
+    if mask:
+        _add_channel(name, body)
+    return Backbone(body, normalise, channels)
+
+
+def _add_channel(name: str, body: nn.Module) -> None:
+    """Give the first convolution a fourth input channel, of weight 0: it starts as the network without it."""
+    first = next((one for one in body.modules() if isinstance(one, nn.Conv2d) and one.in_channels == 3), None)
+    if first is None or first.groups != 1:
+        raise ConfigError(f"backbone {name!r} has no convolution of 3 channels for the mask; set input to image")
+    first.weight = nn.Parameter(torch.cat([first.weight.detach(), torch.zeros_like(first.weight[:, :1])], dim=1))
+    first.in_channels = 4
 
 
 def _from_torchvision(name: str, weights: Path | str | None) -> nn.Module:

@@ -1,6 +1,7 @@
 """Build a network from its specification."""
 
 from selcn.config import ClassificationSection, ClassifierSpec, SegmentationSection, SegmenterSpec
+from selcn.config.networks import IMAGE_AND_MASK
 from selcn.models.classifier import Classifier
 from selcn.models.segmenter import Segmenter
 
@@ -28,6 +29,7 @@ def build_network(
         weights=weights,
         dropout=dropout,
         size=spec.size,
+        mask=spec.input == IMAGE_AND_MASK,
     )
 
 

@@ -27,6 +27,7 @@ class Classifier(nn.Module):
         weights: of the backbone, see `build_backbone`.
         dropout: share of features dropped before the last layer in training, in [0, 1).
         size: width and height in pixels to which images are resized; None for no resizing.
+        mask: whether images have a fourth channel, the lesion's mask.
 
     Raises:
         ConfigError: the backbone is unknown or its weights are unavailable.
@@ -42,10 +43,11 @@ class Classifier(nn.Module):
         weights: Path | str | None = None,
         dropout: float = 0.0,
         size: tuple[int, int] | None = None,
+        mask: bool = False,
     ) -> None:
         super().__init__()
         self.size = size
-        self.backbone = build_backbone(backbone, weights)
+        self.backbone = build_backbone(backbone, weights, mask=mask)
         channels = self.backbone.channels
         self.fuse = SaliencyFusion(channels, fusions) if fusions else None
         make_head = SqueezeNetHead if head == "squeezenet" else PooledLinearHead
@@ -66,7 +68,7 @@ class Classifier(nn.Module):
         """Forward pass that keeps what a saliency map is computed from.
 
         Args:
-            images: masked images (N, 3, H, W) in [0, 1].
+            images: masked images (N, 3, H, W) in [0, 1], or (N, 4, H, W) with the mask.
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
 
         Raises:
@@ -82,7 +84,7 @@ class Classifier(nn.Module):
         """Logits (N, classes).
 
         Args:
-            images: masked images (N, 3, H, W) in [0, 1].
+            images: masked images (N, 3, H, W) in [0, 1], or (N, 4, H, W) with the mask.
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
 
         Raises:

@@ -21,7 +21,7 @@ from selcn.errors import ConfigError, RunError
 from selcn.evaluation.predictions import Predictions, read_predictions, read_scores
 from selcn.inference.assembly import load_weights
 from selcn.io.files import sha256
-from selcn.labels import NO_MASKING, TEST, LabelSet
+from selcn.labels import TEST, LabelSet
 from selcn.models.build import build_network
 from selcn.models.cascade import Cascade
 from selcn.models.classifier import Classifier
@@ -159,7 +159,7 @@ class Run:
         section = self.graph.nodes[network].section
         if not isinstance(section, ClassificationSection):
             return Sources(self.store, self.store.masks)
-        masks = None if section.masking == NO_MASKING else self.output(str(self.graph.segmenter), MASKS)
+        masks = self.output(str(self.graph.segmenter), MASKS) if section.takes_mask else None
         saliency = tuple(self.output(one, SALIENCY) for one in section.reads)
         return Sources(self.store, masks, saliency, self.class_numbers(network))
 

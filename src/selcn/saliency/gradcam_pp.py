@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 CUSTOMARY_EPSILON = 1e-6
+THESIS_EPSILON = 1e-7
+"""Of the thesis' own Grad-CAM++, which also sums activations over the positions of the gate alone."""
 
 
 def grad_cam_pp(

@@ -1,11 +1,12 @@
 """The registry of saliency methods: from a forward pass to the saliency of one class."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
 from selcn.errors import ConfigError
-from selcn.saliency.gradcam_pp import grad_cam_pp
+from selcn.saliency.gradcam_pp import THESIS_EPSILON, grad_cam_pp
 
 DEFAULT = "grad-cam++"
 SaliencyMethod = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -45,3 +46,4 @@ def find_saliency(name: str) -> SaliencyMethod:
 
 
 register_saliency(DEFAULT, grad_cam_pp)
+register_saliency("grad-cam++-thesis", partial(grad_cam_pp, epsilon=THESIS_EPSILON, sums="gated"))

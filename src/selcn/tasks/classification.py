@@ -16,7 +16,7 @@ from selcn.config import ClassificationSection
 from selcn.data.balance import BalancedDataset, BalancedSampler, balanced_counts
 from selcn.data.datasets import Batch, Samples, Sources
 from selcn.errors import DataError
-from selcn.models.masking import apply_masking
+from selcn.models.masking import add_mask, apply_masking
 from selcn.models.start import Start
 from selcn.saliency.controls import replace_saliency
 from selcn.tasks.task import Task
@@ -64,12 +64,13 @@ class ClassificationTask(Task):
         return self.section.mix, self.section.mix_alpha
 
     def look(self, batch: Batch) -> Batch:
-        """The batch with masked images, and the saliency or its control.
+        """The batch with masked images, the mask as their fourth channel where it is wanted, and saliency or control.
 
         Args:
             batch: images float (N, 3, H, W) in [0, 1], masks (N, 1, H, W), saliency maps (N, 1, h, w) in [0, 1].
         """
         image = apply_masking(batch.image, batch.mask, self.section.masking)
+        image = add_mask(image, batch.mask, self.section.input)
         return batch._replace(
             image=image, saliency=tuple(replace_saliency(one, self.section.control) for one in batch.saliency)
         )

@@ -88,7 +88,7 @@ class _Classify(nn.Module):
             for name, spec in member.specs.items():
                 if isinstance(spec, ClassifierSpec):
                     region = visible.get(spec.masking)
-                    seen = images * region[:, own] if region is not None else member.look(name, images, found.lesion)
+                    seen = member.look(name, images, found.lesion, None if region is None else region[:, own])
                     member.add_classifier(name, seen, found, known)
             passes.append((member, found))
         output = combine(passes, known)
