@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from selcn.config import RunConfig, add_variant, load_config
+from selcn.config import RunConfig, add_variant, changed_config, load_config
 from selcn.errors import RunError
 from selcn.io.progress import OnProgress
 from selcn.runs import executor as executor_module

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from selcn.cli.options import Device, Json, Out, progress, resumable
+from selcn.errors import ConfigError
 
 Source = Annotated[
     Path,
@@ -45,6 +46,10 @@ def saliency(
     overlay: Annotated[
         list[str] | None, typer.Option("--overlay", help="Also draw this image_id, or `all`. May be repeated.")
     ] = None,
+    sheet: Annotated[
+        list[str] | None,
+        typer.Option("--sheet", help="Only draw a run's maps of all networks side by side, of this image_id or `all`."),
+    ] = None,
     device: Device = "cpu",
 ) -> None:
     """Saliency of every image, in one memory-mapped file at the network's own grid.
@@ -54,6 +59,16 @@ def saliency(
 
     Example: `selcn saliency runs/demo --network diagnosis --target mel --out maps --overlay all`
     """
+    if sheet:
+        from selcn.report.saliency_sheets import write_sheets
+        from selcn.runs.run import open_run
+
+        if images or network or target or method or overlay:
+            raise ConfigError("--sheet: draws what a run has; give the run's folder and --out alone")
+        with progress("drawing") as move:
+            drawn = write_sheets(open_run(source), sheet, out / "sheets", move)
+        typer.echo(f"{out / 'sheets'}: {drawn} images")
+        return
     from selcn.explain.runner import write_saliency
     from selcn.report.saliency_overlays import write_overlays
     from selcn.runs.saliency_jobs import open_job

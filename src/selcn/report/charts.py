@@ -147,6 +147,38 @@ def draw_curves(network: str, curves: Sequence[Curve]) -> Chart:
     return Chart(figure, data, f"Learning curves of {network}: {listed}")
 
 
+def draw_terms(network: str, curves: Sequence[Curve]) -> Chart | None:
+    """Each term of the loss (training broken, validation solid) and each further metric by epoch, a colour a fold.
+
+    Args:
+        network: its name.
+        curves: of each of its folds.
+
+    Returns:
+        None for a run of an earlier selcn, which logged neither.
+    """
+    usual = {"loss", curves[0].score.removeprefix("val_")}
+    logged = [name.removeprefix("val_") for name in curves[0].epochs if str(name).startswith("val_")]
+    names = sorted(set(logged) - usual, key=lambda name: (not name.endswith("_loss"), name))
+    if not names:
+        return None
+    with style.context(STYLE):
+        figure = new_figure(60 + 105 * len(names))
+        panels = figure.subplots(len(names), sharex=True, squeeze=False)[:, 0]
+        for panel, name in zip(panels, names, strict=True):
+            for curve in curves:
+                if f"train_{name}" in curve.epochs:
+                    _draw_column(panel, curve, f"train_{name}", color=_fold_colour(curve), linestyle="--")
+                _draw_column(panel, curve, f"val_{name}", color=_fold_colour(curve))
+            panel.set_title(spoken(name), loc="left")
+        panels[-1].set_xlabel("epoch")
+        panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    columns = [column for name in names for column in (f"train_{name}", f"val_{name}") if column in curves[0].epochs]
+    data = pd.concat([curve.epochs[columns].reset_index().assign(fold=curve.fold) for curve in curves])
+    last = "; ".join(f"{spoken(name)} {curves[0].epochs[f'val_{name}'].iloc[-1]:.3f}" for name in names)
+    return Chart(figure, data, f"Terms of the loss and metrics of {network} by epoch; fold 0 ends with {last}")
+
+
 def new_figure(height: int) -> Figure:
     """A figure in CSS pixels; an SVG's points are 3/4 of them, whatever the resolution.
 
