@@ -75,7 +75,8 @@ def evaluate(
                 f"{predictions[0]}: is a folder; give a bundle and a catalog, with --out, --overlap, --engine, "
                 "--device, --resamples and --seed"
             )
-        _score_bundle(*predictions, out, engine, device, resamples, seed, overlap=overlap, json=json)
+        bundle, truth = predictions
+        _score_bundle(bundle, truth, out, engine, device, resamples, seed, overlap=overlap, json=json)
         return
     if given:
         if len(predictions) > 1 or by or catalog or labels or temperature:

@@ -158,7 +158,7 @@ def draw_terms(network: str, curves: Sequence[Curve]) -> Chart | None:
         None for a run of an earlier selcn, which logged neither.
     """
     usual = {"loss", curves[0].score.removeprefix("val_")}
-    logged = [name.removeprefix("val_") for name in curves[0].epochs if str(name).startswith("val_")]
+    logged = [name.removeprefix("val_") for name in map(str, curves[0].epochs) if name.startswith("val_")]
     names = sorted(set(logged) - usual, key=lambda name: (not name.endswith("_loss"), name))
     if not names:
         return None
@@ -170,13 +170,17 @@ def draw_terms(network: str, curves: Sequence[Curve]) -> Chart | None:
                 if f"train_{name}" in curve.epochs:
                     _draw_column(panel, curve, f"train_{name}", color=_fold_colour(curve), linestyle="--")
                 _draw_column(panel, curve, f"val_{name}", color=_fold_colour(curve))
-            panel.set_title(spoken(name), loc="left")
+            panel.set_title(_term(name), loc="left")
         panels[-1].set_xlabel("epoch")
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     columns = [column for name in names for column in (f"train_{name}", f"val_{name}") if column in curves[0].epochs]
     data = pd.concat([curve.epochs[columns].reset_index().assign(fold=curve.fold) for curve in curves])
-    last = "; ".join(f"{spoken(name)} {curves[0].epochs[f'val_{name}'].iloc[-1]:.3f}" for name in names)
+    last = "; ".join(f"{_term(name)} {curves[0].epochs[f'val_{name}'].iloc[-1]:.3f}" for name in names)
     return Chart(figure, data, f"Terms of the loss and metrics of {network} by epoch; fold 0 ends with {last}")
+
+
+def _term(name: str) -> str:
+    return name.replace("_", " ") if name.endswith("_loss") else spoken(name)
 
 
 def new_figure(height: int) -> Figure:
