@@ -4,14 +4,18 @@ import re
 import shlex
 from pathlib import Path
 
+import dataset_trees
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from tests.support import dataset_trees
+from filelock import FileLock
 
 from selcn.cli import main
 from selcn.config.reading import PRESETS
 from selcn.data.catalog import write_catalog
+from selcn.runs.executor import _locked
+from selcn.runs.folder import RunFolder
 
 PAGE = Path(__file__).parent.parent / "docs" / "from-the-thesis.md"
 RUN = "runs/thesis"
@@ -48,11 +52,21 @@ def write_tiny_preset() -> None:
 
 def run(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> int:
     """Exit code of a command."""
+    locks: list[FileLock] = []
+
+    def locked(folder: RunFolder) -> FileLock:
+        locks.append(_locked(folder))
+        return locks[-1]
+
+    monkeypatch.setattr("selcn.runs.executor._locked", locked)
     monkeypatch.setattr("sys.argv", ["selcn", *words])
     try:
         main()
     except SystemExit as ended:
         return int(ended.code or 0)
+    finally:
+        while locks:  # a process that ends releases the lock of its run's folder
+            locks.pop().release(force=True)
     return 0
 
 
@@ -63,25 +77,26 @@ def test_every_command_of_the_page_runs(
     # In this process, and the grid of one masking, since each further one repeats the same.
     monkeypatch.setattr("selcn.runs.jobs.Jobs.run", lambda _self, work, *arguments: work(0, *arguments))
     monkeypatch.setattr("selcn.config.grid.MASKINGS", ("none",))
+    monkeypatch.setattr("selcn.models.architectures.UNET_CHANNELS", (4, 8, 16, 32, 64))
     Path("HAM10000").mkdir()
     monkeypatch.chdir("HAM10000")
     dataset_trees.ham10000()
     monkeypatch.chdir(tmp_path)
     dataset_trees.draw("lesion.jpg", "images/one.png", "images/two.png")
     write_tiny_preset()
+    Path("space.yaml").write_text("lr: {low: 1.0e-4, high: 1.0e-3, scale: log}", encoding="utf-8")
     seen = set()
     for words in commands():
         first, *rest = words
         if first == "tune":
             rest[rest.index("--trials") + 1] = "1"
+            rest += ["--space", "space.yaml"]  # the thesis' batches are larger than the phantom
         code = run(monkeypatch, [first, *rest])
         assert code == 0, f"selcn {shlex.join(words)}: {capsys.readouterr().err}"
         if first == "audit":  # the phantom in place of what was indexed, some of it from another source
-            lesion = pd.factorize(phantom["lesion_id"])[0]
-            diagnosis, source = (
-                pd.Series(words)[lesion % 2].to_numpy() for words in (["nv", "mel"], ["phantom", "ph2"])
-            )
-            write_catalog(phantom.assign(diagnosis=diagnosis, source=source), Path("catalog.csv"))
+            odd = pd.factorize(phantom["lesion_id"])[0] % 2 == 1
+            table = phantom.assign(diagnosis=np.where(odd, "mel", "nv"), source=np.where(odd, "ph2", "phantom"))
+            write_catalog(table, Path("catalog.csv"))
         seen.add(first)
     assert seen >= {
         "index",
