@@ -19,7 +19,7 @@ from selcn.runs.folder import RunFolder
 
 PAGE = Path(__file__).parent.parent / "docs" / "from-the-thesis.md"
 RUN = "runs/thesis"
-NETWORKS = {
+NETWORKS: dict[str, dict[str, str | int]] = {
     "lesion": {"architecture": "Unet", "encoder": "tu-test_resnet"},
     "symmetry": {"backbone": "squeezenet1_1"},
     "diagnosis": {"backbone": "test_resnet", "labels": "benign-malignant", "balance": 8},

@@ -9,9 +9,10 @@ import pytest
 
 from selcn.cli import main
 from selcn.data.catalog import write_catalog
+from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image
 from selcn.evaluation import evaluate_file, read_predictions
-from selcn.inference.overlay import blend_saliency, panel_size, resize
+from selcn.inference.overlay import blend_saliency, panel_size
 from selcn.report.saliency_sheets import PANEL_WIDTHS
 from selcn.runs.run import Run, open_run
 
@@ -21,7 +22,7 @@ def run(tiny_run: Path) -> Run:
     return open_run(tiny_run)
 
 
-def selcn(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
+def selcn(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
     """Exit code of a command."""
     monkeypatch.setattr("sys.argv", ["selcn", *map(str, words)])
     try:
@@ -107,17 +108,23 @@ def test_masks_of_the_test_subset_are_those_of_the_run(
 def test_a_sheet_shows_the_run_s_map_of_every_network(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = str(run.table["image_id"].iloc[run.test_rows[0]])
+    row = int(run.test_rows[0])
+    name, bell = str(run.table["image_id"].iloc[row]), np.linspace(0, 1, 36, dtype=np.float32).reshape(6, 6)
+    maps = {"symmetry": bell, "diagnosis": bell.T, "diagnosis-standalone": 1 - bell}
+    real = Run.output
+    monkeypatch.setattr(
+        Run, "output", lambda self, one, file: {row: maps[one]} if file == "saliency.npy" else real(self, one, file)
+    )
     assert selcn(monkeypatch, "saliency", run.folder.path, "--sheet", name, "--out", tmp_path) == 0
     sheet = read_image(tmp_path / "sheets" / f"{name}.png")
-    image = read_image(Path(run.table["image_path"].iloc[run.test_rows[0]]))
+    image = read_image(Path(run.table["image_path"].iloc[row]))
     panel = resize(image, panel_size(image, *PANEL_WIDTHS))
-    last = blend_saliency(panel, run.output("diagnosis-standalone", "saliency.npy")[run.test_rows[0]])
-    places = [
-        (y, x)
-        for y in range(sheet.shape[0] - last.shape[0] + 1)
-        for x in range(sheet.shape[1] - last.shape[1] + 1)
-        if (sheet[y, x] == last[0, 0]).all() and (sheet[y : y + last.shape[0], x : x + last.shape[1]] == last).all()
-    ]
-    assert len(places) == 1
+    height, width = panel.shape[:2]
+    found = []
+    for saliency in maps.values():
+        drawn = blend_saliency(panel, saliency)
+        corners = np.argwhere((sheet[: 1 - height, : 1 - width] == drawn[0, 0]).all(-1))
+        (place,) = [(y, x) for y, x in corners if (sheet[y : y + height, x : x + width] == drawn).all()]
+        found.append(place)
+    assert found == sorted(found)  # in the graph's order
     assert selcn(monkeypatch, "saliency", run.folder.path, "--sheet", "nobody", "--out", tmp_path) == 2

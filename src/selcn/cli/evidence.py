@@ -61,28 +61,23 @@ def evaluate(
     Files hold class probabilities (without a column `truth` those metrics are given that need none), segmentation
     or saliency scores, or hard labels (`image_id, truth, prediction`).
 
-    Of a bundle and a catalog, the catalog's images are predicted and every network is scored of which the catalog knows
-    the truth, masks too; resumable. OUT holds a file a network, which this command and `compare` read.
+    A bundle predicts a catalog's images, and every network whose truth the catalog knows is scored; resumable.
 
     Of a run, `--given` repeats the test predictions with true masks or classes where the catalog knows them, and prints
     the paired differences: an upper bound of what a better stage would bring.
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo/bundle catalog.csv`
     """
+    of_files = bool(by or catalog or labels or temperature)
     if predictions[0].is_dir() and not given:
-        if len(predictions) != 2 or by or catalog or labels or temperature or network:
-            raise ConfigError(
-                f"{predictions[0]}: is a folder; give a bundle and a catalog, with --out, --overlap, --engine, "
-                "--device, --resamples and --seed"
-            )
+        if len(predictions) != 2 or of_files or network:
+            raise ConfigError(f"{predictions[0]}: is a folder; give a bundle and a catalog, without options of files")
         bundle, truth = predictions
         _score_bundle(bundle, truth, out, engine, device, resamples, seed, overlap=overlap, json=json)
         return
     if given:
-        if len(predictions) > 1 or by or catalog or labels or temperature:
-            raise ConfigError(
-                "--given: give one run's folder; it goes with --network, --resamples, --seed and --device"
-            )
+        if len(predictions) > 1 or of_files:
+            raise ConfigError("--given: give one run's folder; it goes with --network, --resamples, --seed, --device")
         results = [name.strip() for one in given for name in one.split(",")]
         _print_upper_bounds(predictions[0], results, network, device, resamples, seed, json=json)
         return

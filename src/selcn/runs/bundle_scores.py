@@ -103,38 +103,49 @@ def score_bundle(
     truth = _truth(config, table)
     if not any(known.any() for known in truth.values()):
         raise DataError("the catalog knows neither masks nor classes of the bundle's networks; fill in its columns")
-
-    def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
-        if isinstance(decoded, DataError) or len(predictions) != 1:
-            said = str(decoded) if isinstance(decoded, DataError) else f"{items[number].name}: holds several frames"
-            return [{"_row": number, "error": said}]
-        return [_scored(config, table.iloc[number], number, predictions[0])]
-
-    items = [Item(path) for path in table["image_path"]]
-    failed = work_through(
-        predictors,
-        items,
-        out / _RAW,
-        hashlib.sha256(f"{source} {catalog_hash(table)}".encode()).hexdigest(),
-        predict=_predict,
-        describe=describe,
-        seal=_seal,
-        on_progress=on_progress,
-    )
+    failed = _predict_images(predictors, table, out / _RAW, source, on_progress)
     rows = pd.read_json(out / _RAW, lines=True, precise_float=True, dtype=False)
     written = _write_files(config, table, truth, rows, out)
     metrics = [
         evaluate_file(out / f"{name}.csv", labels=labels, resamples=resamples, seed=seed).assign(network=name)
         for name, labels in written.items()
     ]
-    metrics_table = pd.concat(metrics, ignore_index=True)
-    metrics_table = metrics_table[["network", *metrics_table.columns.drop("network")]]
-    metrics_table.to_csv(out / METRICS, index=False)
+    joined = pd.concat(metrics, ignore_index=True)
+    joined = joined[["network", *joined.columns.drop("network")]]
+    joined.to_csv(out / METRICS, index=False)
     unknown = {name: int((~known).sum()) for name, known in truth.items()}
-    scores = BundleScores(config.name, len(table), seen, failed, unknown, metrics_table)
+    scores = BundleScores(config.name, len(table), seen, failed, unknown, joined)
     write_text(out / EVALUATION, scores.to_json())
     (out / _RAW).unlink()
     return scores
+
+
+def _predict_images(
+    predictors: Sequence[Predictor],
+    table: pd.DataFrame,
+    path: Path,
+    source: str,
+    on_progress: Callable[[int, int], None] | None,
+) -> list[str]:
+    """Write a row an image, see `_scored`; return the error of each that cannot be read."""
+    items = [Item(one) for one in table["image_path"]]
+
+    def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
+        if isinstance(decoded, DataError) or len(predictions) != 1:
+            said = str(decoded) if isinstance(decoded, DataError) else f"{items[number].name}: holds several frames"
+            return [{"_row": number, "error": said}]
+        return [_scored(predictors[0].config, table.iloc[number], number, predictions[0])]
+
+    return work_through(
+        predictors,
+        items,
+        path,
+        hashlib.sha256(f"{source} {catalog_hash(table)}".encode()).hexdigest(),
+        predict=_predict,
+        describe=describe,
+        seal=_seal,
+        on_progress=on_progress,
+    )
 
 
 def _truth(config: BundleConfig, table: pd.DataFrame) -> dict[str, np.ndarray]:
