@@ -19,6 +19,17 @@ GivenNames = Annotated[
     list[str] | None,
     typer.Option("--given", help="What true results would be worth: mask, or networks, as in mask,symmetry."),
 ]
+Temperature = Annotated[
+    bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
+]
+GivenNetwork = Annotated[
+    str | None, typer.Option("--network", help="With --given: whose predictions; the run's target by default.")
+]
+ScoresOut = Annotated[Path, typer.Option("--out", help="Of a bundle and a catalog: where files go.")]
+Overlap = Annotated[
+    bool, typer.Option("--overlap", help="Of a bundle: also score images of lesions that it was trained on.")
+]
+BundleEngine = Annotated[EngineChoice, typer.Option("--engine", help="What runs a bundle.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,18 +52,12 @@ def evaluate(
     by: By = None,
     catalog: Annotated[Path | None, typer.Option("--catalog", help="Where --by's columns are.")] = None,
     labels: Labels = None,
-    temperature: Annotated[
-        bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
-    ] = False,
+    temperature: Temperature = False,
     given: GivenNames = None,
-    network: Annotated[
-        str | None, typer.Option("--network", help="With --given: whose predictions; the run's target by default.")
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Of a bundle and a catalog: where files go.")] = Path("evaluation"),
-    overlap: Annotated[
-        bool, typer.Option("--overlap", help="Of a bundle: also score images of lesions that it was trained on.")
-    ] = False,
-    engine: Annotated[EngineChoice, typer.Option("--engine", help="What runs a bundle.")] = EngineChoice.TORCH,
+    network: GivenNetwork = None,
+    out: ScoresOut = Path("evaluation"),
+    overlap: Overlap = False,
+    engine: BundleEngine = EngineChoice.TORCH,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
@@ -81,7 +86,13 @@ def evaluate(
         results = [name.strip() for one in given for name in one.split(",")]
         _print_upper_bounds(predictions[0], results, network, device, resamples, seed, json=json)
         return
-    table = _metrics_of(predictions, labels, by or [], catalog, resamples, seed, calibrate=temperature)
+    _print_metrics(
+        _metrics_of(predictions, labels, by or [], catalog, resamples, seed, calibrate=temperature), json=json
+    )
+
+
+def _print_metrics(table: "pd.DataFrame", *, json: bool) -> None:
+    """Print metrics of several files."""
     if json:
         typer.echo(table.to_json(orient="records", indent=1))
         return

@@ -132,13 +132,8 @@ def draw_curves(network: str, curves: Sequence[Curve]) -> Chart:
         score.set_title(spoken(curves[0].score.removeprefix("val_")), loc="left")
         score.set_xlabel("epoch")
         score.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        marks = [
-            *(Line2D([], [], color=_fold_colour(curve), label=f"fold {curve.fold}") for curve in curves),
-            Line2D([], [], color=INK, linestyle="--", label="training"),
-            Line2D([], [], color=INK, label="validation"),
-            Line2D([], [], color=INK, linestyle="", marker="o", mfc="white", label="kept"),
-        ]
-        figure.legend(handles=marks, loc="outside lower left", ncols=3)
+        kept = Line2D([], [], color=INK, linestyle="", marker="o", mfc="white", label="kept")
+        figure.legend(handles=[*_marks(curves), kept], loc="outside lower left", ncols=3)
     listed = "; ".join(
         f"fold {c.fold} was kept at epoch {c.best_epoch} of {c.epochs.index.max()} with {c.monitor} {_best(c):.3f}"
         for c in curves
@@ -163,7 +158,7 @@ def draw_terms(network: str, curves: Sequence[Curve]) -> Chart | None:
     if not names:
         return None
     with style.context(STYLE):
-        figure = new_figure(60 + 105 * len(names))
+        figure = new_figure(110 + 105 * len(names))
         panels = figure.subplots(len(names), sharex=True, squeeze=False)[:, 0]
         for panel, name in zip(panels, names, strict=True):
             for curve in curves:
@@ -171,6 +166,7 @@ def draw_terms(network: str, curves: Sequence[Curve]) -> Chart | None:
                     _draw_column(panel, curve, f"train_{name}", color=_fold_colour(curve), linestyle="--")
                 _draw_column(panel, curve, f"val_{name}", color=_fold_colour(curve))
             panel.set_title(_term(name), loc="left")
+        figure.legend(handles=_marks(curves), loc="outside lower left", ncols=3)
         panels[-1].set_xlabel("epoch")
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     columns = [column for name in names for column in (f"train_{name}", f"val_{name}") if column in curves[0].epochs]
@@ -179,8 +175,17 @@ def draw_terms(network: str, curves: Sequence[Curve]) -> Chart | None:
     return Chart(figure, data, f"Terms of the loss and metrics of {network} by epoch; fold 0 ends with {last}")
 
 
+def _marks(curves: Sequence[Curve]) -> list[Line2D]:
+    """What colours and lines mean."""
+    return [
+        *(Line2D([], [], color=_fold_colour(curve), label=f"fold {curve.fold}") for curve in curves),
+        Line2D([], [], color=INK, linestyle="--", label="training"),
+        Line2D([], [], color=INK, label="validation"),
+    ]
+
+
 def _term(name: str) -> str:
-    return name.replace("_", " ") if name.endswith("_loss") else spoken(name)
+    return name.capitalize().replace("_", " ") if name.endswith("_loss") else spoken(name)
 
 
 def new_figure(height: int) -> Figure:

@@ -73,11 +73,12 @@ def draw_sheet(run: Run, row: int, networks: Collection[str]) -> np.ndarray:
     for name, section in run.graph.classifiers.items():
         if name in networks:
             seen = panel if mask is None else _seen(panel, mask, section.masking)
-            panels.append(blend_saliency(seen, np.asarray(run.output(name, SALIENCY)[row])))
+            saliency = np.asarray(run.output(name, SALIENCY)[row])
+            panels.append(blend_saliency(seen, saliency))
             probabilities = np.asarray(run.output(name, PROBABILITIES)[row])
             best = int(probabilities.argmax())
             said = f"{section.labels.names[best]} {probabilities[best]:.2f}"
-            captions.append([name, said, f"sees {section.masking}"])
+            captions.append([name, said, f"masking {section.masking}" + ", flat map" * (not saliency.any())])
     return arrange(panels, captions, min(len(panels), MAX_COLUMNS))
 
 

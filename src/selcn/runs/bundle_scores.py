@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +31,7 @@ from selcn.inference.result import Prediction
 from selcn.inference.row import Row
 from selcn.inference.stream import Decoded, Frame, work_through
 from selcn.io.files import write_text
-from selcn.labels import TEST
+from selcn.labels import TEST, LabelSet
 from selcn.runs.taken import seen_rows
 
 METRICS, EVALUATION = "metrics.csv", "evaluation.json"
@@ -106,15 +105,10 @@ def score_bundle(
     failed = _predict_images(predictors, table, out / _RAW, source, on_progress)
     rows = pd.read_json(out / _RAW, lines=True, precise_float=True, dtype=False)
     written = _write_files(config, table, truth, rows, out)
-    metrics = [
-        evaluate_file(out / f"{name}.csv", labels=labels, resamples=resamples, seed=seed).assign(network=name)
-        for name, labels in written.items()
-    ]
-    joined = pd.concat(metrics, ignore_index=True)
-    joined = joined[["network", *joined.columns.drop("network")]]
-    joined.to_csv(out / METRICS, index=False)
+    metrics = _metrics(written, out, resamples, seed)
+    metrics.to_csv(out / METRICS, index=False)
     unknown = {name: int((~known).sum()) for name, known in truth.items()}
-    scores = BundleScores(config.name, len(table), seen, failed, unknown, joined)
+    scores = BundleScores(config.name, len(table), seen, failed, unknown, metrics)
     write_text(out / EVALUATION, scores.to_json())
     (out / _RAW).unlink()
     return scores
@@ -146,6 +140,16 @@ def _predict_images(
         seal=_seal,
         on_progress=on_progress,
     )
+
+
+def _metrics(written: dict[str, LabelSet | None], out: Path, resamples: int, seed: int) -> pd.DataFrame:
+    """Metrics of each network's file; see `BundleScores`."""
+    tables = [
+        evaluate_file(out / f"{name}.csv", labels=labels, resamples=resamples, seed=seed).assign(network=name)
+        for name, labels in written.items()
+    ]
+    joined = pd.concat(tables, ignore_index=True)
+    return joined[["network", *joined.columns.drop("network")]]
 
 
 def _truth(config: BundleConfig, table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -185,10 +189,10 @@ def _seal(rows: Iterable[Row], path: Path) -> None:
 
 def _write_files(
     config: BundleConfig, table: pd.DataFrame, truth: dict[str, np.ndarray], rows: pd.DataFrame, out: Path
-) -> dict[str, Any]:
+) -> dict[str, LabelSet | None]:
     """Write the file of each network with any truth; their label sets by the network's name."""
     keys = pd.DataFrame({"image_id": table["image_id"], "group": groups(table), "fold": TEST})
-    written: dict[str, Any] = {}
+    written: dict[str, LabelSet | None] = {}
     for name, known in truth.items():
         chosen = rows[known[rows["_row"]]] if len(rows) else rows
         if not len(chosen):
