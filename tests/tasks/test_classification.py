@@ -183,3 +183,10 @@ def test_further_metrics_are_those_of_scikit_learn() -> None:
         "accuracy": accuracy_score(label, said),
     }
     assert {name: float(one.compute()) for name, one in metrics.items()} == pytest.approx(expected)
+
+
+def test_the_mask_is_the_fourth_channel_of_what_the_network_sees() -> None:
+    section = ClassificationSection(labels=["a", "b"], masking="segmentation", input="image+mask")
+    image, mask = torch.rand(2, 3, 6, 8), (torch.rand(2, 1, 6, 8) > 0.5).to(torch.uint8)
+    seen = ClassificationTask("diagnosis", section).look(Batch(image, mask)).image
+    torch.testing.assert_close(seen, torch.cat([image * mask, mask.float()], dim=1))
