@@ -226,16 +226,29 @@ def test_the_version_is_told(selcn: Selcn, capsys: pytest.CaptureFixture[str]) -
     [("segmentation", "lesion"), ("symmetry", "symmetry"), ("classification", "diagnosis"), ("diagnosis", "diagnosis")],
 )
 def test_the_stage_words_of_the_thesis_are_understood(word: str, network: str) -> None:
-    graph = load_config(Path("demo")).graph
-    assert find_network(graph, word) == network
+    config = load_config(Path("demo"))
+    assert find_network(config.graph, word) == network
     together = ["diagnosis", "diagnosis-standalone"] if word == "classification" else [network]
-    assert trained_together(graph, word) == together
+    assert (trained_together(config, network) if word == "classification" else [network]) == together
 
 
-def test_maskings_of_the_command_line_change_a_network_and_what_it_reads() -> None:
-    config = with_maskings(load_config(Path("demo")), "diagnosis", "segmentation", "none")
-    assert {name: section.masking for name, section in config.graph.classifiers.items()} == {
+def test_maskings_of_the_command_line_add_variants_of_a_network_and_of_what_it_reads() -> None:
+    demo = load_config(Path("demo"), ["symmetry.masking=none"])
+    assert with_maskings(demo, "diagnosis", "none", "none") == (demo, "diagnosis")
+    added, name = with_maskings(demo, "diagnosis", "segmentation", "lae")
+    assert {one: section.masking for one, section in added.graph.classifiers.items()} == {
         "symmetry": "none",
-        "diagnosis": "segmentation",
-        "diagnosis-standalone": "segmentation",
+        "diagnosis": "none",
+        "diagnosis-standalone": "none",
+        "symmetry-lae": "lae",
+        name: "segmentation",
+        f"{name}-standalone": "segmentation",
     }
+    assert (name, added.graph.target) == ("diagnosis-segmentation-lae", "diagnosis")
+    assert list(added.graph.classifiers[name].reads) == ["symmetry-lae"]
+    assert all(added.networks[one] == section for one, section in demo.networks.items())
+    read_only, name = with_maskings(added, "diagnosis", None, "lae")
+    assert trained_together(read_only, name) == ["diagnosis-none-lae", "diagnosis-standalone"]
+    assert len(read_only.graph.nodes) == len(added.graph.nodes) + 1
+    recipe = with_maskings(load_config(Path("thesis")), "symmetry", "lae", None)[0].graph.classifiers["symmetry-lae"]
+    assert (recipe.lr, recipe.weighted) == (3.34e-5, True)

@@ -60,6 +60,24 @@ def test_a_tied_vote_goes_to_the_larger_mean_probability() -> None:
         assert shares.sum() == pytest.approx(1)
 
 
+def test_the_thesis_conventions_of_ties_and_deviation() -> None:
+    votes = [
+        np.array([[0.9, 0.1, 0.0]]),
+        np.array([[0.1, 0.9, 0.0]]),
+        np.array([[0.9, 0.0, 0.1]]),
+        np.array([[0.0, 1, 0]]),
+    ]
+    assert majority(votes).argmax() == 1  # of the larger mean probability
+    assert majority(votes, ["nv", "mel", "akiec"]).argmax() == 1  # akiec has no vote
+    assert majority(votes, ["mel", "nv", "akiec"]).argmax() == 0
+    assert majority(votes[:3], ["nv", "mel", "akiec"]).argmax() == 0  # no tie
+    truth, folds = [1, 0, 1], ["test"] * 3
+    members = [predictions(said, truth, folds) for said in ([0.6, 0.1, 0.6], [0.6, 0.1, 0.1], [0.1, 0.1, 0.6])]
+    ours, theirs = (cross_validation(members[0], members, deviation=one) for one in ("n-1", "n"))
+    assert values(ours, "accuracy", "sd") == pytest.approx([np.std([1, 2 / 3, 2 / 3], ddof=1)])
+    assert values(theirs, "accuracy", "sd") == pytest.approx([np.std([1, 2 / 3, 2 / 3])])
+
+
 def test_members_are_put_into_the_order_of_the_ensemble() -> None:
     truth, folds = [1, 0, 1, 1], ["test"] * 4
     members = [predictions(said, truth, folds) for said in ([0.9, 0.2, 0.8, 0.4], [0.7, 0.8, 0.9, 0.3])]

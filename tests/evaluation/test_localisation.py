@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from selcn.errors import DataError
 from selcn.evaluation.localisation import (
     SIDE,
+    _dilated,
     centred_gaussian,
     chance_scores,
     check_saliency_scores,
@@ -195,3 +196,17 @@ def test_faulty_score_files_are_refused_in_one_line() -> None:
         check_saliency_scores(good.drop(columns="head"))
     with pytest.raises(DataError, match="a doubled image_id"):
         check_saliency_scores(pd.concat([good, good.head(1)]))
+
+
+def test_the_thesis_dilation_is_that_of_opencv() -> None:
+    generator = np.random.default_rng(0)
+    mask = (generator.random((1, SIDE, SIDE)) > 0.9995) & (np.arange(SIDE) > 5)
+    wide = cv2.dilate(mask[0].astype(np.uint8), np.ones((12, 12), np.uint8), iterations=2) > 0
+    scores = one(localisation_scores(np.ones((1, 7, 7)) * np.eye(7), mask, "thesis"))
+    maps = np.clip(cv2.resize(np.eye(7), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), 0, 1)
+    salient = maps / maps.max() > 0.5
+    assert scores["iou"] == pytest.approx((salient & wide).sum() / (salient | wide).sum(), abs=1e-4)
+    single = np.zeros((1, SIDE, SIDE), bool)
+    single[0, 100, 100] = True
+    rows, columns = np.nonzero(_dilated(single, "thesis")[0])
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (90, 112, 90, 112)

@@ -88,11 +88,14 @@ def test_every_masking_is_exported(tmp_path: Path, maskings: tuple[str, str], gr
             labels="ham10000",
             backbone="test_resnet",
             masking=second,
+            input="image+mask",
             reads={"symmetry": Fusion.CONCAT, "lesion": Fusion.ATTENTION},
         ),
     }
     torch.manual_seed(0)
     config, ensemble = bundle_config(specs), Ensemble([build_cascade(specs)])
+    first_layer = next(m for m in ensemble.members[0].networks["diagnosis"].modules() if isinstance(m, torch.nn.Conv2d))  # type: ignore[index]
+    torch.nn.init.normal_(first_layer.weight)  # of a new network the mask's weights are 0
     names = export_graphs(config, ensemble, tmp_path)
     assert len(names) == graphs
     images = np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)

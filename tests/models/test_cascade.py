@@ -175,7 +175,8 @@ def test_a_segmenter_alone_answers_with_the_outline_and_no_distance() -> None:
 def test_a_saliency_method_that_a_stranger_registers_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods, "_METHODS", {**methods._METHODS})
     register_saliency("mean-activation", lambda activations, _weight, _gate: activations.mean(1, keepdim=True))
-    assert saliency_methods() == ["grad-cam++", "grad-cam", "layer-cam", "eigen-cam", "mirror", "mean-activation"]
+    assert saliency_methods()[0] == "grad-cam++"
+    assert saliency_methods()[-1] == "mean-activation"
     cascade = member()
     spec = cascade.specs["symmetry"]
     cascade.specs["symmetry"] = spec.model_copy(update={"saliency": "mean-activation"})

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from selcn.labels import Fusion
 from selcn.models.classifier import Classifier
@@ -98,3 +98,20 @@ def test_every_parameter_learns(fusions: tuple[Fusion, ...]) -> None:
     loss = torch.nn.functional.cross_entropy(network(IMAGES, maps(fusions)), torch.tensor([1, 5]))
     loss.backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in network.parameters())
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "squeezenet1_1", "torchvision/resnet18"])
+@torch.no_grad()
+def test_the_mask_as_fourth_channel_starts_unread_and_is_trained(backbone: str) -> None:
+    torch.manual_seed(0)
+    plain = Classifier(backbone, 3).eval()
+    torch.manual_seed(0)
+    network = Classifier(backbone, 3, mask=True).eval()
+    images, mask = torch.rand(2, 3, 64, 64), (torch.rand(2, 1, 64, 64) > 0.5).float()
+    torch.testing.assert_close(network(torch.cat([images, mask], dim=1)), plain(images))
+    with torch.enable_grad():
+        network(torch.cat([images, mask], dim=1)).sum().backward()
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    assert first.weight.shape[1] == 4
+    assert first.weight.grad is not None
+    assert first.weight.grad[:, 3].abs().sum() > 0

@@ -28,7 +28,7 @@ def make_discs(size: int = 64) -> tuple[Tensor, Tensor]:
     return (0.8 - 0.5 * masks).expand(-1, 3, -1, -1) + 0.05 * torch.rand(4, 3, size, size), masks
 
 
-@pytest.mark.parametrize("architecture", ["DeepLabV3Plus", "Unet"])
+@pytest.mark.parametrize("architecture", ["DeepLabV3Plus", "Unet", "plain-unet"])
 def test_it_fits_a_toy_batch(architecture: str) -> None:
     torch.manual_seed(0)
     images, masks = make_discs()
@@ -50,6 +50,29 @@ def test_it_fits_a_toy_batch(architecture: str) -> None:
 def test_any_size_in_is_the_size_out(architecture: str, size: tuple[int, int]) -> None:
     logits = Segmenter(architecture, "resnet18").eval()(torch.rand(1, 3, *size))
     assert logits.shape == (1, 1, *size)
+
+
+def count(network: Segmenter) -> int:
+    return sum(parameter.numel() for parameter in network.network.parameters())
+
+
+def test_the_thesis_networks_have_their_size() -> None:
+    # Hand count of the plain U-Net: two 3x3 convolutions and batch norms a level, 2x2 up-convolutions, a 1x1.
+    def twice(channels: int, wanted: int) -> int:
+        return 9 * wanted * (channels + wanted) + 4 * wanted
+
+    down = [(3, 64), (64, 128), (128, 256), (256, 512), (512, 1024)]
+    up = [(1024, 512), (512, 256), (256, 128), (128, 64)]
+    expected = sum(twice(*pair) for pair in down) + sum(twice(*pair) + 4 * pair[0] * pair[1] + pair[1] for pair in up)
+    assert count(Segmenter("plain-unet", "unread")) == expected + 64 + 1
+    assert round(expected / 1e6, 1) == 31.0
+    deeplab = Segmenter("thesis-deeplabv3plus", "tu-xception65")
+    assert round(count(deeplab) / 1e6, 1) == 54.7
+    dilations = {m.dilation for m in deeplab.network.decoder.modules() if isinstance(m, torch.nn.Conv2d)}
+    assert dilations == {(1, 1), (6, 6), (12, 12), (18, 18)}
+    assert deeplab.network.encoder.eval()(torch.zeros(1, 3, 64, 64))[-1].shape[-2:] == (4, 4)  # output stride 16
+    with pytest.raises(ConfigError, match="set weights to null"):
+        Segmenter("plain-unet", "unread", weights="imagenet")
 
 
 @torch.no_grad()

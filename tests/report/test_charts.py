@@ -1,6 +1,7 @@
 """Charts are whole SVGs as wide as a phone, and their texts give the numbers."""
 
 import base64
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from selcn.evaluation import Estimate
-from selcn.report.charts import WIDTH, Chart, draw_curves, draw_intervals, draw_jaccard_histogram
+from selcn.report.charts import WIDTH, Chart, draw_curves, draw_intervals, draw_jaccard_histogram, draw_terms
 from selcn.report.embed import embed_chart
 from selcn.report.measurements import Measurement, Measurements
 from selcn.runs.run import Curve
@@ -43,6 +44,18 @@ def test_curves_name_the_folds_and_the_epoch_that_was_kept() -> None:
     assert float(root.attrib["width"].removesuffix("pt")) * 4 / 3 == WIDTH
     assert all(word in text for word in ("fold 0", "fold 1", "training", "validation", "kept", "loss", "Jaccard"))
     assert chart.data["fold"].tolist() == [0, 0, 0, 1, 1]
+
+
+def test_terms_and_further_metrics_have_a_panel_each_where_they_were_logged() -> None:
+    usual = curve(0, [0.9, 0.5], 2)
+    assert draw_terms("lesion", [usual]) is None
+    more = {"train_rank_loss": [0.3, 0.2], "val_rank_loss": [0.4, 0.1], "val_dice": [0.6, 0.8]}
+    chart = draw_terms("lesion", [replace(usual, epochs=usual.epochs.assign(**more))])
+    assert chart is not None
+    rank, dice = chart.figure.axes
+    assert [np.asarray(line.get_ydata()).tolist() for line in rank.lines] == [[0.3, 0.2], [0.4, 0.1]]
+    assert [np.asarray(line.get_ydata()).tolist() for line in dice.lines] == [[0.6, 0.8]]
+    assert chart.alt.endswith("Rank loss 0.100; Dice 0.800")
 
 
 def test_a_single_epoch_is_one_tick() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from selcn.config import RunConfig, changed_config, load_config
+from selcn.config import RunConfig, add_variant, changed_config, load_config
 from selcn.errors import RunError
 from selcn.io.progress import OnProgress
 from selcn.runs import executor as executor_module
@@ -89,6 +89,24 @@ def test_a_folder_keeps_to_the_configuration_of_its_first_finished_step(
     with pytest.raises(RunError, match=r"another configuration \(networks.symmetry.batch, seed differ\); choose"):
         Executor(folder, other)
     assert load_config(folder.config) == tiny_config
+
+
+def test_a_folder_takes_more_networks_and_keeps_those_that_it_has(folder: RunFolder, tiny_config: RunConfig) -> None:
+    added, name = add_variant(tiny_config, "diagnosis", "lae", "segmentation")
+    first = Executor(folder, tiny_config)
+    for kind in (Kind.SPLIT, Kind.PREDICTIONS, Kind.EVALUATION):
+        first.do(Step(kind), lambda _work, _progress: None)
+    del first
+    assert Executor(folder, added).config.graph.nodes.keys() == added.graph.nodes.keys()
+    assert [folder.finished(Step(kind)) for kind in (Kind.SPLIT, Kind.PREDICTIONS, Kind.EVALUATION)] == [1, 0, 0]
+    again = Executor(folder, tiny_config)
+    assert again.config == load_config(folder.config)
+    assert name in again.config.networks
+    assert again.config.graph.target == "diagnosis"
+    other = tiny_config.model_copy(update={"seed": 1})
+    del again
+    with pytest.raises(RunError, match="seed differ"):
+        Executor(folder, other)
 
 
 def test_two_processes_in_one_run_folder_are_refused(folder: RunFolder, tiny_config: RunConfig) -> None:

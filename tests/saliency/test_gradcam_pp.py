@@ -14,6 +14,7 @@ from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor, nn
 
 from selcn.labels import Fusion
+from selcn.models.cascade import explain as explain_pass
 from selcn.models.classifier import Classifier
 from selcn.models.heads import HeadOutput
 from selcn.saliency.gradcam_pp import CUSTOMARY_EPSILON, autograd_grad_cam_pp, grad_cam_pp, scale_min_max
@@ -87,6 +88,27 @@ def test_closed_form_is_autograd(kind: str, gain: float, epsilon: float) -> None
     expected = autograd_grad_cam_pp(subject.network, subject.layer, images, target, epsilon=epsilon)
     assert saliency.amax() == 1
     torch.testing.assert_close(saliency, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_the_method_of_the_thesis_is_its_formula_with_gradients_of_autograd(kind: str) -> None:
+    """alpha = g^2 / (2 g^2 + sum(A g^3) + 1e-7): activations are gated by the cubed gradient before they are summed."""
+    subject, images = make_subject(kind), random_images()
+    kept: list[Tensor] = []
+    handle = subject.layer.register_forward_hook(lambda _module, _inputs, output: kept.append(output))
+    logits = subject.network(images)
+    handle.remove()
+    (gradient,) = torch.autograd.grad(logits.amax(1).sum(), kept[:1])
+    activations = kept[0].detach()
+    squared, cubed = gradient**2, gradient**3
+    alpha = squared / (2 * squared + (activations * cubed).sum((2, 3), keepdim=True) + 1e-7)
+    channel_weights = (alpha * gradient.clamp(min=0)).sum((2, 3), keepdim=True)
+    maps = (channel_weights * activations).sum(1, keepdim=True).clamp(min=0)
+    low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)  # of each image, not of the batch
+    with torch.no_grad():
+        trace = subject.trace(images)
+    found = explain_pass(trace, method="grad-cam++-thesis")
+    torch.testing.assert_close(found, (maps - low) / (high - low), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", HEADS)

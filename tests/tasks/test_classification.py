@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
@@ -168,3 +168,25 @@ def test_an_epoch_takes_each_image_once_in_an_order_of_its_own(store: Store) -> 
         assert sorted(orders[-1]) == list(range(8))
     assert orders[0] == orders[3]
     assert len({tuple(order) for order in orders}) == 3
+
+
+def test_further_metrics_are_those_of_scikit_learn() -> None:
+    task = ClassificationTask("diagnosis", ClassificationSection(labels=["a", "b", "c"]))
+    logits, label = torch.randn(40, 3), torch.randint(0, 3, (40,))
+    metrics = task.further_metrics()
+    for part in (slice(0, 15), slice(15, 40)):
+        task.update_further(metrics, logits[part], Batch(torch.empty(0), label=label[part]))
+    said = logits.argmax(1)
+    expected = {
+        "kappa": cohen_kappa_score(label, said),
+        "macro_f1": f1_score(label, said, average="macro"),
+        "accuracy": accuracy_score(label, said),
+    }
+    assert {name: float(one.compute()) for name, one in metrics.items()} == pytest.approx(expected)
+
+
+def test_the_mask_is_the_fourth_channel_of_what_the_network_sees() -> None:
+    section = ClassificationSection(labels=["a", "b"], masking="segmentation", input="image+mask")
+    image, mask = torch.rand(2, 3, 6, 8), (torch.rand(2, 1, 6, 8) > 0.5).to(torch.uint8)
+    seen = ClassificationTask("diagnosis", section).look(Batch(image, mask)).image
+    torch.testing.assert_close(seen, torch.cat([image * mask, mask.float()], dim=1))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from selcn.config import SegmentationSection
 from selcn.data.datasets import Batch, Samples, Sources
 from selcn.data.store.store import Store
+from selcn.evaluation.segmentation import segmentation_scores
 from selcn.models.losses import rank_loss, soft_dice_loss
 from selcn.models.segmenter import Segmenter
 from selcn.tasks.segmentation import SegmentationTask
@@ -69,3 +70,19 @@ def test_it_builds_the_network_of_its_section() -> None:
     network = SegmentationTask("lesion", section).build()
     assert isinstance(network, Segmenter)
     assert network.size == (64, 32)
+
+
+def test_terms_and_further_scores_are_those_of_the_loss_and_of_the_evaluation() -> None:
+    logits, mask = torch.randn(6, 1, 9, 7), (torch.rand(6, 1, 9, 7) > 0.5).float()
+    mask[0], mask[1], logits[1], mask[2] = 0, 0, -1, 1
+    batch = Batch(torch.rand(6, 3, 9, 7), mask)
+    task = SegmentationTask("lesion", SegmentationSection(rank_weight=0.05))
+    terms = task.terms(task.loss(Given(logits), batch)[0], logits, batch)
+    assert float(terms["dice_loss"]) == pytest.approx(float(soft_dice_loss(logits, mask)))
+    assert float(terms["rank_loss"]) == pytest.approx(float(rank_loss(logits, mask)), abs=1e-5)
+    metrics = task.further_metrics()
+    for part in (slice(0, 2), slice(2, 6)):
+        task.update_further(metrics, logits[part], Batch(NOTHING, mask[part]))
+    expected = segmentation_scores(mask[:, 0].numpy() > 0, logits[:, 0].numpy() > 0).mean()
+    found = {name: float(one.compute()) for name, one in metrics.items()}
+    assert found == pytest.approx(expected[[*metrics]].to_dict())

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from selcn.config import ClassificationSection, RunConfig, describe_presets, load_config, presets
+from selcn.config import ClassificationSection, RunConfig, SegmentationSection, describe_presets, load_config, presets
 from selcn.data.datasets import Sources
 from selcn.data.store.build import build_store
 from selcn.data.store.store import Store
@@ -59,6 +59,17 @@ def test_the_thesis_preset_has_the_hyperparameters_that_were_found() -> None:
     assert (standalone.lr, standalone.weight_decay, standalone.batch, standalone.weighted) == (1e-5, 5e-4, 16, True)
     assert (reading.lr, reading.weight_decay, reading.batch, reading.weighted) == (1.2e-4, 1.08e-4, 32, False)
     assert (standalone.patience, reading.patience) == (10, 25)
+    assert (standalone.dropout, reading.dropout, symmetry.dropout) == (0.4, 0, 0.5)
+    assert reading.backbone == "torchvision/efficientnet_b4"
+    lesion = config.networks["lesion"]
+    assert isinstance(lesion, SegmentationSection)
+    assert (lesion.architecture, lesion.weight_decay) == ("thesis-deeplabv3plus", 0)
+    assert {tuple(one.augment.model_dump().values()) for one in config.networks.values()} == {(0, 0, 0, False, 0)}
+    assert (config.prepare.hair, *config.evaluation.model_dump().values()) == ("thesis", "n", "alphabetical", "thesis")
+    for other in ("demo", "light", "strong"):
+        usual = load_config(Path(other))
+        assert usual.prepare.hair != "thesis"
+        assert list(usual.evaluation.model_dump().values()) == ["n-1", "probability", "centred"]
 
 
 def test_every_preset_says_what_it_is_for() -> None:

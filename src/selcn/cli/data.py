@@ -108,6 +108,9 @@ def prepare(
     out: Out = Path("store"),
     size: Annotated[str, typer.Option("--size", help="Width x height in pixels.")] = "256x192",
     hair: Annotated[bool, typer.Option("--hair/--no-hair", help="Remove hair first.")] = True,
+    thesis_hair: Annotated[
+        bool, typer.Option("--thesis-hair", help="Remove hair as the thesis did: red and blue swapped in grey.")
+    ] = False,
     jobs: Jobs = None,
 ) -> None:
     """Decode, clean and resize every image and mask once, into memory-mapped arrays.
@@ -121,5 +124,7 @@ def prepare(
 
     table = read_catalog(catalog)
     with resumable(), progress("preparing") as move:
-        store = build_store(table, out, size=parse_size(size), hair=hair, jobs=jobs, on_progress=move)
+        store = build_store(
+            table, out, size=parse_size(size), hair="thesis" if thesis_hair else hair, jobs=jobs, on_progress=move
+        )
     typer.echo(f"{out}: {len(store.image_ids)} images at {size}, {store.has_mask.sum()} with a mask")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Device, Json, Labels, progress, resumable
+from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,6 +19,17 @@ GivenNames = Annotated[
     list[str] | None,
     typer.Option("--given", help="What true results would be worth: mask, or networks, as in mask,symmetry."),
 ]
+Temperature = Annotated[
+    bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
+]
+GivenNetwork = Annotated[
+    str | None, typer.Option("--network", help="With --given: whose predictions; the run's target by default.")
+]
+ScoresOut = Annotated[Path, typer.Option("--out", help="Of a bundle and a catalog: where files go.")]
+Overlap = Annotated[
+    bool, typer.Option("--overlap", help="Of a bundle: also score images of lesions that it was trained on.")
+]
+BundleEngine = Annotated[EngineChoice, typer.Option("--engine", help="What runs a bundle.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,20 +42,22 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     predictions: Annotated[
         list[Path],
-        typer.Argument(help="Prediction or score files; with --given a run's folder.", show_default=False),
+        typer.Argument(
+            help="Prediction or score files; or a bundle and a catalog; with --given a run's folder.",
+            show_default=False,
+        ),
     ],
     resamples: Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap resamples of lesions.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
     by: By = None,
     catalog: Annotated[Path | None, typer.Option("--catalog", help="Where --by's columns are.")] = None,
     labels: Labels = None,
-    temperature: Annotated[
-        bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
-    ] = False,
+    temperature: Temperature = False,
     given: GivenNames = None,
-    network: Annotated[
-        str | None, typer.Option("--network", help="With --given: whose predictions; the run's target by default.")
-    ] = None,
+    network: GivenNetwork = None,
+    out: ScoresOut = Path("evaluation"),
+    overlap: Overlap = False,
+    engine: BundleEngine = EngineChoice.TORCH,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
@@ -53,25 +66,83 @@ def evaluate(
     Files hold class probabilities (without a column `truth` those metrics are given that need none), segmentation
     or saliency scores, or hard labels (`image_id, truth, prediction`).
 
+    A bundle predicts a catalog's images, and every network whose truth the catalog knows is scored; resumable.
+
     Of a run, `--given` repeats the test predictions with true masks or classes where the catalog knows them, and prints
     the paired differences: an upper bound of what a better stage would bring.
 
-    Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo --given symmetry`
+    Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo/bundle catalog.csv`
     """
+    of_files = bool(by or catalog or labels or temperature)
+    if predictions[0].is_dir() and not given:
+        if len(predictions) != 2 or of_files or network:
+            raise ConfigError(f"{predictions[0]}: is a folder; give a bundle and a catalog, without options of files")
+        bundle, truth = predictions
+        _score_bundle(bundle, truth, out, engine, device, resamples, seed, overlap=overlap, json=json)
+        return
     if given:
-        if len(predictions) > 1 or by or catalog or labels or temperature:
-            raise ConfigError(
-                "--given: give one run's folder; it goes with --network, --resamples, --seed and --device"
-            )
+        if len(predictions) > 1 or of_files:
+            raise ConfigError("--given: give one run's folder; it goes with --network, --resamples, --seed, --device")
         results = [name.strip() for one in given for name in one.split(",")]
         _print_upper_bounds(predictions[0], results, network, device, resamples, seed, json=json)
         return
-    table = _metrics_of(predictions, labels, by or [], catalog, resamples, seed, calibrate=temperature)
+    _print_metrics(
+        _metrics_of(predictions, labels, by or [], catalog, resamples, seed, calibrate=temperature), json=json
+    )
+
+
+def _print_metrics(table: "pd.DataFrame", *, json: bool) -> None:
+    """Print metrics of several files."""
     if json:
         typer.echo(table.to_json(orient="records", indent=1))
         return
     for name, metrics in table.groupby("file", sort=False):
         typer.echo(f"{name}\n{metrics.drop(columns='file').to_string(index=False, float_format='{:.3f}'.format)}\n")
+
+
+def _score_bundle(
+    bundle: Path,
+    catalog: Path,
+    out: Path,
+    engine: EngineChoice,
+    device: str,
+    resamples: int,
+    seed: int,
+    *,
+    overlap: bool,
+    json: bool,
+) -> None:
+    from selcn.cli.predict import load_predictors, tell_failed
+    from selcn.data.catalog import read_catalog
+    from selcn.runs.bundle_scores import score_bundle
+
+    table = read_catalog(catalog)
+    predictors, source = load_predictors(bundle, engine, device)
+    with resumable(), progress("predicting") as move:
+        scores = score_bundle(
+            predictors,
+            bundle,
+            table,
+            out,
+            source=source,
+            overlap=overlap,
+            resamples=resamples,
+            seed=seed,
+            on_progress=move,
+        )
+    if json:
+        typer.echo(scores.to_json())
+    else:
+        typer.echo(
+            f"{out}: {scores.images - len(scores.failed)} of {scores.images} images; the bundle was trained on lesions "
+            f"of {scores.seen}"
+        )
+        for name, count in scores.without_truth.items():
+            typer.echo(f"\n{name}: {count} images without truth")
+            metrics = scores.metrics[scores.metrics["network"] == name].drop(columns="network")
+            if len(metrics):
+                typer.echo(metrics.to_string(index=False, float_format="{:.3f}".format))
+    tell_failed(scores.failed)
 
 
 def _metrics_of(

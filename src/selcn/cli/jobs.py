@@ -137,7 +137,7 @@ def tune(
 
     folder, loaded = out or Path("runs") / f"{config.stem}-tuning", load_config(config, overrides)
     name_of = find_network(loaded.graph, network)
-    loaded = with_maskings(loaded, name_of, mask, saliency_mask)
+    loaded, name_of = with_maskings(loaded, name_of, mask, saliency_mask)
     ranges = read_space(space) if space else thesis_space(loaded.graph.nodes[name_of].section)
     with resumable():
         pipeline = Pipeline(loaded, folder, progress, compute=Compute(accelerator=accelerator.value))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selcn.cli.options import EngineChoice, Out, progress, resumable
-from selcn.errors import DataError, listed
+from selcn.errors import ConfigError, DataError, listed
 from selcn.io.files import sha256
 
 if TYPE_CHECKING:
     from selcn.inference.bundle import BundleConfig
+    from selcn.inference.inputs import Item
     from selcn.inference.predictor import Predictor
 
 DEFAULT_MASKINGS = ("segmentation", "lae")
@@ -40,6 +41,12 @@ class Kind(StrEnum):
     BINARY = "binary"
     CLEAN = "clean"
     ALL = "all"
+
+
+class Subset(StrEnum):
+    """The subset of a run whose images are masked."""
+
+    TEST = "test"
 
 
 class TableFormat(StrEnum):
@@ -135,7 +142,7 @@ def predict(
     from selcn.inference.metadata_table import add_metadata
 
     items = list_items(pictures)
-    predictors, source = _load(folder, engine, devices)
+    predictors, source = load_predictors(folder, engine, devices)
     known = read_given(given, items, predictors[0]) if given else None
     if metadata:
         known = add_metadata(metadata, items, predictors[0], known)
@@ -148,13 +155,18 @@ def predict(
     if segmentations:
         unnamed = [row["segmentation_error"] for row in read_rows(out / ROWS) if "segmentation_error" in row]
         typer.echo(f"{len(unnamed)} DICOM images without segmentation{f', such as {unnamed[0]}' if unnamed else ''}")
-    _tell_failed(failed)
+    tell_failed(failed)
 
 
 def mask(
-    folder: Bundle,
-    pictures: Inputs,
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle, or a run's folder.", show_default=False)],
+    pictures: Annotated[
+        list[str] | None, typer.Argument(metavar="INPUT...", help="As of `predict`; or --subset.", show_default=False)
+    ] = None,
     out: Out = Path("masks"),
+    subset: Annotated[
+        Subset | None, typer.Option("--subset", help="The images of a run's test subset, in place of INPUT.")
+    ] = None,
     masking: Annotated[
         list[str] | None,
         typer.Option("--masking", help="segmentation, lae, or another by name; may be repeated. Both by default."),
@@ -170,15 +182,15 @@ def mask(
 ) -> None:
     """Lesion masks, boxes and masked images of files, as PNG of their own size, and boxes.csv.
 
-    Resumable by the same command. Example: `selcn mask runs/demo/bundle folder/ --masking lae --out masks`
+    Resumable by the same command. Example: `selcn mask runs/demo/bundle folder/ --masking lae --out masks`, or
+    `selcn mask runs/demo --subset test`
     """
-    from selcn.inference.inputs import list_items
     from selcn.inference.mask_files import BOXES, MaskKind, write_masks
 
-    items = list_items(pictures)
+    folder, items = _masked_files(folder, pictures or [], subset)
     wanted = set(kind or [Kind.ALL])
     kinds = [one for one in MaskKind if wanted & {Kind.ALL, Kind(one.value)}]
-    predictors, source = _load(folder, engine, devices)
+    predictors, source = load_predictors(folder, engine, devices)
     with resumable(), progress("masking") as move:
         failed = write_masks(
             predictors,
@@ -190,18 +202,50 @@ def mask(
             on_progress=move,
         )
     typer.echo(f"{out / BOXES}: {len(items) - len(failed)} of {len(items)} files")
-    _tell_failed(failed)
+    tell_failed(failed)
 
 
-def _load(folder: Path, engine: EngineChoice, devices: str) -> "tuple[list[Predictor], str]":
-    """A predictor a device, and what identifies bundle and engine."""
+def _masked_files(folder: Path, pictures: list[str], subset: Subset | None) -> "tuple[Path, list[Item]]":
+    """A bundle, and the files that are given or those of the run's test subset, on which none of it was trained."""
+    from selcn.inference.inputs import Item, list_items
+
+    if bool(pictures) == bool(subset):
+        raise ConfigError("mask: give images, folders or a table, or else a run's folder and --subset test")
+    if subset is None:
+        return folder, list_items(pictures)
+    from selcn.runs.run import open_run
+
+    run = open_run(folder)
+    tested = run.table.iloc[run.test_rows]
+    if tested.empty:
+        raise ConfigError(f"{folder}: its split has no test subset; give images instead of --subset")
+    pairs = zip(tested["image_path"], tested["image_id"], strict=True)
+    return run.folder.bundle, [Item(path, None, name) for path, name in pairs]
+
+
+def load_predictors(folder: Path, engine: EngineChoice, devices: str) -> "tuple[list[Predictor], str]":
+    """A predictor a device, and what identifies bundle and engine.
+
+    Args:
+        folder: of the bundle.
+        engine: what runs it.
+        devices: of PyTorch, between commas.
+    """
     from selcn.inference.predictor import load
 
     predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
     return predictors, f"{sha256(folder / 'manifest.json')} {engine.value}"
 
 
-def _tell_failed(failed: list[str]) -> None:
+def tell_failed(failed: list[str]) -> None:
+    """Refuse to end well where files were left out.
+
+    Args:
+        failed: the error of each.
+
+    Raises:
+        DataError: there are any.
+    """
     if failed:
         raise DataError(f"{len(failed)} files were left out: {listed(failed)}")
 

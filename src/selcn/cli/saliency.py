@@ -1,11 +1,13 @@
 """`saliency` and `saliency-eval`: where networks looked, and whether that means anything."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from selcn.cli.options import Device, Json, Out, progress, resumable
+from selcn.errors import ConfigError
 
 Source = Annotated[
     Path,
@@ -28,6 +30,13 @@ Layer = Annotated[
 ]
 
 
+class Dilation(StrEnum):
+    """How true masks are dilated; the names of `selcn.evaluation.localisation.Dilation`."""
+
+    CENTRED = "centred"
+    THESIS = "thesis"
+
+
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(saliency)
@@ -45,6 +54,10 @@ def saliency(
     overlay: Annotated[
         list[str] | None, typer.Option("--overlay", help="Also draw this image_id, or `all`. May be repeated.")
     ] = None,
+    sheet: Annotated[
+        list[str] | None,
+        typer.Option("--sheet", help="Only draw a run's maps of all networks side by side, of this image_id or `all`."),
+    ] = None,
     device: Device = "cpu",
 ) -> None:
     """Saliency of every image, in one memory-mapped file at the network's own grid.
@@ -54,6 +67,16 @@ def saliency(
 
     Example: `selcn saliency runs/demo --network diagnosis --target mel --out maps --overlay all`
     """
+    if sheet:
+        from selcn.report.saliency_sheets import write_sheets
+        from selcn.runs.run import open_run
+
+        if images or network or target or method or overlay:
+            raise ConfigError("--sheet: draws what a run has; give the run's folder and --out alone")
+        with progress("drawing") as move:
+            drawn = write_sheets(open_run(source), sheet, out / "sheets", move)
+        typer.echo(f"{out / 'sheets'}: {drawn} images")
+        return
     from selcn.explain.runner import write_saliency
     from selcn.report.saliency_overlays import write_overlays
     from selcn.runs.saliency_jobs import open_job
@@ -82,6 +105,9 @@ def saliency_eval(
     by: Annotated[
         list[str] | None, typer.Option("--by", help="Also by diagnosis, symmetry or lesion_share. May be repeated.")
     ] = None,
+    dilation: Annotated[
+        Dilation, typer.Option("--dilation", help="Of true masks; thesis: 12 pixels, reaching -10 to +12.")
+    ] = Dilation.CENTRED,
     resamples: Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap resamples of lesions.")] = 2000,
     device: Device = "cpu",
     json: Json = False,
@@ -99,7 +125,7 @@ def saliency_eval(
 
     job = open_job(source, images or [], network, method=method, layer=layer, device=device)
     with resumable(), progress("scoring") as move:
-        scores = write_saliency_scores(job, out, curves=curves, on_progress=move)
+        scores = write_saliency_scores(job, out, curves=curves, dilation=dilation.value, on_progress=move)
     summary = summarise_saliency(scores, resamples=resamples)
     summary.to_csv(out / "summary.csv", index=False)
     if by:

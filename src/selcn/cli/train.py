@@ -104,8 +104,8 @@ def train(
     from selcn.config import load_config
 
     folder, loaded = out or Path("runs") / config.stem, load_config(config, overrides)
-    loaded = with_maskings(loaded, find_network(loaded.graph, network), mask, saliency_mask)
-    names = trained_together(loaded.graph, network)
+    loaded, chosen = with_maskings(loaded, find_network(loaded.graph, network), mask, saliency_mask)
+    names = trained_together(loaded, chosen) if network == "classification" else [chosen]
     with resumable():
         pipeline = _pipeline(loaded, folder, devices, nodes, accelerator, track)
         prepared = pipeline.prepare(only=names)
@@ -141,11 +141,17 @@ def find_network(graph: "Graph", word: str) -> str:
     return name
 
 
-def trained_together(graph: "Graph", word: str) -> list[str]:
-    """The network that a word means; of the target by its stage's word, its twins too."""
-    name = find_network(graph, word)
+def trained_together(config: "RunConfig", name: str) -> list[str]:
+    """A network and the twins that are trained beside it; of a variant that lacks one, the twin it is compared with.
+
+    Args:
+        config: of the run.
+        name: of the network.
+    """
+    graph = config.graph
     twins = [one for one, node in graph.nodes.items() if node.twin_of == name]
-    return [name, *twins] if word == "classification" else [name]
+    rivals = [a for a, b in graph.pairs() if b == name]
+    return list(dict.fromkeys([name, *twins, *rivals]))
 
 
 def training_steps(names: list[str], folds: int) -> "list[Step]":
@@ -155,8 +161,13 @@ def training_steps(names: list[str], folds: int) -> "list[Step]":
     return [Step(Kind.TRAIN, name, fold) for name in names for fold in range(folds)]
 
 
-def with_maskings(config: "RunConfig", name: str, mask: str | None, saliency_mask: str | None) -> "RunConfig":
-    """A configuration in which a network, and those whose saliency it reads, have other maskings.
+def with_maskings(
+    config: "RunConfig", name: str, mask: str | None, saliency_mask: str | None
+) -> "tuple[RunConfig, str]":
+    """A configuration that has a network under other maskings, and that network's name.
+
+    A variant that is not there is added under a name such as `symmetry-lae` or `diagnosis-none-lae`, so that variants
+    share a run's folder; its twins are added too, but for a standalone one that the configuration has already.
 
     Args:
         config: of the run.
@@ -167,7 +178,7 @@ def with_maskings(config: "RunConfig", name: str, mask: str | None, saliency_mas
     Raises:
         ConfigError: the network sees whole images, reads no saliency, or there is no segmentation network.
     """
-    from selcn.config import ClassificationSection, changed_config
+    from selcn.config import ClassificationSection, add_variant
     from selcn.data.imaging.masking import find_masking
 
     section = config.graph.nodes[name].section
@@ -177,12 +188,10 @@ def with_maskings(config: "RunConfig", name: str, mask: str | None, saliency_mas
     reads = [source for source in sources if source in config.graph.classifiers]
     if saliency_mask and not reads:
         raise ConfigError(f"--saliency-mask: network {name} reads no saliency; leave it out")
-    own = config.graph.nodes[name].twin_of or name
-    changed = {**({own: mask} if mask else {}), **(dict.fromkeys(reads, saliency_mask) if saliency_mask else {})}
-    networks = dict(config.networks)
-    for one, masking in changed.items():
-        networks[one] = networks[one].model_copy(update={"masking": find_masking(str(masking)).name})
-    return changed_config(config, networks=networks)
+    masking, read = (find_masking(one).name if one else None for one in (mask, saliency_mask))
+    if not isinstance(section, ClassificationSection) or (masking is None and read is None):
+        return config, name
+    return add_variant(config, name, masking, read)
 
 
 def _pipeline(

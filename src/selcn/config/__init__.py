@@ -32,6 +32,7 @@ from selcn.config.sections import (
     SplitSection,
 )
 from selcn.config.taken import split_reference
+from selcn.config.variants import add_variant
 
 __all__ = [
     "FULL",
@@ -53,6 +54,7 @@ __all__ = [
     "SplitSection",
     "Training",
     "Twin",
+    "add_variant",
     "build_graph",
     "changed_config",
     "describe_presets",

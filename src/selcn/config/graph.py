@@ -195,7 +195,8 @@ def _check_inputs(
     if section.needs_mask and not segmenters:
         remedy = _remedy(section, "lesion") if section.taken else "add one"
         masked = section.masking != NO_MASKING
-        what = f"masking {section.masking}" if masked else f"backbone {MIRROR}" if section.measured else "measures"
+        own = f"backbone {MIRROR}" if section.measured else "measures" if section.measures else f"input {section.input}"
+        what = f"masking {section.masking}" if masked else own
         raise ValueError(f"{name} has {what}, which needs a segmentation network; {remedy}")
 
 

@@ -16,6 +16,8 @@ from selcn.config.sections import AugmentSection, Fraction, Section, Size
 from selcn.labels import LABEL_SETS, MIRROR, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
 from selcn.labels.metadata import NEVER
 
+IMAGE_AND_MASK = "image+mask"
+"""Input of a classifier whose first convolution has a fourth channel, the lesion's mask."""
 FULL = "full"
 """Serialisation context under which label sets are written in full, as in bundles, instead of by name."""
 
@@ -77,6 +79,9 @@ class ClassifierSpec(Section):
         None, description="the network's input; null takes that of the prepared images, of a transformer its own"
     )
     masking: MaskingName = Field(NO_MASKING, description="what of the image it sees, given the lesion's mask")
+    input: Literal["image", "image+mask"] = Field(
+        "image", description="image+mask: the lesion's mask as fourth channel of the first convolution"
+    )
     reads: dict[str, AnyCaseFusion] = Field({}, description="earlier networks whose saliency or mask it reads, and how")
     control: Control | None = Field(None, description="what is read in place of the saliency, for comparison")
     saliency: str = Field("grad-cam++", description="the method of the map that it answers with and hands on")
@@ -105,8 +110,8 @@ class ClassifierSpec(Section):
 
     @property
     def needs_mask(self) -> bool:
-        """Whether it takes the lesion's mask, or its image is masked by it."""
-        return self.takes_mask or self.masking != NO_MASKING
+        """Whether it takes the lesion's mask, beside its image or as a channel of it, or its image is masked by it."""
+        return self.takes_mask or self.masking != NO_MASKING or self.input == IMAGE_AND_MASK
 
     @model_validator(mode="before")
     @classmethod
@@ -126,10 +131,9 @@ class ClassifierSpec(Section):
             raise ValueError("head squeezenet goes with a SqueezeNet backbone that reads nothing; use head linear")
         if self.head == "squeezenet" and self.measures:
             raise ValueError("measures stand beside the features of a linear head; use head linear")
-        if self.measured and (self.reads or self.measures or self.flips or self.metadata or self.masking != NO_MASKING):
-            raise ValueError(
-                "backbone mirror measures the whole image; leave reads, measures, flips, metadata and masking out"
-            )
+        more = self.masking != NO_MASKING or self.input == IMAGE_AND_MASK
+        if self.measured and (self.reads or self.measures or self.flips or self.metadata or more):
+            raise ValueError("backbone mirror measures the whole image; leave all other inputs, flips and masking out")
         if (self.saliency.lower() == MIRROR) != self.measured:
             raise ValueError("saliency mirror is the map of backbone mirror, which has no other; leave saliency out")
         return self
@@ -284,6 +288,8 @@ class ClassificationSection(Training, ClassifierSpec):
             raise ValueError(
                 f"freeze: features are computed once, of each image and its flips; remove {', '.join(wrong)}"
             )
+        if self.input == IMAGE_AND_MASK:
+            raise ValueError("freeze: the first convolution has to learn the mask's channel; leave input out")
         if self.weights is None:
             raise ValueError("freeze: the backbone stays as it is; give weights, imagenet or a safetensors file")
         return self

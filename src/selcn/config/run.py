@@ -10,6 +10,7 @@ from selcn.config.graph import Graph, Twin, build_graph
 from selcn.config.networks import SPEC_KEYS, NetworkSection
 from selcn.config.sections import (
     CatalogSource,
+    EvaluationSection,
     Ham10000Source,
     PhantomSource,
     PrepareSection,
@@ -48,6 +49,7 @@ class RunConfig(Section):
         {}, description="twins of a network (standalone, or a control) that are trained beside it"
     )
     target: str | None = Field(None, description="the network that the others lead to; null takes the last classifier")
+    evaluation: EvaluationSection = EvaluationSection()
     resamples: int = Field(2000, ge=100, description="bootstrap resamples of each interval")
 
     @model_validator(mode="before")

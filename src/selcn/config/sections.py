@@ -14,6 +14,10 @@ Size = Annotated[
 ]
 
 
+Hair = bool | Literal["thesis"]
+"""Whether hair is removed; `thesis` with the grey weights of red and blue swapped, as the thesis' scripts did."""
+
+
 class Section(BaseModel):
     """Base of every model of a configuration."""
 
@@ -67,8 +71,22 @@ class PrepareSection(Section):
     """How images are prepared for the store, and a new image for prediction."""
 
     size: Size = (256, 192)
-    hair: bool = Field(True, description="remove hair first")
+    hair: Hair = Field(
+        True, description="remove hair first; thesis with red and blue swapped in the grey image, as its scripts did"
+    )
     store: Path | None = Field(None, description="a store made by `selcn prepare` of this size, to be used where it is")
+
+
+class EvaluationSection(Section):
+    """Conventions of some metrics; those of the thesis repeat its published numbers."""
+
+    deviation: Literal["n-1", "n"] = Field("n-1", description="denominator of the variance over n folds; thesis: n")
+    ties: Literal["probability", "alphabetical"] = Field(
+        "probability", description="of the members' votes: to the largest mean probability; thesis: alphabetical"
+    )
+    dilation: Literal["centred", "thesis"] = Field(
+        "centred", description="of the mask that saliency is compared with at 224 pixels: +-10; thesis: -10 to +12"
+    )
 
 
 class AugmentSection(Section):

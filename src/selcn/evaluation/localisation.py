@@ -4,8 +4,10 @@ Maps and masks are compared at 224x224. A map is resized bilinearly and scaled t
 salient pixel is 1; a flat map stays 0 everywhere.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ SIDE = 224
 SALIENT = 0.5
 DILATION = 0.05
 """Side of the square that a mask is dilated by, twice, as a fraction of the width."""
+Dilation = Literal["centred", "thesis"]
 LOCALISATION = ["iou", "overlap", "pointing", "energy", "iou_auc"]
 FAITHFULNESS = ["deletion", "insertion"]
 MAP_SCORES = [*LOCALISATION, "flat", "rank_correlation", *FAITHFULNESS]
@@ -32,10 +35,10 @@ _LEVELS = 256
 _ROUNDING = 1e-9  # tolerance for the maximum of an interpolated plateau
 
 
-def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
+def localisation_scores(saliency: np.ndarray, masks: BoolArray, dilation: Dilation = "centred") -> pd.DataFrame:
     """Return scores of maps against masks of the region that they should mark, one row an image.
 
-    With S where a map is above 0.5 and D the mask, dilated by a square of 5 % of the width twice (the thesis):
+    With S where a map is above 0.5 and D the mask, dilated by a square of 5 % of the width twice:
 
     - `iou`: of S and D;
     - `overlap`: share of S inside D; undefined where S is empty;
@@ -47,12 +50,14 @@ def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
     Args:
         saliency: float (N, h, w) in [0, 1].
         masks: bool (N, H, W), none of them empty.
+        dilation: `centred` reaches 10 pixels to every side; `thesis` 10 to the left and top, 12 to the right and
+            bottom.
 
     Returns:
         Those columns; NaN where undefined.
     """
     maps, plain = _at_side(saliency), _masks_at_side(masks)
-    wide = _dilated(plain)
+    wide = _dilated(plain, dilation)
     salient = maps > SALIENT
     hit = (salient & wide).sum((1, 2))
     flat = ~maps.any((1, 2))
@@ -70,7 +75,7 @@ def localisation_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
     )
 
 
-def chance_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
+def chance_scores(saliency: np.ndarray, masks: BoolArray, dilation: Dilation = "centred") -> pd.DataFrame:
     """Return the mean scores of the same maps with their pixels shuffled, which depend on the mask's area only.
 
     `overlap`, `pointing` and `energy` are the exact means; the IoUs are those of the mean overlap.
@@ -78,12 +83,13 @@ def chance_scores(saliency: np.ndarray, masks: BoolArray) -> pd.DataFrame:
     Args:
         saliency: float (N, h, w) in [0, 1].
         masks: bool (N, H, W), none of them empty.
+        dilation: see `localisation_scores`.
 
     Returns:
         The columns of `localisation_scores`.
     """
     maps, plain = _at_side(saliency), _masks_at_side(masks)
-    share, wide = plain.mean((1, 2)), _dilated(plain).mean((1, 2))
+    share, wide = plain.mean((1, 2)), _dilated(plain, dilation).mean((1, 2))
     above = _levels_above(maps) / SIDE**2
     salient, flat = (maps > SALIENT).mean((1, 2)), ~maps.any((1, 2))
     return pd.DataFrame(
@@ -248,10 +254,14 @@ def _masks_at_side(masks: BoolArray) -> BoolArray:
     return stretched
 
 
-def _dilated(masks: BoolArray) -> BoolArray:
-    side = int(DILATION * SIDE)
+def _dilated(masks: BoolArray, dilation: Dilation) -> BoolArray:
+    side = math.ceil(DILATION * SIDE) if dilation == "thesis" else int(DILATION * SIDE)
     twice = 2 * (side - 1) + 1  # a square dilated by itself
-    wide = ndimage.maximum_filter(masks.view(np.uint8), size=(1, twice, twice), mode="constant")
+    # An even square has no middle: the thesis' one reaches a pixel further to the right and below, each of two times.
+    shift = 0 if side % 2 else 1
+    wide = ndimage.maximum_filter(
+        masks.view(np.uint8), size=(1, twice, twice), origin=(0, shift, shift), mode="constant"
+    )
     return np.asarray(wide, dtype=np.bool_)
 
 

@@ -15,6 +15,7 @@ from selcn.errors import DataError
 from selcn.evaluation.localisation import (
     CHANCE,
     NETWORK,
+    Dilation,
     centred_gaussian,
     chance_scores,
     localisation_scores,
@@ -38,7 +39,13 @@ _HALF = 127
 
 
 def write_saliency_scores(
-    job: SaliencyJob, out: Path | str, *, curves: int = 0, seed: int = 0, on_progress: OnProgress | None = None
+    job: SaliencyJob,
+    out: Path | str,
+    *,
+    curves: int = 0,
+    seed: int = 0,
+    dilation: Dilation = "centred",
+    on_progress: OnProgress | None = None,
 ) -> pd.DataFrame:
     """Score the saliency of the predicted class of every image that has a ground-truth mask; resumable.
 
@@ -52,6 +59,7 @@ def write_saliency_scores(
         curves: number of images, sampled at random, whose deletion and insertion are also measured; about a hundred
             forward passes each.
         seed: of that sample and of the random weights.
+        dilation: of masks, see `localisation_scores`.
         on_progress: called with batches done and batches in all.
 
     Raises:
@@ -66,10 +74,11 @@ def write_saliency_scores(
     @torch.inference_mode()
     def score(part: int, folder: Path) -> None:
         rows, explainer = batches[part]
-        scores = _score(masked, rows, explainer, rivals[id(explainer)], traced[rows])
+        scores = _score(masked, rows, explainer, rivals[id(explainer)], traced[rows], dilation)
         scores.to_csv(folder / SCORES, index=False)
 
     plan: dict[str, Any] = {**job.origin, "network": job.network, "curves": curves, "seed": seed}
+    plan |= {"dilation": dilation} if dilation != "centred" else {}
     out = Path(out)
     work_in_parts(out, plan, len(batches), score, _join, on_progress)
     return read_saliency_scores(out / SCORES)
@@ -95,7 +104,12 @@ def _rival(explainer: Explainer, seed: int) -> ClassExplainer | None:
 
 
 def _score(
-    job: SaliencyJob, rows: np.ndarray, explainer: Explainer, rival: ClassExplainer | None, traced: np.ndarray
+    job: SaliencyJob,
+    rows: np.ndarray,
+    explainer: Explainer,
+    rival: ClassExplainer | None,
+    traced: np.ndarray,
+    dilation: Dilation,
 ) -> pd.DataFrame:
     images, masks = job.images(rows), job.source_images.masks(rows)
     rows, images, masks, traced = _with_lesion(rows, images, masks, traced)
@@ -114,7 +128,7 @@ def _score(
         present = places.any((1, 2))
         for kind, saliency in [*maps.items(), (CHANCE, explained.saliency)]:
             measure = chance_scores if kind == CHANCE else localisation_scores
-            scores = measure(saliency[:, 0].cpu().numpy()[present], places[present])
+            scores = measure(saliency[:, 0].cpu().numpy()[present], places[present], dilation)
             table = pd.concat([keys[present].reset_index(drop=True), scores], axis=1)
             if against == LESION and kind != CHANCE:
                 table["rank_correlation"] = _rank_correlation(saliency, explained.saliency)[present]

@@ -24,7 +24,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from selcn.config import FULL, ClassifierSpec, ModelSpec, Section, SegmenterSpec
-from selcn.config.sections import Size
+from selcn.config.sections import Hair, Size
 from selcn.errors import RunError
 from selcn.inference.reliability import Reliability
 from selcn.io.files import sha256
@@ -63,11 +63,11 @@ class Preparation(Section):
 
     Attributes:
         size: width and height in pixels.
-        hair: whether hair is removed first.
+        hair: whether hair is removed first, and how; see `selcn.config.sections.Hair`.
     """
 
     size: Size
-    hair: bool
+    hair: Hair
 
 
 class BundleConfig(Section):

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from selcn.config.sections import Hair
 from selcn.data.imaging.masking import find_masking, visible_region
-from selcn.data.imaging.prepare import remove_hair
+from selcn.data.imaging.prepare import without_hair
 from selcn.data.imaging.read import write_image
 from selcn.errors import DataError
 from selcn.inference.inputs import Item
@@ -96,11 +97,11 @@ def write_masks(
 
 
 def _drawn(
-    image: np.ndarray, lesion: Lesion, maskings: Sequence[str], kinds: Sequence[MaskKind], *, hair: bool
+    image: np.ndarray, lesion: Lesion, maskings: Sequence[str], kinds: Sequence[MaskKind], *, hair: Hair
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Folder and image of everything that is written of one image."""
     masked = MaskKind.IMAGE in kinds
-    clean = remove_hair(image) if MaskKind.CLEAN in kinds or (masked and hair) else image
+    clean = without_hair(image, hair or True) if MaskKind.CLEAN in kinds or (masked and hair) else image
     if MaskKind.CLEAN in kinds:
         yield MaskKind.CLEAN, clean
     for name in maskings:

@@ -46,17 +46,30 @@ def draw_overlay(image: np.ndarray, prediction: Prediction) -> np.ndarray:
     panel = resize(image, panel_size(image, *PANEL_WIDTHS))
     first = panel if prediction.lesion is None else draw_outline(panel, prediction.lesion.mask, PREDICTED_COLOUR)
     panels = [first, *(blend_saliency(panel, one.saliency) for one in prediction.results.values())]
-    height, width = panel.shape[:2]
+    return arrange(panels, _captions(prediction), len(panels))
+
+
+def arrange(panels: Sequence[np.ndarray], captions: Sequence[Sequence[str]], columns: int) -> np.ndarray:
+    """Panels in rows on a white sheet, each with its caption below.
+
+    Args:
+        panels: uint8 RGB (H, W, 3), all of one size.
+        captions: lines of ASCII of each panel; the second is emphasised.
+        columns: panels a row.
+
+    Returns:
+        uint8 RGB.
+    """
+    height, width = panels[0].shape[:2]
     gap, line = max(1, round(_GAP * width)), round(_LINE * width)
-    captions = _captions(prediction)
-    tall = height + 2 * gap + line * max(map(len, captions)) + gap
-    wide = len(panels) * (width + gap) + gap
-    sheet = np.full((tall, wide, 3), _BACKGROUND, np.uint8)
+    row_height = height + 2 * gap + line * max(map(len, captions))
+    rows = -(-len(panels) // columns)
+    sheet = np.full((rows * row_height + gap, columns * (width + gap) + gap, 3), _BACKGROUND, np.uint8)
     for number, (drawn, lines) in enumerate(zip(panels, captions, strict=True)):
-        left = gap + number * (width + gap)
-        sheet[gap : gap + height, left : left + width] = drawn
+        left, top = gap + number % columns * (width + gap), number // columns * row_height + gap
+        sheet[top : top + height, left : left + width] = drawn
         for row, text in enumerate(lines, start=1):
-            _write(sheet, text, (left, height + gap + row * line), width, emphasised=row == 2)
+            _write(sheet, text, (left, top + height + row * line), width, emphasised=row == 2)
     return sheet
 
 

@@ -51,7 +51,7 @@ class Normalise(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Images (N, 3, H, W) in [0, 1] to unpooled features (N, channels, h, w).
+    """Images (N, 3, H, W) in [0, 1], or (N, 4, H, W) with a mask, to unpooled features (N, channels, h, w).
 
     Args:
         body: normalised images to features.
@@ -73,9 +73,11 @@ class Backbone(nn.Module):
         """Unpooled features (N, channels, h, w).
 
         Args:
-            images: (N, 3, H, W) in [0, 1].
+            images: (N, 3, H, W) in [0, 1]; a fourth channel, 0 or 1, is not normalised.
         """
-        features: Tensor = self.body(self.normalise(images))
+        colours, mask = images[:, :3], images[:, 3:]
+        seen = self.normalise(colours)
+        features: Tensor = self.body(torch.cat([seen, mask], dim=1) if mask.shape[1] else seen)
         return features
 
 
@@ -175,7 +177,9 @@ def resize_images(images: Tensor, size: tuple[int, int] | None) -> Tensor:
     return F.interpolate(images, size=size[::-1], mode="bilinear", align_corners=False, antialias=True)
 
 
-def build_backbone(name: str, weights: Path | str | None = None, size: tuple[int, int] | None = None) -> Backbone:
+def build_backbone(
+    name: str, weights: Path | str | None = None, size: tuple[int, int] | None = None, *, mask: bool = False
+) -> Backbone:
     """Build the network called ``name`` without its head.
 
     Args:
@@ -184,6 +188,7 @@ def build_backbone(name: str, weights: Path | str | None = None, size: tuple[int
             library's own keys; position embeddings are resampled to ``size``.
         size: width and height in pixels to which images are resized; None for that of the images or, of a network built
             for one size, its own.
+        mask: whether images have a fourth channel, the lesion's mask.
 
     Raises:
         ConfigError: an unknown name, a network without an (N, C, h, w) feature map, a size that the network cannot
@@ -191,12 +196,16 @@ def build_backbone(name: str, weights: Path | str | None = None, size: tuple[int
     """
     if from_torchvision(name):
         body: nn.Module = _from_torchvision(name, weights)
-        return Backbone(body, Normalise(), _count_channels(name, body), size)
-    own = input_size(name)
-    taken = size or own
-    channels = _check_size(name, taken) if own and taken else None
-    body, normalise = _from_timm(name, weights, taken if own else None)
-    return Backbone(body, normalise, channels or _count_channels(name, body), taken)
+        normalise, taken, channels = Normalise(), size, _count_channels(name, body)
+    else:
+        own = input_size(name)
+        taken = size or own
+        known = _check_size(name, taken) if own and taken else None
+        body, normalise = _from_timm(name, weights, taken if own else None)
+        channels = known or _count_channels(name, body)
+    if mask:
+        _add_channel(name, body)
+    return Backbone(body, normalise, channels, taken)
 
 
 def input_size(name: str) -> tuple[int, int] | None:
@@ -220,6 +229,15 @@ def create_timm(name: str, size: tuple[int, int] | None, **options: Any) -> Any:
     if size:
         options["img_size"] = size[::-1]
     return timm.create_model(name, **options)
+
+
+def _add_channel(name: str, body: nn.Module) -> None:
+    """Give the first convolution a fourth input channel, of weight 0: it starts as the network without it."""
+    first = next((one for one in body.modules() if isinstance(one, nn.Conv2d) and one.in_channels == 3), None)
+    if first is None or first.groups != 1:
+        raise ConfigError(f"backbone {name!r} has no convolution of 3 channels for the mask; set input to image")
+    first.weight = nn.Parameter(torch.cat([first.weight.detach(), torch.zeros_like(first.weight[:, :1])], dim=1))
+    first.in_channels = 4
 
 
 def _from_torchvision(name: str, weights: Path | str | None) -> nn.Module:

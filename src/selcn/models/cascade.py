@@ -15,7 +15,7 @@ from selcn.models.classifier import Classifier
 from selcn.models.explained import explain, explain_together, mean, prefer
 from selcn.models.features import FeatureDistance, pooled_features
 from selcn.models.heads import HeadOutput
-from selcn.models.masking import apply_masking
+from selcn.models.masking import add_mask, apply_masking
 from selcn.models.segmenter import Segmenter
 from selcn.saliency.controls import replace_saliency
 
@@ -175,16 +175,21 @@ class Cascade(nn.Module):
         lesion: Tensor = self.networks[name](images).sigmoid()
         return lesion
 
-    def look(self, name: str, images: Tensor, lesion: Tensor | None) -> Tensor:
-        """The masked images (N, 3, H, W) that a classifier takes.
+    def look(self, name: str, images: Tensor, lesion: Tensor | None, region: Tensor | None = None) -> Tensor:
+        """The masked images (N, 3, H, W) that a classifier takes, or (N, 4, H, W) where the mask is a channel of them.
 
         Args:
             name: of the classifier.
             images: (N, 3, H, W) in [0, 1].
             lesion: probability that a pixel is lesion (N, 1, H, W); None leaves the images unmasked.
+            region: what its masking leaves visible (N, 1, H, W), 0 or 1, where that is known; None computes it.
         """
-        masking = self.specs[name].masking  # type: ignore[union-attr]  # of a classifier
-        return images if lesion is None else apply_masking(images, (lesion > LESION_THRESHOLD).to(images), masking)
+        if lesion is None:
+            return images
+        mask, spec = (lesion > LESION_THRESHOLD).to(images), self.specs[name]
+        assert isinstance(spec, ClassifierSpec)
+        seen = apply_masking(images, mask, spec.masking) if region is None else images * region
+        return add_mask(seen, mask, spec.input)
 
     def classify(
         self,

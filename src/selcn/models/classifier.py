@@ -62,6 +62,7 @@ class Classifier(nn.Module):
             built for one size, its own.
         metadata: fields of `selcn.labels.metadata` that it reads; empty for none.
         measures: whether the lesion's measured symmetry, standardised, stands beside the features of a linear head.
+        mask: whether images have a fourth channel, the lesion's mask.
 
     Raises:
         ConfigError: the backbone is unknown, cannot take the size, or its weights are unavailable.
@@ -79,9 +80,10 @@ class Classifier(nn.Module):
         size: tuple[int, int] | None = None,
         metadata: Sequence[str] = (),
         measures: bool = False,
+        mask: bool = False,
     ) -> None:
         super().__init__()
-        self.backbone = build_backbone(backbone, weights, size)
+        self.backbone = build_backbone(backbone, weights, size, mask=mask)
         self.size = self.backbone.size
         channels = self.backbone.channels
         self.fuse = SaliencyFusion(channels, fusions) if fusions else None
@@ -115,7 +117,7 @@ class Classifier(nn.Module):
         """Forward pass that keeps what a saliency map is computed from.
 
         Args:
-            images: masked images (N, 3, H, W) in [0, 1].
+            images: masked images (N, 3, H, W) in [0, 1], or (N, 4, H, W) with the mask.
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
             metadata: (N, `selcn.labels.metadata.WIDTH`); None or empty where all is missing.
             mask: of the lesion (N, 1, H, W), 0 or 1; read where symmetry is measured.
@@ -166,7 +168,7 @@ class Classifier(nn.Module):
             raise ValueError("symmetry is measured inside a mask; give one")
         assert self.mirror is not None
         assert self.standardise is not None
-        found = self.mirror(images.float(), resize_images(mask, self.size).float())
+        found = self.mirror(images[:, :3].float(), resize_images(mask, self.size).float())
         standard = torch.where(found.valid[:, None], self.standardise(found.measures), 0.0)
         return torch.cat([features, standard[:, :, None, None].expand(-1, -1, *features.shape[2:])], dim=1)
 
@@ -180,7 +182,7 @@ class Classifier(nn.Module):
         """Logits (N, classes).
 
         Args:
-            images: masked images (N, 3, H, W) in [0, 1].
+            images: masked images (N, 3, H, W) in [0, 1], or (N, 4, H, W) with the mask.
             saliency: maps (N, 1, any, any) in [0, 1], in the order of ``fusions``.
             metadata: (N, `selcn.labels.metadata.WIDTH`); None or empty where all is missing.
             mask: of the lesion (N, 1, H, W), 0 or 1; read where symmetry is measured.

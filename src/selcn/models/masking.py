@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from selcn.config.networks import IMAGE_AND_MASK
 from selcn.data.imaging.masking import find_masking, visible_region
 from selcn.labels import NO_MASKING
 
@@ -44,3 +45,14 @@ def apply_masking(images: Tensor, mask: Tensor, masking: str) -> Tensor:
     if images.shape[:1] + images.shape[2:] != mask.shape[:1] + mask.shape[2:]:
         raise ValueError(f"images {tuple(images.shape)} and masks {tuple(mask.shape)} differ in number or size")
     return images * visible(mask, masking)
+
+
+def add_mask(images: Tensor, mask: Tensor, wanted: str) -> Tensor:
+    """The images, or (N, 4, H, W) with the mask as fourth channel where ``wanted`` is `image+mask`.
+
+    Args:
+        images: (N, 3, H, W) in [0, 1].
+        mask: of the lesion (N, 1, H, W), 0 or 1; all 0 where none was found.
+        wanted: a classifier's key `input`.
+    """
+    return torch.cat([images, mask.to(images)], dim=1) if wanted == IMAGE_AND_MASK else images

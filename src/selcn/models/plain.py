@@ -41,6 +41,10 @@ def write_plain(folder: Path, networks: Sequence[nn.Module], spec: SegmenterSpec
         )
     if spec.metadata:
         raise ConfigError("--plain: the network reads metadata, which no plain network does; leave it out")
+    if spec.input != "image":
+        raise ConfigError(
+            "--plain: the network takes the mask as fourth channel, which no plain network does; leave it out"
+        )
     (folder / FOLDER).mkdir()
     files = [f"{FOLDER}/member-{number}.safetensors" for number in range(len(networks))]
     for file, network in zip(files, networks, strict=True):

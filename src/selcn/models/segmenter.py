@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selcn.errors import ConfigError
+from selcn.models.architectures import OWN_ARCHITECTURES, PLAIN_UNET
 from selcn.models.backbones import Normalise, resize_images
 from selcn.models.weights import IMAGENET, load_pretrained, unknown_name
 
 # DPT works at one image size only, PAN not below 128 pixels.
-ARCHITECTURES = tuple(name for name in smp.MODEL_ARCHITECTURES_MAPPING if name not in ("dpt", "pan"))
+ARCHITECTURES = (*(name for name in smp.MODEL_ARCHITECTURES_MAPPING if name not in ("dpt", "pan")), *OWN_ARCHITECTURES)
 
 _STRIDE = 32  # of the deepest features of any encoder
 _TIMM = "tu-"  # segmentation_models_pytorch's prefix for encoders from timm
@@ -38,7 +39,8 @@ class Segmenter(nn.Module):
 
         Args:
             architecture: a name of ``ARCHITECTURES``, in any case.
-            encoder: an encoder's name in segmentation_models_pytorch, or ``tu-<name>`` for one from timm.
+            encoder: an encoder's name in segmentation_models_pytorch, or ``tu-<name>`` for one from timm; not read by
+                ``plain-unet``, which has its own.
             weights: of the encoder: None for random ones, ``"imagenet"`` for the library's download, or a
                 ``.safetensors`` file with the encoder's own keys, such as a plain state dict of timm or torchvision.
             size: width and height in pixels to which images are resized; None for no resizing.
@@ -47,7 +49,7 @@ class Segmenter(nn.Module):
             ConfigError: an unknown name, an encoder the architecture cannot use, or weights that are unavailable.
         """
         super().__init__()
-        _check_names(architecture, encoder)
+        _check_names(architecture, encoder, weights)
         self.size = size
         self.network = _create(architecture.lower(), encoder, weights)
         self.normalise = _normalise(encoder, weights)
@@ -91,9 +93,13 @@ class Segmenter(nn.Module):
         return resize_images(logits, size)
 
 
-def _check_names(architecture: str, encoder: str) -> None:
+def _check_names(architecture: str, encoder: str, weights: Path | str | None) -> None:
     if architecture.lower() not in ARCHITECTURES:
         raise unknown_name("architecture", architecture, ARCHITECTURES)
+    if architecture.lower() == PLAIN_UNET:
+        if weights is not None:
+            raise ConfigError(f"architecture {PLAIN_UNET}: has no pretrained encoder; set weights to null")
+        return
     # The library's own "timm-" names are deprecated in favour of "tu-".
     known = [name for name in smp.encoders.get_encoder_names() if not name.startswith("timm-")]
     from_timm = encoder.startswith(_TIMM) and timm.is_model(encoder.removeprefix(_TIMM))
@@ -102,8 +108,12 @@ def _check_names(architecture: str, encoder: str) -> None:
 
 
 def _create(architecture: str, encoder: str, weights: Path | str | None) -> Any:  # noqa: ANN401  untyped library
+    pretrained = _pretrained(encoder, weights)
     try:
-        network = smp.create_model(architecture, encoder, encoder_weights=_pretrained(encoder, weights), classes=1)
+        if architecture in OWN_ARCHITECTURES:
+            network: Any = OWN_ARCHITECTURES[architecture](encoder, pretrained)
+        else:
+            network = smp.create_model(architecture, encoder, encoder_weights=pretrained, classes=1)
     except Exception as error:
         # A failed download may be both, as in some releases of huggingface_hub.
         if weights == IMAGENET and (isinstance(error, OSError) or not isinstance(error, ValueError)):

@@ -132,19 +132,60 @@ def draw_curves(network: str, curves: Sequence[Curve]) -> Chart:
         score.set_title(spoken(curves[0].score.removeprefix("val_")), loc="left")
         score.set_xlabel("epoch")
         score.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        marks = [
-            *(Line2D([], [], color=_fold_colour(curve), label=f"fold {curve.fold}") for curve in curves),
-            Line2D([], [], color=INK, linestyle="--", label="training"),
-            Line2D([], [], color=INK, label="validation"),
-            Line2D([], [], color=INK, linestyle="", marker="o", mfc="white", label="kept"),
-        ]
-        figure.legend(handles=marks, loc="outside lower left", ncols=3)
+        kept = Line2D([], [], color=INK, linestyle="", marker="o", mfc="white", label="kept")
+        figure.legend(handles=[*_marks(curves), kept], loc="outside lower left", ncols=3)
     listed = "; ".join(
         f"fold {c.fold} was kept at epoch {c.best_epoch} of {c.epochs.index.max()} with {c.monitor} {_best(c):.3f}"
         for c in curves
     )
     data = pd.concat([curve.epochs.reset_index().assign(fold=curve.fold) for curve in curves], ignore_index=True)
     return Chart(figure, data, f"Learning curves of {network}: {listed}")
+
+
+def draw_terms(network: str, curves: Sequence[Curve]) -> Chart | None:
+    """Each term of the loss (training broken, validation solid) and each further metric by epoch, a colour a fold.
+
+    Args:
+        network: its name.
+        curves: of each of its folds.
+
+    Returns:
+        None for a run of an earlier selcn, which logged neither.
+    """
+    usual = {"loss", curves[0].score.removeprefix("val_")}
+    logged = [name.removeprefix("val_") for name in map(str, curves[0].epochs) if name.startswith("val_")]
+    names = sorted(set(logged) - usual, key=lambda name: (not name.endswith("_loss"), name))
+    if not names:
+        return None
+    with style.context(STYLE):
+        figure = new_figure(110 + 105 * len(names))
+        panels = figure.subplots(len(names), sharex=True, squeeze=False)[:, 0]
+        for panel, name in zip(panels, names, strict=True):
+            for curve in curves:
+                if f"train_{name}" in curve.epochs:
+                    _draw_column(panel, curve, f"train_{name}", color=_fold_colour(curve), linestyle="--")
+                _draw_column(panel, curve, f"val_{name}", color=_fold_colour(curve))
+            panel.set_title(_term(name), loc="left")
+        figure.legend(handles=_marks(curves), loc="outside lower left", ncols=3)
+        panels[-1].set_xlabel("epoch")
+        panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    columns = [column for name in names for column in (f"train_{name}", f"val_{name}") if column in curves[0].epochs]
+    data = pd.concat([curve.epochs[columns].reset_index().assign(fold=curve.fold) for curve in curves])
+    last = "; ".join(f"{_term(name)} {curves[0].epochs[f'val_{name}'].iloc[-1]:.3f}" for name in names)
+    return Chart(figure, data, f"Terms of the loss and metrics of {network} by epoch; fold 0 ends with {last}")
+
+
+def _marks(curves: Sequence[Curve]) -> list[Line2D]:
+    """What colours and lines mean."""
+    return [
+        *(Line2D([], [], color=_fold_colour(curve), label=f"fold {curve.fold}") for curve in curves),
+        Line2D([], [], color=INK, linestyle="--", label="training"),
+        Line2D([], [], color=INK, label="validation"),
+    ]
+
+
+def _term(name: str) -> str:
+    return name.capitalize().replace("_", " ") if name.endswith("_loss") else spoken(name)
 
 
 def new_figure(height: int) -> Figure:

@@ -20,7 +20,7 @@ from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR
 from selcn.inference.predictor import Predictor, load
 from selcn.io.files import write_text
 from selcn.labels import TEST
-from selcn.report.charts import draw_curves, draw_intervals, draw_jaccard_histogram
+from selcn.report.charts import draw_curves, draw_intervals, draw_jaccard_histogram, draw_terms
 from selcn.report.classifier_charts import draw_precision_recall, draw_reliability, draw_risk_coverage, draw_roc
 from selcn.report.embed import Picture, embed_chart, embed_csv
 from selcn.report.gallery import CASES, CONFIDENT_CASES, SEED, make_gallery
@@ -119,6 +119,11 @@ def _context(run: Run) -> dict[str, Any]:
             name: embed_chart(draw_curves(name, curves), f"curves-{name}")
             for name in run.graph.nodes
             if (curves := run.curves(name))
+        },
+        "terms": {
+            name: embed_chart(drawn, f"terms-{name}")
+            for name in run.graph.nodes
+            if (curves := run.curves(name)) and (drawn := draw_terms(name, curves))
         },
     }
 

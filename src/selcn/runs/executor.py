@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from selcn.config import RunConfig, dump_config, load_config
+from selcn.config import RunConfig, changed_config, dump_config, load_config
 from selcn.errors import RunError
 from selcn.io.files import write_text
 from selcn.io.progress import OnProgress, ShowProgress, show_nothing
@@ -27,7 +27,7 @@ from selcn.training.compute import rank
 
 WAIT = 0.2
 """Seconds between two checks whether another process has finished a step."""
-AFTER_TRAINING = frozenset({"resamples", "target"})
+AFTER_TRAINING = frozenset({"resamples", "target", "evaluation.deviation", "evaluation.ties"})
 """Keys of a configuration that no step before the evaluation reads."""
 Action = Callable[[Path, OnProgress], dict[str, Any] | None]
 """Writes a step's result to a folder; returns what is added to the manifest, or None."""
@@ -40,9 +40,13 @@ class Executor:
     Args:
         folder: of the run; created where it does not exist.
         config: of the run; a folder in which a step of another configuration has finished is refused, unless only keys
-            of `AFTER_TRAINING` differ: its evaluation and bundle are then removed, to be made anew.
+            of `AFTER_TRAINING` differ, or one of the two has networks that the other lacks: its evaluation and bundle
+            are then removed, to be made anew.
         show: shows the progress of a step.
         worker: whether this process does single steps for another, which holds the folder's lock.
+
+    Attributes:
+        config: of the run, with the networks that its folder has besides.
 
     Raises:
         RunError: the folder belongs to another configuration, or another process works in it.
@@ -51,7 +55,7 @@ class Executor:
     def __init__(
         self, folder: RunFolder, config: RunConfig, show: ShowProgress = show_nothing, *, worker: bool = False
     ) -> None:
-        self.folder, self.show = folder, show
+        self.folder, self.show, self.config = folder, show, config
         self.told: set[Step] = set()
         self.follows = rank() > 0
         self.lock: FileLock | None = None
@@ -59,7 +63,7 @@ class Executor:
             return
         self.lock = _locked(folder)
         if folder.config.exists() and any(folder.path.rglob(MANIFEST)):
-            _accept(folder, config)
+            self.config = _accept(folder, config)
         else:
             shutil.rmtree(folder.work, ignore_errors=True)
             write_text(folder.config, dump_config(config))
@@ -127,23 +131,40 @@ def _locked(folder: RunFolder) -> FileLock:
     return lock
 
 
-def _accept(folder: RunFolder, config: RunConfig) -> None:
-    """Accept the configuration of a folder's run, or one by which only evaluation and bundle have to be made anew."""
-    old, new = load_config(folder.config).model_dump(mode="json"), config.model_dump(mode="json")
+def _accept(folder: RunFolder, config: RunConfig) -> RunConfig:
+    """Accept the configuration of a folder's run, one by which only evaluation and bundle have to be made anew, or one
+    that differs in networks that only one of the two has; return it with the networks of both.
+    """
+    recorded = load_config(folder.config)
+    order = list(dict.fromkeys([*recorded.networks, *config.networks]))
+    config = _joined(config, recorded, order)
+    old, new = (one.model_dump(mode="json") for one in (_joined(recorded, config, order), config))
     changed = sorted(changed_keys(old, new))
     if not AFTER_TRAINING.issuperset(changed):
         raise RunError(
             f"{folder.path}: holds a run of another configuration ({', '.join(changed[:4])} differ); "
             + (_more_epochs(folder, changed) or "choose another --out or remove it")
         )
-    if changed:
-        logger.info("%s changed: evaluation, bundle and report are made anew", ", ".join(changed))
-        for kind in (
-            Kind.BUNDLE,
-            Kind.EVALUATION,
-        ):  # the configuration last: a kill between them is made good next time
+    added = [name for name in config.graph.nodes if name not in recorded.graph.nodes]
+    if changed or added:
+        logger.info("%s changed: evaluation, bundle and report are made anew", ", ".join([*changed, *added]))
+        kinds = [Kind.BUNDLE, Kind.EVALUATION, *([Kind.PREDICTIONS] if added else [])]
+        for kind in kinds:  # the configuration last: a kill between them is made good next time
             shutil.rmtree(folder.step(Step(kind)), ignore_errors=True)
         write_text(folder.config, dump_config(config))
+    return config
+
+
+def _joined(config: RunConfig, other: RunConfig, order: list[str]) -> RunConfig:
+    """A configuration with the networks that only another one has, and their twins."""
+    missing = [name for name in other.networks if name not in config.networks]
+    if not missing:
+        return config
+    networks = {**other.networks, **config.networks}
+    compare = {**{name: other.compare[name] for name in missing if name in other.compare}, **config.compare}
+    return changed_config(
+        config, networks={name: networks[name] for name in order}, compare=compare, target=config.graph.target
+    )
 
 
 def _more_epochs(folder: RunFolder, changed: list[str]) -> str:

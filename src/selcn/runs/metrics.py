@@ -91,4 +91,6 @@ def grid_table(run: Run, names: Sequence[str], metric: str = "balanced_accuracy"
 def _folds(run: Run, name: str) -> pd.DataFrame:
     members = [run.folder.member_file(name, fold) for fold in range(run.split.folds)]
     there = [path for path in members if path.is_file()]
-    return cross_validation(run.folder.prediction_file(name), there, labels=run.labels(name)).assign(name=name)
+    how, predictions = run.config.evaluation, run.folder.prediction_file(name)
+    table = cross_validation(predictions, there, labels=run.labels(name), deviation=how.deviation, ties=how.ties)
+    return table.assign(name=name)

@@ -66,6 +66,7 @@ class Pipeline:
         self.compute = compute or Compute()
         self.compute.check()
         self.executor = Executor(RunFolder(folder), config, show, worker=worker)
+        self.config = self.executor.config
 
     def prepare(self, *, check: bool = True, only: Iterable[str] | None = None) -> Run:
         """Make catalog, split and store where they have not been made, and open the run.
@@ -197,5 +198,6 @@ class Pipeline:
         masked = (run.table["mask_path"] != "").to_numpy()
         job = run_job(run, network, self.compute.device).only(tested_only(run) & masked)
         if job.assignments:
-            write_saliency_scores(job, work / SCORES, on_progress=on_progress)
+            dilation = self.config.evaluation.dilation
+            write_saliency_scores(job, work / SCORES, dilation=dilation, on_progress=on_progress)
         return {"images with a mask": sum(len(one.rows) for one in job.assignments)}

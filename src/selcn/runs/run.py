@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -286,7 +285,8 @@ class Run:
         measured = network in self.graph.classifiers and self.graph.classifiers[network].measured
         if measured or self.graph.nodes[network].section.taken:
             return []
-        return [_curve(self.folder, network, fold) for fold in range(self.split.folds)]
+        score = (SegmentationTask if network == self.graph.segmenter else ClassificationTask).score
+        return [_curve(self.folder, network, fold, f"val_{score}") for fold in range(self.split.folds)]
 
     def environment(self) -> dict[str, str]:
         """Versions of the software that the run was started with, and of the system."""
@@ -309,7 +309,8 @@ class Curve:
 
     Attributes:
         fold: that it was trained without.
-        epochs: ``train_loss``, ``val_loss`` and ``val_<score>``, indexed by epoch from 1.
+        epochs: ``train_loss``, ``val_loss``, ``val_<score>``, the terms of the loss (``train_`` and ``val_<term>``) and
+            further metrics (``val_<metric>``), indexed by epoch from 1.
         score: name of the score's column.
         monitor: the column that determined the best epoch.
         best_epoch: the epoch whose weights were kept.
@@ -342,11 +343,10 @@ def open_run(path: Path | str) -> Run:
     return Run(folder, config, table, read_split(folder.split, table))
 
 
-def _curve(folder: RunFolder, network: str, fold: int) -> Curve:
+def _curve(folder: RunFolder, network: str, fold: int, score: str) -> Curve:
     epochs = pd.read_csv(folder.training(network, fold) / "metrics.csv", index_col="epoch")
     epochs.index += 1
     monitor = str(folder.manifest(Step(Kind.TRAIN, network, fold))["monitor"])
-    score = next(name for name in epochs.columns if re.fullmatch(r"val_(?!loss$)\w+", name))
     values = epochs[monitor].to_numpy()
     best = int(np.nanargmin(values) if monitor == "val_loss" else np.nanargmax(values))
     return Curve(fold, epochs, score, monitor, int(epochs.index[best]))

@@ -124,9 +124,19 @@ def seen_images(run: Run, network: str, fold: int) -> dict[str, int]:
     known = trained_before(run, network, fold)
     if not known:
         return {SEEN: 0, SEEN_IN_TEST: 0}
-    pairs = zip(*_names(run.table), strict=True)
-    seen = np.array([not known.isdisjoint(map(lesion_hash, names)) for names in pairs], dtype=bool)
+    seen = seen_rows(run.table, known)
     return {SEEN: int(seen[run.fold_rows[fold]].sum()), SEEN_IN_TEST: int(seen[run.test_rows].sum())}
+
+
+def seen_rows(table: pd.DataFrame, known: frozenset[str]) -> np.ndarray:
+    """Images that, or whose lesion, are among those of a training, bool (N,).
+
+    Args:
+        table: a catalog.
+        known: hashes, as in `lesions.txt` of a bundle.
+    """
+    pairs = zip(*_names(table), strict=True)
+    return np.array([not known.isdisjoint(map(lesion_hash, names)) for names in pairs], dtype=bool)
 
 
 def trained_before(run: Run, network: str, fold: int) -> frozenset[str]:

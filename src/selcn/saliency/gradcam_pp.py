@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from selcn.saliency.gradients import gradient_at
 
 CUSTOMARY_EPSILON = 1e-6
+THESIS_EPSILON = 1e-7
+"""Of the thesis' own Grad-CAM++, which also sums activations over the positions of the gate alone."""
 
 
 def grad_cam_pp(

@@ -1,13 +1,14 @@
 """The registry of saliency methods: from a forward pass, or from any layer's gradient, to the saliency of one class."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
 from selcn.errors import ConfigError
 from selcn.labels import MIRROR
 from selcn.saliency.cams import eigen_cam, grad_cam, layer_cam
-from selcn.saliency.gradcam_pp import grad_cam_pp, grad_cam_pp_of_gradient
+from selcn.saliency.gradcam_pp import THESIS_EPSILON, grad_cam_pp, grad_cam_pp_of_gradient
 
 DEFAULT = "grad-cam++"
 SaliencyMethod = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -98,3 +99,4 @@ register_saliency(DEFAULT, grad_cam_pp, grad_cam_pp_of_gradient)
 for _name, _method in {"grad-cam": grad_cam, "layer-cam": layer_cam, "eigen-cam": eigen_cam}.items():
     register_saliency(_name, at_head(_method), _method)
 register_saliency(MIRROR, measured_map)
+register_saliency("grad-cam++-thesis", partial(grad_cam_pp, epsilon=THESIS_EPSILON, sums="gated"))

@@ -25,7 +25,7 @@ def deletion_insertion(
 
     Args:
         probability: from images (N, 3, H, W) to the probability of each image's target class (N,).
-        seen: masked images (N, 3, H, W) in [0, 1], as the classifier takes them.
+        seen: masked images (N, 3, H, W) in [0, 1], as the classifier takes them; a fourth channel is left as it is.
         saliency: (N, 1, h, w), resized bilinearly; ties are broken at random, with a fixed seed.
         steps: number of equal shares of the pixels that are deleted or inserted one after another.
 
@@ -33,13 +33,13 @@ def deletion_insertion(
         Deletion and insertion, (N,) each, in [0, 1], by the trapezoidal rule.
     """
     rank = _rank(saliency, seen.shape[-2:])
-    grey = seen.new_tensor(GREY)[:, None, None]
-    blurred = _blur(seen)
+    colours, mask = seen[:, :3], seen[:, 3:]
+    grey, blurred = seen.new_tensor(GREY)[:, None, None], _blur(colours)
     deletion, insertion = [], []
     for step in range(steps + 1):
         first = rank < step / steps
-        deletion.append(probability(torch.where(first, grey, seen)))
-        insertion.append(probability(torch.where(first, seen, blurred)))
+        deletion.append(probability(torch.cat([torch.where(first, grey, colours), mask], dim=1)))
+        insertion.append(probability(torch.cat([torch.where(first, colours, blurred), mask], dim=1)))
     return _area(deletion), _area(insertion)
 
 

@@ -1,8 +1,8 @@
 """Classification, masked image (and saliency of earlier networks) to the classes of any label set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Sampler
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa, MulticlassF1Score
 
 from selcn.config import ClassificationSection
 from selcn.data.balance import BalancedDataset, BalancedSampler, balanced_counts
 from selcn.data.datasets import Batch, Samples, Sources
 from selcn.errors import DataError
-from selcn.models.masking import apply_masking
+from selcn.models.masking import add_mask, apply_masking
 from selcn.models.start import Start
 from selcn.saliency.controls import replace_saliency
 from selcn.tasks.task import Task
@@ -64,14 +64,14 @@ class ClassificationTask(Task):
         return self.section.mix, self.section.mix_alpha
 
     def look(self, batch: Batch) -> Batch:
-        """The batch with masked images, and saliency and metadata or their controls.
+        """The batch with masked images, with the mask as fourth channel where it is wanted, and other inputs or controls.
 
         Args:
             batch: images float (N, 3, H, W) in [0, 1], masks (N, 1, H, W), saliency maps (N, 1, h, w) in [0, 1].
         """
         section = self.section
         return batch._replace(
-            image=apply_masking(batch.image, batch.mask, section.masking),
+            image=add_mask(apply_masking(batch.image, batch.mask, section.masking), batch.mask, section.input),
             saliency=tuple(replace_saliency(one, section.control) for one in batch.saliency),
             metadata=replace_saliency(batch.metadata, section.metadata_control) if section.metadata else batch.metadata,
         )
@@ -108,6 +108,26 @@ class ClassificationTask(Task):
             batch: of N images with labels.
         """
         return super().mass(batch) if self.weight is None else self.weight[batch.label].sum()
+
+    def further_metrics(self) -> dict[str, Metric]:
+        """Cohen's kappa, macro F1 and accuracy."""
+        settings: dict[str, Any] = {"num_classes": len(self.section.labels.classes), "validate_args": False}
+        return {
+            "kappa": MulticlassCohenKappa(**settings),
+            "macro_f1": MulticlassF1Score(**settings, average="macro"),
+            "accuracy": MulticlassAccuracy(**settings, average="micro"),
+        }
+
+    def update_further(self, metrics: Mapping[str, Metric], logits: Tensor, batch: Batch) -> None:
+        """Add each image's most probable class and its label.
+
+        Args:
+            metrics: as `further_metrics` returns them.
+            logits: (N, C).
+            batch: the same batch, with labels (N,).
+        """
+        for metric in metrics.values():
+            metric.update(logits.argmax(dim=1), batch.label)
 
     def metric(self) -> Metric:
         """Balanced accuracy."""

@@ -1,5 +1,6 @@
 """Segmentation, image to lesion mask: soft Dice and rank loss, scored by the mean Jaccard index."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,11 @@ from torchmetrics import MeanMetric, Metric
 
 from selcn.config import SegmentationSection
 from selcn.data.datasets import Batch, Sources
-from selcn.models.losses import dice_rank_loss
+from selcn.models.losses import dice_rank_loss, soft_dice_loss
 from selcn.models.start import Start
 from selcn.tasks.task import Task
+
+_SCORES = ("dice", "sensitivity", "specificity", "accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,43 @@ class SegmentationTask(Task):
         """
         logits = network(batch.image)
         return dice_rank_loss(logits, batch.mask, self.section.rank_weight), logits
+
+    @torch.no_grad()
+    def terms(self, loss: Tensor, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Soft Dice loss and, where it has a weight, rank loss without its weight.
+
+        Args:
+            loss: as `loss` returns it.
+            logits: (N, 1, H, W).
+            batch: the same batch, with masks (N, 1, H, W), 0 or 1.
+        """
+        dice, weight = soft_dice_loss(logits, batch.mask), self.section.rank_weight
+        rank = {"rank_loss": (loss.detach() - dice) / weight} if weight else {}  # not sorted once more
+        return {"dice_loss": dice, **rank}
+
+    def further_metrics(self) -> dict[str, Metric]:
+        """Means over images of the other scores by pixels."""
+        return {name: MeanMetric() for name in _SCORES}
+
+    def update_further(self, metrics: Mapping[str, Metric], logits: Tensor, batch: Batch) -> None:
+        """Add each image's scores; see `selcn.evaluation.segmentation.segmentation_scores`.
+
+        Args:
+            metrics: as `further_metrics` returns them.
+            logits: (N, 1, H, W).
+            batch: the same batch, with masks (N, 1, H, W).
+        """
+        predicted, true = (one.flatten(1) for one in (logits > 0, batch.mask > 0))
+        hits, found, lesion = ((predicted & true).sum(1), predicted.sum(1), true.sum(1))
+        pixels, union = torch.full_like(hits, true.shape[1]), found + lesion - hits
+        counts = {
+            "dice": (2 * hits, lesion + found),
+            "sensitivity": (hits, lesion),
+            "specificity": (pixels - union, pixels - lesion),
+            "accuracy": (pixels - union + hits, pixels),
+        }
+        for name, (part, whole) in counts.items():
+            metrics[name].update(torch.where(whole > 0, part / whole.clamp(min=1), 1.0))
 
     def metric(self) -> Metric:
         """Mean over images."""

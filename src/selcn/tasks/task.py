@@ -1,6 +1,7 @@
 """What every task has: how it is trained, scored and fed."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -108,6 +109,30 @@ class Task(ABC):
             batch: of N images.
         """
         return float(len(batch.image))
+
+    def terms(self, loss: Tensor, logits: Tensor, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002
+        """The terms that a loss is the sum of, each a scalar, by name; none of a loss of one term.
+
+        Args:
+            loss: as `loss` returns it.
+            logits: as `loss` returns them.
+            batch: the same batch.
+        """
+        return {}
+
+    def further_metrics(self) -> dict[str, Metric]:
+        """New metrics that are logged beside the score, by name."""
+        return {}
+
+    @abstractmethod
+    def update_further(self, metrics: Mapping[str, Metric], logits: Tensor, batch: Batch) -> None:
+        """Update the further metrics with one batch.
+
+        Args:
+            metrics: as `further_metrics` returns them.
+            logits: as `loss` returns them.
+            batch: the same batch.
+        """
 
     @abstractmethod
     def metric(self) -> Metric:

@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 
 from selcn.config import ClassificationSection, Training
@@ -67,6 +67,7 @@ class TrainingModule(L.LightningModule):
         self.task, self.seed, self.process, self.world = task, seed, rank, world
         self.network = task.build()
         self.score, self.val_loss = task.metric(), WeighedMean()
+        self.further = nn.ModuleDict(task.further_metrics())
 
     def on_fit_start(self) -> None:
         """Move the task's constants to the device once, not at every step."""
@@ -103,7 +104,8 @@ class TrainingModule(L.LightningModule):
             how, alpha = self.task.mixing
             if how:
                 batch = mix(batch, how, alpha, generator)
-        loss, _logits = self.task.loss(self.network, batch)
+        loss, logits = self.task.loss(self.network, batch)
+        self._log_terms("train", loss, logits, batch)
         if self.world > 1:
             loss = self._of_all(loss, self.task.mass(batch))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.image), sync_dist=True)
@@ -125,12 +127,23 @@ class TrainingModule(L.LightningModule):
         self.val_loss.update(loss, self.task.mass(batch))
         self.log("val_loss", self.val_loss, batch_size=len(batch.image))
         self.log(f"val_{self.task.score}", self.score, batch_size=len(batch.image))
+        self.task.update_further(self.further, logits, batch)  # type: ignore[arg-type]  # of metrics
+        for name, metric in self.further.items():
+            self.log(f"val_{name}", metric, batch_size=len(batch.image))  # type: ignore[arg-type]
+        self._log_terms("val", loss, logits, batch)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union of shapes
         """Optimiser and schedule of the section, over the run's true number of steps."""
         optimiser = build_optimiser(self.network, self.task.section)
         schedule = build_schedule(optimiser, self.task.section, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _log_terms(self, subset: str, loss: Tensor, logits: Tensor, batch: Batch) -> None:
+        if batch.partner.numel():  # of a mixed batch the terms have no one truth
+            return
+        for name, value in self.task.terms(loss, logits, batch).items():
+            size = len(batch.image)
+            self.log(f"{subset}_{name}", value, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
 
     def _of_all(self, loss: Tensor, mass: Tensor | float) -> Tensor:
         """This process's contribution to the mean over the whole batch, scaled so that DDP's average is that mean."""

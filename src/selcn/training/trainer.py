@@ -64,7 +64,7 @@ def fit(
         compute: devices to train on; None for one process.
         track: names of trackers to log to besides CSV and TensorBoard.
         profiler: notified of the trainer's actions.
-        on_epoch: called after each epoch with its number from 1 and the logged values.
+        on_epoch: called after each epoch with its number from 1, losses and score.
 
     Returns:
         `monitor`, the monitored value's name; `best`, its best value; `epochs`, the number of epochs trained;
@@ -172,7 +172,7 @@ def _trainer(
         accumulate_grad_batches=section.accumulate,
         gradient_clip_val=section.clip,
         max_epochs=section.epochs,
-        callbacks=[stopping, *averaging, best, last, _Reporter(on_epoch, out)],
+        callbacks=[stopping, *averaging, best, last, _Reporter(on_epoch, out, task.score)],
         logger=[_csv_logger(out), TensorBoardLogger(out, "", "tensorboard"), *trackers(track, out)],
         profiler=profiler,
         enable_progress_bar=False,
@@ -209,11 +209,13 @@ class _Reporter(Callback):
     It runs before the checkpoint callbacks, so that the last checkpoint is of an epoch with finite values.
     """
 
-    def __init__(self, on_epoch: OnEpoch | None, out: Path) -> None:
+    def __init__(self, on_epoch: OnEpoch | None, out: Path, score: str) -> None:
         self.on_epoch, self.out = on_epoch, out
+        # Others may be NaN without harm, such as the kappa of a validation in which all is of one class.
+        self.watched = ("train_loss", "val_loss", f"val_{score}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values = {name: float(value) for name, value in trainer.callback_metrics.items() if name in self.watched}
         lost = [name for name, value in values.items() if not math.isfinite(value)]
         if lost:
             raise DivergedError(

@@ -3,19 +3,21 @@
 import cv2
 import numpy as np
 
+from selcn.config.sections import Hair
+
 HAIR_WIDTH, HAIR_KERNEL = 600, 17
 """Pixels: the kernel of hair removal, and the width of image that it is for."""
 
 
-def prepare_image(image: np.ndarray, size: tuple[int, int], *, hair: bool) -> np.ndarray:
+def prepare_image(image: np.ndarray, size: tuple[int, int], *, hair: Hair) -> np.ndarray:
     """Remove hair where wanted and resize: the one way an image reaches a network.
 
     Args:
         image: uint8 RGB (H, W, 3).
         size: width and height in pixels.
-        hair: whether hair is removed first.
+        hair: whether hair is removed first, see `without_hair`.
     """
-    return resize(remove_hair(image) if hair else image, size)
+    return resize(without_hair(image, hair), size)
 
 
 def prepare_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -39,7 +41,17 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def remove_hair(image: np.ndarray, *, threshold: int = 10) -> np.ndarray:
+def without_hair(image: np.ndarray, hair: Hair) -> np.ndarray:
+    """The image as a configuration's key `prepare.hair` wants it.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        hair: whether hair is removed; `thesis` with red and blue swapped in the grey image, see `remove_hair`.
+    """
+    return remove_hair(image, swapped=hair == "thesis") if hair else image
+
+
+def remove_hair(image: np.ndarray, *, threshold: int = 10, swapped: bool = False) -> np.ndarray:
     """Paint over thin dark structures, as in the thesis: black-hat with a cross, threshold, Telea with radius 1.
 
     The kernel is 17 pixels at 600 wide and scales with the image's width, so that any resolution is treated alike.
@@ -47,9 +59,11 @@ def remove_hair(image: np.ndarray, *, threshold: int = 10) -> np.ndarray:
     Args:
         image: uint8 RGB (H, W, 3).
         threshold: black-hat response, in grey levels, above which a pixel counts as hair.
+        swapped: weigh red as blue and blue as red in the grey image, as the thesis' scripts did: the weights of RGB
+            (0.299, 0.587, 0.114) applied to BGR.
     """
     kernel = max(3, round(HAIR_KERNEL * image.shape[1] / HAIR_WIDTH) | 1)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if swapped else cv2.COLOR_RGB2GRAY)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (kernel, kernel))
     hair = (cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, cross) > threshold).astype(np.uint8)
     return cv2.inpaint(image, hair, 1, cv2.INPAINT_TELEA)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.lib.format import open_memmap
 
+from selcn.config.sections import Hair
 from selcn.data.catalog import catalog_hash
 from selcn.data.imaging.address import locate
 from selcn.data.imaging.prepare import prepare_image, prepare_mask
@@ -37,7 +38,7 @@ def build_store(
     out: Path,
     *,
     size: tuple[int, int] = (256, 192),
-    hair: bool = True,
+    hair: Hair = True,
     jobs: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> Store:
@@ -74,7 +75,7 @@ def build_store(
     return open_store(out, table)
 
 
-def _plan(table: pd.DataFrame, size: tuple[int, int], hair: bool) -> str:
+def _plan(table: pd.DataFrame, size: tuple[int, int], hair: Hair) -> str:
     order = hashlib.sha256("\n".join(table["image_id"]).encode()).hexdigest()
     return json.dumps({"size": size, "hair": hair, "catalog": catalog_hash(table), "order": order})
 
@@ -105,7 +106,7 @@ def _allocate(path: Path) -> None:
 
 
 def _fill(
-    table: pd.DataFrame, work: Path, size: tuple[int, int], hair: bool, jobs: int | None, on_progress: OnProgress | None
+    table: pd.DataFrame, work: Path, size: tuple[int, int], hair: Hair, jobs: int | None, on_progress: OnProgress | None
 ) -> list[str]:
     """Prepare every row that the journal does not know, chunk by chunk, and return what could not be."""
     journal = open_memmap(work / JOURNAL, "r+")
@@ -135,7 +136,7 @@ def _fill(
 class _Chunk:
     """Some rows of the arrays, mapped; a map of the whole would count to the process's memory as it fills."""
 
-    def __init__(self, folder: Path, start: int, rows: int, size: tuple[int, int], hair: bool) -> None:
+    def __init__(self, folder: Path, start: int, rows: int, size: tuple[int, int], hair: Hair) -> None:
         self.start, self.size, self.hair = start, size, hair
         count = min(CHUNK, rows - start)
         self.images, self.masks = (_mapped(folder / name, start, count) for name in (IMAGES, MASKS))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from selcn.config.sections import Hair
 from selcn.data.catalog import catalog_hash
 from selcn.errors import DataError
 from selcn.io.files import sha256
@@ -23,7 +24,7 @@ class Store:
         masks: uint8 0 or 1 (N, H, W), memory-mapped.
         has_mask: bool (N,), whether the image has a true mask.
         image_ids: (N,) in the catalog's order.
-        hair: whether hair was removed.
+        hair: whether hair was removed, and how.
         catalog: hash of the catalog that was prepared.
     """
 
@@ -31,7 +32,7 @@ class Store:
     masks: np.ndarray
     has_mask: np.ndarray
     image_ids: list[str]
-    hair: bool
+    hair: Hair
     catalog: str
 
     @property
@@ -55,7 +56,7 @@ def open_store(path: Path, table: pd.DataFrame) -> Store:
         index = pd.read_csv(path / INDEX, dtype={"image_id": str})
         images = np.load(path / IMAGES, mmap_mode="r")
         masks = np.load(path / MASKS, mmap_mode="r")
-        hair, catalog = bool(manifest["hair"]), str(manifest["catalog"])
+        hair, catalog = manifest["hair"], str(manifest["catalog"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a whole store ({error}); make it anew with `selcn prepare`") from None
     has_mask = index["has_mask"].to_numpy(dtype=bool)
@@ -83,14 +84,14 @@ def verify_store(path: Path) -> None:
         raise DataError(f"{path / changed[0]}: was changed after the store was made; make it anew with `selcn prepare`")
 
 
-def seal_store(folder: Path, table: pd.DataFrame, size: tuple[int, int], *, hair: bool) -> None:
+def seal_store(folder: Path, table: pd.DataFrame, size: tuple[int, int], *, hair: Hair) -> None:
     """Make a store of a folder whose arrays are filled: the index, and last the manifest with every checksum.
 
     Args:
         folder: with both arrays, whole.
         table: the catalog that they are of.
         size: width and height in pixels.
-        hair: whether hair was removed.
+        hair: whether hair was removed, and how.
     """
     index = pd.DataFrame({"image_id": table["image_id"], "has_mask": (table["mask_path"] != "").astype(int)})
     index.to_csv(folder / INDEX, index=False, lineterminator="\n")

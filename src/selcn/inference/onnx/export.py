@@ -94,7 +94,7 @@ class _Classify(nn.Module):
                     found.saliency[name] = lesion_map(found.lesion)
                 elif isinstance(spec, ClassifierSpec):
                     region = visible.get(spec.masking)
-                    seen = images * region[:, own] if region is not None else member.look(name, images, found.lesion)
+                    seen = member.look(name, images, found.lesion, None if region is None else region[:, own])
                     member.add_classifier(name, seen, found, known)
             passes.append((member, found))
         output = combine(passes, known)
