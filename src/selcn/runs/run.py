@@ -110,8 +110,7 @@ class Run:
         Args:
             network: its name.
         """
-        labels: LabelSet = self.graph.classifiers[network].labels
-        return labels
+        return self.graph.classifiers[network].labels  # type: ignore[no-any-return]
 
     def class_numbers(self, network: str) -> np.ndarray:
         """Class numbers of all images for a classifier, int64 (N,), -1 where unknown.
@@ -195,8 +194,7 @@ class Run:
             network: its name.
             name: of the file, one of `selcn.runs.folder`, such as ``PROBABILITIES``.
         """
-        array: np.ndarray = np.load(self.folder.outputs(network) / name, mmap_mode="r")
-        return array
+        return np.load(self.folder.outputs(network) / name, mmap_mode="r")  # type: ignore[no-any-return]
 
     def features(self, network: str, name: str) -> np.ndarray:
         """An array of the stored features of a network with a frozen backbone, memory-mapped.

@@ -64,7 +64,7 @@ class ClassificationTask(Task):
         return self.section.mix, self.section.mix_alpha
 
     def look(self, batch: Batch) -> Batch:
-        """The batch with masked images, with the mask as fourth channel where it is wanted, and other inputs or controls.
+        """The batch with masked images, the mask as fourth channel where it is wanted, and other inputs or controls.
 
         Args:
             batch: images float (N, 3, H, W) in [0, 1], masks (N, 1, H, W), saliency maps (N, 1, h, w) in [0, 1].

@@ -67,8 +67,7 @@ def fit(
         on_epoch: called after each epoch with its number from 1, losses and score.
 
     Returns:
-        `monitor`, the monitored value's name; `best`, its best value; `epochs`, the number of epochs trained;
-        `precision`, Lightning's name of that of the computations.
+        Name of the monitored value (`monitor`), its best value, the number of epochs, and Lightning's `precision`.
 
     Raises:
         ConfigError: the network is measured, see `selcn.training.measured`.
@@ -76,8 +75,6 @@ def fit(
         DivergedError: the loss became NaN or infinite.
         KeyboardInterrupt: Ctrl-C; the checkpoint stays.
     """
-    if isinstance(task.section, ClassificationSection) and task.section.measured:
-        raise ConfigError(f"network {task.name}: is measured, not trained in epochs; take a network with a backbone")
     compute = compute or Compute()
     L.seed_everything(seed, verbose=False)
     module, best = _module(task, seed, rank(), compute.world), _best_checkpoint(task, out)
@@ -90,10 +87,10 @@ def fit(
         with suppress(SystemExit):  # of Lightning on Ctrl-C; the caller gets KeyboardInterrupt instead
             trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
     _refuse_interrupted(trainer)
-    score = _best(best)
+    trained = {"best": _best(best), "epochs": trainer.current_epoch, "precision": precision}
     if rank() == 0:
         _keep(module, best, out)
-    return {"monitor": best.monitor, "best": score, "epochs": trainer.current_epoch, "precision": precision}
+    return {"monitor": best.monitor, **trained}
 
 
 def _precision(module: TrainingModule, loader: "DataLoader[Batch]", compute: Compute, out: Path) -> str:
@@ -120,6 +117,8 @@ def _refuse_interrupted(trainer: L.Trainer) -> None:
 
 
 def _module(task: Task, seed: int, this: int, world: int) -> TrainingModule:
+    if isinstance(task.section, ClassificationSection) and task.section.measured:
+        raise ConfigError(f"network {task.name}: is measured, not trained in epochs; take a network with a backbone")
     module = TrainingModule(task, seed, rank=this, world=world)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if task.section.compile:
