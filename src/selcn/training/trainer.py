@@ -78,19 +78,23 @@ def fit(
     compute = compute or Compute()
     L.seed_everything(seed, verbose=False)
     module, best = _module(task, seed, rank(), compute.world), _best_checkpoint(task, out)
-    pin = compute.device.type == "cuda"
-    loader = partial(build_loader, task, sources, seed=seed, rank=rank(), world=compute.world, pin=pin)
+    loader = _loader(task, sources, seed, compute)
     loaders = loader(train, shuffle=True), loader(validation, shuffle=False)
     precision = _precision(module, loaders[0], compute, out)
-    with _quiet():
+    with _quiet(), suppress(SystemExit):  # of Lightning on Ctrl-C; the caller gets KeyboardInterrupt instead
         trainer = _trainer(task, best, out, compute, precision, track, profiler, on_epoch)
-        with suppress(SystemExit):  # of Lightning on Ctrl-C; the caller gets KeyboardInterrupt instead
-            trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
+        trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
     _refuse_interrupted(trainer)
     trained = {"best": _best(best), "epochs": trainer.current_epoch, "precision": precision}
     if rank() == 0:
         _keep(module, best, out)
     return {"monitor": best.monitor, **trained}
+
+
+def _loader(task: Task, sources: Sources, seed: int, compute: Compute) -> "Callable[..., DataLoader[Batch]]":
+    """Makes a loader of some rows for this process."""
+    pin = compute.device.type == "cuda"
+    return partial(build_loader, task, sources, seed=seed, rank=rank(), world=compute.world, pin=pin)
 
 
 def _precision(module: TrainingModule, loader: "DataLoader[Batch]", compute: Compute, out: Path) -> str:
