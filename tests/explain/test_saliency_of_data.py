@@ -20,6 +20,7 @@ from selcn.explain.job import SaliencyJob
 from selcn.explain.runner import write_saliency
 from selcn.explain.scoring import write_saliency_scores
 from selcn.inference.result import prepare
+from selcn.models.cascade import NOTHING, Known
 from selcn.models.explained import Explained
 from selcn.runs.saliency_jobs import open_job
 from selcn.saliency.maps import read_saliency
@@ -177,8 +178,8 @@ def test_maps_marking_the_lesion_less_than_chance_are_told_so(symmetry: Saliency
     class Inverse(Explainer):
         labels = ("one",)
 
-        def explain(self, images: torch.Tensor, target: int | None = None) -> Explained:
-            del target
+        def explain(self, images: torch.Tensor, target: int | None = None, known: Known = NOTHING) -> Explained:
+            del target, known
             dark = (images.mean(1, keepdim=True) < 0.55).float()
             return Explained(torch.ones(len(images), 1), torch.zeros(len(images), dtype=torch.int64), 1 - dark)
 

@@ -134,7 +134,7 @@ def test_without_a_region_it_is_undefined(shape: Region) -> None:
     assert not found.measures[0].any()
     assert not found.map[0].any()
     network = build_network(ClassifierSpec(labels=SYMMETRY_BINARY, backbone="mirror")).eval()
-    logits = network(image, (), mask)
+    logits = network(image, (), None, mask)
     assert logits.isnan().tolist() == [[True, True], [False, False]]
 
 
@@ -164,8 +164,8 @@ def test_measures_stand_beside_the_features_of_a_network() -> None:
         network.head.linear.bias.zero_()
     image, mask = draw(ellipse, spot)
     with torch.no_grad():
-        output = network.trace(image, (), mask)
-        unmeasured = network(image, (), torch.zeros_like(mask))
+        output = network.trace(image, (), None, mask)
+        unmeasured = network(image, (), None, torch.zeros_like(mask))
     assert output.activations.shape[1] == network.channels  # its saliency is of its own features
     assert float(output.logits[0, 0]) == pytest.approx(measured(image, mask)["contrast"], rel=1e-4)
     assert not unmeasured.any()  # undefined measures say nothing

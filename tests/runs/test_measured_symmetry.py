@@ -14,7 +14,7 @@ import pytest
 import selcn
 from selcn.data.imaging.read import read_image, read_mask
 from selcn.errors import ConfigError
-from selcn.explain.explainers import build_explainer
+from selcn.explain.explainers import Choice, build_explainer
 from selcn.inference.given import Given
 from selcn.inference.onnx.export import export_bundle
 from selcn.inference.row import flatten
@@ -65,7 +65,7 @@ def test_a_map_is_asked_for_by_its_own_method(measured: Run) -> None:
     member = measured.cascade(0, ["lesion", "symmetry", "diagnosis"])
     for network, method in (("symmetry", "grad-cam++"), ("diagnosis", "mirror")):
         with pytest.raises(ConfigError, match="leave the method out"):
-            build_explainer([member], network, method)
+            build_explainer([member], network, Choice(method))
 
 
 def test_bundle_answers_alike_by_every_way_and_says_what_is_undefined(

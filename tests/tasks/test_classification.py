@@ -79,7 +79,9 @@ class Given(nn.Module):
         super().__init__()
         self.logits = logits
 
-    def forward(self, images: Tensor, saliency: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, images: Tensor, saliency: tuple[Tensor, ...], metadata: Tensor, mask: Tensor | None) -> Tensor:
+        assert not metadata.numel()
+        assert mask is None
         self.shown = images, saliency
         return self.logits
 

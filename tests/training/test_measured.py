@@ -58,7 +58,7 @@ def test_equals_logistic_regression(tmp_path: Path, classes: int) -> None:
     masks = torch.from_numpy(sources.masks)[:, None].float()
     with torch.no_grad():
         measures = Mirror()(images, masks).measures.numpy().astype(float)[:-1]
-        found = network(images, (), masks).softmax(1).numpy()
+        found = network(images, (), None, masks).softmax(1).numpy()
     scaler = StandardScaler().fit(measures[:30])
     truth = np.arange(30) % classes
     oracle = LogisticRegression(C=result["C"], max_iter=2000).fit(scaler.transform(measures[:30]), truth)

@@ -69,9 +69,7 @@ def _columns(table: Path, cells: Sequence[Mapping[str, str]], fields: Sequence[s
     columns = {ALIASES.get(name, name): name for name in reversed(there)}
     missing = [field for field in fields if field not in columns]
     if missing:
-        raise DataError(
-            f"{table}: has no column {missing[0]}; it has {', '.join(there)}: add it, empty where not known"
-        )
+        raise DataError(f"{table}: has no column {missing[0]}; it has {', '.join(there)}; add it, empty where unknown")
     return key, {field: columns[field] for field in fields}
 
 
