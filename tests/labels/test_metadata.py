@@ -51,7 +51,7 @@ def test_a_table_is_encoded_row_by_row_and_unknown_words_are_counted() -> None:
         {"age": ["70", "", "x", "30"], "sex": ["male", "male", "alien", "alien"], "other": list("abcd")}
     )
     found = encode_table(table)
-    rows = [{"age": 70, "sex": "male"}, {"sex": "male"}, {}, {"age": 30}]
+    rows: list[dict[str, object]] = [{"age": 70, "sex": "male"}, {"sex": "male"}, {}, {"age": 30}]
     assert np.array_equal(found.numbers, np.array([encode_metadata(row) for row in rows], np.float32))
     assert found.unknown == {"age": {"x": 1}, "sex": {"alien": 2}}
     assert encode_table(table, ["sex"]).numbers[:, :2].sum() == 0

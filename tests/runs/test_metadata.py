@@ -84,7 +84,8 @@ def test_the_closed_form_stays_exact_beside_metadata() -> None:
             self.network = network
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return network(images, (), metadata)
+            logits: torch.Tensor = network(images, (), metadata)
+            return logits
 
     output = network.trace(images, (), metadata)
     expected = autograd_grad_cam_pp(Fixed(), network.backbone, images, target)
