@@ -14,8 +14,8 @@ from pytorch_grad_cam import GradCAMPlusPlus
 from torch import Tensor, nn
 
 from selcn.labels import Fusion
-from selcn.models.cascade import explain as explain_pass
 from selcn.models.classifier import Classifier
+from selcn.models.explained import explain as explain_pass
 from selcn.models.heads import HeadOutput
 from selcn.saliency.gradcam_pp import CUSTOMARY_EPSILON, autograd_grad_cam_pp, grad_cam_pp, scale_min_max
 
