@@ -5,20 +5,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selcn.cli.metric_options import (
+    Beta,
+    By,
+    Costs,
+    DecisionCurve,
+    Evaluated,
+    Every,
+    GivenNames,
+    GivenOf,
+    Prevalence,
+    Profile,
+    Rescaled,
+    Spacing,
+    Tolerance,
+    asked_for,
+    only_run,
+    print_by_file,
+    print_curves,
+    print_profile,
+    print_surfaces,
+)
 from selcn.cli.options import Device, Json, Labels, progress, resumable
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-By = Annotated[
-    list[str] | None,
-    typer.Option("--by", help="Balanced accuracy by a column of --catalog: sex, age, site, source."),
-]
-GivenNames = Annotated[
-    list[str] | None,
-    typer.Option("--given", help="What true results would be worth: mask, or networks, as in mask,symmetry."),
-]
+    from selcn.evaluation import Further
 
 
 def register(app: typer.Typer) -> None:
@@ -29,22 +43,23 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    predictions: Annotated[
-        list[Path],
-        typer.Argument(help="Prediction or score files; with --given a run's folder.", show_default=False),
-    ],
+    predictions: Evaluated,
     resamples: Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap resamples of lesions.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
     by: By = None,
     catalog: Annotated[Path | None, typer.Option("--catalog", help="Where --by's columns are.")] = None,
     labels: Labels = None,
-    temperature: Annotated[
-        bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
-    ] = False,
+    temperature: Rescaled = False,
+    every: Every = False,
+    profile: Profile = None,
+    costs: Costs = None,
+    prevalence: Prevalence = None,
+    beta: Beta = None,
+    decision_curve: DecisionCurve = None,
+    tolerance: Tolerance = None,
+    spacing: Spacing = None,
     given: GivenNames = None,
-    network: Annotated[
-        str | None, typer.Option("--network", help="With --given: whose predictions; the run's target by default.")
-    ] = None,
+    network: GivenOf = None,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
@@ -54,24 +69,27 @@ def evaluate(
     or saliency scores, or hard labels (`image_id, truth, prediction`).
 
     Of a run, `--given` repeats the test predictions with true masks or classes where the catalog knows them, and prints
-    the paired differences: an upper bound of what a better stage would bring.
+    the paired differences: an upper bound of what a better stage would bring. `--tolerance` scores a run's masks by
+    their borders.
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo --given symmetry`
     """
+    further = asked_for(every, profile, costs, prevalence, beta)
+    others = [*(by or []), catalog, labels, temperature, further, decision_curve]
+    if given or tolerance is not None or spacing is not None:
+        folder = only_run(predictions, "--given" if given else "--tolerance", others)
     if given:
-        if len(predictions) > 1 or by or catalog or labels or temperature:
-            raise ConfigError(
-                "--given: give one run's folder; it goes with --network, --resamples, --seed and --device"
-            )
         results = [name.strip() for one in given for name in one.split(",")]
-        _print_upper_bounds(predictions[0], results, network, device, resamples, seed, json=json)
-        return
-    table = _metrics_of(predictions, labels, by or [], catalog, resamples, seed, calibrate=temperature)
-    if json:
-        typer.echo(table.to_json(orient="records", indent=1))
-        return
-    for name, metrics in table.groupby("file", sort=False):
-        typer.echo(f"{name}\n{metrics.drop(columns='file').to_string(index=False, float_format='{:.3f}'.format)}\n")
+        _print_upper_bounds(folder, results, network, device, resamples, seed, json=json)
+    elif tolerance is not None or spacing is not None:
+        print_surfaces(folder, tolerance, spacing, resamples, seed, json=json)
+    elif decision_curve:
+        print_curves(predictions, decision_curve, further, labels, resamples, seed, calibrate=temperature, json=json)
+    elif profile:
+        print_profile(predictions, further, labels, resamples, seed, calibrate=temperature, json=json)
+    else:
+        table = _metrics_of(predictions, labels, by or [], catalog, further, resamples, seed, calibrate=temperature)
+        print_by_file(table, json=json)
 
 
 def _metrics_of(
@@ -79,6 +97,7 @@ def _metrics_of(
     labels: str | None,
     by: list[str],
     catalog: Path | None,
+    further: "Further",
     resamples: int,
     seed: int,
     *,
@@ -99,7 +118,9 @@ def _metrics_of(
     def metrics(path: Path) -> pd.DataFrame:
         if facts is not None:
             return subgroup_table(read_predictions(path, label_set), facts, by, resamples=resamples, seed=seed)
-        return evaluate_file(path, labels=label_set, calibrate=calibrate, resamples=resamples, seed=seed)
+        return evaluate_file(
+            path, labels=label_set, calibrate=calibrate, further=further, resamples=resamples, seed=seed
+        )
 
     return pd.concat([metrics(path).assign(file=path.name) for path in files], ignore_index=True)
 
