@@ -62,6 +62,18 @@ def test_borders_of_a_runs_masks_are_scored(tiny_run: Path, printed: Callable[..
     np.testing.assert_allclose(in_mm["value"], in_pixels["value"] * factor)
 
 
+def test_prediction_sets_of_files_and_runs(file: Path, tiny_run: Path, printed: Callable[..., pd.DataFrame]) -> None:
+    catalog = file.with_name("catalog.csv")
+    pd.DataFrame({"image_id": range(60), "site": ["arm", "leg"] * 30}).to_csv(catalog, index=False)
+    table = printed(file, "--conformal", 0.8, "--by", "site", "--catalog", catalog)
+    assert table["subgroup"].tolist() == ["all", *SYMMETRY_BINARY.names, "arm", "leg"]
+    assert table["images"].tolist() == [20, 10, 10, 10, 10]
+    # Of the 10 lesions of each class at most 2 images in 8 may be missed: both probabilities are 0.2 or 0.8.
+    assert set(table["threshold"].dropna()) <= {0.2, 0.8}
+    of_run = printed(tiny_run, "--conformal", 0.5, "--network", "symmetry")
+    assert of_run["lesions"].dropna().gt(0).all()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -71,7 +83,11 @@ def test_borders_of_a_runs_masks_are_scored(tiny_run: Path, printed: Callable[..
         (["--beta", "2"], "--beta: is of F-beta"),
         (["--decision-curve", "mel"], "decision curve of mel: no such class"),
         (["--tolerance", "0.5"], "tolerance is 0.5 pixels; give at least one pixel"),
-        (["--tolerance", "2", "--all"], "--tolerance: give one run's folder"),
+        (["--tolerance", "2", "--all"], "--tolerance: give one run's folder; it goes with --spacing, not with --all"),
+        (["--conformal", "0.95"], "coverage 0.95 needs 19 out-of-fold lesions a class, but asymmetric has 10"),
+        (["--conformal", "0.5", "--beta", "2"], "--conformal: goes with --by, --catalog"),
+        (["--conformal", "0.5", "--by", "sex"], "--by and --catalog: give both"),
+        (["--conformal", "0.5", "--network", "a"], "is a file, which is of one network"),
         (["--spacing", "2"], "--spacing: give --tolerance as well"),
     ],
 )

@@ -16,6 +16,7 @@ from selcn.evaluation import (
     Predictions,
     evaluate_classification,
     evaluate_further,
+    prediction_set_table,
     segmentation_scores,
     summarise_segmentation,
     surface_scores,
@@ -46,7 +47,8 @@ def score_table() -> pd.DataFrame:
 
 
 def test_every_metric_that_is_computed_is_registered(draw_predictions: DrawPredictions) -> None:
-    computed = {*MAP_SCORES, *summarise_segmentation(score_table(), resamples=5)["metric"]}
+    computed = {"coverage", "set_size", "empty_sets"} & set(prediction_set_table(draw_predictions(), 0.5, resamples=5))
+    computed |= {*MAP_SCORES, *summarise_segmentation(score_table(), resamples=5)["metric"]}
     for spacing in (None, 0.1):
         computed |= set(surface_scores(*masks(), tolerance=1, spacing=spacing).columns)
     costs = CostTable(tuple(HAM10000.names), 1 - np.eye(7))

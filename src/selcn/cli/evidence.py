@@ -8,6 +8,7 @@ import typer
 from selcn.cli.metric_options import (
     Beta,
     By,
+    Conformal,
     Costs,
     DecisionCurve,
     Evaluated,
@@ -20,9 +21,13 @@ from selcn.cli.metric_options import (
     Spacing,
     Tolerance,
     asked_for,
-    only_run,
+    check_together,
+)
+from selcn.cli.metric_tables import (
+    SetsAsked,
     print_by_file,
     print_curves,
+    print_prediction_sets,
     print_profile,
     print_surfaces,
 )
@@ -56,6 +61,7 @@ def evaluate(
     prevalence: Prevalence = None,
     beta: Beta = None,
     decision_curve: DecisionCurve = None,
+    conformal: Conformal = None,
     tolerance: Tolerance = None,
     spacing: Spacing = None,
     given: GivenNames = None,
@@ -70,19 +76,20 @@ def evaluate(
 
     Of a run, `--given` repeats the test predictions with true masks or classes where the catalog knows them, and prints
     the paired differences: an upper bound of what a better stage would bring. `--tolerance` scores a run's masks by
-    their borders.
+    their borders. `--conformal` measures sets of classes that hold the truth with a stated coverage.
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo --given symmetry`
     """
+    check_together(predictions, locals())
     further = asked_for(every, profile, costs, prevalence, beta)
-    others = [*(by or []), catalog, labels, temperature, further, decision_curve]
-    if given or tolerance is not None or spacing is not None:
-        folder = only_run(predictions, "--given" if given else "--tolerance", others)
     if given:
         results = [name.strip() for one in given for name in one.split(",")]
-        _print_upper_bounds(folder, results, network, device, resamples, seed, json=json)
+        _print_upper_bounds(predictions[0], results, network, device, resamples, seed, json=json)
     elif tolerance is not None or spacing is not None:
-        print_surfaces(folder, tolerance, spacing, resamples, seed, json=json)
+        print_surfaces(predictions[0], tolerance, spacing, resamples, seed, json=json)
+    elif conformal is not None:
+        asked = SetsAsked(conformal, by or [], catalog, labels, network, calibrate=temperature)
+        print_prediction_sets(predictions, asked, resamples, seed, json=json)
     elif decision_curve:
         print_curves(predictions, decision_curve, further, labels, resamples, seed, calibrate=temperature, json=json)
     elif profile:

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from selcn.evaluation.calibration import reliability
     from selcn.evaluation.classification import confusion, evaluate_classification
     from selcn.evaluation.comparison import compare, verdict
+    from selcn.evaluation.conformal import PredictionSets, fit_prediction_sets, prediction_set_table
     from selcn.evaluation.costs import CostTable, read_costs
     from selcn.evaluation.crossvalidation import cross_validation
     from selcn.evaluation.decisions import decision_curve
@@ -34,6 +35,7 @@ __all__ = [
     "Estimate",
     "Further",
     "MetricSpec",
+    "PredictionSets",
     "Predictions",
     "Temperature",
     "abstention_threshold",
@@ -47,8 +49,10 @@ __all__ = [
     "evaluate_file",
     "evaluate_further",
     "evaluate_segmentation",
+    "fit_prediction_sets",
     "fit_temperature",
     "metric_spec",
+    "prediction_set_table",
     "read_costs",
     "read_predictions",
     "read_scores",
@@ -71,6 +75,7 @@ _MODULES = {
     "Estimate": "intervals",
     "Further": "further",
     "MetricSpec": "registry",
+    "PredictionSets": "conformal",
     "Predictions": "predictions",
     "Temperature": "temperature",
     "abstention_threshold": "selective",
@@ -84,8 +89,10 @@ _MODULES = {
     "evaluate_file": "evaluate",
     "evaluate_further": "further",
     "evaluate_segmentation": "segmentation",
+    "fit_prediction_sets": "conformal",
     "fit_temperature": "temperature",
     "metric_spec": "registry",
+    "prediction_set_table": "conformal",
     "read_costs": "costs",
     "read_predictions": "predictions",
     "read_scores": "predictions",

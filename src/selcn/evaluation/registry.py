@@ -96,6 +96,10 @@ METRICS = {
         MetricSpec("f{beta}_{class}", "F{beta} of {class}"),
         MetricSpec("lr_plus_{class}", "positive likelihood ratio of {class}", unit=""),
         MetricSpec("net_benefit_{class}_at_{percent}", "net benefit for {class} at {percent} %", unit=""),
+        # Of prediction sets (see `selcn.evaluation.conformal`).
+        MetricSpec("coverage", "coverage of prediction sets", direction="neither"),
+        MetricSpec("set_size", "classes in a prediction set", direction="lower", unit=""),
+        MetricSpec("empty_sets", "empty prediction sets", direction="lower"),
         # Of predictions without a truth.
         MetricSpec("predicted_{class}", "predicted {class}", direction="neither"),
         MetricSpec("mean_confidence", "mean confidence", direction="neither"),
