@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError, model_validator
 from selcn.config import FULL, ClassifierSpec, ModelSpec, Section, SegmenterSpec
 from selcn.config.sections import Size
 from selcn.errors import RunError
-from selcn.inference.reliability import Reliability
+from selcn.inference.reliability import Reliability, SetThresholds
 from selcn.io.files import sha256
 from selcn.labels import LabelSet
 
@@ -119,6 +119,12 @@ class BundleConfig(Section):
     def classifiers(self) -> dict[str, ClassifierSpec]:
         """The classification networks by name, in the order in which they run."""
         return {name: spec for name, spec in self.networks.items() if isinstance(spec, ClassifierSpec)}
+
+    @property
+    def sets(self) -> SetThresholds | None:
+        """Prediction sets of the target; None where the bundle has none."""
+        measured = self.reliability.networks.get(self.target) if self.reliability else None
+        return measured.sets if measured else None
 
     def labels(self, network: str) -> LabelSet:
         """The label set of a classification network.

@@ -58,12 +58,13 @@ class LesionRow(BaseModel):
     outline: list[tuple[int, int]] = Field(description="x and y along the border of the largest lesion region.")
 
 
-def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool) -> list[RowKey]:
+def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool, sets: bool = False) -> list[RowKey]:
     """The keys of a row, in order.
 
     Args:
         labels: class names of each classifier, by its name.
         lesion: whether there is a segmentation network.
+        sets: whether there are prediction sets.
 
     Raises:
         ConfigError: two keys, or two columns of a table, would have one name.
@@ -77,6 +78,7 @@ def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool) -> list[RowKe
         _given(),
         *([_lesion()] if lesion else []),
         *(_result(name, tuple(names)) for name, names in labels.items()),
+        *([_set()] if sets else []),
         _single("abstain", bool, "The most probable class is too improbable to rely on.", lambda one: one.abstain),
         _warnings(),
         _single(
@@ -104,7 +106,7 @@ def bundle_row_keys(config: "BundleConfig") -> list[RowKey]:
         config: of the bundle.
     """
     labels = {name: config.labels(name).names for name in config.classifiers}
-    return row_keys(labels, lesion=config.segmenter is not None)
+    return row_keys(labels, lesion=config.segmenter is not None, sets=config.sets is not None)
 
 
 def file_rows(name: str, predicted: "Sequence[Prediction] | DataError") -> list[Row]:
@@ -217,6 +219,17 @@ def _class_row(name: str, labels: tuple[str, ...]) -> type[BaseModel]:
         __config__=STRICT,
         prediction=(label, Field(description="The most probable class.")),
         probabilities=(dict[label, _Share], Field(description="By class; calibrated where the bundle says how.")),
+    )
+
+
+def _set() -> RowKey:
+    return RowKey(
+        "set",
+        list[str],
+        "Classes of the target that hold the truth with the coverage that the bundle states; there may be none.",
+        lambda one: list(one.set or ()),
+        {"set": str},
+        lambda classes: ("; ".join(classes),),
     )
 
 
