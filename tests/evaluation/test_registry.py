@@ -1,6 +1,8 @@
 """The registry knows every metric that is computed, and a new metric needs no more than an entry."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,12 +10,18 @@ import pytest
 
 from selcn.errors import ConfigError
 from selcn.evaluation import (
+    CostTable,
     Estimate,
+    Further,
     Predictions,
     evaluate_classification,
+    evaluate_further,
+    prediction_set_table,
     segmentation_scores,
     summarise_segmentation,
+    surface_scores,
     verdict,
+    write_predictions,
 )
 from selcn.evaluation.evaluate import evaluate_unlabelled
 from selcn.evaluation.localisation import MAP_SCORES
@@ -27,23 +35,50 @@ DrawPredictions = Callable[..., Predictions]
 OWN = LabelSet("own", (LabelClass("at_90", malignant=True), LabelClass("b c", malignant=False)), ordinal=True)
 
 
+def masks() -> tuple[np.ndarray, np.ndarray]:
+    """Two masks, and the same the other way round."""
+    both = np.arange(40).reshape(2, 4, 5) % 3 == 0
+    return both, both[::-1]
+
+
 def score_table() -> pd.DataFrame:
-    masks = np.arange(40).reshape(2, 4, 5) % 3 == 0
     keys = {"image_id": ["a", "b"], "group": ["a", "b"], "fold": "test"}
-    return segmentation_scores(masks, masks[::-1]).assign(**keys)
+    return segmentation_scores(*masks()).assign(**keys)
 
 
 def test_every_metric_that_is_computed_is_registered(draw_predictions: DrawPredictions) -> None:
-    computed = {*MAP_SCORES, *summarise_segmentation(score_table(), resamples=5)["metric"]}
+    computed = {"coverage", "set_size", "empty_sets"} & set(prediction_set_table(draw_predictions(), 0.5, resamples=5))
+    computed |= {*MAP_SCORES, *summarise_segmentation(score_table(), resamples=5)["metric"]}
+    for spacing in (None, 0.1):
+        computed |= set(surface_scores(*masks(), tolerance=1, spacing=spacing).columns)
+    costs = CostTable(tuple(HAM10000.names), 1 - np.eye(7))
+    asked = {HAM10000: Further(every=True, costs=costs, prevalence={"mel": 0.025}, beta=0.5)}
     for labels in (HAM10000, SYMMETRY, SYMMETRY_BINARY, OWN):
         predictions = draw_predictions(labels=labels)
         computed |= set(evaluate_classification(predictions, resamples=5)["metric"])
+        more = evaluate_further(predictions, asked.get(labels, Further(every=True)), resamples=5)
+        computed |= set(more["metric"])
         unlabelled = predictions.table.drop(columns="truth")
         computed |= set(evaluate_unlabelled(unlabelled, "p", labels=labels, resamples=5)["metric"])
     assert {metric_spec(name).name for name in computed} == computed
     families = {name for name in METRICS if "{" in name}
     of_classes = {f"{start}_{name}" for start in ("sensitivity", "auc") for name in ("melanoma", "malignant")}
     assert set(METRICS) - families - of_classes <= computed
+
+
+def test_the_page_of_metrics_names_every_one_and_its_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draw_predictions: DrawPredictions
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]*`[^|]*) \|.*\|.*\|", page, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row) if not name.startswith("selcn ")}
+    assert named == set(METRICS)
+    path = tmp_path / "runs/demo/predictions/diagnosis.csv"
+    path.parent.mkdir(parents=True)
+    write_predictions(draw_predictions(), path)
+    monkeypatch.chdir(tmp_path)
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, {})
 
 
 @pytest.mark.parametrize(
@@ -61,6 +96,9 @@ def test_every_metric_that_is_computed_is_registered(draw_predictions: DrawPredi
         ("auc_malignant", "AUC of malignant", "higher", "fraction", True),
         ("auc_b c", "AUC of b c", "higher", "fraction", False),
         ("average_precision_df", "average precision of df", "higher", "fraction", False),
+        ("specificity_mel", "specificity for mel", "higher", "fraction", False),
+        ("f0.5_mel_at_prevalence_2.5", "F0.5 of mel at a prevalence of 2.5 %", "higher", "fraction", False),
+        ("net_benefit_mel_at_10", "net benefit for mel at 10 %", "higher", "", False),
         ("predicted_df", "predicted df", "neither", "fraction", False),
     ],
 )

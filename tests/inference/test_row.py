@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from selcn.config import ClassifierSpec, ModelSpec, SegmenterSpec
 from selcn.errors import ConfigError, DataError
 from selcn.inference.bundle import BundleConfig, Preparation
+from selcn.inference.reliability import ImageReliability, NetworkReliability, Reliability, SetThresholds
 from selcn.inference.result import ClassResult, Lesion, Prediction
 from selcn.inference.row import file_rows, flatten, row_fields, row_keys
 
@@ -109,6 +111,22 @@ def test_a_file_is_a_row_a_frame_or_one_with_its_error() -> None:
     flat = flatten(row, USUAL)
     assert {name: value for name, value in flat.items() if value is not None} == row
     assert list(flat) == list(row_fields(USUAL))
+
+
+def test_a_prediction_set_is_a_key_before_abstain_and_one_column() -> None:
+    row = replace(usual_prediction(), set=("a", "b")).to_json()
+    assert row == ROW | {"set": ["a", "b"]}
+    assert list(row)[list(row).index("abstain") - 1] == "set"
+    sets = SetThresholds(coverage=0.9, lowest={"a": 0.3, "b": 0.2, "c": 0.01})
+    assert sets.of({"a": 0.3, "b": 0.1, "c": 0.6}) == ("a", "c")
+    measured = NetworkReliability(temperature=1, abstain_below=0, coverage=1, distance=1, components=(), sets=sets)
+    image = ImageReliability(sharpness=0, brightness=(0, 1))
+    config = USUAL.model_copy(
+        update={"reliability": Reliability(image=image, networks={"diagnosis": measured}), "target": "diagnosis"}
+    )
+    for held, flat in ((["a", "b"], "a; b"), ([], "")):
+        assert flatten({**row, "image": "x", "set": held}, config)["set"] == flat
+    assert [*row_fields(USUAL)] == [name for name in row_fields(config) if name != "set"]
 
 
 def test_a_bundle_without_segmenter_has_no_columns_of_a_lesion() -> None:

@@ -5,31 +5,43 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selcn.cli.metric_options import (
+    Beta,
+    BundleEngine,
+    By,
+    Conformal,
+    Costs,
+    DecisionCurve,
+    Evaluated,
+    Every,
+    GivenNames,
+    GivenOf,
+    Overlap,
+    Prevalence,
+    Profile,
+    Rescaled,
+    ScoresOut,
+    Spacing,
+    Tolerance,
+    asked_for,
+    check_of_bundle,
+    check_together,
+)
+from selcn.cli.metric_tables import (
+    SetsAsked,
+    print_by_file,
+    print_curves,
+    print_prediction_sets,
+    print_profile,
+    print_surfaces,
+)
 from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-By = Annotated[
-    list[str] | None,
-    typer.Option("--by", help="Balanced accuracy by a column of --catalog: sex, age, site, source."),
-]
-GivenNames = Annotated[
-    list[str] | None,
-    typer.Option("--given", help="What true results would be worth: mask, or networks, as in mask,symmetry."),
-]
-Temperature = Annotated[
-    bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
-]
-GivenNetwork = Annotated[
-    str | None, typer.Option("--network", help="With --given: whose predictions; the run's target by default.")
-]
-ScoresOut = Annotated[Path, typer.Option("--out", help="Of a bundle and a catalog: where files go.")]
-Overlap = Annotated[
-    bool, typer.Option("--overlap", help="Of a bundle: also score images of lesions that it was trained on.")
-]
-BundleEngine = Annotated[EngineChoice, typer.Option("--engine", help="What runs a bundle.")]
+    from selcn.evaluation import Further
 
 
 def register(app: typer.Typer) -> None:
@@ -40,21 +52,24 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    predictions: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Prediction or score files; or a bundle and a catalog; with --given a run's folder.",
-            show_default=False,
-        ),
-    ],
+    predictions: Evaluated,
     resamples: Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap resamples of lesions.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
     by: By = None,
     catalog: Annotated[Path | None, typer.Option("--catalog", help="Where --by's columns are.")] = None,
     labels: Labels = None,
-    temperature: Temperature = False,
+    temperature: Rescaled = False,
+    every: Every = False,
+    profile: Profile = None,
+    costs: Costs = None,
+    prevalence: Prevalence = None,
+    beta: Beta = None,
+    decision_curve: DecisionCurve = None,
+    conformal: Conformal = None,
+    tolerance: Tolerance = None,
+    spacing: Spacing = None,
     given: GivenNames = None,
-    network: GivenNetwork = None,
+    network: GivenOf = None,
     out: ScoresOut = Path("evaluation"),
     overlap: Overlap = False,
     engine: BundleEngine = EngineChoice.TORCH,
@@ -69,35 +84,34 @@ def evaluate(
     A bundle predicts a catalog's images, and every network whose truth the catalog knows is scored; resumable.
 
     Of a run, `--given` repeats the test predictions with true masks or classes where the catalog knows them, and prints
-    the paired differences: an upper bound of what a better stage would bring.
+    the paired differences: an upper bound of what a better stage would bring. `--tolerance` scores a run's masks by
+    their borders. `--conformal` measures sets of classes that hold the truth with a stated coverage.
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo/bundle catalog.csv`
     """
-    of_files = bool(by or catalog or labels or temperature)
-    if predictions[0].is_dir() and not given:
-        if len(predictions) != 2 or of_files or network:
-            raise ConfigError(f"{predictions[0]}: is a folder; give a bundle and a catalog, without options of files")
+    options = locals()
+    if len(predictions) == 2 and predictions[0].is_dir():
+        check_of_bundle(predictions[0], options)
         bundle, truth = predictions
         _score_bundle(bundle, truth, out, engine, device, resamples, seed, overlap=overlap, json=json)
         return
+    check_together(predictions, options)
+    further = asked_for(every, profile, costs, prevalence, beta)
     if given:
-        if len(predictions) > 1 or of_files:
-            raise ConfigError("--given: give one run's folder; it goes with --network, --resamples, --seed, --device")
         results = [name.strip() for one in given for name in one.split(",")]
         _print_upper_bounds(predictions[0], results, network, device, resamples, seed, json=json)
-        return
-    _print_metrics(
-        _metrics_of(predictions, labels, by or [], catalog, resamples, seed, calibrate=temperature), json=json
-    )
-
-
-def _print_metrics(table: "pd.DataFrame", *, json: bool) -> None:
-    """Print metrics of several files."""
-    if json:
-        typer.echo(table.to_json(orient="records", indent=1))
-        return
-    for name, metrics in table.groupby("file", sort=False):
-        typer.echo(f"{name}\n{metrics.drop(columns='file').to_string(index=False, float_format='{:.3f}'.format)}\n")
+    elif tolerance is not None or spacing is not None:
+        print_surfaces(predictions[0], tolerance, spacing, resamples, seed, json=json)
+    elif conformal is not None:
+        asked = SetsAsked(conformal, by or [], catalog, labels, network, calibrate=temperature)
+        print_prediction_sets(predictions, asked, resamples, seed, json=json)
+    elif decision_curve:
+        print_curves(predictions, decision_curve, further, labels, resamples, seed, calibrate=temperature, json=json)
+    elif profile:
+        print_profile(predictions, further, labels, resamples, seed, calibrate=temperature, json=json)
+    else:
+        table = _metrics_of(predictions, labels, by or [], catalog, further, resamples, seed, calibrate=temperature)
+        print_by_file(table, json=json)
 
 
 def _score_bundle(
@@ -150,6 +164,7 @@ def _metrics_of(
     labels: str | None,
     by: list[str],
     catalog: Path | None,
+    further: "Further",
     resamples: int,
     seed: int,
     *,
@@ -170,7 +185,9 @@ def _metrics_of(
     def metrics(path: Path) -> pd.DataFrame:
         if facts is not None:
             return subgroup_table(read_predictions(path, label_set), facts, by, resamples=resamples, seed=seed)
-        return evaluate_file(path, labels=label_set, calibrate=calibrate, resamples=resamples, seed=seed)
+        return evaluate_file(
+            path, labels=label_set, calibrate=calibrate, further=further, resamples=resamples, seed=seed
+        )
 
     return pd.concat([metrics(path).assign(file=path.name) for path in files], ignore_index=True)
 

@@ -7,8 +7,12 @@ if TYPE_CHECKING:
     from selcn.evaluation.calibration import reliability
     from selcn.evaluation.classification import confusion, evaluate_classification
     from selcn.evaluation.comparison import compare, verdict
+    from selcn.evaluation.conformal import PredictionSets, fit_prediction_sets, prediction_set_table
+    from selcn.evaluation.costs import CostTable, read_costs
     from selcn.evaluation.crossvalidation import cross_validation
+    from selcn.evaluation.decisions import decision_curve
     from selcn.evaluation.evaluate import evaluate_file
+    from selcn.evaluation.further import Further, evaluate_further
     from selcn.evaluation.intervals import Estimate
     from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
     from selcn.evaluation.predictions import (
@@ -19,14 +23,19 @@ if TYPE_CHECKING:
         write_scores,
     )
     from selcn.evaluation.registry import MetricSpec, metric_spec
+    from selcn.evaluation.reloaded import evaluate_by_profile
     from selcn.evaluation.segmentation import evaluate_segmentation, segmentation_scores, summarise_segmentation
     from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
     from selcn.evaluation.subgroups import subgroup_table
+    from selcn.evaluation.surfaces import summarise_surfaces, surface_scores
     from selcn.evaluation.temperature import Temperature, fit_temperature
 
 __all__ = [
+    "CostTable",
     "Estimate",
+    "Further",
     "MetricSpec",
+    "PredictionSets",
     "Predictions",
     "Temperature",
     "abstention_threshold",
@@ -34,11 +43,17 @@ __all__ = [
     "compare",
     "confusion",
     "cross_validation",
+    "decision_curve",
+    "evaluate_by_profile",
     "evaluate_classification",
     "evaluate_file",
+    "evaluate_further",
     "evaluate_segmentation",
+    "fit_prediction_sets",
     "fit_temperature",
     "metric_spec",
+    "prediction_set_table",
+    "read_costs",
     "read_predictions",
     "read_scores",
     "reliability",
@@ -48,14 +63,19 @@ __all__ = [
     "summarise_saliency",
     "summarise_saliency_by",
     "summarise_segmentation",
+    "summarise_surfaces",
+    "surface_scores",
     "verdict",
     "write_predictions",
     "write_scores",
 ]
 
 _MODULES = {
+    "CostTable": "costs",
     "Estimate": "intervals",
+    "Further": "further",
     "MetricSpec": "registry",
+    "PredictionSets": "conformal",
     "Predictions": "predictions",
     "Temperature": "temperature",
     "abstention_threshold": "selective",
@@ -63,11 +83,17 @@ _MODULES = {
     "compare": "comparison",
     "confusion": "classification",
     "cross_validation": "crossvalidation",
+    "decision_curve": "decisions",
+    "evaluate_by_profile": "reloaded",
     "evaluate_classification": "classification",
     "evaluate_file": "evaluate",
+    "evaluate_further": "further",
     "evaluate_segmentation": "segmentation",
+    "fit_prediction_sets": "conformal",
     "fit_temperature": "temperature",
     "metric_spec": "registry",
+    "prediction_set_table": "conformal",
+    "read_costs": "costs",
     "read_predictions": "predictions",
     "read_scores": "predictions",
     "reliability": "calibration",
@@ -77,6 +103,8 @@ _MODULES = {
     "summarise_saliency": "localisation",
     "summarise_saliency_by": "localisation",
     "summarise_segmentation": "segmentation",
+    "summarise_surfaces": "surfaces",
+    "surface_scores": "surfaces",
     "verdict": "comparison",
     "write_predictions": "predictions",
     "write_scores": "predictions",

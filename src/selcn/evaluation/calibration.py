@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from selcn.evaluation.predictions import FloatArray, IntArray, Predictions
+from selcn.evaluation.predictions import BoolArray, FloatArray, IntArray, Predictions
 from selcn.evaluation.ranking import fraction
 from selcn.evaluation.temperature import MIN_PROBABILITY
 
@@ -27,12 +27,39 @@ def calibration_metrics(truth: IntArray, probabilities: FloatArray, weights: Flo
     """
     whole = weights.sum(axis=1)
     own = probabilities[np.arange(len(truth)), truth]
-    squared = (probabilities**2).sum(axis=1) - 2 * own + 1
     return {
         "ece": _ece(truth, probabilities, weights),
-        "brier": fraction(weights @ squared, whole),
+        "brier": _brier(truth, probabilities, weights),
         "nll": fraction(weights @ -np.log(np.maximum(own, MIN_PROBABILITY)), whole),
     }
+
+
+def root_brier(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the root of the Brier score, (B,), an upper bound of the canonical calibration error.
+
+    Gruber & Buettner (2022, arXiv:2203.07835).
+
+    Args:
+        truth: class numbers (N,).
+        probabilities: (N, C).
+        weights: not negative, (B, N).
+    """
+    return np.sqrt(np.maximum(_brier(truth, probabilities, weights), 0))
+
+
+def class_wise_error(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the calibration error of each class' probability in 15 bins of equal width, averaged over classes, (B,).
+
+    Kumar, Liang & Ma (2019, arXiv:1909.10155).
+
+    Args:
+        truth: class numbers (N,).
+        probabilities: (N, C).
+        weights: not negative, (B, N).
+    """
+    errors = [_binned_error(column, truth == number, weights) for number, column in enumerate(probabilities.T)]
+    mean: FloatArray = np.mean(errors, axis=0)
+    return mean
 
 
 def reliability(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
@@ -64,11 +91,19 @@ def reliability(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
     )
 
 
+def _brier(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+    own = probabilities[np.arange(len(truth)), truth]
+    return fraction(weights @ ((probabilities**2).sum(axis=1) - 2 * own + 1), weights.sum(axis=1))
+
+
 def _ece(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    confidence = probabilities.max(axis=1)
-    gap = confidence - (probabilities.argmax(axis=1) == truth)
+    return _binned_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, weights)
+
+
+def _binned_error(confidence: FloatArray, right: BoolArray, weights: FloatArray) -> FloatArray:
+    """Weighted mean over bins of the gap between mean confidence and share of hits."""
     in_bin = np.eye(BINS)[_bin_of(confidence, BINS)]
-    gaps: FloatArray = np.abs((weights * gap) @ in_bin).sum(axis=1)
+    gaps: FloatArray = np.abs((weights * (confidence - right)) @ in_bin).sum(axis=1)
     return fraction(gaps, weights.sum(axis=1))
 
 

@@ -168,11 +168,21 @@ def one_against_rest(
         probabilities: (N, C).
         labels: the label set of the C classes.
     """
-    questions = {name: (probabilities[:, number], truth == number) for number, name in enumerate(labels.names)}
+    sides = positive_classes(labels)
+    return {name: (probabilities[:, own].sum(axis=1), own[truth]) for name, own in sides.items()}
+
+
+def positive_classes(labels: LabelSet) -> dict[str, BoolArray]:
+    """Return which classes (C,) are positive in each question of :func:`one_against_rest`, by its name.
+
+    Args:
+        labels: the label set of the C classes.
+    """
+    sides = dict(zip(labels.names, np.eye(len(labels.names), dtype=np.bool_), strict=True))
     malignant = np.isin(labels.names, labels.malignant)
     if malignant.any() and not malignant.all():
-        questions.setdefault("malignant", (probabilities[:, malignant].sum(axis=1), malignant[truth]))
-    return questions
+        sides.setdefault("malignant", malignant)
+    return sides
 
 
 def _soft_metrics(

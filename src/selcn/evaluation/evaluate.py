@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from selcn.errors import DataError
+from selcn.errors import ConfigError, DataError
 from selcn.evaluation.classification import evaluate_classification
+from selcn.evaluation.further import Further, evaluate_further
 from selcn.evaluation.intervals import RESAMPLES, Statistic, interval_table
 from selcn.evaluation.localisation import read_saliency_scores, summarise_saliency
 from selcn.evaluation.predictions import FloatArray, Predictions, read_predictions, table_labels
@@ -25,6 +26,7 @@ def evaluate_file(
     *,
     labels: LabelSet | None = None,
     calibrate: bool = False,
+    further: Further | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -37,6 +39,7 @@ def evaluate_file(
         path: the file.
         labels: label set of class probabilities or hard labels; None to resolve it from the file.
         calibrate: whether probabilities are first rescaled by a temperature fitted on the validation folds.
+        further: which metrics are given besides the usual ones; None for none.
         resamples: number of bootstrap resamples, at least 1.
         seed: of the bootstrap.
 
@@ -46,20 +49,22 @@ def evaluate_file(
 
     Raises:
         DataError: the file is missing or wrong, or there is nothing to fit a temperature on.
-        ConfigError: ``resamples`` is below 1.
+        ConfigError: ``resamples`` is below 1, or ``further`` does not fit the file.
     """
-    table = read_table(path)
+    table, asked = read_table(path), further or Further()
+    if asked and ("truth" not in table or "dice" in table or "saliency" in table):
+        raise ConfigError(f"{path}: has no classes with their truth; metrics of decisions need both")
     if "dice" in table:
         return evaluate_segmentation(path, resamples=resamples, seed=seed)
     if "saliency" in table:
         return summarise_saliency(read_saliency_scores(path), resamples=resamples, seed=seed)
     if hard_label_columns(table):
-        return _evaluate_hard_labels(read_hard_labels(path, labels), resamples, seed)
+        return _evaluate_hard_labels(read_hard_labels(path, labels), asked, resamples, seed)
     if "truth" not in table:
         return evaluate_unlabelled(table, str(path), labels=labels, resamples=resamples, seed=seed)
     predictions = read_predictions(path, labels)
     calibrated = fit_temperature(predictions).of(predictions) if calibrate else predictions
-    return evaluate_classification(calibrated, resamples=resamples, seed=seed)
+    return _evaluate_classes(calibrated, asked, resamples, seed)
 
 
 def hard_label_columns(table: pd.DataFrame) -> list[str]:
@@ -131,10 +136,17 @@ def evaluate_unlabelled(
     )
 
 
-def _evaluate_hard_labels(predictions: dict[str, Predictions], resamples: int, seed: int) -> pd.DataFrame:
-    tables = {
-        column: evaluate_classification(one, resamples=resamples, seed=seed) for column, one in predictions.items()
-    }
+def _evaluate_classes(predictions: Predictions, asked: Further, resamples: int, seed: int) -> pd.DataFrame:
+    usual = evaluate_classification(predictions, resamples=resamples, seed=seed)
+    if not asked:
+        return usual
+    return pd.concat([usual, evaluate_further(predictions, asked, resamples=resamples, seed=seed)], ignore_index=True)
+
+
+def _evaluate_hard_labels(
+    predictions: dict[str, Predictions], asked: Further, resamples: int, seed: int
+) -> pd.DataFrame:
+    tables = {column: _evaluate_classes(one, asked, resamples, seed) for column, one in predictions.items()}
     if len(tables) == 1:
         return next(iter(tables.values()))
     return pd.concat([table.assign(prediction=column) for column, table in tables.items()], ignore_index=True)

@@ -17,7 +17,8 @@ Compute = Callable[
     [npt.NDArray[np.int64], npt.NDArray[np.float64], LabelSet, npt.NDArray[np.float64]], npt.NDArray[np.float64]
 ]
 """From class numbers (N,), probabilities (N, C), the label set of the C classes and weights (B, N) to values (B,)."""
-_PLACEHOLDERS = {"class": ".+", "percent": r"\d+"}
+_NUMBER = r"\d+(?:\.\d+)?"
+_PLACEHOLDERS = {"class": ".+", "percent": r"\d+", "share": _NUMBER, "beta": _NUMBER}
 _HEADLINE_CLASSES = ("mel", "melanoma", "malignant")
 
 
@@ -26,11 +27,12 @@ class MetricSpec:
     """Display and direction of a metric, or of a family of metrics with one member a class.
 
     Attributes:
-        name: as in the column `metric` of tables; a family's has the placeholders `{class}` and `{percent}`.
+        name: as in the column `metric` of tables; a family's has the placeholders `{class}`, `{percent}` (whole),
+            `{share}` (in per cent) and `{beta}`.
         label: the display name, with the same placeholders.
         direction: which values are better; "neither" where a metric only describes.
-        unit: "fraction" (its differences are given in percentage points), "nats", "diagonals" (of the image), or "" for
-            a number without unit.
+        unit: "fraction" (its differences are given in percentage points), "nats", "diagonals" (of the image), "pixels",
+            "mm", or "" for a number without unit.
         headline: whether tables with limited room show it.
     """
 
@@ -75,6 +77,29 @@ METRICS = {
         MetricSpec("ece", "calibration error", direction="lower", headline=True),
         MetricSpec("nll", "negative log-likelihood", direction="lower", unit="nats", headline=True),
         MetricSpec("brier", "Brier score", direction="lower", unit=""),
+        # Of classification, where asked for (see `selcn.evaluation.further`).
+        MetricSpec("mcc", "Matthews correlation", unit=""),
+        MetricSpec("expected_cost", "expected cost", direction="lower", unit=""),
+        MetricSpec(
+            "expected_cost_normalised", "expected cost over that without a classifier", direction="lower", unit=""
+        ),
+        MetricSpec("expected_cost_bayes", "expected cost of the cheapest decisions", direction="lower", unit=""),
+        MetricSpec("class_wise_ece", "class-wise calibration error", direction="lower"),
+        MetricSpec("ece_kde", "kernel-density calibration error", direction="lower", unit=""),
+        MetricSpec("root_brier", "root Brier score", direction="lower", unit=""),
+        MetricSpec("ppv_{class}_at_prevalence_{share}", "PPV of {class} at a prevalence of {share} %"),
+        MetricSpec("npv_{class}_at_prevalence_{share}", "NPV of {class} at a prevalence of {share} %"),
+        MetricSpec("f{beta}_{class}_at_prevalence_{share}", "F{beta} of {class} at a prevalence of {share} %"),
+        MetricSpec("specificity_{class}", "specificity for {class}"),
+        MetricSpec("ppv_{class}", "PPV of {class}"),
+        MetricSpec("npv_{class}", "NPV of {class}"),
+        MetricSpec("f{beta}_{class}", "F{beta} of {class}"),
+        MetricSpec("lr_plus_{class}", "positive likelihood ratio of {class}", unit=""),
+        MetricSpec("net_benefit_{class}_at_{percent}", "net benefit for {class} at {percent} %", unit=""),
+        # Of prediction sets (see `selcn.evaluation.conformal`).
+        MetricSpec("coverage", "coverage of prediction sets", direction="neither"),
+        MetricSpec("set_size", "classes in a prediction set", direction="lower", unit=""),
+        MetricSpec("empty_sets", "empty prediction sets", direction="lower"),
         # Of predictions without a truth.
         MetricSpec("predicted_{class}", "predicted {class}", direction="neither"),
         MetricSpec("mean_confidence", "mean confidence", direction="neither"),
@@ -87,6 +112,13 @@ METRICS = {
         MetricSpec("hausdorff95", "Hausdorff 95 %, in diagonals", direction="lower", unit="diagonals", headline=True),
         MetricSpec("sensitivity", "sensitivity", headline=True),
         MetricSpec("specificity", "specificity", headline=True),
+        # Of segmentation, where a tolerance is given (see `selcn.evaluation.surfaces`).
+        MetricSpec("nsd", "normalised surface distance"),
+        MetricSpec("boundary_iou", "boundary IoU"),
+        MetricSpec("assd", "average symmetric surface distance", direction="lower", unit="pixels"),
+        MetricSpec("masd", "mean average surface distance", direction="lower", unit="pixels"),
+        MetricSpec("assd_mm", "average symmetric surface distance", direction="lower", unit="mm"),
+        MetricSpec("masd_mm", "mean average surface distance", direction="lower", unit="mm"),
         # Of saliency.
         MetricSpec("iou", "IoU"),
         MetricSpec("overlap", "overlap"),

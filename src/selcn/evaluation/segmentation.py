@@ -71,8 +71,8 @@ def boundary_scores(truth: BoolArray, prediction: BoolArray) -> dict[str, FloatA
     """
     diagonal = float(np.hypot(*truth.shape[1:]))
     tolerance = max(1.0, BORDER_TOLERANCE * diagonal)
-    borders = _border(truth), _border(prediction)
-    one_way = _Distances(borders[1], borders[0]), _Distances(borders[0], borders[1])
+    borders = border_of(truth), border_of(prediction)
+    one_way = BorderDistances(borders[1], borders[0]), BorderDistances(borders[0], borders[1])
     precision, recall = (way.share_within(tolerance) for way in one_way)
     total = precision + recall
     f1 = np.divide(2 * precision * recall, total, out=np.zeros(len(truth)), where=total > 0)
@@ -118,10 +118,16 @@ def summarise_segmentation(scores: pd.DataFrame, *, resamples: int = RESAMPLES, 
     return interval_table(check_scores(scores), _mean_scores, resamples=resamples, seed=seed)
 
 
-class _Distances:
-    """Distance from every point of one border to the nearest point of another, image by image."""
+class BorderDistances:
+    """Distance in pixels from every point of one border to the nearest point of another, image by image.
+
+    Args:
+        border: bool (N, H, W).
+        other: the other's, of the same shape.
+    """
 
     def __init__(self, border: BoolArray, other: BoolArray) -> None:
+        """Measure them."""
         image, *_ = np.nonzero(border)
         distance = _distance_to(other)[border]
         order = np.lexsort((distance, image))
@@ -130,8 +136,17 @@ class _Distances:
         self.first: IntArray = np.cumsum(self.count) - self.count
 
     def share_within(self, tolerance: float) -> FloatArray:
+        """Fraction of the points within a distance (N,), 0 where there is no border."""
+        return self.count_within(tolerance) / np.maximum(self.count, 1)
+
+    def count_within(self, tolerance: float) -> FloatArray:
+        """Number of points within a distance (N,)."""
         within = np.bincount(self.image, weights=self.sorted <= tolerance, minlength=len(self.count))
-        return within / np.maximum(self.count, 1)
+        return within.astype(np.float64)
+
+    def total(self) -> FloatArray:
+        """Sum of the distances (N,)."""
+        return np.bincount(self.image, weights=self.sorted, minlength=len(self.count)).astype(np.float64)
 
     def percentile(self, percent: float) -> FloatArray:
         """Interpolated linearly, as NumPy does; 0 where there is no border."""
@@ -145,7 +160,12 @@ class _Distances:
         return np.where(self.count > 0, low + (high - low) * (place - below), 0.0)
 
 
-def _border(mask: BoolArray) -> BoolArray:
+def border_of(mask: BoolArray) -> BoolArray:
+    """Return the border of each mask: its pixels with a 4-neighbour outside mask or image.
+
+    Args:
+        mask: bool (N, H, W).
+    """
     return np.asarray(mask & ~ndimage.binary_erosion(mask, _CROSS), dtype=np.bool_)
 
 

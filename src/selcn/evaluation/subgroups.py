@@ -1,6 +1,6 @@
 """A metric of subgroups (sex, age, site, source, lesion size), and which subgroup has the worst value."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 
@@ -56,20 +56,40 @@ def subgroup_table(
     rows = parts.get(next(iter(parts)) if part is None else part)
     if rows is None:
         raise DataError(f"no {part} rows in the predictions; ask for {', '.join(parts)}")
+    found = []
+    for column, name, chosen in subgroups(rows, facts, columns):
+        statistic = _statistic(Predictions(predictions.labels, chosen), metric)
+        estimate = bootstrap(statistic, chosen["group"], resamples=resamples, seed=seed)[metric]
+        found.append({"subgroup": name, "of": column, **_counts(chosen), **asdict(estimate)})
+    table = pd.DataFrame(found)
+    counted = table["value"].where(table["images"] >= MIN_SUBGROUP_IMAGES)
+    return table.assign(worst=counted.eq(counted.max() if lower_is_better else counted.min()))
+
+
+def subgroups(
+    rows: pd.DataFrame, facts: pd.DataFrame, columns: Sequence[str]
+) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield the column, the name and the rows of each subgroup.
+
+    Args:
+        rows: with ``image_id``, one row an image.
+        facts: see `subgroup_table`.
+        columns: see `subgroup_table`.
+
+    Yields:
+        Of each column its subgroups in alphabetical order; the index of their rows counts ``rows`` from 0.
+
+    Raises:
+        DataError: a column is missing, or images are not in ``facts``.
+    """
     known = _facts(facts, columns)
     strange = sorted(set(rows["image_id"]) - set(known.index))
     if strange:
         raise DataError(f"image {strange[0]} and {len(strange) - 1} others are not in the catalog; give the right one")
-    found = []
     for column in columns:
         names = banded(known.loc[rows["image_id"], column].reset_index(drop=True), column)
         for name, chosen in rows.reset_index(drop=True).groupby(names.to_numpy(), sort=True):
-            statistic = _statistic(Predictions(predictions.labels, chosen), metric)
-            estimate = bootstrap(statistic, chosen["group"], resamples=resamples, seed=seed)[metric]
-            found.append({"subgroup": name, "of": column, **_counts(chosen), **asdict(estimate)})
-    table = pd.DataFrame(found)
-    counted = table["value"].where(table["images"] >= MIN_SUBGROUP_IMAGES)
-    return table.assign(worst=counted.eq(counted.max() if lower_is_better else counted.min()))
+            yield column, str(name), chosen
 
 
 def _statistic(predictions: Predictions, metric: str) -> Statistic:

@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError, model_validator
 from selcn.config import FULL, ClassifierSpec, ModelSpec, Section, SegmenterSpec
 from selcn.config.sections import Hair, Size
 from selcn.errors import RunError
-from selcn.inference.reliability import Reliability
+from selcn.inference.reliability import Reliability, SetThresholds
 from selcn.io.files import sha256
 from selcn.labels import FIELDS, LabelSet
 
@@ -124,6 +124,12 @@ class BundleConfig(Section):
     def metadata(self) -> tuple[str, ...]:
         """Fields of metadata that any network reads."""
         return tuple(field for field in FIELDS if any(field in spec.metadata for spec in self.classifiers.values()))
+
+    @property
+    def sets(self) -> SetThresholds | None:
+        """Prediction sets of the target; None where the bundle has none."""
+        measured = self.reliability.networks.get(self.target) if self.reliability else None
+        return measured.sets if measured else None
 
     def labels(self, network: str) -> LabelSet:
         """The label set of a classification network.

@@ -3,6 +3,7 @@
 NumPy and OpenCV alone, so that every engine gives the same warnings.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import cv2
@@ -31,6 +32,26 @@ class ImageReliability(Section):
     brightness: tuple[float, float]
 
 
+class SetThresholds(Section):
+    """Prediction sets of one network, see `selcn.evaluation.conformal`.
+
+    Attributes:
+        coverage: share of the images of each class of new lesions whose set holds the truth.
+        lowest: calibrated probability from which on a class is in the set, by class.
+    """
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    lowest: dict[str, float]
+
+    def of(self, probabilities: Mapping[str, float]) -> tuple[str, ...]:
+        """The classes in an image's set; there may be none.
+
+        Args:
+            probabilities: calibrated, by class.
+        """
+        return tuple(name for name, value in probabilities.items() if value >= self.lowest[name])
+
+
 class NetworkReliability(Section):
     """Calibration, abstention and usual feature distance of one network.
 
@@ -40,6 +61,7 @@ class NetworkReliability(Section):
         coverage: share of the out-of-fold images at or above the threshold.
         distance: upper bound of the usual distance of features, see `selcn.models.features`.
         components: number of directions along which each member's distance is measured.
+        sets: of its prediction sets; None where a class has too few lesions for their coverage.
     """
 
     temperature: Annotated[float, Field(gt=0)]
@@ -47,6 +69,7 @@ class NetworkReliability(Section):
     coverage: float
     distance: float
     components: tuple[int, ...]
+    sets: SetThresholds | None = None
 
 
 class Reliability(Section):

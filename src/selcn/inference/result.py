@@ -88,6 +88,8 @@ class Prediction:
         warnings: other reasons not to rely on it, of `selcn.inference.reliability`.
         distance: of the image's features from those of training images; about 1 is usual, 0 where it was not measured.
         given: names of the results that were given: `mask`, `symmetry`, `symmetry_saliency`.
+        set: classes of the target that together hold the truth with the coverage that the bundle states; None where
+            it has no prediction sets.
 
     Example:
         >>> import selcn
@@ -108,6 +110,7 @@ class Prediction:
     warnings: tuple[str, ...]
     distance: float
     given: tuple[str, ...] = ()
+    set: tuple[str, ...] | None = None
 
     def __getitem__(self, network: str) -> ClassResult:
         """The prediction of one classification network.
@@ -123,7 +126,7 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """Everything but the mask's pixels, as plain JSON values; `selcn.inference.row` declares the keys."""
         labels = {name: list(one.probabilities) for name, one in self.results.items()}
-        keys = row_keys(labels, lesion=self.lesion is not None)
+        keys = row_keys(labels, lesion=self.lesion is not None, sets=self.set is not None)
         values = {key.name: key.fill(self) for key in keys if key.fill}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -177,6 +180,7 @@ def describe(
         + undefined,
         distance=distance,
         given=given.names,
+        set=_set(config, answer, given.classes.get(config.target)),
     )
 
 
@@ -204,6 +208,13 @@ def _result(config: BundleConfig, name: str, probabilities: Floats, saliency: Fl
     if measured:
         values = rescale(probabilities[None].astype(np.float64), measured.temperature)[0].tolist()
     return ClassResult(dict(zip(names, values, strict=True)), saliency)
+
+
+def _set(config: BundleConfig, answer: ClassResult | None, given: str | None) -> tuple[str, ...] | None:
+    sets = config.sets
+    if sets is None or answer is None or not answer.defined:
+        return None
+    return sets.of(answer.probabilities) if given is None else (given,)
 
 
 def _outline(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:

@@ -58,13 +58,16 @@ class LesionRow(BaseModel):
     outline: list[tuple[int, int]] = Field(description="x and y along the border of the largest lesion region.")
 
 
-def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool, undefined: Collection[str] = ()) -> list[RowKey]:
+def row_keys(
+    labels: Mapping[str, Sequence[str]], *, lesion: bool, undefined: Collection[str] = (), sets: bool = False
+) -> list[RowKey]:
     """The keys of a row, in order.
 
     Args:
         labels: class names of each classifier, by its name.
         lesion: whether there is a segmentation network.
         undefined: names of the classifiers whose answer may be undefined, null in the row.
+        sets: whether there are prediction sets.
 
     Raises:
         ConfigError: two keys, or two columns of a table, would have one name.
@@ -78,6 +81,7 @@ def row_keys(labels: Mapping[str, Sequence[str]], *, lesion: bool, undefined: Co
         _given(),
         *([_lesion()] if lesion else []),
         *(_result(name, tuple(names), undefined=name in undefined) for name, names in labels.items()),
+        *([_set()] if sets else []),
         _single("abstain", bool, "The most probable class is too improbable to rely on.", lambda one: one.abstain),
         _warnings(),
         _single(
@@ -106,7 +110,7 @@ def bundle_row_keys(config: "BundleConfig") -> list[RowKey]:
     """
     labels = {name: config.labels(name).names for name in config.classifiers}
     measured = [name for name, spec in config.classifiers.items() if spec.measured]
-    return row_keys(labels, lesion=config.segmenter is not None, undefined=measured)
+    return row_keys(labels, lesion=config.segmenter is not None, undefined=measured, sets=config.sets is not None)
 
 
 def file_rows(name: str, predicted: "Sequence[Prediction] | DataError") -> list[Row]:
@@ -226,6 +230,17 @@ def _class_row(name: str, labels: tuple[str, ...], *, undefined: bool) -> type[B
             shares | None if undefined else shares,
             Field(description=f"By class; calibrated where the bundle says how.{null}"),
         ),
+    )
+
+
+def _set() -> RowKey:
+    return RowKey(
+        "set",
+        list[str],
+        "Classes of the target that hold the truth with the coverage that the bundle states; there may be none.",
+        lambda one: list(one.set or ()),
+        {"set": str},
+        lambda classes: ("; ".join(classes),),
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.sources import licence_of
 from selcn.errors import ConfigError, RunError
+from selcn.evaluation.conformal import fit_prediction_sets
 from selcn.evaluation.predictions import Predictions
 from selcn.evaluation.registry import headline_metrics
 from selcn.evaluation.selective import abstention_threshold
@@ -23,6 +24,7 @@ from selcn.inference.reliability import (
     ImageReliability,
     NetworkReliability,
     Reliability,
+    SetThresholds,
     brightness,
     sharpness,
 )
@@ -38,6 +40,8 @@ from selcn.runs.taken import earlier_lesions, taken_sources, training_lesions
 
 COVERAGE = 0.8
 """Share of the out-of-fold images on which the target does not abstain."""
+SET_COVERAGE = 0.9
+"""Share of the images of each class whose prediction set holds the truth."""
 _USUAL = (0.5, 99.5)  # percentiles of sharpness and brightness of training images
 _FAR = 99.0  # percentile of out-of-fold feature distances
 
@@ -132,6 +136,15 @@ def _with_size(spec: SegmenterSpec | ClassifierSpec, network: nn.Module) -> Segm
     return spec.model_copy(update={"size": network.size})
 
 
+def _sets(calibrated: Predictions) -> SetThresholds | None:
+    """Thresholds of prediction sets; none where a class has too few lesions."""
+    try:
+        fitted = fit_prediction_sets(calibrated, SET_COVERAGE)
+    except ConfigError:
+        return None
+    return SetThresholds(coverage=fitted.coverage, lowest=fitted.thresholds)
+
+
 def _measure(run: Run, target: str, members: list[Cascade]) -> Reliability:
     """Measure the target's reliability, and set each member's feature distance; of the images alone without labels."""
     if not run.labelled(target)[np.concatenate(run.fold_rows)].any():
@@ -152,6 +165,7 @@ def _measure(run: Run, target: str, members: list[Cascade]) -> Reliability:
         coverage=COVERAGE,
         distance=float(np.percentile(torch.cat(distances).numpy(), _FAR)),
         components=tuple(components),
+        sets=_sets(temperature.of(out_of_fold)),
     )
     return Reliability(image=_usual_images(run), networks={target: network})
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from selcn.inference.bundle import BundleConfig
+from selcn.inference.reliability import NetworkReliability
 from selcn.labels import NO_MASKING, Protocol
 from selcn.models.backbones import normalisation
 from selcn.models.plain import plain_lines
@@ -126,4 +127,14 @@ def _reliability(config: BundleConfig) -> list[str]:
         f"Probabilities of {config.target} are calibrated with temperature {measured.temperature:.3f}. It abstains "
         f"below a probability of {measured.abstain_below:.3f}: {100 * measured.coverage:.0f} % of the validation "
         "images lie above.",
+        _set_line(measured, config.target),
     ]
+
+
+def _set_line(measured: NetworkReliability, target: str) -> str:
+    if measured.sets is None:
+        return f"There are no prediction sets of {target}: some of its classes have too few lesions."
+    return (
+        f"The `set` of a prediction is fitted to hold the truth for {100 * measured.sets.coverage:.0f} % of the images "
+        "of each class, of new lesions like those of the folds."
+    )

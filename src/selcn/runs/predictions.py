@@ -1,6 +1,7 @@
 """Prediction files of a run, written from its networks' outputs."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from selcn.runs.folder import MASKS, MEMBER_PROBABILITIES, MEMBERS, PROBABILITIE
 from selcn.runs.run import Run
 
 logger = logging.getLogger(__name__)
+Score = Callable[[np.ndarray, np.ndarray], pd.DataFrame]
 
 
 def write_prediction_files(run: Run, out: Path) -> None:
@@ -42,24 +44,22 @@ def write_prediction_files(run: Run, out: Path) -> None:
             write_scores(scores, out / f"{run.graph.segmenter}.csv")
 
 
-def score_masks(run: Run) -> pd.DataFrame:
+def score_masks(run: Run, score: Score = segmentation_scores) -> pd.DataFrame:
     """Per-image scores of predicted masks against ground-truth masks, at the store's size.
 
     Args:
         run: whose segmentation outputs exist.
+        score: from true and predicted masks, bool (n, H, W), to scores, one row an image.
 
     Returns:
-        Columns of `selcn.evaluation.predictions.check_scores`; empty where no image has a ground-truth mask.
+        Columns ``image_id, group, fold`` and those of ``score``; empty where no image has a ground-truth mask.
     """
     masks, store = run.output(str(run.graph.segmenter), MASKS), run.store
     subsets = [*run.fold_rows, run.test_rows]
     rows = np.concatenate([subset[store.has_mask[subset]] for subset in subsets])
     if not len(rows):
         return pd.DataFrame()
-    scores = [
-        segmentation_scores(np.asarray(store.masks[batch]) > 0, np.asarray(masks[batch]) > 0)
-        for batch in in_batches(rows)
-    ]
+    scores = [score(np.asarray(store.masks[batch]) > 0, np.asarray(masks[batch]) > 0) for batch in in_batches(rows)]
     return pd.concat([_keys(run, rows), pd.concat(scores, ignore_index=True)], axis=1)
 
 

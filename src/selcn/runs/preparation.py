@@ -96,7 +96,7 @@ def check_networks(graph: Graph, names: Sequence[str]) -> None:
         RunError: a bundle is incomplete or was changed.
     """
     labels = {name: section.labels.names for name, section in graph.classifiers.items()}
-    row_keys(labels, lesion=graph.segmenter is not None)
+    row_keys(labels, lesion=graph.segmenter is not None, sets=True)
     for name in names:
         section = graph.nodes[name].section
         network = build_for_training(section)

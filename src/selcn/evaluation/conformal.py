@@ -1,0 +1,157 @@
+"""Prediction sets that hold the truth with a stated coverage, class by class (Mondrian conformal prediction)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from selcn.errors import ConfigError, DataError
+from selcn.evaluation.intervals import RESAMPLES, bootstrap
+from selcn.evaluation.predictions import BoolArray, FloatArray, Predictions
+from selcn.evaluation.ranking import fraction
+from selcn.evaluation.subgroups import subgroups
+from selcn.labels import TEST
+
+_ROUNDING = 1e-9  # of a sum of weights
+
+
+@dataclass(frozen=True)
+class PredictionSets:
+    """The lowest probability at which each class is in an image's set.
+
+    Attributes:
+        coverage: wanted share of the images of each class whose set holds the truth.
+        thresholds: lowest probability of each class, by its name in class order.
+        lesions: number of lesions that each threshold comes from.
+    """
+
+    coverage: float
+    thresholds: dict[str, float]
+    lesions: dict[str, int]
+
+    def of(self, probabilities: FloatArray) -> BoolArray:
+        """Return which classes are in each image's set, (N, C); a set may be empty.
+
+        Args:
+            probabilities: (N, C), of the model whose out-of-fold predictions the thresholds come from.
+        """
+        return np.asarray(probabilities >= np.asarray(list(self.thresholds.values())), dtype=np.bool_)
+
+
+def fit_prediction_sets(predictions: Predictions, coverage: float) -> PredictionSets:
+    """Fit a threshold for each class to the out-of-fold lesions of that class; the test subset is not used.
+
+    With the score 1 - p(truth) (Sadinle, Lei & Wasserman 2019), the images of a lesion share its weight 1 / (n + 1),
+    where n lesions have the class; the threshold is the quantile of the weighted scores at the coverage, the remaining
+    1 / (n + 1) lying at infinity. An image of a new lesion of the class is then covered with at least that
+    probability, if its lesion is exchangeable with those of the folds (Lee, Barber & Willett 2023, arXiv:2306.06342;
+    with one image a lesion it is split conformal prediction, Vovk et al. 2005).
+
+    Args:
+        predictions: with rows of the validation folds.
+        coverage: above 0 and below 1.
+
+    Raises:
+        ConfigError: the coverage is out of range, or a class has too few lesions for it.
+        DataError: there are no validation rows.
+    """
+    if not 0 < coverage < 1:
+        raise ConfigError(f"coverage is {coverage:g}; give a share above 0 and below 1, for example 0.9")
+    rows = predictions.table[predictions.table["fold"] != TEST]
+    if rows.empty:
+        raise DataError("no validation rows to fit prediction sets on; give predictions with the folds' own rows")
+    of_class = {name: rows.loc[rows["truth"] == name, ["group", name]] for name in predictions.classes}
+    lesions = {name: int(one["group"].nunique()) for name, one in of_class.items()}
+    _refuse_unreachable(coverage, lesions)
+    thresholds = {name: _threshold(one[name], one["group"], coverage) for name, one in of_class.items()}
+    return PredictionSets(coverage, thresholds, lesions)
+
+
+def prediction_set_table(
+    predictions: Predictions,
+    coverage: float,
+    facts: pd.DataFrame | None = None,
+    columns: Sequence[str] = (),
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return coverage and size of prediction sets on the test subset with 95 % intervals by lesion.
+
+    Args:
+        predictions: of the test subset, and out of fold, which the sets are fitted to.
+        coverage: above 0 and below 1.
+        facts: one row an image with ``image_id`` and the columns, for example a catalog; None for no subgroups.
+        columns: what to group by besides class; `age` and `lesion_share` are banded, see `subgroup_table`.
+        resamples: number of bootstrap resamples, at least 1.
+        seed: of the bootstrap.
+
+    Returns:
+        A row for all images, each class and each subgroup: ``subgroup, of, images, groups, coverage, coverage_low,
+        coverage_high, set_size, set_size_low, set_size_high, empty_sets``, and of a class ``threshold`` and
+        ``lesions``, which it comes from. NaN for a class without test images.
+
+    Raises:
+        ConfigError: see :func:`fit_prediction_sets`; or ``resamples`` is below 1.
+        DataError: there are no validation or no test rows, a column is missing, or images are not in ``facts``.
+    """
+    sets = fit_prediction_sets(predictions, coverage)
+    rows = predictions.table[predictions.table["fold"] == TEST].reset_index(drop=True)
+    if rows.empty:
+        raise DataError("no test rows to measure prediction sets on; give predictions with a test subset")
+    test = Predictions(predictions.labels, rows)
+    held = sets.of(test.probabilities)
+    scored = rows[["group"]].assign(coverage=held[np.arange(len(rows)), test.truth], set_size=held.sum(axis=1))
+    scored["empty_sets"] = scored["set_size"] == 0
+    named = [] if facts is None else subgroups(rows, facts, columns)
+    parts = [
+        ("all", "all", scored),
+        *(("class", name, scored[rows["truth"] == name]) for name in predictions.classes),
+        *((of, name, scored.loc[chosen.index]) for of, name, chosen in named),
+    ]
+    found = pd.DataFrame([{"subgroup": name, "of": of, **_measured(one, resamples, seed)} for of, name, one in parts])
+    is_class = found["of"] == "class"
+    for column, values in (("threshold", sets.thresholds), ("lesions", sets.lesions)):
+        found[column] = found["subgroup"].map(values).where(is_class)
+    return found
+
+
+def _threshold(probabilities: "pd.Series[float]", groups: "pd.Series[str]", coverage: float) -> float:
+    """The highest probability at or above which weights of at least the coverage lie."""
+    own, codes = probabilities.to_numpy(dtype=np.float64), pd.factorize(groups)[0]
+    images = np.bincount(codes)
+    order = np.argsort(-own, kind="stable")
+    covered = np.cumsum((1 / images[codes])[order]) / (len(images) + 1)
+    return float(own[order][np.argmax(covered >= coverage - _ROUNDING)])
+
+
+def _refuse_unreachable(coverage: float, lesions: dict[str, int]) -> None:
+    few = {name: count for name, count in lesions.items() if count / (count + 1) < coverage - _ROUNDING}
+    if few:
+        counts = ", ".join(f"{name} has {count}" for name, count in few.items())
+        needed, least = int(np.ceil(coverage / (1 - coverage) - _ROUNDING)), min(few.values())
+        reachable = np.floor(1000 * least / (least + 1)) / 1000
+        most = f"ask for {reachable:g} at most" if least else "give predictions of classes that occur"
+        raise ConfigError(f"coverage {coverage:g} needs {needed} out-of-fold lesions a class, but {counts}; {most}")
+
+
+def _measured(scored: pd.DataFrame, resamples: int, seed: int) -> dict[str, float]:
+    names = ["coverage", "set_size", "empty_sets"]
+    values = scored[names].to_numpy(dtype=np.float64)
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        means = fraction(weights @ values, np.repeat(weights.sum(axis=1, keepdims=True), len(names), axis=1))
+        return dict(zip(names, means.T, strict=True))
+
+    counts = {"images": len(scored), "groups": scored["group"].nunique()}
+    if scored.empty:
+        ends = [f"{name}{end}" for name in names[:2] for end in ("", "_low", "_high")]
+        return counts | dict.fromkeys([*ends, "empty_sets"], np.nan)
+    found = bootstrap(statistic, scored["group"], resamples=resamples, seed=seed)
+    intervals = {
+        f"{name}{end}": getattr(found[name], key)
+        for name in names[:2]
+        for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))
+    }
+    return counts | intervals | {"empty_sets": found["empty_sets"].value}
