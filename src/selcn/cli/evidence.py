@@ -1,5 +1,6 @@
 """`evaluate`, `compare` and `report`: metrics with intervals from prediction files, and the page of a run."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,6 @@ from selcn.cli.metric_options import (
     Spacing,
     Tolerance,
     asked_for,
-    check_of_bundle,
     check_together,
 )
 from selcn.cli.metric_tables import (
@@ -36,9 +36,10 @@ from selcn.cli.metric_tables import (
     print_surfaces,
 )
 from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable
-from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from selcn.evaluation import Further
@@ -78,40 +79,30 @@ def evaluate(
 ) -> None:
     """Metrics of prediction files with 95 % intervals from a bootstrap of lesions.
 
-    Files hold class probabilities (without a column `truth` those metrics are given that need none), segmentation
-    or saliency scores, or hard labels (`image_id, truth, prediction`).
-
-    A bundle predicts a catalog's images, and every network whose truth the catalog knows is scored; resumable.
-
-    Of a run, `--given` repeats the test predictions with true masks or classes where the catalog knows them, and prints
-    the paired differences: an upper bound of what a better stage would bring. `--tolerance` scores a run's masks by
-    their borders. `--conformal` measures sets of classes that hold the truth with a stated coverage.
+    Files hold class probabilities (without a column `truth` those metrics are given that need none), segmentation or
+    saliency scores, or hard labels (`image_id, truth, prediction`). A bundle predicts a catalog's images, and every
+    network whose truth the catalog knows is scored; resumable. Of a run, `--given` prints what true masks or classes
+    would be worth (paired differences), `--tolerance` scores masks by their borders. `--conformal` measures sets of
+    classes that hold the truth with a stated coverage.
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo/bundle catalog.csv`
     """
-    options = locals()
-    if len(predictions) == 2 and predictions[0].is_dir():
-        check_of_bundle(predictions[0], options)
-        bundle, truth = predictions
-        _score_bundle(bundle, truth, out, engine, device, resamples, seed, overlap=overlap, json=json)
-        return
-    check_together(predictions, options)
+    of_bundle = check_together(predictions, locals())
     further = asked_for(every, profile, costs, prevalence, beta)
-    if given:
-        results = [name.strip() for one in given for name in one.split(",")]
-        _print_upper_bounds(predictions[0], results, network, device, resamples, seed, json=json)
+    if of_bundle:
+        _score_bundle(predictions[0], predictions[1], out, engine, device, resamples, seed, overlap=overlap, json=json)
+    elif given:
+        _print_upper_bounds(predictions[0], given, network, device, resamples, seed, json=json)
     elif tolerance is not None or spacing is not None:
         print_surfaces(predictions[0], tolerance, spacing, resamples, seed, json=json)
     elif conformal is not None:
         asked = SetsAsked(conformal, by or [], catalog, labels, network, calibrate=temperature)
         print_prediction_sets(predictions, asked, resamples, seed, json=json)
-    elif decision_curve:
-        print_curves(predictions, decision_curve, further, labels, resamples, seed, calibrate=temperature, json=json)
-    elif profile:
-        print_profile(predictions, further, labels, resamples, seed, calibrate=temperature, json=json)
+    elif by:
+        print_by_file(_subgroups_of(predictions, labels, by, catalog, resamples, seed), json=json)
     else:
-        table = _metrics_of(predictions, labels, by or [], catalog, further, resamples, seed, calibrate=temperature)
-        print_by_file(table, json=json)
+        show = _printer(decision_curve, profile=profile is not None)
+        show(predictions, further, labels, resamples, seed, calibrate=temperature, json=json)
 
 
 def _score_bundle(
@@ -159,37 +150,57 @@ def _score_bundle(
     tell_failed(scores.failed)
 
 
-def _metrics_of(
+def _printer(decision_curve: str | None, *, profile: bool) -> "Callable[..., None]":
+    """What prints metrics of files: a decision curve, a profile, or all of them."""
+    if decision_curve:
+        return partial(print_curves, positive=decision_curve)
+    return print_profile if profile else _print_metrics
+
+
+def _print_metrics(
     files: list[Path],
-    labels: str | None,
-    by: list[str],
-    catalog: Path | None,
     further: "Further",
+    labels: str | None,
     resamples: int,
     seed: int,
     *,
     calibrate: bool,
-) -> "pd.DataFrame":
-    """Metrics of all files, with a column `file`."""
+    json: bool,
+) -> None:
     import pandas as pd
 
     from selcn.config import read_label_set
-    from selcn.evaluation import evaluate_file, read_predictions, subgroup_table
+    from selcn.evaluation import evaluate_file
+
+    label_set = read_label_set(labels) if labels else None
+    tables = [
+        evaluate_file(
+            path, labels=label_set, calibrate=calibrate, further=further, resamples=resamples, seed=seed
+        ).assign(file=path.name)
+        for path in files
+    ]
+    print_by_file(pd.concat(tables, ignore_index=True), json=json)
+
+
+def _subgroups_of(
+    files: list[Path], labels: str | None, by: list[str], catalog: Path | None, resamples: int, seed: int
+) -> "pd.DataFrame":
+    """Balanced accuracy of subgroups of all files, with a column `file`."""
+    import pandas as pd
+
+    from selcn.config import read_label_set
+    from selcn.evaluation import read_predictions, subgroup_table
     from selcn.io.tables import read_table
 
-    if bool(by) != bool(catalog):
-        raise ConfigError("--by and --catalog: give both, or neither")
-    label_set = read_label_set(labels) if labels else None
-    facts = read_table(catalog, ["image_id"]) if catalog else None
-
-    def metrics(path: Path) -> pd.DataFrame:
-        if facts is not None:
-            return subgroup_table(read_predictions(path, label_set), facts, by, resamples=resamples, seed=seed)
-        return evaluate_file(
-            path, labels=label_set, calibrate=calibrate, further=further, resamples=resamples, seed=seed
+    assert catalog is not None
+    label_set, facts = read_label_set(labels) if labels else None, read_table(catalog, ["image_id"])
+    tables = [
+        subgroup_table(read_predictions(path, label_set), facts, by, resamples=resamples, seed=seed).assign(
+            file=path.name
         )
-
-    return pd.concat([metrics(path).assign(file=path.name) for path in files], ignore_index=True)
+        for path in files
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _print_upper_bounds(
@@ -198,9 +209,10 @@ def _print_upper_bounds(
     from selcn.runs.run import open_run
     from selcn.runs.upper_bounds import upper_bounds
 
+    results = [name.strip() for one in given for name in one.split(",")]
     run = open_run(folder)
     with resumable(), progress("predicting") as move:
-        table = upper_bounds(run, given, network, device=device, resamples=resamples, seed=seed, on_progress=move)
+        table = upper_bounds(run, results, network, device=device, resamples=resamples, seed=seed, on_progress=move)
     if json:
         typer.echo(table.to_json(orient="records", indent=1))
         return

@@ -127,8 +127,8 @@ def asked_for(
     return Further(every=every or bool(profile), costs=table, prevalence=shares, beta=BETA if beta is None else beta)
 
 
-def check_together(paths: Sequence[Path], options: Mapping[str, object]) -> None:
-    """Refuse options that do not go with each other, and several paths where one run is needed.
+def check_together(paths: Sequence[Path], options: Mapping[str, object]) -> bool:
+    """Whether paths are a bundle and a catalog; refuse options, or several paths, that do not go with each other.
 
     Args:
         paths: what was given.
@@ -139,32 +139,22 @@ def check_together(paths: Sequence[Path], options: Mapping[str, object]) -> None
     """
     chosen = [name for name in _OPTIONS if options[name] is not None and options[name] is not False]
     mode = next((name for name in _GOES_WITH if name in chosen), None)
+    if len(paths) == 2 and paths[0].is_dir():
+        if chosen:
+            raise ConfigError(f"{paths[0]}: is a folder; leave {_option(chosen[0])} out, which is of files or of runs")
+        return True
+    if bool(options["by"]) != bool(options["catalog"]):
+        raise ConfigError("--by and --catalog: give both, or neither")
     if paths[0].is_dir() and mode not in (*_OF_ONE_RUN, "conformal"):
         raise ConfigError(f"{paths[0]}: is a folder; give a bundle and a catalog, or files of predictions")
     if mode is None:
-        return
+        return False
     strange = [name for name in chosen if name != mode and name not in _GOES_WITH[mode]]
     if strange or (mode in _OF_ONE_RUN and len(paths) > 1):
         start = "give one run's folder; it goes" if mode in _OF_ONE_RUN else "goes"
         others = f", not with {', '.join(map(_option, strange))}" if strange else ""
         raise ConfigError(f"{_option(mode)}: {start} with {', '.join(map(_option, _GOES_WITH[mode]))}{others}")
-
-
-def check_of_bundle(bundle: Path, options: Mapping[str, object]) -> None:
-    """Refuse options that a bundle and a catalog have no use for.
-
-    Args:
-        bundle: its folder.
-        options: see `check_together`.
-
-    Raises:
-        ConfigError: see above.
-    """
-    strange = [name for name in _OPTIONS if options[name] is not None and options[name] is not False]
-    if strange:
-        raise ConfigError(
-            f"{bundle}: is a folder; leave {_option(strange[0])} out, which is of prediction files or runs"
-        )
+    return False
 
 
 def _option(name: str) -> str:

@@ -92,12 +92,12 @@ def print_profile(
 
 def print_curves(
     files: Sequence[Path],
-    positive: str,
     further: "Further",
     labels: str | None,
     resamples: int,
     seed: int,
     *,
+    positive: str,
     calibrate: bool,
     json: bool,
 ) -> None:
