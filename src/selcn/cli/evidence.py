@@ -81,9 +81,8 @@ def evaluate(
 
     Files hold class probabilities (without a column `truth` those metrics are given that need none), segmentation or
     saliency scores, or hard labels (`image_id, truth, prediction`). A bundle predicts a catalog's images, and every
-    network whose truth the catalog knows is scored; resumable. Of a run, `--given` prints what true masks or classes
-    would be worth (paired differences), `--tolerance` scores masks by their borders. `--conformal` measures sets of
-    classes that hold the truth with a stated coverage.
+    network whose truth the catalog knows is scored. Of a run, `--given` prints what true masks or classes would be
+    worth, `--tolerance` scores masks by their borders. `--conformal` measures sets of classes that hold the truth.
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo/bundle catalog.csv`
     """
