@@ -1,4 +1,4 @@
-"""What a bundle says of real pictures through Python, the command, ONNX Runtime and HTTP, beside one another.
+"""Predictions of a bundle for real images through Python, the command, ONNX Runtime and HTTP, side by side.
 
 python benchmarks/agreement.py FOLDER_OF_REAL_PICTURES BUNDLE ...    # exported ones
 """

@@ -1,4 +1,4 @@
-"""Milliseconds a picture, one at a time, with both saliency maps: PyTorch with hooks and backward passes, and ONNX.
+"""Milliseconds an image, one at a time, with both saliency maps: PyTorch with hooks and backward passes, and ONNX.
 
 One member of the cascade at the sizes of the presets `thesis` and `light`, random weights. PyTorch is as its user loads
 it, with the grad-cam package's Grad-CAM++ on both classifying networks; medians over alternated repeats.

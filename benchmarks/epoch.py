@@ -1,4 +1,4 @@
-"""Where the second epoch of the light preset's networks goes, in shares of its time, on synthetic pictures.
+"""Where the second epoch of the light preset's networks goes, in shares of its time, on synthetic images.
 
 SqueezeNet 1.1 for symmetry at 192x144 in batches of 16, batches gathered from the memory-mapped store.
 """

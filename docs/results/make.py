@@ -123,6 +123,15 @@ def _config(folder: Path) -> dict[str, Any]:
     return tree
 
 
+def _portable(tree: Any) -> Any:  # noqa: ANN401 - any value of a configuration
+    """A configuration without the folders of the machine that the run was made on."""
+    if isinstance(tree, dict):
+        return {key: _portable(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_portable(value) for value in tree]
+    return Path(tree).name if isinstance(tree, str) and Path(tree).is_absolute() else tree
+
+
 def same_labels(graph: Graph) -> list[str]:
     """The classifiers of the target's label set."""
     labels = graph.classifiers[graph.target].labels
@@ -145,8 +154,10 @@ def copy_run(path: Path, name: str) -> None:
         return
     run = open_run(path)
     tables = [] if "grid" in name else sorted(run.folder.evaluation.glob("*.csv"))
-    for file in [run.folder.config, run.folder.environment, *tables]:
+    for file in [run.folder.environment, *tables]:
         shutil.copyfile(file, out / file.name)
+    text = yaml.safe_dump(_portable(_config(path)), sort_keys=False, allow_unicode=True)
+    (out / run.folder.config.name).write_text(text, encoding="utf-8")
     if "grid" in name:
         grid_table(run, same_labels(run.graph)).to_csv(out / "grid.csv", index=False)
     counts = json.loads(run.folder.split.read_text(encoding="utf-8"))["counts"]

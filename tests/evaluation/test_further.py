@@ -200,7 +200,7 @@ def test_costs_counted_by_hand(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("truth,mel,nv\nmel,0,1\n", r"c\.csv: rows are mel, columns mel, nv; give one row and one column"),
-        ("truth,mel,nv\nmel,0,1\nnv,-1,0\n", r"c\.csv: the cost of mel where nv is true is no number of 0 or more"),
+        ("truth,mel,nv\nmel,0,1\nnv,-1,0\n", r"c\.csv: the cost of mel where nv is true is not a number of 0 or more"),
         ("truth,mel,nv\nmel,0,1\nnv,x,0\n", r"the cost of mel where nv is true"),
         ("mel,nv\n0,1\n", r"column truth is missing"),
         ("truth,mel,nv\nmel,0,1\nnv,1,0\n", r"c\.csv: costs of mel, nv, but the predictions are of asymmetric, symm"),

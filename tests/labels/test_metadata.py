@@ -27,8 +27,8 @@ def test_an_images_metadata_is_these_numbers(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"age": "old"}, "age 'old' is no number of years from 0 to 120"),
-        ({"age": 130}, "age '130' is no number"),
+        ({"age": "old"}, "age 'old' is not a number of years from 0 to 120"),
+        ({"age": 130}, "age '130' is not a number"),
         ({"sex": "7"}, "sex '7' is unknown; write female or male"),
         ({"site": "moon"}, "site 'moon' is unknown; write one of head/neck"),
         ({"dx_type": "histo"}, "dx_type is unknown; write age, sex, site"),

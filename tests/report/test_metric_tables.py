@@ -6,7 +6,7 @@ import pytest
 from selcn.evaluation import Estimate, Predictions
 from selcn.labels import HAM10000, SYMMETRY_BINARY, LabelSet
 from selcn.report.measurements import Measurement, Measurements, primary_part
-from selcn.report.metric_tables import judge_difference, tabulate, tabulate_by_labels, tabulate_confusion
+from selcn.report.metric_tables import compare_measurements, tabulate, tabulate_by_labels, tabulate_confusion
 
 
 def measured(*parts: str, value: float = 0.25) -> Measurements:
@@ -52,7 +52,7 @@ def test_a_part_has_a_table_of_those_measured_on_it() -> None:
 
 @pytest.mark.parametrize(("parts", "part"), [(["test", "validation"], "test"), (["validation"], "validation")])
 def test_a_difference_is_judged_on_the_foremost_part(parts: list[str], part: str) -> None:
-    comparison = judge_difference("x", "y", measured(*parts))
+    comparison = compare_measurements("x", "y", measured(*parts))
     assert primary_part(measured(*parts)) == comparison.part == part
     assert comparison.verdict == "balanced accuracy: y is better by 25.0 points (95 % interval 12.5 to 50.0)"
 

@@ -111,7 +111,7 @@ def test_a_bundle_takes_metadata_from_python_tables_and_http_and_does_without(
         assert asymmetric(onnx, **metadata) == pytest.approx(asymmetric(torch_engine, **metadata), abs=1e-4)
     with pytest.raises(DataError, match="given site: no network of bundle run reads it; give age, sex"):
         asymmetric(torch_engine, site="back")
-    with pytest.raises(DataError, match="given metadata: age 'old' is no number of years"):
+    with pytest.raises(DataError, match="given metadata: age 'old' is not a number of years"):
         asymmetric(torch_engine, age="old")
     with serve(torch_engine) as address:
         files = [("images", ("a.png", Path(image).read_bytes()))]
@@ -148,7 +148,7 @@ def test_the_command_line_takes_a_published_table(run: Run, tmp_path: Path) -> N
     write(["image_id", "age"], [names[0], "50"])
     assert "has no column sex; it has image_id, age; add it" in str(predict("b").exception)
     write(["image_id", "age", "sex"], [names[0], "old", "female"])
-    assert "line 2: age 'old' is no number of years" in str(predict("b").exception)
+    assert "line 2: age 'old' is not a number of years" in str(predict("b").exception)
     assert not (tmp_path / "b" / "predictions.jsonl").exists()
 
 

@@ -1,6 +1,5 @@
 """`evaluate`, `compare` and `report`: metrics with intervals from prediction files, and the page of a run."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,21 +27,16 @@ from selcn.cli.metric_options import (
     check_together,
 )
 from selcn.cli.metric_tables import (
-    SetsAsked,
-    print_by_file,
-    print_curves,
+    MetricRequest,
+    SetRequest,
     print_prediction_sets,
-    print_profile,
+    print_requested,
     print_surfaces,
 )
 from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
-
-    from selcn.evaluation import Further
 
 
 def register(app: typer.Typer) -> None:
@@ -81,7 +75,7 @@ def evaluate(
 
     Files hold class probabilities (without a column `truth` those metrics are given that need none), segmentation or
     saliency scores, or hard labels (`image_id, truth, prediction`). A bundle predicts a catalog's images, and every
-    network whose truth the catalog knows is scored. Of a run, `--given` prints what true masks or classes would be
+    network that the catalog has labels for is scored. Of a run, `--given` prints what true masks or classes would be
     worth, `--tolerance` scores masks by their borders. `--conformal` measures sets of classes that hold the truth.
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo/bundle catalog.csv`
@@ -95,13 +89,11 @@ def evaluate(
     elif tolerance is not None or spacing is not None:
         print_surfaces(predictions[0], tolerance, spacing, resamples, seed, json=json)
     elif conformal is not None:
-        asked = SetsAsked(conformal, by or [], catalog, labels, network, calibrate=temperature)
-        print_prediction_sets(predictions, asked, resamples, seed, json=json)
-    elif by:
-        print_by_file(_subgroups_of(predictions, labels, by, catalog, resamples, seed), json=json)
+        sets = SetRequest(conformal, by or [], catalog, labels, network, temperature)
+        print_prediction_sets(predictions, sets, resamples, seed, json=json)
     else:
-        show = _printer(decision_curve, profile=profile is not None)
-        show(predictions, further, labels, resamples, seed, calibrate=temperature, json=json)
+        request = MetricRequest(predictions, further, labels, resamples, seed, temperature, json)
+        print_requested(request, decision_curve, by, catalog, profile=profile is not None)
 
 
 def _score_bundle(
@@ -147,59 +139,6 @@ def _score_bundle(
             if len(metrics):
                 typer.echo(metrics.to_string(index=False, float_format="{:.3f}".format))
     tell_failed(scores.failed)
-
-
-def _printer(decision_curve: str | None, *, profile: bool) -> "Callable[..., None]":
-    """What prints metrics of files: a decision curve, a profile, or all of them."""
-    if decision_curve:
-        return partial(print_curves, positive=decision_curve)
-    return print_profile if profile else _print_metrics
-
-
-def _print_metrics(
-    files: list[Path],
-    further: "Further",
-    labels: str | None,
-    resamples: int,
-    seed: int,
-    *,
-    calibrate: bool,
-    json: bool,
-) -> None:
-    import pandas as pd
-
-    from selcn.config import read_label_set
-    from selcn.evaluation import evaluate_file
-
-    label_set = read_label_set(labels) if labels else None
-    tables = [
-        evaluate_file(
-            path, labels=label_set, calibrate=calibrate, further=further, resamples=resamples, seed=seed
-        ).assign(file=path.name)
-        for path in files
-    ]
-    print_by_file(pd.concat(tables, ignore_index=True), json=json)
-
-
-def _subgroups_of(
-    files: list[Path], labels: str | None, by: list[str], catalog: Path | None, resamples: int, seed: int
-) -> "pd.DataFrame":
-    """Balanced accuracy of subgroups of all files, with a column `file`."""
-    import pandas as pd
-
-    from selcn.config import read_label_set
-    from selcn.evaluation import read_predictions, subgroup_table
-    from selcn.io.tables import read_table
-
-    assert catalog is not None
-    label_set, facts = read_label_set(labels) if labels else None, read_table(catalog, ["image_id"])
-    tables = [
-        subgroup_table(read_predictions(path, label_set), facts, by, resamples=resamples, seed=seed).assign(
-            file=path.name
-        )
-        for path in files
-    ]
-    return pd.concat(tables, ignore_index=True)
 
 
 def _print_upper_bounds(

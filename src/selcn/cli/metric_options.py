@@ -139,7 +139,7 @@ def check_together(paths: Sequence[Path], options: Mapping[str, object]) -> bool
     """
     chosen = [name for name in _OPTIONS if options[name] is not None and options[name] is not False]
     mode = next((name for name in _GOES_WITH if name in chosen), None)
-    if len(paths) == 2 and paths[0].is_dir():
+    if len(paths) == 2 and paths[0].is_dir() and not paths[1].is_dir() and mode not in _OF_ONE_RUN:
         if chosen:
             raise ConfigError(f"{paths[0]}: is a folder; leave {_option(chosen[0])} out, which is of files or of runs")
         return True

@@ -15,8 +15,30 @@ if TYPE_CHECKING:
     from selcn.labels import LabelSet
 
 
-class SetsAsked(NamedTuple):
-    """Which prediction sets are asked for.
+class MetricRequest(NamedTuple):
+    """Which metrics of prediction files are to be printed, and how.
+
+    Attributes:
+        files: of predictions or scores.
+        further: metrics beside the usual ones, with costs and prevalence.
+        labels: a label set's name, file or YAML; None for that of the file.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+        calibrate: whether to rescale by a temperature.
+        json: whether to print JSON.
+    """
+
+    files: Sequence[Path]
+    further: "Further"
+    labels: str | None
+    resamples: int
+    seed: int
+    calibrate: bool
+    json: bool
+
+
+class SetRequest(NamedTuple):
+    """Which prediction sets are to be measured.
 
     Attributes:
         coverage: `--conformal`.
@@ -49,31 +71,79 @@ def print_by_file(table: "pd.DataFrame", *, json: bool) -> None:
         typer.echo(f"{name}\n{rows.drop(columns='file').to_string(index=False, float_format='{:.3f}'.format)}\n")
 
 
-def print_profile(
-    files: Sequence[Path],
-    further: "Further",
-    labels: str | None,
-    resamples: int,
-    seed: int,
-    *,
-    calibrate: bool,
-    json: bool,
+def print_requested(
+    request: MetricRequest, decision_curve: str | None, by: Sequence[str] | None, catalog: Path | None, *, profile: bool
 ) -> None:
+    """Print metrics of files, or what else is asked for of them.
+
+    Args:
+        request: which files and metrics.
+        decision_curve: the class whose decision curve is wanted.
+        by: columns of the catalog whose subgroups are wanted.
+        catalog: with a row for each image.
+        profile: whether the recommended metrics are wanted.
+    """
+    if decision_curve:
+        print_curves(request, decision_curve)
+    elif profile:
+        print_profile(request)
+    elif by and catalog:
+        print_subgroups(request, by, catalog)
+    else:
+        print_metrics(request)
+
+
+def print_metrics(request: MetricRequest) -> None:
+    """Print the metrics of each file.
+
+    Args:
+        request: which.
+    """
+    import pandas as pd
+
+    from selcn.evaluation import evaluate_file
+
+    files, further, labels, resamples, seed, calibrate, json = request
+    known = {"labels": _label_set(labels), "calibrate": calibrate, "further": further}
+    tables = [
+        evaluate_file(path, resamples=resamples, seed=seed, **known).assign(file=path.name)  # type: ignore[arg-type]
+        for path in files
+    ]
+    print_by_file(pd.concat(tables, ignore_index=True), json=json)
+
+
+def print_subgroups(request: MetricRequest, by: Sequence[str], catalog: Path) -> None:
+    """Print the balanced accuracy of subgroups of each file.
+
+    Args:
+        request: which files.
+        by: columns of the catalog.
+        catalog: with a row for each image.
+    """
+    import pandas as pd
+
+    from selcn.evaluation import read_predictions, subgroup_table
+    from selcn.io.tables import read_table
+
+    label_set, facts, tables = _label_set(request.labels), read_table(catalog, ["image_id"]), []
+    for path in request.files:
+        predictions = read_predictions(path, label_set)
+        table = subgroup_table(predictions, facts, by, resamples=request.resamples, seed=request.seed)
+        tables.append(table.assign(file=path.name))
+    print_by_file(pd.concat(tables, ignore_index=True), json=request.json)
+
+
+def print_profile(request: MetricRequest) -> None:
     """Print what Metrics Reloaded recommends for each file and why, and those metrics.
 
     Args:
-        files: of predictions or segmentation scores.
-        further: with costs and prevalence.
-        labels: a label set's name, file or YAML.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-        calibrate: whether to rescale by a temperature.
-        json: whether to print JSON: a metric a row, with its question and reason.
+        request: which files; of JSON, a metric a row with its question and reason.
     """
     import pandas as pd
 
     from selcn.evaluation import evaluate_by_profile
 
+    files, further, labels, resamples, seed, calibrate, json = request
     label_set, tables = _label_set(labels), []
     for path in files:
         found, table = evaluate_by_profile(
@@ -81,8 +151,8 @@ def print_profile(
         )
         reasons = {one.question: one.reason for one in found}
         if json:
-            asked = pd.DataFrame(reasons.items(), columns=["question", "reason"])
-            tables.append(asked.merge(table, how="left", on="question").assign(file=path.name))
+            questions = pd.DataFrame(reasons.items(), columns=["question", "reason"])
+            tables.append(questions.merge(table, how="left", on="question").assign(file=path.name))
             continue
         typer.echo("\n".join([path.name, *(f"- {question}? {reason}" for question, reason in reasons.items())]))
         typer.echo(f"{table.drop(columns='question').to_string(index=False, float_format='{:.3f}'.format)}\n")
@@ -90,33 +160,18 @@ def print_profile(
         print_by_file(pd.concat(tables, ignore_index=True), json=True)
 
 
-def print_curves(
-    files: Sequence[Path],
-    further: "Further",
-    labels: str | None,
-    resamples: int,
-    seed: int,
-    *,
-    positive: str,
-    calibrate: bool,
-    json: bool,
-) -> None:
+def print_curves(request: MetricRequest, positive: str) -> None:
     """Print the decision curve of each file.
 
     Args:
-        files: of class probabilities.
+        request: which files, with the prevalence of the class where one is stated.
         positive: the class, or `malignant`.
-        further: with the prevalence of the class, where one is stated.
-        labels: a label set's name, file or YAML.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-        calibrate: whether to rescale by a temperature.
-        json: whether to print JSON.
     """
     import pandas as pd
 
     from selcn.evaluation import decision_curve, fit_temperature, read_predictions
 
+    files, further, labels, resamples, seed, calibrate, json = request
     label_set, tables, share = _label_set(labels), [], further.prevalence.get(positive)
     for path in files:
         predictions = read_predictions(path, label_set)
@@ -126,12 +181,12 @@ def print_curves(
     print_by_file(pd.concat(tables, ignore_index=True), json=json)
 
 
-def print_prediction_sets(paths: Sequence[Path], asked: SetsAsked, resamples: int, seed: int, *, json: bool) -> None:
+def print_prediction_sets(paths: Sequence[Path], request: SetRequest, resamples: int, seed: int, *, json: bool) -> None:
     """Print coverage and size of prediction sets on the test subset, by class and subgroup.
 
     Args:
         paths: files of class probabilities, or folders of runs.
-        asked: which sets.
+        request: which sets.
         resamples: of the bootstrap.
         seed: of the bootstrap.
         json: whether to print JSON.
@@ -145,22 +200,22 @@ def print_prediction_sets(paths: Sequence[Path], asked: SetsAsked, resamples: in
     from selcn.io.tables import read_table
     from selcn.runs.run import open_run
 
-    if bool(asked.by) != bool(asked.catalog):
+    if bool(request.by) != bool(request.catalog):
         raise ConfigError("--by and --catalog: give both, or neither")
     facts, label_set, tables = (
-        read_table(asked.catalog, ["image_id"]) if asked.catalog else None,
-        _label_set(asked.labels),
+        read_table(request.catalog, ["image_id"]) if request.catalog else None,
+        _label_set(request.labels),
         [],
     )
     for path in paths:
-        _refuse_unused(path, asked)
+        _refuse_unused(path, request)
         if path.is_dir():
             run = open_run(path)
-            predictions = run.predictions(run.known(asked.network))
+            predictions = run.predictions(run.known(request.network))
         else:
             predictions = read_predictions(path, label_set)
-        rescaled = fit_temperature(predictions).of(predictions) if asked.calibrate else predictions
-        table = prediction_set_table(rescaled, asked.coverage, facts, asked.by, resamples=resamples, seed=seed)
+        rescaled = fit_temperature(predictions).of(predictions) if request.calibrate else predictions
+        table = prediction_set_table(rescaled, request.coverage, facts, request.by, resamples=resamples, seed=seed)
         tables.append(table.assign(file=path.name))
     print_by_file(pd.concat(tables, ignore_index=True), json=json)
 
@@ -201,9 +256,9 @@ def print_surfaces(
     )
 
 
-def _refuse_unused(path: Path, asked: SetsAsked) -> None:
+def _refuse_unused(path: Path, request: SetRequest) -> None:
     """Refuse what a run, or a file, has itself or does not have."""
-    unused = asked.labels and "--labels" if path.is_dir() else asked.network and "--network"
+    unused = request.labels and "--labels" if path.is_dir() else request.network and "--network"
     if unused:
         what = "a run, which has its own label sets" if path.is_dir() else "a file, which is of one network"
         raise ConfigError(f"{unused}: {path} is {what}; leave it out")

@@ -50,7 +50,7 @@ def read_costs(path: Path) -> CostTable:
         path: a file with the column `truth` and one column for each class as the decision; one row a true class.
 
     Raises:
-        DataError: the file cannot be read, rows and columns are not the same classes, or a cost is no number of 0 or
+        DataError: the file cannot be read, rows and columns are not the same classes, or a cost is not a number of 0 or
             more.
     """
     table = read_table(path, ["truth"])
@@ -62,7 +62,7 @@ def read_costs(path: Path) -> CostTable:
     bad = np.argwhere(~(np.isfinite(numbers) & (numbers >= 0)))
     if len(bad):
         truth, decision = (classes[number] for number in bad[0])
-        raise DataError(f"{path}: the cost of {decision} where {truth} is true is no number of 0 or more; write one")
+        raise DataError(f"{path}: the cost of {decision} where {truth} is true is not a number of 0 or more; write one")
     return CostTable(tuple(classes), numbers, str(path))
 
 

@@ -107,7 +107,7 @@ def for_masks() -> list[Recommendation]:
         Recommendation(
             "is its border right",
             ("nsd", "boundary_iou"),
-            "the border matters (asymmetry is judged by it), and observers differ by some pixels: NSD at the "
+            "the border matters (asymmetry depends on it), and observers differ by some pixels: NSD at the "
             "tolerance by which they differ; ASSD, MASD and Hausdorff 95 % where the distance itself is asked for",
         ),
     ]

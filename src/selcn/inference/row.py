@@ -248,7 +248,7 @@ def _warnings() -> RowKey:
     return RowKey(
         "warnings",
         list[str],
-        "What else speaks against relying on the answer.",
+        "Other reasons not to rely on the answer.",
         lambda one: list(one.warnings),
         {"warnings": str},
         lambda warnings: ("; ".join(warnings),),

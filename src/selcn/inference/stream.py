@@ -79,7 +79,7 @@ def work_through(
         path: of the table; its folder is made where it does not exist.
         plan: identifies the work; what another plan left is not resumed.
         predict: from the frames of a batch to what a predictor says of each.
-        describe: from the number of a file, its frames or its error, and what was said of them, to its rows.
+        describe: from the number of a file, its frames or its error, and their predictions, to its rows.
         seal: writes all rows to a file.
         given: what is given of files, by their number.
         on_progress: called with files done and files in all.

@@ -61,7 +61,7 @@ def encode_metadata(values: Mapping[str, object]) -> list[float]:
         values: by field; an absent field, None, NaN and words such as `unknown` are missing values. Words in any case.
 
     Raises:
-        ValueError: a field that is none of `FIELDS`, an age that is no number from 0 to 120, or an unknown word.
+        ValueError: a field that is none of `FIELDS`, an age that is not a number from 0 to 120, or an unknown word.
     """
     numbers = [0.0] * WIDTH
     for field, value in values.items():
@@ -79,7 +79,7 @@ def _age(word: str) -> list[float]:
     except ValueError:
         years = math.nan
     if not 0 <= years <= MAX_AGE:
-        raise ValueError(f"age {word!r} is no number of years from 0 to {MAX_AGE}")
+        raise ValueError(f"age {word!r} is not a number of years from 0 to {MAX_AGE}")
     return [(years - _MIDDLE) / _SPAN, 1.0]
 
 

@@ -218,7 +218,7 @@ def tabulate_confusion(title: str, predictions: Predictions) -> ConfusionTable:
     return ConfusionTable(title, part, predictions.classes, rows)
 
 
-def judge_difference(a: str, b: str, found: Measurements) -> Comparison:
+def compare_measurements(a: str, b: str, found: Measurements) -> Comparison:
     """The comparison of two networks by their paired difference of balanced accuracy.
 
     Args:

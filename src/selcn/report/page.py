@@ -28,8 +28,8 @@ from selcn.report.measurements import Measurements, comparisons, fold_metrics, n
 from selcn.report.metric_tables import (
     BALANCED_ACCURACY,
     DICE,
+    compare_measurements,
     headlines,
-    judge_difference,
     tabulate,
     tabulate_by_labels,
     tabulate_confusion,
@@ -168,13 +168,13 @@ def _metrics(run: Run, bundle: BundleConfig, found: Mapping[str, Measurements]) 
     """Metrics of all networks, and their comparisons."""
     classifiers = {name: found[name] for name in _target_first(run) if name in found}
     differences = comparisons(run)
-    judged = [judge_difference(*pair, metrics) for pair, metrics in differences.items()]
-    main = next((one for one in judged if one.b == bundle.target), None)
+    compared = [compare_measurements(*pair, metrics) for pair, metrics in differences.items()]
+    main = next((one for one in compared if one.b == bundle.target), None)
     return {
         "headlines": headlines(run, bundle),
         "unmeasured": [name for name in bundle.networks if name not in found],
         "main_comparison": main,
-        "other_comparisons": [one for one in judged if one is not main],
+        "other_comparisons": [one for one in compared if one is not main],
         "network_tables": tabulate_by_labels((name, run.labels(name), one) for name, one in classifiers.items()),
         "difference_tables": tabulate(
             "Paired differences", {f"{b} − {a}": metrics for (a, b), metrics in differences.items()}, signed=True

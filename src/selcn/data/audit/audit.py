@@ -1,4 +1,4 @@
-"""One pass over a catalog's files, and all that can be said of it."""
+"""One pass over a catalog's files, and its findings."""
 
 import json
 from collections.abc import Callable, Mapping
