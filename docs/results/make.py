@@ -403,8 +403,8 @@ MEASURED = """## Symmetry measured, not learned
 SymDerm's {images} images of HAM10000 ({lesions} groups) in {folds} folds, *validation*, and the {test} images of PH2 as
 *test*. The network `symmetry` measures on masks of a light U-Net that was trained on other
 lesions of HAM10000, `symmetry-true-masks` on the published masks; its model is fitted on them, too. 200x150 pixels, no
-training but that of 16 weights. What the light U-Net costs is the difference of the two. The learned network in the
-table above saw other, fewer images of the same source."""
+training but that of 16 weights. What the light U-Net costs is the difference of the two. The learned network of
+the first section saw other, fewer images of the same source."""
 
 TUNED = """The measures were chosen by balanced accuracy and log loss of these very folds of HAM10000, on true masks, so
 that *validation* is slightly optimistic; PH2 was scored beside them and not chosen on. What did not help (balanced

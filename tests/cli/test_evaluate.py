@@ -70,8 +70,16 @@ def test_prediction_sets_of_files_and_runs(file: Path, tiny_run: Path, printed: 
     assert table["images"].tolist() == [20, 10, 10, 10, 10]
     # Of the 10 lesions of each class at most 2 images in 8 may be missed: both probabilities are 0.2 or 0.8.
     assert set(table["threshold"].dropna()) <= {0.2, 0.8}
-    of_run = printed(tiny_run, "--conformal", 0.5, "--network", "symmetry")
-    assert of_run["lesions"].dropna().gt(0).all()
+    of_runs = printed(tiny_run, tiny_run, "--conformal", 0.5, "--network", "symmetry")
+    assert of_runs["lesions"].dropna().gt(0).all()
+    assert len(of_runs) == 2 * len(printed(tiny_run, "--conformal", 0.5, "--network", "symmetry"))
+
+
+def test_sets_of_a_network_without_classes_are_refused(
+    tiny_run: Path, selcn: Selcn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert selcn("evaluate", tiny_run, "--conformal", 0.5, "--network", "lesion") == 2
+    assert "--network lesion: has no classes to make sets of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -89,6 +97,10 @@ def test_prediction_sets_of_files_and_runs(file: Path, tiny_run: Path, printed: 
         (["--conformal", "0.5", "--by", "sex"], "--by and --catalog: give both"),
         (["--conformal", "0.5", "--network", "a"], "is a file, which is of one network"),
         (["--spacing", "2"], "--spacing: give --tolerance as well"),
+        (["--network", "a"], "--network: goes with --given or --conformal"),
+        (["--overlap"], "--overlap: is of a bundle and a catalog"),
+        (["--out", "elsewhere"], "--out: is of a bundle and a catalog"),
+        (["--decision-curve", "asymmetric", "--prevalence", "symmetric=0.1"], "--prevalence symmetric: is not of"),
     ],
 )
 def test_what_cannot_be_given_is_one_line(

@@ -86,6 +86,12 @@ def test_members_are_put_into_the_order_of_the_ensemble() -> None:
     pd.testing.assert_frame_equal(cross_validation(whole, turned), cross_validation(whole, members))
 
 
+def test_members_may_predict_images_that_the_ensemble_leaves_out() -> None:
+    whole = predictions([0.6, 0.4], [1, 0], ["test", "test"])
+    more = predictions([0.6, 0.4, 0.9], [1, 0, 0], ["test", "test", "test"])
+    pd.testing.assert_frame_equal(cross_validation(whole, [more]), cross_validation(whole, [whole]))
+
+
 def test_members_of_other_classes_are_refused() -> None:
     whole = predictions([0.6, 0.4], [1, 0], ["test", "test"])
     other = Predictions.of(whole.table.rename(columns={"symmetric": "x"}).assign(truth="x"))
@@ -95,7 +101,7 @@ def test_members_of_other_classes_are_refused() -> None:
 
 def test_members_of_other_images_and_files_without_folds_are_refused() -> None:
     whole = predictions([0.6, 0.4], [1, 0], ["test", "test"])
-    with pytest.raises(DataError, match="other images"):
+    with pytest.raises(DataError, match="lack images"):
         cross_validation(whole, [predictions([0.6, 0.4], [1, 0], ["test", "test"], start=5)])
     with pytest.raises(DataError, match="nothing to cross-validate"):
         cross_validation(whole)

@@ -10,6 +10,7 @@ import pytest
 from selcn.config import RunConfig, add_variant, changed_config, load_config
 from selcn.errors import RunError
 from selcn.io.progress import OnProgress
+from selcn.labels import Fusion
 from selcn.runs import executor as executor_module
 from selcn.runs.executor import Executor, changed_keys
 from selcn.runs.folder import RunFolder
@@ -93,12 +94,16 @@ def test_a_folder_keeps_to_the_configuration_of_its_first_finished_step(
 
 def test_a_folder_takes_more_networks_and_keeps_those_that_it_has(folder: RunFolder, tiny_config: RunConfig) -> None:
     added, name = add_variant(tiny_config, "diagnosis", "lae", "segmentation")
+    reading = added.networks[name].model_copy(update={"reads": {"lesion": Fusion.CONCAT}})
+    added = changed_config(added, networks={**added.networks, name: reading})
     first = Executor(folder, tiny_config)
-    for kind in (Kind.SPLIT, Kind.PREDICTIONS, Kind.EVALUATION):
-        first.do(Step(kind), lambda _work, _progress: None)
+    outputs = [Step(Kind.OUTPUTS, network) for network in ("lesion", "symmetry")]
+    for step in (*map(Step, (Kind.SPLIT, Kind.PREDICTIONS, Kind.EVALUATION)), *outputs):
+        first.do(step, lambda _work, _progress: None)
     del first
     assert Executor(folder, added).config.graph.nodes.keys() == added.graph.nodes.keys()
     assert [folder.finished(Step(kind)) for kind in (Kind.SPLIT, Kind.PREDICTIONS, Kind.EVALUATION)] == [1, 0, 0]
+    assert [folder.finished(step) for step in outputs] == [0, 1], "nothing read the mask before, whose map is not there"
     again = Executor(folder, tiny_config)
     assert again.config == load_config(folder.config)
     assert name in again.config.networks

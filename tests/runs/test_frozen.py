@@ -17,6 +17,7 @@ from selcn.data.datasets import Batch, as_floats, gather_images, gather_maps
 from selcn.data.store.store import Store
 from selcn.errors import RunError
 from selcn.inference.onnx.export import export_bundle
+from selcn.labels.metadata import WIDTH
 from selcn.report import refresh_report
 from selcn.runs import features as features_module
 from selcn.runs import pipeline as pipeline_module
@@ -24,6 +25,7 @@ from selcn.runs.pipeline import Pipeline
 from selcn.runs.plan import Kind, Step
 from selcn.runs.run import Run
 from selcn.tasks.classification import ClassificationTask
+from selcn.tasks.frozen import FrozenTask
 from selcn.training.trainer import fit
 
 Make = Callable[..., Pipeline]
@@ -221,6 +223,18 @@ def test_what_a_frozen_backbone_cannot_do_is_refused_and_flips_alone_are_left() 
         ({"mix": "mixup", "freeze_epochs": 2}, "remove freeze_epochs, mix"),
         ({"init": "a#b"}, "remove init"),
         ({"weights": None}, "give weights, imagenet or a safetensors file"),
+        ({"masking": "lae", "masks": "true"}, "remove masks"),
+        ({"input": "image+mask"}, "has to learn the mask's channel"),
     ):
         with pytest.raises(ValidationError, match=said):
             ClassificationSection.model_validate({**keys, **more})
+
+
+def test_controls_of_a_frozen_network_stand_in_place_of_metadata_and_saliency() -> None:
+    keys = {"labels": "ham10000", "freeze": True, "weights": "imagenet", "metadata": ["age"], "reads": {"a": "concat"}}
+    section = ClassificationSection.model_validate({**keys, "metadata_control": "zero", "control": "zero"})
+    batch = Batch(torch.rand(2, 5, 1, 1), saliency=(torch.rand(2, 1, 3, 3),), metadata=torch.rand(2, WIDTH))
+    shown = FrozenTask("probe", section).look(batch)
+    assert not shown.metadata.any()
+    assert not shown.saliency[0].any()
+    assert torch.equal(shown.image, batch.image)

@@ -10,15 +10,21 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 import selcn
+from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.imaging.read import read_image, read_mask
 from selcn.errors import ConfigError
+from selcn.evaluation.predictions import read_predictions
 from selcn.explain.explainers import Choice, build_explainer
 from selcn.inference.given import Given
 from selcn.inference.onnx.export import export_bundle
+from selcn.inference.predictor import Predictor
+from selcn.inference.result import Prediction
 from selcn.inference.row import flatten
 from selcn.report import refresh_report
+from selcn.runs.bundle_scores import score_bundle
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.run import Run, open_run
 
@@ -33,12 +39,13 @@ def measured(
     pipeline_of: Callable[..., Pipeline],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Run:
-    """A finished run: symmetry measured on true masks, a network beside the measures, a target that reads the map."""
+    """A finished run: symmetry measured on predicted and on true masks, a network beside it, a target that reads it."""
     folder, plain = tmp_path_factory.mktemp("measured"), small_networks["plain"]
     symmetry = {"task": "classification", "labels": "symmetry-binary"}
     networks = {
         "lesion": small_networks["lesion"],
-        "symmetry": {**symmetry, "backbone": "mirror", "masks": "true"},
+        "symmetry": {**symmetry, "backbone": "mirror"},
+        "symmetry-true": {**symmetry, "backbone": "mirror", "masks": "true"},
         "beside": {**plain, **symmetry, "measures": True},
         "diagnosis": {**plain, "reads": {"symmetry": "concat"}},
     }
@@ -47,9 +54,9 @@ def measured(
 
 
 def test_asymmetry_is_found_where_the_phantom_has_it(measured: Run) -> None:
-    table = measured.predictions("symmetry").table
+    table = measured.predictions("symmetry-true").table
     assert ((table["asymmetric"] > 0.5) == (table["truth"] == "asymmetric")).mean() > 0.85
-    maps, means = measured.output("symmetry", "saliency.npy"), []
+    maps, means = measured.output("symmetry-true", "saliency.npy"), []
     for one, path, mask in zip(maps, measured.table["asymmetry_path"], measured.store.masks, strict=True):
         odd = read_image(Path(path))[..., 0] if path else np.zeros((1, 1), np.uint8)
         if odd.any():
@@ -59,6 +66,39 @@ def test_asymmetry_is_found_where_the_phantom_has_it(measured: Run) -> None:
     assert there > 1.3 * everywhere  # over the lesion
     assert measured.curves("symmetry") == []
     assert "symmetry" in refresh_report(measured.folder.path).read_text(encoding="utf-8")
+
+
+def test_true_masks_are_for_comparison(
+    tiny_run: Path, small_networks: Networks, pipeline_of: Callable[..., Pipeline], tmp_path: Path
+) -> None:
+    section = {"task": "classification", "labels": "symmetry-binary", "backbone": "mirror", "masks": "true"}
+    networks = {"lesion": small_networks["lesion"], "symmetry": section}
+    with pytest.raises(ValidationError, match="network symmetry: masks: true is for comparison"):
+        pipeline_of(tiny_run / "data" / "catalog.csv", tmp_path / "run", networks)
+    table = read_catalog(tiny_run / "data" / "catalog.csv")
+    table.loc[:2, "mask_path"] = ""
+    write_catalog(table, tmp_path / "catalog.csv")
+    with pytest.raises(ConfigError, match="network symmetry: masks: true, but 3 labelled images have no mask"):
+        pipeline_of(tmp_path / "catalog.csv", tmp_path / "run", networks, target="lesion").run()
+
+
+def test_a_bundle_is_scored_on_the_images_that_it_is_defined_for(
+    measured: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, tested = selcn.load(measured.folder.bundle), measured.table.iloc[measured.test_rows].head(6)
+    original = Predictor.predict_prepared
+
+    def first_is_empty(self: Predictor, prepared: np.ndarray, sizes: Any, given: Any = ()) -> list[Prediction]:
+        height, width = sizes[0][1], sizes[0][0]
+        return original(self, prepared, sizes, [Given(mask=np.zeros((height, width), bool)), *given[1:]])
+
+    monkeypatch.setattr(Predictor, "predict_prepared", first_is_empty)
+    scores = score_bundle([predictor], measured.folder.bundle, tested, tmp_path / "out", resamples=20)
+    assert scores.undefined["symmetry"] >= 1
+    written = read_predictions(tmp_path / "out" / "symmetry.csv").table
+    assert len(written) == len(tested) - scores.undefined["symmetry"]
+    assert tested["image_id"].iloc[0] not in set(written["image_id"])
+    assert len(read_predictions(tmp_path / "out" / "diagnosis.csv").table) == len(tested)
 
 
 def test_a_map_is_asked_for_by_its_own_method(measured: Run) -> None:

@@ -22,6 +22,7 @@ from selcn.errors import ConfigError, DataError
 from selcn.inference.onnx.export import export_bundle
 from selcn.models.cascade import Known
 from selcn.models.classifier import Classifier
+from selcn.runs.bundle_scores import score_bundle
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.run import Run, open_run
 from selcn.saliency.gradcam_pp import autograd_grad_cam_pp, grad_cam_pp
@@ -121,6 +122,15 @@ def test_a_bundle_takes_metadata_from_python_tables_and_http_and_does_without(
     (row,) = answer["predictions"]
     assert row["symmetry"]["probabilities"]["asymmetric"] == pytest.approx(said["female"], abs=1e-5)
     assert row["given"] == ["metadata"]
+
+
+def test_a_bundle_is_scored_with_the_metadata_of_the_catalog(run: Run, tmp_path: Path) -> None:
+    tested, bundle = run.table.iloc[run.test_rows].reset_index(drop=True), run.folder.bundle
+    scores = {}
+    for name, table in {"whole": tested, "without": tested.assign(sex="", age="unknown")}.items():
+        found = score_bundle([selcn.load(bundle)], bundle, table, tmp_path / name, resamples=20).metrics
+        scores[name] = found.set_index("metric")["value"]["balanced_accuracy"]
+    assert scores["whole"] > 0.95 > scores["without"]
 
 
 def test_the_command_line_takes_a_published_table(run: Run, tmp_path: Path) -> None:

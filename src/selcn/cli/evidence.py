@@ -86,7 +86,7 @@ def evaluate(
         _score_bundle(predictions[0], predictions[1], out, engine, device, resamples, seed, overlap=overlap, json=json)
     elif given:
         _print_upper_bounds(predictions[0], given, network, device, resamples, seed, json=json)
-    elif tolerance is not None or spacing is not None:
+    elif tolerance is not None:
         print_surfaces(predictions[0], tolerance, spacing, resamples, seed, json=json)
     elif conformal is not None:
         sets = SetRequest(conformal, by or [], catalog, labels, network, temperature)
@@ -134,7 +134,8 @@ def _score_bundle(
             f"of {scores.seen}"
         )
         for name, count in scores.without_truth.items():
-            typer.echo(f"\n{name}: {count} images without truth")
+            undefined = f", {scores.undefined[name]} undefined" if scores.undefined.get(name) else ""
+            typer.echo(f"\n{name}: {count} images without truth{undefined}")
             metrics = scores.metrics[scores.metrics["network"] == name].drop(columns="network")
             if len(metrics):
                 typer.echo(metrics.to_string(index=False, float_format="{:.3f}".format))

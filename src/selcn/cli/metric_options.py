@@ -23,7 +23,7 @@ class ProfileChoice(StrEnum):
 Evaluated = Annotated[
     list[Path],
     typer.Argument(
-        help="Prediction or score files; a bundle and a catalog; with --given and --tolerance a run's folder.",
+        help="Prediction or score files; a bundle and a catalog; with --given, --tolerance, --conformal a run.",
         show_default=False,
     ),
 ]
@@ -91,6 +91,8 @@ _GOES_WITH = {
 }
 """What each option that changes the table goes with, besides --resamples, --seed, --device and --json."""
 _OF_ONE_RUN = ("given", "tolerance")
+_OF_BUNDLES = {"out": Path("evaluation"), "overlap": False, "engine": EngineChoice.TORCH}
+"""Options of a bundle and a catalog, with their defaults."""
 _OPTIONS = (
     *_GOES_WITH,
     *("catalog", "labels", "temperature", "every", "costs", "prevalence", "beta", "spacing", "network"),
@@ -139,21 +141,28 @@ def check_together(paths: Sequence[Path], options: Mapping[str, object]) -> bool
     """
     chosen = [name for name in _OPTIONS if options[name] is not None and options[name] is not False]
     mode = next((name for name in _GOES_WITH if name in chosen), None)
-    if len(paths) == 2 and paths[0].is_dir() and not paths[1].is_dir() and mode not in _OF_ONE_RUN:
+    if len(paths) == 2 and paths[0].is_dir() and paths[1].is_file() and mode not in (*_OF_ONE_RUN, "conformal"):
         if chosen:
             raise ConfigError(f"{paths[0]}: is a folder; leave {_option(chosen[0])} out, which is of files or of runs")
         return True
+    strange = next((name for name, default in _OF_BUNDLES.items() if options[name] != default), None)
+    if strange:
+        raise ConfigError(f"{_option(strange)}: is of a bundle and a catalog; leave it out, or give these two")
+    if options["spacing"] is not None and options["tolerance"] is None:
+        raise ConfigError("--spacing: give --tolerance as well, in millimetres")
+    if options["network"] is not None and mode not in ("given", "conformal"):
+        raise ConfigError("--network: goes with --given or --conformal; leave it out")
     if bool(options["by"]) != bool(options["catalog"]):
         raise ConfigError("--by and --catalog: give both, or neither")
     if paths[0].is_dir() and mode not in (*_OF_ONE_RUN, "conformal"):
         raise ConfigError(f"{paths[0]}: is a folder; give a bundle and a catalog, or files of predictions")
     if mode is None:
         return False
-    strange = [name for name in chosen if name != mode and name not in _GOES_WITH[mode]]
-    if strange or (mode in _OF_ONE_RUN and len(paths) > 1):
+    others = [name for name in chosen if name != mode and name not in _GOES_WITH[mode]]
+    if others or (mode in _OF_ONE_RUN and len(paths) > 1):
         start = "give one run's folder; it goes" if mode in _OF_ONE_RUN else "goes"
-        others = f", not with {', '.join(map(_option, strange))}" if strange else ""
-        raise ConfigError(f"{_option(mode)}: {start} with {', '.join(map(_option, _GOES_WITH[mode]))}{others}")
+        refused = f", not with {', '.join(map(_option, others))}" if others else ""
+        raise ConfigError(f"{_option(mode)}: {start} with {', '.join(map(_option, _GOES_WITH[mode]))}{refused}")
     return False
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from selcn.evaluation import Further
     from selcn.labels import LabelSet
+    from selcn.runs.run import Run
 
 
 class MetricRequest(NamedTuple):
@@ -172,6 +173,9 @@ def print_curves(request: MetricRequest, positive: str) -> None:
     from selcn.evaluation import decision_curve, fit_temperature, read_predictions
 
     files, further, labels, resamples, seed, calibrate, json = request
+    strange = next((name for name in further.prevalence if name != positive), None)
+    if strange:
+        raise ConfigError(f"--prevalence {strange}: is not of --decision-curve {positive}; state that of {positive}")
     label_set, tables, share = _label_set(labels), [], further.prevalence.get(positive)
     for path in files:
         predictions = read_predictions(path, label_set)
@@ -192,7 +196,7 @@ def print_prediction_sets(paths: Sequence[Path], request: SetRequest, resamples:
         json: whether to print JSON.
 
     Raises:
-        ConfigError: --by without --catalog or the other way round, or a coverage that cannot be reached.
+        ConfigError: a run's network is no classifier, or a coverage that cannot be reached.
     """
     import pandas as pd
 
@@ -200,8 +204,6 @@ def print_prediction_sets(paths: Sequence[Path], request: SetRequest, resamples:
     from selcn.io.tables import read_table
     from selcn.runs.run import open_run
 
-    if bool(request.by) != bool(request.catalog):
-        raise ConfigError("--by and --catalog: give both, or neither")
     facts, label_set, tables = (
         read_table(request.catalog, ["image_id"]) if request.catalog else None,
         _label_set(request.labels),
@@ -211,7 +213,7 @@ def print_prediction_sets(paths: Sequence[Path], request: SetRequest, resamples:
         _refuse_unused(path, request)
         if path.is_dir():
             run = open_run(path)
-            predictions = run.predictions(run.known(request.network))
+            predictions = run.predictions(_classifier_of(run, request.network))
         else:
             predictions = read_predictions(path, label_set)
         rescaled = fit_temperature(predictions).of(predictions) if request.calibrate else predictions
@@ -234,7 +236,7 @@ def print_surfaces(
         json: whether to print JSON.
 
     Raises:
-        ConfigError: no tolerance, or it is below one pixel.
+        ConfigError: the tolerance is below one pixel.
         RunError: the run has no masks to score.
     """
     from selcn.evaluation import summarise_surfaces, surface_scores
@@ -242,8 +244,7 @@ def print_surfaces(
     from selcn.runs.predictions import score_masks
     from selcn.runs.run import open_run
 
-    if tolerance is None:
-        raise ConfigError("--spacing: give --tolerance as well, in millimetres")
+    assert tolerance is not None
     in_pixels(tolerance, spacing)  # refused before the run is read
     run = open_run(folder)
     if run.graph.segmenter is None:
@@ -254,6 +255,14 @@ def print_surfaces(
     print_by_file(
         summarise_surfaces(scores, resamples=resamples, seed=seed).assign(file=run.graph.segmenter), json=json
     )
+
+
+def _classifier_of(run: "Run", network: str | None) -> str:
+    name = run.known(network)
+    if name not in run.graph.classifiers:
+        known = ", ".join(run.graph.classifiers) or "none"
+        raise ConfigError(f"--network {name}: has no classes to make sets of; classifiers are {known}")
+    return name
 
 
 def _refuse_unused(path: Path, request: SetRequest) -> None:

@@ -95,7 +95,8 @@ class ClassifierSpec(Section):
         description="what is read in place of the metadata, for comparison",
     )
     measures: bool = Field(
-        False, description="whether the lesion's measured symmetry stands beside the features of the last layer"
+        False,
+        description="whether the lesion's symmetry, measured on the masked image, stands beside its own features",
     )
 
     @property
@@ -284,6 +285,7 @@ class ClassificationSection(Training, ClassifierSpec):
             return self
         wrong = [f"augment.{key}" for key in NOT_OF_FEATURES if getattr(self.augment, key)]
         wrong += [key for key in ("init", "freeze_epochs", "layer_decay", "mix", "measures") if getattr(self, key)]
+        wrong += ["masks"] * (self.masks == "true")
         if wrong:
             raise ValueError(
                 f"freeze: features are computed once, of each image and its flips; remove {', '.join(wrong)}"
@@ -296,7 +298,7 @@ class ClassificationSection(Training, ClassifierSpec):
 
     @model_validator(mode="after")
     def _can_be_trained_so(self) -> Self:
-        if self.measured and getattr(self, "freeze", False):
+        if self.measured and self.freeze:
             raise ValueError("backbone mirror has no features to freeze; leave freeze out")
         if self.measured and self.init:
             raise ValueError("backbone mirror is fitted, not trained; leave init out, or take `from`")

@@ -69,7 +69,11 @@ class RunConfig(Section):
                 raise ValueError(f"network {name!r}: begin with a lower case letter, then letters, digits, - and _")
             if name in RESERVED:
                 raise ValueError(f"network {name}: that is what an input is called; take another name")
-        _ = self.graph
+        for name in self.graph.bundled(self.graph.target):
+            if getattr(self.graph.nodes[name].section, "masks", "") == "true":
+                raise ValueError(
+                    f"network {name}: masks: true is for comparison, and no bundle has true masks; take another target"
+                )
         return self
 
     @cached_property

@@ -50,7 +50,7 @@ def root_brier(truth: IntArray, probabilities: FloatArray, weights: FloatArray) 
 def class_wise_error(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
     """Return the calibration error of each class' probability in 15 bins of equal width, averaged over classes, (B,).
 
-    Kumar, Liang & Ma (2019, arXiv:1909.10155).
+    Kull et al. (2019, arXiv:1910.12656), as class-wise ECE.
 
     Args:
         truth: class numbers (N,).

@@ -113,6 +113,7 @@ def _aligned(member: Predictions, ensemble: Predictions) -> Predictions:
         classes = f"a member has classes {', '.join(member.classes)}, the ensemble {', '.join(ensemble.classes)}"
         raise DataError(f"{classes}; give members of this ensemble")
     images = ensemble.table["image_id"]
-    if set(member.table["image_id"]) != set(images):
-        raise DataError("a member's predictions are of other images than the ensemble's test subset; predict them anew")
+    # A member may predict more: the ensemble leaves out images of which any member's measured symmetry is undefined.
+    if not set(member.table["image_id"]).issuperset(images):
+        raise DataError("a member's predictions lack images of the ensemble's test subset; predict them anew")
     return Predictions(ensemble.labels, member.table.set_index("image_id").loc[images].reset_index())

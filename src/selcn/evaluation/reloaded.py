@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from selcn.errors import ConfigError
 from selcn.evaluation.evaluate import evaluate_file, hard_label_columns, read_hard_labels
 from selcn.evaluation.further import Further
 from selcn.evaluation.intervals import RESAMPLES
@@ -61,9 +62,12 @@ def evaluate_by_profile(
 
     Raises:
         DataError: the file is missing or wrong.
-        ConfigError: ``resamples`` is below 1, or the file holds neither classes with their truth nor scores of masks.
+        ConfigError: ``resamples`` is below 1, the file holds neither labelled classes nor scores of masks, or costs or
+            a prevalence are given for masks.
     """
     further = None if "dice" in read_table(path) else replace(asked, every=True)
+    if further is None and (asked.costs is not None or asked.prevalence):
+        raise ConfigError(f"{path}: holds scores of masks, which have neither costs nor prevalence; leave both out")
     metrics = evaluate_file(path, labels=labels, calibrate=calibrate, further=further, resamples=resamples, seed=seed)
     found = for_masks() if further is None else recommend(_classes_of(path, labels), further)
     return found, recommended_table(metrics, found)

@@ -81,7 +81,7 @@ def predict_files(
         items,
         out / ROWS,
         _plan(items, source, options, given),
-        predict=_predict,
+        predict=predict_frames,
         describe=describe,
         seal=_write_rows,
         given=given.rows if given else None,
@@ -104,7 +104,13 @@ def _plan(items: Sequence[Item], source: str, options: OutputOptions, given: Giv
     return hashlib.sha256("\n".join((*about, *(item.name for item in items))).encode()).hexdigest()
 
 
-def _predict(predictor: Predictor, frames: Sequence[Frame]) -> list[Prediction]:
+def predict_frames(predictor: Predictor, frames: Sequence[Frame]) -> list[Prediction]:
+    """The predictions of a batch of frames, with what is given of each.
+
+    Args:
+        predictor: of a bundle.
+        frames: decoded and prepared.
+    """
     prepared = np.stack([frame.prepared for frame in frames])
     return predictor.predict_prepared(prepared, [frame.size for frame in frames], [frame.given for frame in frames])
 

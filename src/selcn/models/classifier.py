@@ -168,7 +168,8 @@ class Classifier(nn.Module):
             raise ValueError("symmetry is measured inside a mask; give one")
         assert self.mirror is not None
         assert self.standardise is not None
-        found = self.mirror(images[:, :3].float(), resize_images(mask, self.size).float())
+        with torch.autocast(images.device.type, enabled=False):  # in bfloat16 measures are off by percents
+            found = self.mirror(images[:, :3].float(), resize_images(mask, self.size).float())
         standard = torch.where(found.valid[:, None], self.standardise(found.measures), 0.0)
         return torch.cat([features, standard[:, :, None, None].expand(-1, -1, *features.shape[2:])], dim=1)
 

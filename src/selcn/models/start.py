@@ -10,8 +10,9 @@ from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.errors import ConfigError
 from selcn.models.weights import differences
 
-REPLACEABLE = ("fuse", "head", "metadata")
-"""Modules of a classifier that are new where classes, read networks or metadata differ; all else must be the same."""
+REPLACEABLE = ("fuse", "head", "metadata", "mirror", "standardise")
+"""Modules of a classifier that are new where classes, read networks, metadata or measures differ; all else must be the
+same."""
 
 
 @dataclass(frozen=True)

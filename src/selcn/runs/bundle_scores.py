@@ -20,16 +20,19 @@ import pandas as pd
 from selcn.data.catalog import catalog_hash, groups
 from selcn.data.imaging.prepare import prepare_mask
 from selcn.data.imaging.read import read_mask
+from selcn.data.metadata import known_values
 from selcn.errors import ConfigError, DataError
 from selcn.evaluation.evaluate import evaluate_file
 from selcn.evaluation.predictions import Predictions, write_predictions, write_scores
 from selcn.evaluation.segmentation import segmentation_scores
+from selcn.inference.batch import predict_frames
 from selcn.inference.bundle import BundleConfig, read_lesions
+from selcn.inference.given_table import GivenRow
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction
 from selcn.inference.row import Row
-from selcn.inference.stream import Decoded, Frame, work_through
+from selcn.inference.stream import Decoded, work_through
 from selcn.io.files import write_text
 from selcn.labels import TEST, LabelSet
 from selcn.runs.taken import seen_rows
@@ -48,6 +51,7 @@ class BundleScores:
         seen: images whose lesion, or which themselves, a network of the bundle was trained on.
         failed: the error of each image that cannot be read.
         without_truth: images without truth, by the network's name; of a network without any truth all of them.
+        undefined: images with truth for which a network that measures symmetry is undefined, by its name.
         metrics: columns ``network, metric, fold_part, value, low, high, images, groups``.
     """
 
@@ -56,6 +60,7 @@ class BundleScores:
     seen: int
     failed: list[str]
     without_truth: dict[str, int]
+    undefined: dict[str, int]
     metrics: pd.DataFrame
 
     def to_json(self) -> str:
@@ -108,7 +113,7 @@ def score_bundle(
     metrics = _metrics(written, out, resamples, seed)
     metrics.to_csv(out / METRICS, index=False)
     unknown = {name: int((~known).sum()) for name, known in truth.items()}
-    scores = BundleScores(config.name, len(table), seen, failed, unknown, metrics)
+    scores = BundleScores(config.name, len(table), seen, failed, unknown, _undefined(config, truth, rows), metrics)
     write_text(out / EVALUATION, scores.to_json())
     (out / _RAW).unlink()
     return scores
@@ -122,22 +127,25 @@ def _predict_images(
     on_progress: Callable[[int, int], None] | None,
 ) -> list[str]:
     """Write a row an image, see `_scored`; return the error of each that cannot be read."""
-    items = [Item(one) for one in table["image_path"]]
+    items, config = [Item(one) for one in table["image_path"]], predictors[0].config
+    metadata = [known_values(row, config.metadata) for row in table.to_dict("records")]
+    plan = f"{source} {catalog_hash(table)} {metadata}"
 
     def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
         if isinstance(decoded, DataError) or len(predictions) != 1:
             said = str(decoded) if isinstance(decoded, DataError) else f"{items[number].name}: holds several frames"
             return [{"_row": number, "error": said}]
-        return [_scored(predictors[0].config, table.iloc[number], number, predictions[0])]
+        return [_scored(config, table.iloc[number], number, predictions[0])]
 
     return work_through(
         predictors,
         items,
         path,
-        hashlib.sha256(f"{source} {catalog_hash(table)}".encode()).hexdigest(),
-        predict=_predict,
+        hashlib.sha256(plan.encode()).hexdigest(),
+        predict=predict_frames,
         describe=describe,
         seal=_seal,
+        given={number: GivenRow(metadata=values) for number, values in enumerate(metadata) if values},
         on_progress=on_progress,
     )
 
@@ -162,6 +170,13 @@ def _truth(config: BundleConfig, table: pd.DataFrame) -> dict[str, np.ndarray]:
     return known
 
 
+def _undefined(config: BundleConfig, truth: dict[str, np.ndarray], rows: pd.DataFrame) -> dict[str, int]:
+    """Images with truth whose measured symmetry is undefined, by the network's name."""
+    measured = [name for name, spec in config.classifiers.items() if spec.measured and name in rows]
+    known = {name: rows[name][truth[name][rows["_row"]]] for name in measured}
+    return {name: sum(None in one or bool(np.isnan(one).any()) for one in values) for name, values in known.items()}
+
+
 def _scored(config: BundleConfig, entry: pd.Series, number: int, prediction: Prediction) -> Row:
     """Probabilities of each classifier, and the scores of the mask where its truth is known, of one image."""
     row: Row = {"_row": number}
@@ -176,10 +191,6 @@ def _scored(config: BundleConfig, entry: pd.Series, number: int, prediction: Pre
     masks = [prepare_mask(mask, config.prepare.size)[None] for mask in (true, prediction.lesion.mask)]
     row[str(config.segmenter)] = segmentation_scores(*masks).iloc[0].to_dict()
     return row
-
-
-def _predict(predictor: Predictor, frames: Sequence[Frame]) -> list[Prediction]:
-    return predictor.predict_prepared(np.stack([one.prepared for one in frames]), [one.size for one in frames])
 
 
 def _seal(rows: Iterable[Row], path: Path) -> None:
@@ -206,8 +217,10 @@ def _write_files(
         labels = config.labels(name)
         own["truth"] = [labels.class_of(word) for word in table[labels.column].iloc[chosen["_row"]]]
         own[labels.names] = np.array(chosen[name].tolist(), dtype=np.float64)
-        write_predictions(Predictions.of(own, name, labels), out / f"{name}.csv")
-        written[name] = labels
+        own = own[own[labels.names].notna().all(axis=1)].reset_index(drop=True)  # of measured symmetry, undefined
+        if len(own):
+            write_predictions(Predictions.of(own, name, labels), out / f"{name}.csv")
+            written[name] = labels
     if not written:
         raise DataError("no image with a known mask or class can be read; check the catalog's paths")
     return written

@@ -148,9 +148,15 @@ def _accept(folder: RunFolder, config: RunConfig) -> RunConfig:
     added = [name for name in config.graph.nodes if name not in recorded.graph.nodes]
     if changed or added:
         logger.info("%s changed: evaluation, bundle and report are made anew", ", ".join([*changed, *added]))
-        kinds = [Kind.BUNDLE, Kind.EVALUATION, *([Kind.PREDICTIONS] if added else [])]
-        for kind in kinds:  # the configuration last: a kill between them is made good next time
-            shutil.rmtree(folder.step(Step(kind)), ignore_errors=True)
+        steps = [Step(kind) for kind in (Kind.BUNDLE, Kind.EVALUATION, *([Kind.PREDICTIONS] if added else []))]
+        # Outputs of a network that nothing read lack what a network that was added reads.
+        steps += [
+            Step(Kind.OUTPUTS, name)
+            for name in recorded.graph.nodes
+            if config.graph.is_read(name) and not recorded.graph.is_read(name)
+        ]
+        for step in steps:  # the configuration last: a kill between them is made good next time
+            shutil.rmtree(folder.step(step), ignore_errors=True)
         write_text(folder.config, dump_config(config))
     return config
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from selcn.evaluation.comparison import compare
+from selcn.evaluation.comparison import compare, on_shared_images
 from selcn.evaluation.crossvalidation import cross_validation
 from selcn.evaluation.evaluate import evaluate_file
 from selcn.evaluation.localisation import read_saliency_scores, summarise_saliency
@@ -29,7 +29,7 @@ def write_metrics(run: Run, out: Path) -> None:
         table = evaluate_file(run.folder.prediction_file(name), labels=labels, resamples=resamples)
         table.to_csv(out / f"{name}.csv", index=False)
     compared = [
-        compare(run.predictions(a), run.predictions(b), resamples=resamples).assign(a=a, b=b)
+        compare(*on_shared_images(run.predictions(a), run.predictions(b)), resamples=resamples).assign(a=a, b=b)
         for a, b in run.graph.pairs()
         if a in predicted and b in predicted
     ]

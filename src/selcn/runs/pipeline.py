@@ -171,6 +171,8 @@ class Pipeline:
             return {} if self.executor.follows else copy_member(run, network, fold, work)
         task = run.task(network, fold)
         if isinstance(task, ClassificationTask) and task.section.measured:
+            if self.executor.follows:
+                return {}
             others = [rows for other, rows in enumerate(run.fold_rows) if other != fold]
             return fit_measures(task, run.sources(network), others, run.fold_rows[fold], work, on_progress)
         if run.graph.features_of(network):

@@ -168,6 +168,13 @@ def _check_trainable(run: Run, network: str) -> None:
                 f"networks.{network}.batch is {section.batch}, but {count} labelled images are to be trained on "
                 f"without fold {fold}; lower it or add labelled images"
             )
+    if isinstance(section, ClassificationSection) and section.masks == "true":
+        without = int((labelled & (run.table["mask_path"] == "").to_numpy()).sum())
+        if without:
+            raise ConfigError(
+                f"network {network}: masks: true, but {without} labelled images have no mask; leave them out of the "
+                "catalog or take predicted masks"
+            )
     if isinstance(section, ClassificationSection) and section.metadata:
         _check_metadata(run, network, section.metadata)
     if section.init:

@@ -15,6 +15,7 @@ import torch
 from selcn.config import PrepareSection
 from selcn.data.catalog import catalog_hash, groups, read_catalog
 from selcn.data.discovery import find_pictures
+from selcn.data.metadata import encode_table
 from selcn.data.naming import image_name
 from selcn.errors import ConfigError, RunError
 from selcn.explain.explainers import OWN, Choice, build_explainer
@@ -94,6 +95,8 @@ def _bundle_job(
     table = _table(images)
     prepare = PrepareSection(size=config.prepare.size, hair=config.prepare.hair)
     origin = {"networks": sha256(path / CHECKSUMS), "images": _files(table), **_chosen(choice)}
+    if config.metadata:
+        origin["metadata"] = hashlib.sha256(encode_table(table).numbers.tobytes()).hexdigest()
     assignments = [Assignment(np.arange(len(table)), explainer)]
     return SaliencyJob(table, ImageFiles(table, prepare), assignments, name, device, origin)
 

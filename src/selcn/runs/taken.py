@@ -75,11 +75,14 @@ def _check_sources(graph: Graph, name: str, bundle: Path, config: BundleConfig) 
     """Refuse saliency of other classes than that which a taken network was trained with."""
     section = graph.nodes[name].section
     for source in section.reads if isinstance(section, ClassificationSection) else ():
-        own = graph.classifiers.get(source)
-        if own is not None and own.labels.names != config.labels(source).names:
+        own, theirs = (
+            tuple(one[source].labels.names) if source in one else ("a lesion mask",)
+            for one in (graph.classifiers, config.classifiers)
+        )
+        if own != theirs:
             raise ConfigError(
-                f"network {name}: of {bundle} reads {source} of classes {', '.join(config.labels(source).names)}, not "
-                f"{', '.join(own.labels.names)}; write {source}: {{from: {bundle}}}"
+                f"network {name}: of {bundle} reads {source} of classes {', '.join(theirs)}, not {', '.join(own)}; "
+                f"write {source}: {{from: {bundle}}}"
             )
 
 

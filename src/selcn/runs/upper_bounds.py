@@ -10,7 +10,7 @@ import torch
 from selcn.data.catalog import catalog_hash
 from selcn.data.datasets import as_floats, gather_images, in_batches
 from selcn.errors import ConfigError, DataError
-from selcn.evaluation.comparison import compare
+from selcn.evaluation.comparison import compare, on_shared_images
 from selcn.evaluation.intervals import RESAMPLES
 from selcn.evaluation.predictions import Predictions, read_predictions
 from selcn.inference.given import ABSENT, MASK
@@ -68,7 +68,7 @@ def upper_bounds(
         if not known:
             raise DataError(f"{run.folder.path}: no test image has a true {chosen[0]}; leave it out of --given")
         path = predict_given(run, name, chosen, device=device, on_progress=on_progress)
-        a, b = _defined_in_both(Predictions(labels, base), read_predictions(path, labels))
+        a, b = on_shared_images(Predictions(labels, base), read_predictions(path, labels))
         return compare(a, b, resamples=resamples, seed=seed).assign(given="+".join(chosen), known=known)
 
     choices = dict.fromkeys([*((one,) for one in wanted), tuple(wanted)])  # once where there is one alone
@@ -134,13 +134,6 @@ def _checked(run: Run, given: Sequence[str], network: str) -> list[str]:
         if one not in known:
             raise ConfigError(f"--given {one}: {network} depends on {', '.join(known) or 'nothing'}; give one of these")
     return [name for name in known if name in given]
-
-
-def _defined_in_both(*predictions: Predictions) -> list[Predictions]:
-    """Of the images that all hold: measured symmetry may be undefined with one mask and not with another."""
-    shared = set.intersection(*(set(one.table["image_id"]) for one in predictions))
-    rows = [one.table[one.table["image_id"].isin(shared)].reset_index(drop=True) for one in predictions]
-    return [Predictions(one.labels, table) for one, table in zip(predictions, rows, strict=True)]
 
 
 def _is_known(run: Run, given: Sequence[str], rows: np.ndarray) -> np.ndarray:

@@ -70,8 +70,17 @@ class ClassificationTask(Task):
             batch: images float (N, 3, H, W) in [0, 1], masks (N, 1, H, W), saliency maps (N, 1, h, w) in [0, 1].
         """
         section = self.section
+        masked = apply_masking(batch.image, batch.mask, section.masking)
+        return self.controlled(batch._replace(image=add_mask(masked, batch.mask, section.input)))
+
+    def controlled(self, batch: Batch) -> Batch:
+        """The batch with the controls of the section in place of saliency and metadata.
+
+        Args:
+            batch: with saliency maps (N, 1, h, w) and metadata (N, any) or none.
+        """
+        section = self.section
         return batch._replace(
-            image=add_mask(apply_masking(batch.image, batch.mask, section.masking), batch.mask, section.input),
             saliency=tuple(replace_saliency(one, section.control) for one in batch.saliency),
             metadata=replace_saliency(batch.metadata, section.metadata_control) if section.metadata else batch.metadata,
         )

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from selcn.data.datasets import Batch
 from selcn.models.backbones import StoredFeatures
 from selcn.models.classifier import Classifier
-from selcn.saliency.controls import replace_saliency
 from selcn.tasks.classification import ClassificationTask
 
 
@@ -36,12 +35,12 @@ class FrozenTask(ClassificationTask):
         return super().weights(whole)
 
     def look(self, batch: Batch) -> Batch:
-        """The batch with the saliency or its control; its features are of masked images.
+        """The batch with saliency and metadata or their controls; its features are of masked images.
 
         Args:
             batch: features (N, C, h, w) as images, saliency maps (N, 1, h, w) in [0, 1].
         """
-        return batch._replace(saliency=tuple(replace_saliency(one, self.section.control) for one in batch.saliency))
+        return self.controlled(batch)
 
     def _whole(self) -> Classifier:
         network = super().build()

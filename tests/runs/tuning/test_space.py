@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from selcn.config import RunConfig
+from selcn.config import ClassificationSection, RunConfig, changed_config
 from selcn.errors import ConfigError
 from selcn.runs.tuning.space import configured, read_space, thesis_space
 
@@ -52,6 +52,15 @@ def test_keys_and_values_that_the_network_refuses_are_named(tiny_config: RunConf
         configured(tiny_config, "lesion", {"weighted": True})
     with pytest.raises(ConfigError, match=r"^networks.symmetry.lr: .*greater than 0 \(given: -1.0\)$"):
         configured(tiny_config, "symmetry", {"lr": -1.0})
+
+
+def test_what_stored_features_depend_on_is_not_searched(tiny_config: RunConfig) -> None:
+    frozen = {"labels": "ham10000", "backbone": "test_resnet", "freeze": True, "weights": "imagenet"}
+    section = ClassificationSection.model_validate(frozen)
+    config = changed_config(tiny_config, networks={"probe": section}, compare={}, target="probe")
+    assert configured(config, "probe", {"lr": 0.5}).graph.classifiers["probe"].lr == 0.5
+    with pytest.raises(ConfigError, match=r"network probe: is frozen, .*; leave size, weights out"):
+        configured(config, "probe", {"weights": "a.safetensors", "size": [64, 64], "lr": 0.1})
 
 
 @pytest.mark.parametrize("network", ["lesion", "symmetry", "diagnosis"])

@@ -61,6 +61,7 @@ class Range(BaseModel):
 
 
 Space = Mapping[str, Range]
+_OF_FEATURES = {"weights", "backbone", "masking", "size", "input", "balance", "augment", "freeze", "flips"}
 
 
 def thesis_space(section: SegmentationSection | ClassificationSection) -> Space:
@@ -123,6 +124,12 @@ def configured(config: RunConfig, network: str, values: Mapping[str, Any]) -> Ru
     unknown = sorted(values.keys() - section.keys())
     if unknown:
         raise ConfigError(f"network {network} has no key {', '.join(unknown)}; keys are {', '.join(sorted(section))}")
+    if getattr(node.section, "freeze", False):
+        fixed = sorted(values.keys() & _OF_FEATURES)
+        if fixed:
+            raise ConfigError(
+                f"network {network}: is frozen, and its features are computed once; leave {', '.join(fixed)} out"
+            )
     recipe = _recipe(node, section)
     for key, value in values.items():
         (recipe if recipe is not None and key in Recipe.model_fields else section)[key] = value
