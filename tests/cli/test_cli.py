@@ -60,6 +60,16 @@ def test_predict_evaluate_and_report_on_a_run(
     other = tiny_run / "predictions" / "diagnosis.csv"
     assert selcn("compare", name, other, "--resamples", 50) == 0
     assert "by permutation of lesions" in capsys.readouterr().out
+    assert selcn("compare", name, other, tiny_run) == 2
+    assert selcn("compare", tiny_run, "--against", "lesion") == 2
+    capsys.readouterr()
+    assert (
+        selcn("compare", tiny_run, tiny_run, "--against", "diagnosis-standalone", "--bounds", 1, "--resamples", 50) == 0
+    )
+    said = capsys.readouterr().out
+    assert "diagnosis minus diagnosis-standalone, mean of 2 seeds" in said
+    assert "after Holm" in said
+    assert "symmetry" not in said
     assert selcn("report", tiny_run, "--out", tmp_path / "page.html") == 0
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
 

@@ -80,7 +80,7 @@ def test_p_values_are_those_of_the_tests_on_each_subset(draw_predictions: DrawPr
     found = compare(a, b, resamples=50, seed=4).set_index(["fold_part", "metric"])
     for part, rows in (("test", a.table["fold"] == "test"), ("validation", a.table["fold"] != "test")):
         of_a, of_b = (Predictions.of(one.table[rows].reset_index(drop=True)) for one in (a, b))
-        for metric, p in permutation_test(of_a, of_b, hard_metrics_of, permutations=50, seed=4).items():
+        for metric, p in permutation_test([of_a], [of_b], hard_metrics_of, permutations=50, seed=4).items():
             assert found["p"][part, metric] == pytest.approx(p, nan_ok=True), metric
         right_a, right_b = (one.probabilities.argmax(axis=1) == one.truth for one in (of_a, of_b))
         only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
@@ -169,6 +169,13 @@ def test_the_sentence_names_the_better_one_in_the_metrics_unit(metric: str, sent
 def test_an_interval_around_0_is_given_in_the_metrics_unit() -> None:
     found = verdict(Estimate(0.0021, -0.0104, 0.026), "nll")
     assert found == "negative log-likelihood: no difference is shown; the interval allows -0.010 to +0.026 nats"
+
+
+def test_an_interval_within_the_bounds_shows_that_no_difference_matters() -> None:
+    within, beyond = Estimate(0.001, -0.01, 0.008), Estimate(0.001, -0.011, 0.008)
+    assert "no difference that matters; the interval is -1.0 to +0.8" in verdict(within, "macro_f1", bounds=0.01)
+    assert "no difference is shown" in verdict(beyond, "macro_f1", bounds=0.01)
+    assert "B is better" in verdict(Estimate(0.005, 0.001, 0.009), "macro_f1", bounds=0.01)
 
 
 def test_a_metric_must_be_called_by_its_name() -> None:

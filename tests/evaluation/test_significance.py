@@ -45,7 +45,7 @@ def test_a_permutation_test_is_near_to_all_exchanges_counted(draw_predictions: D
     a = draw_predictions(images=12, lesions=8, labels=SYMMETRY_BINARY)
     better = a.probabilities / 4 + np.eye(2)[a.truth] * 0.75
     b = Predictions(SYMMETRY_BINARY, a.table.assign(**dict(zip(names, better.T, strict=True))))
-    found = permutation_test(a, b, hard_metrics_of, permutations=4000, seed=0)["accuracy"]
+    found = permutation_test([a], [b], hard_metrics_of, permutations=4000, seed=0)["accuracy"]
     right_a, right_b = (one.probabilities.argmax(axis=1) == one.truth for one in (a, b))
     lesions = a.table["group"].unique()
     observed = abs(fmean(right_b) - fmean(right_a))
@@ -69,16 +69,16 @@ def test_whole_lesions_are_exchanged() -> None:
     # are exchanged, the two differ by at least the observed 6 images.
     lesions = ["large"] * 9 + ["x", "y", "z"]
     a, b = judged(lesions, [False] * 9 + [True] * 3), judged(lesions, [True] * 9 + [False] * 3)
-    assert permutation_test(a, b, hard_metrics_of, permutations=200)["accuracy"] == 1
+    assert permutation_test([a], [b], hard_metrics_of, permutations=200)["accuracy"] == 1
 
 
 def test_the_observed_exchange_counts_as_one_more() -> None:
     # None of 99 exchanges of 40 lesions is likely to be as extreme as B right and A wrong everywhere.
     lesions = [str(number) for number in range(40)]
     a, b = judged(lesions, [False] * 40), judged(lesions, [True] * 40)
-    assert permutation_test(a, b, hard_metrics_of, permutations=99)["accuracy"] == 1 / 100
+    assert permutation_test([a], [b], hard_metrics_of, permutations=99)["accuracy"] == 1 / 100
 
 
 def test_predictions_do_not_differ_from_themselves(draw_predictions: DrawPredictions) -> None:
     a = draw_predictions()
-    assert set(permutation_test(a, a, hard_metrics_of, permutations=20).values()) == {1.0}
+    assert set(permutation_test([a], [a], hard_metrics_of, permutations=20).values()) == {1.0}

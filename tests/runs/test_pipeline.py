@@ -20,6 +20,7 @@ from selcn.errors import ConfigError, DataError, RunError
 from selcn.evaluation import compare, evaluate_file
 from selcn.io.progress import OnProgress
 from selcn.runs import pipeline as pipeline_module
+from selcn.runs.metrics import seed_table
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.plan import Kind, Step
 
@@ -46,6 +47,20 @@ def test_every_metric_comes_from_the_prediction_files(tiny_run: Path) -> None:
     difference = compare(a, b, resamples=100)
     recorded = pd.read_csv(tiny_run / "evaluation" / "comparison.csv")
     pd.testing.assert_frame_equal(recorded[difference.columns], difference)
+
+
+def test_differences_over_seeds_are_corrected_for_the_number_of_networks(tiny_run: Path) -> None:
+    found = seed_table([tiny_run, tiny_run], "diagnosis-standalone", resamples=60)
+    assert set(zip(found["a"], found["b"], strict=True)) == {("diagnosis-standalone", "diagnosis")}
+    files = [tiny_run / "predictions" / f"{name}.csv" for name in ("diagnosis-standalone", "diagnosis")]
+    single = compare(*files, resamples=60)
+    assert found["value"].tolist() == pytest.approx(single["value"].tolist(), nan_ok=True)
+    assert found["p_holm"].tolist() == pytest.approx(found["p"].tolist(), nan_ok=True)  # of one network
+    twice = seed_table([tiny_run], "diagnosis", ["diagnosis-standalone", "diagnosis"], resamples=60)
+    own = twice[twice["b"] == "diagnosis-standalone"]
+    assert own["p_holm"].dropna().tolist() == pytest.approx(np.minimum(2 * own["p"].dropna(), 1).tolist())
+    with pytest.raises(ConfigError, match="has no classifier lesion"):
+        seed_table([tiny_run], "diagnosis", ["lesion"], resamples=60)
 
 
 def test_a_finished_run_is_not_repeated(

@@ -163,19 +163,38 @@ def _print_upper_bounds(
         _print_differences(rows.drop(columns=["given", "known"]), "predicted", f"true {names}")
 
 
-def _print_differences(table: "pd.DataFrame", a: str, b: str) -> None:
+def _print_differences(table: "pd.DataFrame", a: str, b: str, bounds: float | None = None) -> None:
     """Print paired differences b - a, and what that of the balanced accuracy shows."""
     from selcn.evaluation import Estimate, verdict
 
     typer.echo(table.to_string(index=False, float_format="{:.3f}".format))
     for row in table[table["metric"] == "balanced_accuracy"].to_dict("records"):
-        said = verdict(Estimate(row["value"], row["low"], row["high"]), "balanced_accuracy", a, b)
-        typer.echo(f"{row['fold_part']}: {said}; p {row['p']:.3f} by permutation of lesions")
+        estimate = Estimate(row["value"], row["low"], row["high"])
+        allowed = None if bounds is None else bounds / 100
+        said = verdict(estimate, "balanced_accuracy", a, b, bounds=allowed)
+        corrected = f", {row['p_holm']:.3f} after Holm" if "p_holm" in row else ""
+        typer.echo(f"{row['fold_part']}: {said}; p {row['p']:.3f} by permutation of lesions{corrected}")
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="Predictions.", show_default=False)],
-    b: Annotated[Path, typer.Argument(help="Another's, of the same images.", show_default=False)],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Two prediction files A and B of the same images; with --against, runs of one plan, one a seed.",
+            show_default=False,
+        ),
+    ],
+    against: Annotated[
+        str | None, typer.Option("--against", help="Network of the runs that their others are compared with.")
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option("--network", help="Compared with --against; repeat for more; all with its classes if absent."),
+    ] = None,
+    bounds: Annotated[
+        float | None,
+        typer.Option("--bounds", min=0, help="Points of balanced accuracy, stated before, that do not matter."),
+    ] = None,
     resamples: Annotated[int, typer.Option("--resamples", min=1, help="Of the bootstrap; and permutations.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap and of the permutations.")] = 0,
     labels: Labels = None,
@@ -183,16 +202,49 @@ def compare(
 ) -> None:
     """The paired difference B - A of every metric with its interval by lesion, tests of it, and what it shows.
 
-    Example: `selcn compare runs/demo/predictions/diagnosis-standalone.csv runs/demo/predictions/diagnosis.csv`
+    With `--against`, the mean difference over the seeds of each network of some runs, p corrected for their number.
+
+    Example: `selcn compare runs/demo/predictions/diagnosis-standalone.csv runs/demo/predictions/diagnosis.csv`, or
+    `selcn compare runs/seed-0 runs/seed-1 runs/seed-2 --against diagnosis-standalone --bounds 1`
     """
     from selcn.config import read_label_set
     from selcn.evaluation import compare as compare_predictions
 
+    if against is not None:
+        if labels is not None:
+            raise typer.BadParameter("--labels is for prediction files; runs know their own; leave it out")
+        _compare_seeds(sources, against, network or [], bounds, resamples, seed, json=json)
+        return
+    if len(sources) != 2 or network:
+        raise typer.BadParameter("give two prediction files, or runs with --against NETWORK")
+    a, b = sources
     table = compare_predictions(a, b, labels=read_label_set(labels) if labels else None, resamples=resamples, seed=seed)
     if json:
         typer.echo(table.to_json(orient="records", indent=1))
         return
-    _print_differences(table, a.stem, b.stem)
+    _print_differences(table, a.stem, b.stem, bounds)
+
+
+def _compare_seeds(
+    folders: list[Path],
+    against: str,
+    networks: list[str],
+    bounds: float | None,
+    resamples: int,
+    seed: int,
+    *,
+    json: bool,
+) -> None:
+    from selcn.runs.metrics import seed_table
+
+    table = seed_table(folders, against, networks, resamples=resamples, seed=seed)
+    if json:
+        typer.echo(table.to_json(orient="records", indent=1))
+        return
+    for name, rows in table.groupby("b", sort=False):
+        typer.echo(f"{name} minus {against}, mean of {rows['seeds'].iloc[0]} seeds")
+        _print_differences(rows.drop(columns=["a", "b", "seeds"]), against, str(name), bounds)
+        typer.echo()
 
 
 def report(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from selcn.evaluation.registry import MetricSpec, metric_spec
     from selcn.evaluation.reloaded import evaluate_by_profile
+    from selcn.evaluation.seeds import compare_seeds
     from selcn.evaluation.segmentation import evaluate_segmentation, segmentation_scores, summarise_segmentation
     from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
     from selcn.evaluation.subgroups import subgroup_table
@@ -41,6 +42,7 @@ __all__ = [
     "abstention_threshold",
     "area_under_risk_coverage",
     "compare",
+    "compare_seeds",
     "confusion",
     "cross_validation",
     "decision_curve",
@@ -81,6 +83,7 @@ _MODULES = {
     "abstention_threshold": "selective",
     "area_under_risk_coverage": "selective",
     "compare": "comparison",
+    "compare_seeds": "seeds",
     "confusion": "classification",
     "cross_validation": "crossvalidation",
     "decision_curve": "decisions",

@@ -69,15 +69,21 @@ def compare(
         [0.3333, 1.0]
     """
     first = as_predictions(a, labels)
-    second = _aligned(as_predictions(b, labels), first)
-    differences = partial(_difference_on, first, second)
+    second = aligned(as_predictions(b, labels), first)
+    differences = partial(difference_on, first, second)
     table = interval_table(first.table, differences, resamples=resamples, seed=seed)
     tests = {part: _tests(first, second, rows.index, resamples, seed) for part, rows in fold_parts(first.table).items()}
     return _with_tests(table, tests)
 
 
-def _difference_on(first: Predictions, second: Predictions, part: pd.DataFrame) -> Statistic:
-    """The statistic of every metric's difference on some rows of the first."""
+def difference_on(first: Predictions, second: Predictions, part: pd.DataFrame) -> Statistic:
+    """Return the statistic of every metric's difference, second minus first, on some rows.
+
+    Args:
+        first: of N images.
+        second: of the same images in the same order.
+        part: those rows of the first's table.
+    """
     of_a = metrics_of(Predictions(first.labels, part))
     of_b = metrics_of(Predictions(first.labels, second.table.loc[part.index]))
 
@@ -102,10 +108,10 @@ def _tests(
     """P of each metric by permutation, and McNemar's, on some rows."""
     a, b = (Predictions(one.labels, one.table.loc[rows]) for one in (first, second))
     right_a, right_b = (one.probabilities.argmax(axis=1) == one.truth for one in (a, b))
-    return permutation_test(a, b, hard_metrics_of, permutations=permutations, seed=seed), mcnemar(right_a, right_b)
+    return permutation_test([a], [b], hard_metrics_of, permutations=permutations, seed=seed), mcnemar(right_a, right_b)
 
 
-def verdict(difference: Estimate, metric: str, a: str = "A", b: str = "B") -> str:
+def verdict(difference: Estimate, metric: str, a: str = "A", b: str = "B", *, bounds: float | None = None) -> str:
     """Return one sentence on what the difference ``b`` - ``a`` of a metric shows.
 
     Args:
@@ -113,6 +119,7 @@ def verdict(difference: Estimate, metric: str, a: str = "A", b: str = "B") -> st
         metric: name of the metric, as in the column `metric`.
         a: name of the one classifier.
         b: name of the other.
+        bounds: largest difference that does not matter, in the metric's unit, stated before; None for no such bound.
 
     Raises:
         ConfigError: no such metric is registered.
@@ -124,6 +131,8 @@ def verdict(difference: Estimate, metric: str, a: str = "A", b: str = "B") -> st
     value, low, high = (scale * number for number in astuple(difference))
     if low <= 0 <= high:
         allowed = f"{low:+z.{digits}f} to {high:+z.{digits}f}{unit}"
+        if bounds is not None and -bounds <= difference.low and difference.high <= bounds:
+            return f"{spec.label}: no difference that matters; the interval is {allowed}"
         return f"{spec.label}: no difference is shown; the interval allows {allowed}"
     higher, lower, (low, high) = (b, a, (low, high)) if low > 0 else (a, b, (-high, -low))
     named = lower if spec.direction == "lower" else higher
@@ -132,8 +141,16 @@ def verdict(difference: Estimate, metric: str, a: str = "A", b: str = "B") -> st
     return f"{spec.label}: {named} is {found} by {size}"
 
 
-def _aligned(b: Predictions, a: Predictions) -> Predictions:
-    """B's rows and classes in A's order, after making sure that both are of the same images."""
+def aligned(b: Predictions, a: Predictions) -> Predictions:
+    """Return B's rows and classes in A's order.
+
+    Args:
+        b: of any images.
+        a: of any images.
+
+    Raises:
+        DataError: the two differ in classes, images, truths, groups or folds.
+    """
     if sorted(a.classes) != sorted(b.classes):
         raise DataError(f"A has classes {', '.join(a.classes)}, B {', '.join(b.classes)}; compare like with like")
     strangers = set(a.table["image_id"]) ^ set(b.table["image_id"])

@@ -29,8 +29,8 @@ def mcnemar(a_right: BoolArray, b_right: BoolArray) -> float:
 
 
 def permutation_test(
-    a: Predictions,
-    b: Predictions,
+    a: Sequence[Predictions],
+    b: Sequence[Predictions],
     statistic_of: Callable[[Predictions], Statistic],
     *,
     permutations: int = PERMUTATIONS,
@@ -39,8 +39,8 @@ def permutation_test(
     """Return the two-sided p of each metric's difference when A's and B's predictions are exchanged lesion by lesion.
 
     Args:
-        a: predictions of A.
-        b: predictions of B for the same images in the same order.
+        a: predictions of A, one a seed that it was trained with; the difference is the mean over seeds.
+        b: predictions of B, as many, all of the same images in the same order.
         statistic_of: makes the statistic of some predictions.
         permutations: number of sampled exchanges; the observed one counts as one more (Phipson & Smyth 2010).
         seed: of the sampling.
@@ -48,16 +48,19 @@ def permutation_test(
     Returns:
         P by metric; NaN where the difference is undefined.
     """
-    codes, names = pd.factorize(a.table["group"])
+    codes, names = pd.factorize(a[0].table["group"])
     # The rows of both are concatenated; weights of 0 and 1 choose which of them count as A's.
-    statistic = statistic_of(Predictions(a.labels, pd.concat([a.table, b.table], ignore_index=True)))
-    observed = {metric: value[0] for metric, value in _differences(statistic, np.zeros((1, len(codes)))).items()}
+    statistics = [
+        statistic_of(Predictions(first.labels, pd.concat([first.table, second.table], ignore_index=True)))
+        for first, second in zip(a, b, strict=True)
+    ]
+    observed = {metric: value[0] for metric, value in _differences(statistics, np.zeros((1, len(codes)))).items()}
     generator = np.random.default_rng(seed)
     extreme = dict.fromkeys(observed, 0)
     batch = max(1, _BATCH_CELLS // (2 * len(codes)))
     for done in range(0, permutations, batch):
         exchanged = generator.random((min(batch, permutations - done), len(names))) < 0.5
-        for metric, values in _differences(statistic, exchanged[:, codes].astype(np.float64)).items():
+        for metric, values in _differences(statistics, exchanged[:, codes].astype(np.float64)).items():
             extreme[metric] += int((np.abs(values) >= abs(observed[metric]) - 1e-12).sum())
     return {
         metric: float("nan") if np.isnan(observed[metric]) else (count + 1) / (permutations + 1)
@@ -65,11 +68,11 @@ def permutation_test(
     }
 
 
-def _differences(statistic: Statistic, exchanged: FloatArray) -> dict[str, FloatArray]:
-    """B - A of each metric, where 1 in ``exchanged`` (P, N) takes B's prediction of an image for A's."""
-    of_a = statistic(np.concatenate([1 - exchanged, exchanged], axis=1))
-    of_b = statistic(np.concatenate([exchanged, 1 - exchanged], axis=1))
-    return {metric: of_b[metric] - of_a[metric] for metric in of_a}
+def _differences(statistics: Sequence[Statistic], exchanged: FloatArray) -> dict[str, FloatArray]:
+    """Mean B - A of each metric, where 1 in ``exchanged`` (P, N) takes B's prediction of an image for A's."""
+    as_a, as_b = (np.concatenate([1 - one, one], axis=1) for one in (exchanged, 1 - exchanged))
+    values = [(statistic(as_a), statistic(as_b)) for statistic in statistics]
+    return {metric: np.mean([b[metric] - a[metric] for a, b in values], axis=0) for metric in values[0][0]}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

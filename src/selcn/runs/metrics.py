@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from selcn.errors import ConfigError
 from selcn.evaluation.comparison import compare, on_shared_images
 from selcn.evaluation.crossvalidation import cross_validation
 from selcn.evaluation.evaluate import evaluate_file
 from selcn.evaluation.localisation import read_saliency_scores, summarise_saliency
+from selcn.evaluation.seeds import compare_seeds
 from selcn.evaluation.significance import holm
 from selcn.runs.folder import COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS
 from selcn.runs.plan import explained_networks
-from selcn.runs.run import Run
+from selcn.runs.run import Run, open_run
 
 
 def write_metrics(run: Run, out: Path) -> None:
@@ -38,6 +40,56 @@ def write_metrics(run: Run, out: Path) -> None:
     folds = [_folds(run, name) for name in predicted if name in run.graph.classifiers]
     if folds:
         pd.concat(folds).to_csv(out / CROSS_VALIDATION, index=False)
+
+
+def seed_table(
+    folders: Sequence[Path], against: str, networks: Sequence[str] = (), *, resamples: int, seed: int = 0
+) -> pd.DataFrame:
+    """Return the differences of networks to one of them, over runs of the same plan with several seeds.
+
+    Args:
+        folders: of the runs, one a seed.
+        against: the network that the others are compared with.
+        networks: that are compared; empty for all with the classes of ``against`` that every run has predicted.
+        resamples: see :func:`~selcn.evaluation.seeds.compare_seeds`.
+        seed: see :func:`~selcn.evaluation.seeds.compare_seeds`.
+
+    Returns:
+        Columns of :func:`~selcn.evaluation.seeds.compare_seeds`, ``a``, ``b`` and ``p_holm``: corrected for the number
+        of networks, of each metric and subset apart (Holm 1979).
+
+    Raises:
+        ConfigError: a folder holds no run or a run no such network, or there is nothing to compare.
+        DataError: a prediction file is missing or wrong, or two differ in images, truths, groups or folds.
+    """
+    runs = [open_run(folder) for folder in folders]
+    for run in runs:
+        for name in [against, *networks]:
+            if name not in run.graph.classifiers:
+                there = ", ".join(run.graph.classifiers)
+                raise ConfigError(f"{run.folder.path}: has no classifier {name}; it has {there}")
+    others = [name for name in runs[0].graph.classifiers if name != against]
+    names = networks or [name for name in others if all(_comparable(run, name, against) for run in runs)]
+    if not names:
+        raise ConfigError(f"no network of {', '.join(map(str, folders))} can be compared with {against}; train one")
+    first = [run.predictions(against) for run in runs]
+    tables = [
+        compare_seeds(first, [run.predictions(name) for run in runs], resamples=resamples, seed=seed).assign(
+            a=against, b=name
+        )
+        for name in names
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    corrected = table.groupby(["fold_part", "metric"], sort=False)["p"].transform(lambda p: holm(p.tolist()))
+    return table.assign(p_holm=corrected)
+
+
+def _comparable(run: Run, name: str, against: str) -> bool:
+    return (
+        name in run.graph.classifiers
+        and run.folder.prediction_file(name).is_file()
+        and run.labels(name).names == run.labels(against).names
+    )
 
 
 def write_saliency_metrics(run: Run, out: Path) -> None:
