@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test coverage demo demo-short clean
+.PHONY: help setup check test coverage docs demo demo-short clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ test: $(READY) ## all tests, warnings as errors
 
 coverage: $(READY) ## all tests, and which lines and branches none of them reaches
 	$(BIN)/pytest --numprocesses 2 --cov
+
+docs: $(READY) ## the documentation site, warnings as errors, to docs/_build/index.html
+	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build
 
 demo: $(READY) ## the whole cascade on synthetic data, to runs/demo/report.html
 	$(BIN)/selcn run demo --out runs/demo

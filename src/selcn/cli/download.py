@@ -23,7 +23,7 @@ def download(
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Accept the licence without being asked.")
     ] = False,
-    only: Annotated[str, typer.Option("--only", help="Only files of such names: --only '*Training*'.")] = "*",
+    only: Annotated[str, typer.Option("--only", help="Only files of such names, as in `--only '*Training*'`.")] = "*",
     mirror: Annotated[
         str,
         typer.Option(

@@ -17,8 +17,8 @@ _BLOCK_CELLS = 4_000_000  # kernel values held at once, 32 MB
 def kernel_calibration_of(truth: IntArray, probabilities: FloatArray) -> Callable[[FloatArray], FloatArray]:
     """Return the function from weights (B, N) to the calibration error (B,), 0 to 2; it takes time by N squared.
 
-    Mean over images j of the sum over classes of |E[y | p_j] - p_j|, where E[y | p_j] is the mean of the other images'
-    one-hot truths, weighted by a Dirichlet kernel at p_j with the parameters p_i / h + 1 (Popordanoska, Sayer &
+    Mean over images j of the sum over classes of ``|E[y | p_j] - p_j|``, where E[y | p_j] is the mean of the other
+    images' one-hot truths, weighted by a Dirichlet kernel at p_j with the parameters p_i / h + 1 (Popordanoska, Sayer &
     Blaschko 2022, arXiv:2210.07810). An image with no weight near it is left out; NaN where all are.
 
     Args:
