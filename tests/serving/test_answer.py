@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from selcn.data.imaging.read import read_image
+from selcn.errors import RunError
 from selcn.inference.bundle import read_metrics
 from selcn.inference.predictor import Predictor
 from selcn.inference.reliability import BLURRED, NO_LESION, OUT_OF_DISTRIBUTION
@@ -153,10 +155,17 @@ def test_metrics_of_the_test_subset_are_stated_as_they_are(predictor: Predictor)
     assert model_facts(Predictor(predictor.config, predictor.run), IDENTITY).metrics == {}
 
 
-def test_the_predictor_holds_the_metrics_of_its_bundle(tiny_run: Path, predictor: Predictor) -> None:
+def test_the_predictor_holds_the_metrics_of_its_bundle(tiny_run: Path, predictor: Predictor, tmp_path: Path) -> None:
     rows = read_metrics(tiny_run / "bundle")
     assert {row["network"] for row in rows} == set(predictor.config.networks)
     assert len(predictor.metrics) == len(rows)
+    for name in ("manifest.json", "metrics.json"):
+        shutil.copy(tiny_run / "bundle" / name, tmp_path)
+    (tmp_path / "metrics.json").write_text("[]")
+    with pytest.raises(RunError, match="was changed"):
+        read_metrics(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"sha256": {"config.json": "", "model.safetensors": ""}}')
+    assert read_metrics(tmp_path) == []
 
 
 def test_the_grid_is_embedded_as_it_is(sure: Prediction, predictor: Predictor, pictures: list[Path]) -> None:

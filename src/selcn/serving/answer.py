@@ -137,7 +137,8 @@ def _warnings(prediction: Prediction, withheld: Mapping[str, str]) -> list[str]:
         _IMPROBABLE: "The likeliest {} is " + _IMPROBABLE + ".",
         _FOLLOWS: f"The {{}} abstains with the {prediction.target}, as no threshold of its own was measured.",
     }
-    unsure = [abstained[why].format(name) for name, why in withheld.items() if why in abstained]
+    order = sorted(withheld, key=lambda name: name != prediction.target)
+    unsure = [abstained[withheld[name]].format(name) for name in order if withheld[name] in abstained]
     return [*(f"{one.capitalize()}." for one in _image_warnings(prediction)), *unsure]
 
 
