@@ -1,14 +1,16 @@
 """The page for a person, in a real browser: by keyboard, on a phone, with nothing asked of elsewhere or left behind."""
 
 import base64
+import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Error, Page, Route, expect
 
 from selcn.inference.predictor import Predictor
 from selcn.serving.uploads import Limits, draw_samples, read_samples
@@ -43,13 +45,20 @@ def test_a_picture_that_is_dropped_is_answered_as_over_the_interface(
     page, said = opened(browser, address, width)
     page.locator("input[type=file]").set_input_files(pictures[0])
     page.locator("article.answer").wait_for()
+    expect(page.locator("article.answer")).to_be_in_viewport()
+    for folded in page.locator("details summary").all():
+        folded.click()
     with page.expect_download() as waiting:
         page.get_by_text("Download as JSON").click()
     waiting.value.save_as(tmp_path / "answer.json")
     headers = {"content-type": "image/png"}
     answer = httpx.post(f"{address}/v1/predict", content=pictures[0].read_bytes(), headers=headers).json()
-    expected = {**answer["predictions"][0], "image": pictures[0].name}
-    assert json.loads((tmp_path / "answer.json").read_text()) == expected
+    downloaded = json.loads((tmp_path / "answer.json").read_text())
+    assert downloaded["predictions"] == [{**answer["predictions"][0], "image": pictures[0].name}]
+    assert downloaded["model"] == answer["model"]
+    assert {row["fold_part"] for row in downloaded["test_metrics"]} == {"test"}
+    expect(page.locator(".model")).to_contain_text("phantom: 96 images (synthetic, drawn by selcn)")
+    expect(page.locator(".model tr", has_text="balanced accuracy").first).to_contain_text(" to ")
     assert waiting.value.suggested_filename == f"{pictures[0].stem}.json"
     assert page.locator(".bars").first.locator("tr").count() == 7
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -71,7 +80,10 @@ def test_own_networks_have_a_panel_and_a_table_each(
             "Saliency of the schema",
             "Saliency of the blue-veil",
         ]
-        assert page.locator(".bars caption").all_inner_texts() == ["Blue-veil, not calibrated", "Schema"]
+        assert page.locator(".bars caption").all_inner_texts() == [
+            "Blue-veil, not calibrated",
+            "Schema, not calibrated",
+        ]
         assert page.locator(".bars").last.locator("th").all_inner_texts() == ["none", "some <b>streaks</b>", "many"]
         assert page.locator(".layered svg").count() == 0
         assert said == []
@@ -126,6 +138,129 @@ def test_what_is_no_picture_is_told(browser: Browser, address: str, content: byt
     expect(page.locator("article.answer")).to_have_count(0)
     expect(page.locator(".shown img")).to_have_count(0)
     assert said == []
+    page.close()
+
+
+CALL = "**/gradio_api/component_server/"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (None, "", "The server cannot be reached"),
+        (200, "<html>", "The answer cannot be read"),
+        (200, "null", "The answer cannot be read"),
+        (413, "", "too large for the server"),
+        (401, "", "log in again"),
+        (500, "Internal Server Error", "The server failed on this picture"),
+        (502, "", "status 502"),
+        (418, "", "status 418"),
+    ],
+)
+def test_every_failure_of_a_call_has_a_sentence_and_can_be_tried_again(
+    browser: Browser, address: str, status: int | None, body: str, why: str
+) -> None:
+    page, _ = opened(browser, address)
+    page.route(CALL, lambda route: route.abort() if status is None else route.fulfill(status=status, body=body))
+    page.locator(".samples button").first.click()
+    expect(page.get_by_role("alert")).to_contain_text(why)
+    assert "undefined" not in page.locator("body").inner_text()
+    page.unroute(CALL)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("article.answer")).to_have_count(1)
+    page.close()
+
+
+def test_an_answer_to_an_earlier_picture_is_dropped(browser: Browser, address: str) -> None:
+    page, _ = opened(browser, address)
+    held: list[Route] = []
+    page.route(CALL, lambda route: route.continue_() if held else held.append(route))
+    page.locator(".samples button").first.click()
+    expect(page.locator(".work [role=status]")).to_contain_text("Predicting synthetic melanocytic nevus")
+    page.locator(".samples button").nth(1).click()
+    expect(page.locator("article.answer")).to_contain_text("synthetic melanoma")
+    with contextlib.suppress(Error):  # the browser has given the request up
+        held[0].fulfill(json="<article class='answer'>late</article>")
+    page.wait_for_timeout(200)
+    expect(page.locator("article.answer")).to_contain_text("synthetic melanoma")
+    expect(page.locator(".list")).to_be_hidden()
+    page.close()
+
+
+def test_several_pictures_make_a_list_and_keep_what_was_set(
+    browser: Browser, address: str, pictures: list[Path], tmp_path: Path
+) -> None:
+    page, said = opened(browser, address)
+    (tmp_path / "broken.png").write_bytes(b"x")
+    page.locator("input[type=file]").set_input_files([pictures[0], tmp_path / "broken.png", pictures[1]])
+    expect(page.locator(".work [role=status]")).to_have_text("3 of 3 pictures answered.", timeout=30_000)
+    entries = page.locator(".list li button")
+    assert entries.all_inner_texts() == [pictures[0].name, "broken.png", pictures[1].name]
+    expect(page.locator("article.answer")).to_contain_text(pictures[0].name)
+    page.locator(".strength input").focus()
+    page.keyboard.press("Home")
+    page.get_by_label("own grid").check()
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_role("alert")).to_contain_text("not a readable image")
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("article.answer")).to_contain_text(pictures[1].name)
+    expect(page.get_by_role("button", name="Next")).to_be_disabled()
+    expect(page.locator(".strength input")).to_have_value("0")
+    expect(page.locator(".cells").first).to_have_css("opacity", "0")
+    expect(page.locator(".cells").first).to_have_css("image-rendering", "pixelated")
+    expect(page.locator(".smooth").first).to_be_hidden()
+    entries.first.click()
+    expect(entries.first).to_have_attribute("aria-current", "true")
+    expect(page.locator("article.answer")).to_contain_text(pictures[0].name)
+    page.emulate_media(media="print")
+    for hidden in (".given", ".list", ".controls", ".downloads"):
+        expect(page.locator(hidden)).to_be_hidden()
+    expect(page.locator("article.answer")).to_be_visible()
+    assert said == []
+    page.close()
+
+
+def test_work_shows_how_far_it_is_and_can_be_stopped(browser: Browser, address: str, pictures: list[Path]) -> None:
+    page, _ = opened(browser, address)
+    calls: list[Route] = []
+
+    def hold_the_second(route: Route) -> None:
+        calls.append(route)
+        if len(calls) == 1:
+            route.continue_()
+
+    page.route(CALL, hold_the_second)
+    page.locator("input[type=file]").set_input_files(pictures[:3])
+    expect(page.locator(".work [role=status]")).to_contain_text(
+        f"Predicting {pictures[1].name} (2 of 3)", timeout=30_000
+    )
+    expect(page.locator(".seconds")).to_have_text(re.compile(r"[1-9]\d* s"))
+    expect(page.locator("progress")).to_have_js_property("value", 1 / 3)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(".work [role=status]")).to_have_text("1 of 3 pictures answered.")
+    expect(page.locator(".stop")).to_be_hidden()
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_role("alert")).to_contain_text(f"Stopped; nothing was predicted for {pictures[1].name}.")
+    assert len(calls) == 2
+    page.close()
+
+
+def test_focus_is_seen_images_are_described_and_bars_stay_in_forced_colours(browser: Browser, address: str) -> None:
+    page, _ = opened(browser, address)
+    page.emulate_media(forced_colors="active")
+    page.locator(".samples button").first.focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
+    page.keyboard.press("Enter")
+    page.locator("article.answer").wait_for()
+    alts = page.locator(".stack img:not(.saliency)").evaluate_all("images => images.map(image => image.alt)")
+    assert len(alts) == len(set(alts)) == 3
+    assert all(alts)
+    for folded in page.locator("details:not([open]) summary").all():
+        folded.click()
+    colours = "bar => [bar, bar.parentElement].map((one) => getComputedStyle(one).backgroundColor)"
+    bar, behind = page.locator(".bars .bar span").first.evaluate(colours)
+    assert bar != behind
     page.close()
 
 

@@ -163,6 +163,28 @@ def read_lesions(path: Path) -> frozenset[str]:
     return frozenset((path / LESIONS).read_text(encoding="utf-8").split())
 
 
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The rows of a bundle's `metrics.json`, after verifying its checksum; none where the bundle has no such file.
+
+    Args:
+        path: of the bundle.
+
+    Raises:
+        RunError: the file is missing, changed, or holds no list.
+    """
+    checksums = _checksums(path)
+    if METRICS not in checksums:
+        return []
+    _verify_file(path, METRICS, checksums[METRICS])
+    try:
+        rows = json.loads((path / METRICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        rows = None
+    if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+        raise RunError(f"{path / METRICS}: holds no rows of metrics; make the bundle anew")
+    return rows
+
+
 def read_config(path: Path) -> BundleConfig:
     """Verify every checksum, and read the bundle's configuration.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL.Image import Image
@@ -12,7 +12,7 @@ from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError
-from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, read_export
+from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, read_export, read_metrics
 from selcn.inference.given import NOTHING, Floats, Given, GivenArrays, check_given, stack_given
 from selcn.inference.result import Lesion, Outputs, Prediction, describe, find_lesion, prepare
 from selcn.io.files import sha256
@@ -52,6 +52,7 @@ class Predictor:
         run: its engine.
         digest: SHA-256 of the bundle's manifest, in hexadecimal; "" for networks that come from no bundle.
         engine: a name of `selcn.inference.bundle.Engine`.
+        metrics: rows of the bundle's `metrics.json`.
 
     Example:
         >>> predictor = load("runs/demo/bundle")
@@ -67,8 +68,9 @@ class Predictor:
         *,
         digest: str = "",
         engine: str = Engine.TORCH,
+        metrics: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self.config, self.run = config, run
+        self.config, self.run, self.metrics = config, run, tuple(metrics)
         self.name, self.digest, self.engine = config.name, digest, str(engine)
 
     def predict(self, image: str | Path | np.ndarray | Image, given: Given = NOTHING) -> Prediction:
@@ -185,9 +187,12 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH)
         from selcn.inference.onnx.engine import OnnxEngine
 
         config, graphs = read_export(Path(bundle), Engine(engine))
-        return Predictor(config, OnnxEngine(config, graphs), digest=sha256(Path(bundle) / MANIFEST), engine=engine)
-    from selcn.inference.assembly import read_bundle
-    from selcn.inference.torch_engine import TorchEngine
+        run: Runner = OnnxEngine(config, graphs)
+    else:
+        from selcn.inference.assembly import read_bundle
+        from selcn.inference.torch_engine import TorchEngine
 
-    config, ensemble = read_bundle(Path(bundle))
-    return Predictor(config, TorchEngine(ensemble, device), digest=sha256(Path(bundle) / MANIFEST))
+        config, ensemble = read_bundle(Path(bundle))
+        run = TorchEngine(ensemble, device)
+    digest, metrics = sha256(Path(bundle) / MANIFEST), read_metrics(Path(bundle))
+    return Predictor(config, run, digest=digest, engine=engine, metrics=metrics)
