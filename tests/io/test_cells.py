@@ -13,7 +13,7 @@ from selcn.errors import DataError
 from selcn.io.cells import guard_cell, other_case, read_cells
 from selcn.io.tables import guarded, read_table
 
-CELL = st.text("=+-@'1a.", max_size=6)
+CELL = st.text("=+-@'1a.\n", max_size=6).map(str.strip)
 
 
 @pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "\n sep=; "])
@@ -64,6 +64,7 @@ def test_needed_columns_are_found_in_another_case(tmp_path: Path) -> None:
         ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
         ("-x.jpg", "'-x.jpg"),
         ("'=1", "''=1"),
+        ("=\n1+1", "'=\n1+1"),
         *((same, same) for same in ("-1", "+5", "-1.5e-3", "-", "=", "a=b", "'quoted'", "")),
     ],
 )

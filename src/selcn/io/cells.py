@@ -17,8 +17,8 @@ from selcn.errors import DataError, listed, require_extra
 DELIMITERS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _ZIP = b"PK\x03\x04"
-_FORMULA = re.compile(r"'*[=+\-@].")
-_GUARDED = re.compile(r"'+[=+\-@].")
+_FORMULA = re.compile(r"'*[=+\-@].", re.DOTALL)
+_GUARDED = re.compile(r"'+[=+\-@].", re.DOTALL)
 logger = logging.getLogger(__name__)
 Rows = list[tuple[int, list[str]]]
 
