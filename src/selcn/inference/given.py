@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from selcn.data.imaging.prepare import prepare_mask, resize
 from selcn.errors import DataError
-from selcn.labels.metadata import WIDTH, encode_metadata
+from selcn.labels.metadata import WIDTH, encode_metadata, is_missing
 
 if TYPE_CHECKING:
     from selcn.inference.bundle import BundleConfig
@@ -54,7 +54,7 @@ class Given:
     def names(self) -> tuple[str, ...]:
         """Names of what is given: `mask`, a network for its class, its name with `_saliency`, and `metadata`."""
         masks = () if self.mask is None else (MASK,)
-        metadata = (METADATA,) if any(value not in (None, "") for value in self.metadata.values()) else ()
+        metadata = () if all(map(is_missing, self.metadata.values())) else (METADATA,)
         return (*masks, *self.classes, *map(saliency_name, self.saliency), *metadata)
 
 
