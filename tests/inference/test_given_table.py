@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
 from selcn.inference.given import Given
 from selcn.inference.given_table import read_given
 from selcn.inference.inputs import Item, list_items
+from selcn.inference.metadata_table import add_metadata
 from selcn.inference.predictor import Predictor
 
 SIZE = (70, 50)
@@ -119,6 +122,7 @@ def test_an_image_id_of_a_list_is_a_name(predictor: Predictor, folder: Path) -> 
         (["image,symmetry_saliency", "1,colours.png"], r"colours\.png: saliency in colours"),
         (["image,symmetry_saliency", "1,given.csv"], r"given\.csv: not a readable image"),
         (["image,symmetry", "12,odd", "13,odd"], r"line 2: .* \| line 3: "),
+        (["image,symmetry,Symmetry", "1,symmetric,symmetric"], "has 2 columns symmetry; keep one of them"),
     ],
 )
 def test_a_faulty_table_is_one_line(predictor: Predictor, folder: Path, lines: list[str], said: str) -> None:
@@ -163,3 +167,38 @@ def test_the_command_takes_a_table_and_begins_anew_with_another(
     capsys.readouterr()
     assert run("image,symmetry", "1,odd") == 2
     assert "is no class" in capsys.readouterr().err
+
+
+def metadata_of(folder: Path, items: list[Item], *lines: str) -> dict[int, dict[str, str]]:
+    """What a table of metadata gives to a bundle that reads age and sex, by the number of the input."""
+    bundle: Any = SimpleNamespace(name="x", config=SimpleNamespace(metadata=("age", "sex")))
+    found = add_metadata(table(folder, *lines), items, bundle, None)
+    return {number: dict(row.metadata) for number, row in found.rows.items()}
+
+
+@pytest.mark.parametrize("header", ["image,age,sex", "ISIC_ID,Age_Approx,SEX", "Image_Path,age_approximate,Gender"])
+def test_metadata_is_read_under_any_published_name_in_any_case(tmp_path: Path, header: str) -> None:
+    (tmp_path / "known").mkdir()
+    items = [Item("a/1.jpg"), Item("a/2.jpg"), Item("b/2.jpg")]
+    read = metadata_of(tmp_path, items, header, "1,55,male", "b/2.jpg,,female", "another,?,?")
+    assert read == {0: {"age": "55", "sex": "male"}, 2: {"age": "", "sex": "female"}}
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["image,age,sex", "2,55,male"], "line 2: 2 is 2 inputs, such as .*a/2.jpg and .*b/2.jpg; write the path"),
+        (["image,age,sex", "1,55,male", "a/1.jpg,56,male"], "line 3: a/1.jpg stands twice; write one row an image"),
+        (["image,age,sex,age", "1,55,male,56"], "has 2 columns age; keep one of them"),
+        (["image,Age,sex,AGE", "1,55,male,56"], "has 2 columns age; keep one of them"),
+        (["image,age,sex,Gender", "1,55,male,female"], "columns sex, gender are all sex; keep one of them"),
+        (["image,sex", "1,male"], "has no column age; it has image, sex; add it, empty where unknown"),
+        (["name,age,sex", "1,55,male"], "has no rows, or no column image"),
+        (["image,age,sex", "1,old,male", "a/2.jpg,1,it"], r"line 2: age 'old' .* \| line 3: sex 'it' is unknown"),
+    ],
+)
+def test_a_faulty_table_of_metadata_is_one_line(tmp_path: Path, lines: list[str], said: str) -> None:
+    (tmp_path / "known").mkdir()
+    with pytest.raises(DataError, match=said) as error:
+        metadata_of(tmp_path, [Item("a/1.jpg"), Item("a/2.jpg"), Item("b/2.jpg")], *lines)
+    assert "\n" not in str(error.value)

@@ -132,16 +132,3 @@ def _listed_in(table: Path) -> list[Item]:
         )
     listed = [dict(zip(header, row, strict=True)) for _, row in rows]
     return [Item(printable(table.parent / row[column]), None, row.get("image_id", "")) for row in listed if row[column]]
-
-
-def read_cells(table: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a table: its line and its cells by column; without pandas, which a machine that predicts may lack.
-
-    Args:
-        table: as `selcn.io.cells.read_cells` takes it.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    header, rows = cells.read_cells(table)
-    return [(line, dict(zip(header, row, strict=True))) for line, row in rows]
