@@ -184,6 +184,18 @@ def test_metadata_is_read_under_any_published_name_in_any_case(tmp_path: Path, h
     assert read == {0: {"age": "55", "sex": "male"}, 2: {"age": "", "sex": "female"}}
 
 
+def test_metadata_of_a_file_is_that_of_each_of_its_frames(tmp_path: Path) -> None:
+    (tmp_path / "known").mkdir()
+    (tmp_path / "scan.tif").touch()
+    (tmp_path / "data.h5").touch()
+    items = [Item(f"{tmp_path}/{name}") for name in ("scan.tif#0", "scan.tif#1", "data.h5#scan-2", "data.h5#b")]
+    for cell in ("scan", "scan.tif", "../scan.tif", f"{tmp_path}/scan.tif"):
+        assert metadata_of(tmp_path, items, "image,age,sex", f"{cell},55,", "data,9,").keys() == {0, 1}
+    assert metadata_of(tmp_path, items, "image,age,sex", "scan.tif#1,55,", "b,9,").keys() == {1, 3}
+    with pytest.raises(DataError, match="scan stands twice"):
+        metadata_of(tmp_path, items, "image,age,sex", "scan.tif#1,55,", "scan,54,")
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from selcn.data.imaging.address import locate
 from selcn.data.naming import image_name
 from selcn.errors import DataError
 from selcn.inference.inputs import PATH_COLUMNS, Item
@@ -42,13 +43,16 @@ class Finder:
     Args:
         items: the inputs.
         folder: of the table, to which its paths are relative.
+        whole: whether a cell may also name a file whose frames are inputs, and so means all of these.
     """
 
-    def __init__(self, items: Sequence[Item], folder: Path) -> None:
+    def __init__(self, items: Sequence[Item], folder: Path, *, whole: bool = False) -> None:
         self.folder, self.paths = folder, defaultdict[Path, list[int]](list)
         self.names = defaultdict[str, set[Path]](set)
         for number, item in enumerate(items):
             self._add(number, Path(item.name), item.name, item.image_id)
+            if whole and item.frame is not None:
+                self._add(number, locate(Path(item.name)).file)
 
     def _add(self, number: int, place: Path, *names: str) -> None:
         path = place.resolve()

@@ -23,8 +23,9 @@ def add_metadata(table: Path, items: Sequence[Item], predictor: Predictor, given
     Rows of other images are not used. Images without a row have no metadata; how many there are is logged.
 
     Args:
-        table: CSV with a column `image` (name, path, stem or image_id of an input), and those that the bundle reads of
-            `age`, `sex` and `site`, or as published tables call them. An empty cell is a missing value.
+        table: CSV with a column `image` (name, path, stem or image_id of an input, or of the file whose frames are
+            inputs), and those that the bundle reads of `age`, `sex` and `site`, or as published tables call them. An
+            empty cell is a missing value.
         items: the files that are predicted.
         predictor: of the bundle.
         given: what else is given of the files.
@@ -39,7 +40,7 @@ def add_metadata(table: Path, items: Sequence[Item], predictor: Predictor, given
         raise ConfigError(f"--metadata: no network of bundle {predictor.name} reads metadata; leave it out")
     key, lines = read_image_table(table, (*fields, *(name for name, field in ALIASES.items() if field in fields)))
     columns = _columns(table, list(lines[0][1]), fields)
-    rows, faults, find = dict(given.rows if given else {}), list[str](), Finder(items, table.parent)
+    rows, faults, find = dict(given.rows if given else {}), list[str](), Finder(items, table.parent, whole=True)
     found: set[int] = set()
     for line, row in lines:
         try:
