@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import selcn
 from selcn.cli import main
@@ -144,6 +145,24 @@ def test_what_files_cannot_tell_beforehand_is_a_row(
     assert first.endswith("two.dcm: holds 2 frames; give results of files with one frame only")
     assert "absent.png: cannot be read" in second
     assert list(read_rows(folder / "out" / ROWS))[2]["given"] == ["mask"]
+
+
+def test_pages_of_files_are_images_masks_and_maps(predictor: Predictor, folder: Path) -> None:
+    first, second = Image.new("L", (70, 50), 255), Image.new("L", (40, 30), 0)
+    first.save(folder / "scan.tif", save_all=True, append_images=[second])
+    second.putpixel((7, 5), 255)
+    first.save(folder / "known/pages.tif", save_all=True, append_images=[second])
+    items = [Item(f"{folder}/scan.tif#{page}") for page in (0, 1)]
+    known = read_given(
+        table(folder, "image,mask,symmetry_saliency", "scan.tif#1,pages.tif#1,pages.tif#1"), items, predictor
+    )
+    given = known.rows[1].read()
+    assert given.mask is not None
+    assert np.argwhere(given.mask).tolist() == np.argwhere(given.saliency["symmetry"]).tolist() == [[5, 7]]
+    with pytest.raises(DataError, match=r"scan\.tif#1: given mask: is 70x50, its image 40x30"):
+        read_given(table(folder, "image,mask", "scan.tif#1,pages.tif#0"), items, predictor)
+    with pytest.raises(DataError, match=r"none\.tif#1: no such file"):
+        read_given(table(folder, "image,mask", "scan.tif#1,none.tif#1"), items, predictor)
 
 
 def test_the_command_takes_a_table_and_begins_anew_with_another(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from selcn.data.imaging.decode import decode_image, peek_size
+from selcn.data.imaging.address import locate
+from selcn.data.imaging.decode import decode_pages, peek_size
 from selcn.data.imaging.read import read_bytes, read_mask
 from selcn.errors import DataError, listed
 from selcn.inference.given import MASK, Given, saliency_name
@@ -126,21 +127,22 @@ def decode_saliency(data: bytes, path: Path) -> np.ndarray:
             return np.asarray(array, dtype=np.float32)
         except (ValueError, EOFError, TypeError):
             raise DataError(f"{path}: no array of numbers; write it with numpy.save") from None
-    return decode_map(data, path)
+    return decode_map(data, path, frame=locate(path).frame or 0)
 
 
-def decode_map(data: bytes, path: Path, max_pixels: int | None = None) -> np.ndarray:
+def decode_map(data: bytes, path: Path, max_pixels: int | None = None, frame: int = 0) -> np.ndarray:
     """Decode an image in grey as a map, float (h, w) in [0, 1].
 
     Args:
         data: the file's content.
         path: what an error calls it.
         max_pixels: more are refused; None for the decoder's own limit.
+        frame: number of the page, from 0.
 
     Raises:
         DataError: no image, or one in colours.
     """
-    image = decode_image(data, path, max_pixels)[1]
+    (image,) = decode_pages(data, path, max_pixels, frame)[1]
     if (image != image[..., :1]).any():
         raise DataError(f"{path}: saliency in colours; write it in grey, or as an array {_ARRAY}")
     return image[..., 0].astype(np.float32) / 255
@@ -151,7 +153,7 @@ def _row(row: Mapping[str, str], folder: Path, predictor: Predictor) -> GivenRow
     networks = list(predictor.config.classifiers)
     files = {name: folder / cells[name] for name in (MASK, *map(saliency_name, networks)) if name in cells}
     for path in files.values():
-        if not path.is_file():
+        if not locate(path).file.is_file():
             raise DataError(f"{path}: no such file; correct the path")
     maps = {name: files[saliency_name(name)] for name in networks if saliency_name(name) in files}
     given = GivenRow(files.get(MASK), {name: cells[name] for name in networks if name in cells}, maps)
@@ -167,11 +169,12 @@ def _check_files(rows: Mapping[int, GivenRow], items: Sequence[Item], predictor:
             given = rows[number].read()
         except DataError as error:
             return str(error)
+        item = items[number]
         try:
-            predictor.check(given, peek_size(items[number].read()) if given.mask is not None else None)
+            predictor.check(given, peek_size(item.read(), item.frame or 0) if given.mask is not None else None)
         except DataError as error:
             # A missing image becomes a row with its error, as without given results.
-            return f"{items[number].name}: {error}" if Path(items[number].name).is_file() else None
+            return f"{item.name}: {error}" if locate(Path(item.name)).file.is_file() else None
         return None
 
     with ThreadPoolExecutor() as pool:
