@@ -1,6 +1,7 @@
 """Metadata from the catalog to training, prediction files, bundle, ONNX, command line and HTTP."""
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 import selcn
@@ -118,14 +120,25 @@ def test_a_bundle_takes_metadata_from_python_tables_and_http_and_does_without(
         answer = httpx.post(
             f"{address}/v1/predict", data={"given": json.dumps({"a.png": {"sex": "female", "age": 50}})}, files=files
         ).json()
-    (row,) = answer["predictions"]
-    assert row["symmetry"]["probabilities"]["asymmetric"] == pytest.approx(said["female"], abs=1e-5)
-    assert row["given"] == ["metadata"]
+        pages = io.BytesIO()
+        Image.open(image).save(pages, "TIFF", save_all=True, append_images=[Image.open(image)])
+        both = httpx.post(
+            f"{address}/v1/predict",
+            data={"given": json.dumps({"a.tif": {"sex": "female", "age": 50}})},
+            files=[("images", ("a.tif", pages.getvalue()))],
+        ).json()
+    for row in answer["predictions"] + both["predictions"]:
+        assert row["symmetry"]["probabilities"]["asymmetric"] == pytest.approx(said["female"], abs=1e-5)
+        assert row["given"] == ["metadata"]
+    assert [row.get("frame") for row in both["predictions"]] == [0, 1]
 
 
 def test_the_command_line_takes_a_published_table(run: Run, tmp_path: Path) -> None:
     images = [str(path) for path in run.table["image_path"].iloc[:3]]
     names = [Path(path).stem for path in images]
+    first, second = map(Image.open, images[:2])
+    first.save(tmp_path / "both.tif", save_all=True, append_images=[second])
+    images.append(str(tmp_path / "both.tif"))
     table = tmp_path / "metadata.csv"
 
     def write(header: list[str], *rows: list[str]) -> None:
@@ -137,14 +150,19 @@ def test_the_command_line_takes_a_published_table(run: Run, tmp_path: Path) -> N
         return CliRunner().invoke(app, [*command, "--out", str(tmp_path / out)])
 
     write(
-        ["image_id", "age_approx", "sex"], [names[0], "50", "female"], [names[1], "50", "male"], ["another", "?", "?"]
+        ["image_id", "age_approx", "sex"],
+        [names[0], "50", "female"],
+        [names[1], "50", "male"],
+        ["both", "50", "male"],
+        ["another", "?", "?"],
     )
     result = predict("a")
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in (tmp_path / "a" / "predictions.jsonl").read_text().splitlines()]
     said = [row["symmetry"]["probabilities"]["asymmetric"] for row in rows]
     assert said[0] > 0.8 > 0.2 > said[1]
-    assert [row.get("given") for row in rows] == [["metadata"], ["metadata"], None]
+    assert [row.get("given") for row in rows] == [["metadata"], ["metadata"], None, ["metadata"], ["metadata"]]
+    assert said[4] == pytest.approx(said[1], abs=1e-5)
     write(["image_id", "age"], [names[0], "50"])
     assert "has no column sex; it has image_id, age; add it" in str(predict("b").exception)
     write(["image_id", "age", "sex"], [names[0], "old", "female"])

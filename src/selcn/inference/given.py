@@ -123,6 +123,20 @@ def check_given(given: Given, config: "BundleConfig", size: tuple[int, int] | No
     return replace(given, classes=classes, saliency=ordered)
 
 
+def check_frames(given: Given, frames: int) -> None:
+    """Refuse what one frame alone can be given of a file with several; metadata are of all its frames.
+
+    Args:
+        given: of a file.
+        frames: how many it holds.
+
+    Raises:
+        DataError: a mask, class or saliency map is given of several frames.
+    """
+    if frames > 1 and set(given.names) - {METADATA}:
+        raise DataError(f"holds {frames} frames; give results of files with one frame only")
+
+
 def stack_given(given: Sequence[Given], config: "BundleConfig", shapes: Mapping[str, tuple[int, ...]]) -> GivenArrays:
     """What is given of N images as arrays.
 
