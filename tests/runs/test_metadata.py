@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from jsonschema_rs import ValidationError, validate
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -27,6 +28,7 @@ from selcn.models.classifier import Classifier
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.run import Run, open_run
 from selcn.saliency.gradcam_pp import autograd_grad_cam_pp, grad_cam_pp
+from selcn.serving.given import given_schema
 
 PLAIN = {"task": "classification", "labels": "symmetry-binary", "backbone": "test_resnet", "size": [32, 32]}
 SECTION = {**PLAIN, "epochs": 8, "batch": 8, "lr": 1e-2, "metadata": ["age", "sex"], "metadata_dropout": 0.1}
@@ -115,22 +117,32 @@ def test_a_bundle_takes_metadata_from_python_tables_and_http_and_does_without(
         asymmetric(torch_engine, site="back")
     with pytest.raises(DataError, match="given metadata: age 'old' is not a number of years"):
         asymmetric(torch_engine, age="old")
+    pages = io.BytesIO()
+    Image.open(image).save(pages, "TIFF", save_all=True, append_images=[Image.open(image)])
     with serve(torch_engine) as address:
-        files = [("images", ("a.png", Path(image).read_bytes()))]
-        answer = httpx.post(
-            f"{address}/v1/predict", data={"given": json.dumps({"a.png": {"sex": "female", "age": 50}})}, files=files
-        ).json()
-        pages = io.BytesIO()
-        Image.open(image).save(pages, "TIFF", save_all=True, append_images=[Image.open(image)])
-        both = httpx.post(
-            f"{address}/v1/predict",
-            data={"given": json.dumps({"a.tif": {"sex": "female", "age": 50}})},
-            files=[("images", ("a.tif", pages.getvalue()))],
-        ).json()
-    for row in answer["predictions"] + both["predictions"]:
+
+        def ask(content: bytes, **metadata: Any) -> list[dict[str, Any]]:
+            given = {"a.png": metadata}
+            validate(given_schema(torch_engine.config), given)
+            files = [("images", ("a.png", content))]
+            answer = httpx.post(f"{address}/v1/predict", data={"given": json.dumps(given)}, files=files)
+            rows: list[dict[str, Any]] = answer.raise_for_status().json()["predictions"]
+            return rows
+
+        one, both = ask(Path(image).read_bytes(), sex="female", age=50), ask(pages.getvalue(), sex="female", age=50)
+        (no_age,) = ask(Path(image).read_bytes(), sex="male", age=None)
+        (nothing,) = ask(Path(image).read_bytes(), sex=None, age=None)
+    for row in one + both:
         assert row["symmetry"]["probabilities"]["asymmetric"] == pytest.approx(said["female"], abs=1e-5)
         assert row["given"] == ["metadata"]
-    assert [row.get("frame") for row in both["predictions"]] == [0, 1]
+    assert [row.get("frame") for row in both] == [0, 1]
+    for row, known in ((no_age, {"sex": "male"}), (nothing, {})):
+        assert row["symmetry"]["probabilities"]["asymmetric"] == pytest.approx(
+            asymmetric(torch_engine, **known), abs=1e-5
+        )
+        assert row.get("given") == (["metadata"] if known else None)
+    with pytest.raises(ValidationError):
+        validate(given_schema(torch_engine.config), {"a.png": {"sex": "unheard of"}})
 
 
 def test_the_command_line_takes_a_published_table(run: Run, tmp_path: Path) -> None:
