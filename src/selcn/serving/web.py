@@ -190,6 +190,7 @@ def _shown(row: Row, image: np.ndarray, prediction: Prediction, config: BundleCo
         "outline": "" if lesion is None else " ".join(f"{x},{y}" for x, y in lesion.outline.tolist()),
         "panels": _panels(prediction, likeliest, (small.shape[1], small.shape[0])),
         "warnings": [*unsure, *(f"{warning.capitalize()}." for warning in prediction.warnings)],
+        "set": _set(prediction, config),
         "tables": [_table(prediction, name, config) for name in names if prediction[name].defined],
         "json": data_uri("application/json", json.dumps(row, indent=1).encode()),
         "file": f"{Path(row['image']).stem}.json",
@@ -205,6 +206,15 @@ def _panels(prediction: Prediction, likeliest: dict[str, str], size: tuple[int, 
         caption = f"Outline of the lesion: {share}"
     layers = {name: embed(saliency_layer(one.saliency, size), "png") for name, one in prediction.results.items()}
     return [(caption, None), *((f"Saliency of the {name}: {likeliest[name]}", layer) for name, layer in layers.items())]
+
+
+def _set(prediction: Prediction, config: BundleConfig) -> str:
+    """A sentence on the target's prediction set; "" where there is none."""
+    if prediction.set is None or config.sets is None:
+        return ""
+    names = ", ".join(map(config.labels(prediction.target).long_name, prediction.set))
+    share = f"{100 * config.sets.coverage:.0f} % of the images of each class"
+    return f"Prediction set of the {prediction.target}, which holds the truth for {share}: {names or 'empty'}."
 
 
 def _table(prediction: Prediction, name: str, config: BundleConfig) -> tuple[str, list[tuple[str, float]]]:
