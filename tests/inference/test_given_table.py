@@ -3,9 +3,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import selcn
 from selcn.cli import main
@@ -15,6 +18,7 @@ from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
 from selcn.inference.given import Given
 from selcn.inference.given_table import read_given
 from selcn.inference.inputs import Item, list_items
+from selcn.inference.metadata_table import add_metadata
 from selcn.inference.predictor import Predictor
 
 SIZE = (70, 50)
@@ -119,6 +123,7 @@ def test_an_image_id_of_a_list_is_a_name(predictor: Predictor, folder: Path) -> 
         (["image,symmetry_saliency", "1,colours.png"], r"colours\.png: saliency in colours"),
         (["image,symmetry_saliency", "1,given.csv"], r"given\.csv: not a readable image"),
         (["image,symmetry", "12,odd", "13,odd"], r"line 2: .* \| line 3: "),
+        (["image,symmetry,Symmetry", "1,symmetric,symmetric"], "has 2 columns symmetry; keep one of them"),
     ],
 )
 def test_a_faulty_table_is_one_line(predictor: Predictor, folder: Path, lines: list[str], said: str) -> None:
@@ -142,6 +147,24 @@ def test_what_files_cannot_tell_beforehand_is_a_row(
     assert list(read_rows(folder / "out" / ROWS))[2]["given"] == ["mask"]
 
 
+def test_pages_of_files_are_images_masks_and_maps(predictor: Predictor, folder: Path) -> None:
+    first, second = Image.new("L", (70, 50), 255), Image.new("L", (40, 30), 0)
+    first.save(folder / "scan.tif", save_all=True, append_images=[second])
+    second.putpixel((7, 5), 255)
+    first.save(folder / "known/pages.tif", save_all=True, append_images=[second])
+    items = [Item(f"{folder}/scan.tif#{page}") for page in (0, 1)]
+    known = read_given(
+        table(folder, "image,mask,symmetry_saliency", "scan.tif#1,pages.tif#1,pages.tif#1"), items, predictor
+    )
+    given = known.rows[1].read()
+    assert given.mask is not None
+    assert np.argwhere(given.mask).tolist() == np.argwhere(given.saliency["symmetry"]).tolist() == [[5, 7]]
+    with pytest.raises(DataError, match=r"scan\.tif#1: given mask: is 70x50, its image 40x30"):
+        read_given(table(folder, "image,mask", "scan.tif#1,pages.tif#0"), items, predictor)
+    with pytest.raises(DataError, match=r"none\.tif#1: no such file"):
+        read_given(table(folder, "image,mask", "scan.tif#1,none.tif#1"), items, predictor)
+
+
 def test_the_command_takes_a_table_and_begins_anew_with_another(
     tiny_run: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,3 +186,50 @@ def test_the_command_takes_a_table_and_begins_anew_with_another(
     capsys.readouterr()
     assert run("image,symmetry", "1,odd") == 2
     assert "is no class" in capsys.readouterr().err
+
+
+def metadata_of(folder: Path, items: list[Item], *lines: str) -> dict[int, dict[str, str]]:
+    """What a table of metadata gives to a bundle that reads age and sex, by the number of the input."""
+    bundle: Any = SimpleNamespace(name="x", config=SimpleNamespace(metadata=("age", "sex")))
+    found = add_metadata(table(folder, *lines), items, bundle, None)
+    return {number: dict(row.metadata) for number, row in found.rows.items()}
+
+
+@pytest.mark.parametrize("header", ["image,age,sex", "ISIC_ID,Age_Approx,SEX", "Image_Path,age_approximate,Gender"])
+def test_metadata_is_read_under_any_published_name_in_any_case(tmp_path: Path, header: str) -> None:
+    (tmp_path / "known").mkdir()
+    items = [Item("a/1.jpg"), Item("a/2.jpg"), Item("b/2.jpg")]
+    read = metadata_of(tmp_path, items, header, "1,55,male", "b/2.jpg,,female", "another,?,?")
+    assert read == {0: {"age": "55", "sex": "male"}, 2: {"age": "", "sex": "female"}}
+
+
+def test_metadata_of_a_file_is_that_of_each_of_its_frames(tmp_path: Path) -> None:
+    (tmp_path / "known").mkdir()
+    (tmp_path / "scan.tif").touch()
+    (tmp_path / "data.h5").touch()
+    items = [Item(f"{tmp_path}/{name}") for name in ("scan.tif#0", "scan.tif#1", "data.h5#scan-2", "data.h5#b")]
+    for cell in ("scan", "scan.tif", "../scan.tif", f"{tmp_path}/scan.tif"):
+        assert metadata_of(tmp_path, items, "image,age,sex", f"{cell},55,", "data,9,").keys() == {0, 1}
+    assert metadata_of(tmp_path, items, "image,age,sex", "scan.tif#1,55,", "b,9,").keys() == {1, 3}
+    with pytest.raises(DataError, match="scan stands twice"):
+        metadata_of(tmp_path, items, "image,age,sex", "scan.tif#1,55,", "scan,54,")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["image,age,sex", "2,55,male"], "line 2: 2 is 2 inputs, such as .*a/2.jpg and .*b/2.jpg; write the path"),
+        (["image,age,sex", "1,55,male", "a/1.jpg,56,male"], "line 3: a/1.jpg stands twice; write one row an image"),
+        (["image,age,sex,age", "1,55,male,56"], "has 2 columns age; keep one of them"),
+        (["image,Age,sex,AGE", "1,55,male,56"], "has 2 columns age; keep one of them"),
+        (["image,age,sex,Gender", "1,55,male,female"], "columns sex, gender are all sex; keep one of them"),
+        (["image,sex", "1,male"], "has no column age; it has image, sex; add it, empty where unknown"),
+        (["name,age,sex", "1,55,male"], "has no rows, or no column image"),
+        (["image,age,sex", "1,old,male", "a/2.jpg,1,it"], r"line 2: age 'old' .* \| line 3: sex 'it' is unknown"),
+    ],
+)
+def test_a_faulty_table_of_metadata_is_one_line(tmp_path: Path, lines: list[str], said: str) -> None:
+    (tmp_path / "known").mkdir()
+    with pytest.raises(DataError, match=said) as error:
+        metadata_of(tmp_path, [Item("a/1.jpg"), Item("a/2.jpg"), Item("b/2.jpg")], *lines)
+    assert "\n" not in str(error.value)

@@ -81,6 +81,27 @@ def test_lists_are_read_as_they_are_written(
     assert names(tmp_path / f"list.{suffix}") == wanted
 
 
+def test_lists_without_header_name_frames_and_rows_without_path_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [Image.new("RGB", (40, 40), (number, 90, 90)) for number in (10, 200)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    for lines in (["scan.tif#1"], ["scan.tif#0", "scan.tif#1"]):
+        (tmp_path / "list.txt").write_text("\n".join(lines))
+        items = list_items([str(tmp_path / "list.txt")])
+        assert [item.frame for item in items] == [int(line[-1]) for line in lines]
+        assert [item.frames()[0][0, 0, 0] for item in items] == [(10, 200)[int(line[-1])] for line in lines]
+    (tmp_path / "list.txt").write_text("set.hdf5#ISIC_0000001\n")
+    assert names(tmp_path / "list.txt") == [f"{tmp_path}/set.hdf5#ISIC_0000001"]
+    (tmp_path / "t.csv").write_text("image,dx\na.png,nv\n,nv\n\n,mel\nb.png,\n")
+    with caplog.at_level(logging.WARNING, "selcn"):
+        assert names(tmp_path / "t.csv") == [f"{tmp_path}/a.png", f"{tmp_path}/b.png"]
+    assert caplog.messages == [f"{tmp_path}/t.csv: 2 rows without image are left out: line 3 | line 5"]
+    (tmp_path / "t.csv").write_text("image,dx\n,nv\n")
+    with pytest.raises(DataError, match=r"t.csv: column image is empty in every row; write the paths"):
+        names(tmp_path / "t.csv")
+
+
 def test_a_spreadsheet_lists_images_and_a_table_without_paths_says_its_columns(tmp_path: Path, draw: Draw) -> None:
     book = openpyxl.Workbook()
     for row in (["File", "image_id"], ["a.png", 7]):

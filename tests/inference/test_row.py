@@ -1,6 +1,7 @@
 """Rows, their columns and their keys follow from one declaration, whatever the networks are called."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from selcn.errors import ConfigError, DataError
 from selcn.inference.bundle import BundleConfig, Preparation
 from selcn.inference.reliability import ImageReliability, NetworkReliability, Reliability, SetThresholds
 from selcn.inference.result import ClassResult, Lesion, Prediction
-from selcn.inference.row import file_rows, flatten, row_fields, row_keys
+from selcn.inference.row import bundle_row_keys, file_rows, flatten, row_fields, row_keys
+from selcn.serving.schema import answer_model
 
 
 def config_of(**networks: ModelSpec) -> BundleConfig:
@@ -127,6 +129,24 @@ def test_a_prediction_set_is_a_key_before_abstain_and_one_column() -> None:
     for held, flat in ((["a", "b"], "a; b"), ([], "")):
         assert flatten({**row, "image": "x", "set": held}, config)["set"] == flat
     assert [*row_fields(USUAL)] == [name for name in row_fields(config) if name != "set"]
+    assert not [key for key in bundle_row_keys(config) if key.name == "set" and key.optional]
+
+
+def test_a_target_that_may_be_undefined_has_a_row_without_its_prediction_set() -> None:
+    mirror = ClassifierSpec(labels=["asymmetric", "symmetric"], backbone="mirror", size=None)
+    sets = SetThresholds(coverage=0.9, lowest={"asymmetric": 0.3, "symmetric": 0.2})
+    measured = NetworkReliability(temperature=1, abstain_below=0, coverage=1, distance=1, components=(), sets=sets)
+    image = ImageReliability(sharpness=0, brightness=(0, 1))
+    config = config_of(lesion=SegmenterSpec(), symmetry=mirror).model_copy(
+        update={"reliability": Reliability(image=image, networks={"symmetry": measured})}
+    )
+    nan = ClassResult({"asymmetric": math.nan, "symmetric": math.nan}, np.zeros((1, 2), np.float32))
+    prediction = replace(usual_prediction(), target="symmetry", results={"symmetry": nan})
+    row = prediction.to_json()
+    assert "set" not in row
+    model = {"name": "x", "hash": "", "engine": "torch", "selcn": "0"}
+    answer = {"notice": "", "model": model, "predictions": [{"image": "x", **row}]}
+    answer_model(config).model_validate(answer)
 
 
 def test_a_bundle_without_segmenter_has_no_columns_of_a_lesion() -> None:

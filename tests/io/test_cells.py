@@ -1,7 +1,9 @@
 """Tables as Excel, other people's scripts and other alphabets write them; and cells that a spreadsheet would run."""
 
 import datetime
+import re
 from pathlib import Path
+from zipfile import ZipFile
 
 import openpyxl
 import pandas as pd
@@ -13,7 +15,7 @@ from selcn.errors import DataError
 from selcn.io.cells import guard_cell, other_case, read_cells
 from selcn.io.tables import guarded, read_table
 
-CELL = st.text("=+-@'1a.", max_size=6)
+CELL = st.text("=+-@'1a.\n", max_size=6).map(str.strip)
 
 
 @pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "\n sep=; "])
@@ -45,6 +47,10 @@ def test_a_spreadsheet_reads_as_its_csv_does(tmp_path: Path) -> None:
         "seen": ["2024-05-01", ""],
     }
     assert list(table.index) == [3, 5]
+    with ZipFile(tmp_path / "t.xlsx") as whole, ZipFile(tmp_path / "one-cell.xlsx", "w") as declared:
+        for name in whole.namelist():
+            declared.writestr(name, re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1"', whole.read(name)))
+    assert read_table(tmp_path / "one-cell.xlsx", ["image_id"]).equals(table)
     (tmp_path / "broken.xlsx").write_bytes(b"PK\x03\x04nothing")
     with pytest.raises(DataError, match=r"broken\.xlsx: not a readable spreadsheet"):
         read_table(tmp_path / "broken.xlsx")
@@ -64,6 +70,7 @@ def test_needed_columns_are_found_in_another_case(tmp_path: Path) -> None:
         ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
         ("-x.jpg", "'-x.jpg"),
         ("'=1", "''=1"),
+        ("=\n1+1", "'=\n1+1"),
         *((same, same) for same in ("-1", "+5", "-1.5e-3", "-", "=", "a=b", "'quoted'", "")),
     ],
 )

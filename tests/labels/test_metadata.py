@@ -1,10 +1,13 @@
 """Metadata as numbers, against hand-made rows."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from selcn.data.metadata import encode_table
+from selcn.inference.given import METADATA, Given
 from selcn.labels.metadata import FIELD_OF, FIELDS, SITES, WIDTH, encode_metadata, places
 
 
@@ -15,13 +18,16 @@ from selcn.labels.metadata import FIELD_OF, FIELDS, SITES, WIDTH, encode_metadat
         ({"age": "30.0", "sex": "M", "site": "Lower Extremity"}, [-1.0, 1], [0, 1], "lower extremity"),
         ({"age": 0, "sex": "unknown", "site": "palms/soles"}, [-2.5, 1], [0, 0], "palms/soles"),
         ({"age": float("nan"), "sex": None}, [0, 0], [0, 0], None),
+        ({"age": "NaN", "sex": " Unknown "}, [0, 0], [0, 0], None),
         ({}, [0, 0], [0, 0], None),
     ],
 )
 def test_an_images_metadata_is_these_numbers(
-    values: dict[str, object], age: list[float], sex: list[float], site: str | None
+    values: dict[str, Any], age: list[float], sex: list[float], site: str | None
 ) -> None:
-    assert encode_metadata(values) == [*age, *sex, *(float(name == site) for name in SITES)]
+    numbers = encode_metadata(values)
+    assert numbers == [*age, *sex, *(float(name == site) for name in SITES)]
+    assert (METADATA in Given(metadata=values).names) == any(numbers)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,15 @@ def test_terms_and_further_metrics_have_a_panel_each_where_they_were_logged() ->
     rank, dice = chart.figure.axes
     assert [np.asarray(line.get_ydata()).tolist() for line in rank.lines] == [[0.3, 0.2], [0.4, 0.1]]
     assert [np.asarray(line.get_ydata()).tolist() for line in dice.lines] == [[0.6, 0.8]]
-    assert chart.alt.endswith("Rank loss 0.100; Dice 0.800")
+    assert chart.alt.endswith("fold 0 ends with Rank loss 0.100; Dice 0.800")
+    resumed = [replace(usual, epochs=usual.epochs.assign(**one)) for one in (more, {"val_dice": [0.7, 0.9]}, {})]
+    chart = draw_terms("lesion", [replace(one, fold=fold) for fold, one in enumerate(resumed)])
+    assert chart is not None
+    rank, dice = chart.figure.axes
+    assert [len(axes.lines) for axes in (rank, dice)] == [2, 2]
+    assert np.asarray(dice.lines[1].get_ydata()).tolist() == [0.7, 0.9]
+    assert list(chart.data) == ["epoch", "train_rank_loss", "val_rank_loss", "val_dice", "fold"]
+    assert chart.data["val_dice"].dropna().tolist() == [0.6, 0.8, 0.7, 0.9]
 
 
 def test_a_single_epoch_is_one_tick() -> None:

@@ -12,14 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from selcn.errors import RunError
 from selcn.evaluation import Estimate, confusion, verdict
 from selcn.evaluation.registry import headline_metrics
+from selcn.inference.result import ClassResult
 from selcn.labels import HAM10000
 from selcn.report import write_report
+from selcn.report.page import HERE
 from selcn.report.wording import duration, spoken
 from selcn.runs.run import Run, open_run
 
@@ -248,3 +252,21 @@ def test_an_unfinished_run_is_refused_by_the_missing_step(run: Path, step: str) 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"not a run .* give the folder made by `selcn run`"):
         write_report(tmp_path, tmp_path / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("odd", "truth", "shown"),
+    [
+        (math.nan, "odd", "predicted undefined, truth odd"),
+        (math.nan, None, "predicted undefined, truth unknown"),
+        (0.75, "odd", "predicted odd 0.75, truth odd ✓ right"),
+        (0.75, "even", "predicted odd 0.75, truth even ✗ wrong (given 0.25)"),
+    ],
+)
+def test_an_undefined_answer_is_shown_without_probability(odd: float, truth: str | None, shown: str) -> None:
+    environment = Environment(loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= dict.fromkeys(("bounds", "csv", "duration", "label_title", "number", "spoken"), str)
+    macros: Any = environment.get_template("macros.html.j2").make_module()
+    result = ClassResult({"odd": odd, "even": 1 - odd}, np.zeros((1, 1), np.float32))
+    text = " ".join(re.sub("<[^>]*>", " ", macros.answer("symmetry", result, truth)).split())
+    assert text.replace(" ,", ",") == f"symmetry {shown}"

@@ -13,6 +13,7 @@ from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image
 from selcn.evaluation import evaluate_file, read_predictions
 from selcn.inference.overlay import blend_saliency, panel_size
+from selcn.report import saliency_sheets
 from selcn.report.saliency_sheets import PANEL_WIDTHS
 from selcn.runs.run import Run, open_run
 
@@ -111,10 +112,11 @@ def test_a_sheet_shows_the_run_s_map_of_every_network(
     row = int(run.test_rows[0])
     name, bell = str(run.table["image_id"].iloc[row]), np.linspace(0, 1, 36, dtype=np.float32).reshape(6, 6)
     maps = {"symmetry": bell, "diagnosis": bell.T, "diagnosis-standalone": 1 - bell}
-    real = Run.output
-    monkeypatch.setattr(
-        Run, "output", lambda self, one, file: {row: maps[one]} if file == "saliency.npy" else real(self, one, file)
-    )
+    undefined, captions = {("symmetry", "probabilities.npy"): {row: [np.nan, np.nan]}}, list[list[str]]()
+    known = {(one, "saliency.npy"): {row: saliency} for one, saliency in maps.items()} | undefined
+    real, draw = Run.output, saliency_sheets.arrange
+    monkeypatch.setattr(Run, "output", lambda self, *asked: known[asked] if asked in known else real(self, *asked))
+    monkeypatch.setattr(saliency_sheets, "arrange", lambda *given: captions.extend(given[1]) or draw(*given))
     assert selcn(monkeypatch, "saliency", run.folder.path, "--sheet", name, "--out", tmp_path) == 0
     sheet = read_image(tmp_path / "sheets" / f"{name}.png")
     image = read_image(Path(run.table["image_path"].iloc[row]))
@@ -127,4 +129,7 @@ def test_a_sheet_shows_the_run_s_map_of_every_network(
         (place,) = [(y, x) for y, x in corners if (sheet[y : y + height, x : x + width] == drawn).all()]
         found.append(place)
     assert found == sorted(found)  # in the graph's order
+    answers = {one[0]: one[1] for one in captions if one[0] in maps}
+    assert answers["symmetry"] == "undefined"
+    assert float(answers["diagnosis"].split()[1]) >= 1 / 7
     assert selcn(monkeypatch, "saliency", run.folder.path, "--sheet", "nobody", "--out", tmp_path) == 2

@@ -1,6 +1,7 @@
 """Metadata from the catalog to training, prediction files, bundle, ONNX, command line and HTTP."""
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from jsonschema_rs import ValidationError, validate
+from PIL import Image
 from typer.testing import CliRunner
 
 import selcn
@@ -26,6 +29,7 @@ from selcn.runs.bundle_scores import score_bundle
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.run import Run, open_run
 from selcn.saliency.gradcam_pp import autograd_grad_cam_pp, grad_cam_pp
+from selcn.serving.given import given_schema
 
 PLAIN = {"task": "classification", "labels": "symmetry-binary", "backbone": "test_resnet", "size": [32, 32]}
 SECTION = {**PLAIN, "epochs": 8, "batch": 8, "lr": 1e-2, "metadata": ["age", "sex"], "metadata_dropout": 0.1}
@@ -114,14 +118,32 @@ def test_a_bundle_takes_metadata_from_python_tables_and_http_and_does_without(
         asymmetric(torch_engine, site="back")
     with pytest.raises(DataError, match="given metadata: age 'old' is not a number of years"):
         asymmetric(torch_engine, age="old")
+    pages = io.BytesIO()
+    Image.open(image).save(pages, "TIFF", save_all=True, append_images=[Image.open(image)])
     with serve(torch_engine) as address:
-        files = [("images", ("a.png", Path(image).read_bytes()))]
-        answer = httpx.post(
-            f"{address}/v1/predict", data={"given": json.dumps({"a.png": {"sex": "female", "age": 50}})}, files=files
-        ).json()
-    (row,) = answer["predictions"]
-    assert row["symmetry"]["probabilities"]["asymmetric"] == pytest.approx(said["female"], abs=1e-5)
-    assert row["given"] == ["metadata"]
+
+        def ask(content: bytes, **metadata: Any) -> list[dict[str, Any]]:
+            given = {"a.png": metadata}
+            validate(given_schema(torch_engine.config), given)
+            files = [("images", ("a.png", content))]
+            answer = httpx.post(f"{address}/v1/predict", data={"given": json.dumps(given)}, files=files)
+            rows: list[dict[str, Any]] = answer.raise_for_status().json()["predictions"]
+            return rows
+
+        one, both = ask(Path(image).read_bytes(), sex="female", age=50), ask(pages.getvalue(), sex="female", age=50)
+        (no_age,) = ask(Path(image).read_bytes(), sex="male", age=None)
+        (nothing,) = ask(Path(image).read_bytes(), sex=None, age=None)
+    for row in one + both:
+        assert row["symmetry"]["probabilities"]["asymmetric"] == pytest.approx(said["female"], abs=1e-5)
+        assert row["given"] == ["metadata"]
+    assert [row.get("frame") for row in both] == [0, 1]
+    for row, known in ((no_age, {"sex": "male"}), (nothing, {})):
+        assert row["symmetry"]["probabilities"]["asymmetric"] == pytest.approx(
+            asymmetric(torch_engine, **known), abs=1e-5
+        )
+        assert row.get("given") == (["metadata"] if known else None)
+    with pytest.raises(ValidationError):
+        validate(given_schema(torch_engine.config), {"a.png": {"sex": "unheard of"}})
 
 
 def test_a_bundle_is_scored_with_the_metadata_of_the_catalog(run: Run, tmp_path: Path) -> None:
@@ -136,6 +158,9 @@ def test_a_bundle_is_scored_with_the_metadata_of_the_catalog(run: Run, tmp_path:
 def test_the_command_line_takes_a_published_table(run: Run, tmp_path: Path) -> None:
     images = [str(path) for path in run.table["image_path"].iloc[:3]]
     names = [Path(path).stem for path in images]
+    first, second = map(Image.open, images[:2])
+    first.save(tmp_path / "both.tif", save_all=True, append_images=[second])
+    images.append(str(tmp_path / "both.tif"))
     table = tmp_path / "metadata.csv"
 
     def write(header: list[str], *rows: list[str]) -> None:
@@ -147,14 +172,19 @@ def test_the_command_line_takes_a_published_table(run: Run, tmp_path: Path) -> N
         return CliRunner().invoke(app, [*command, "--out", str(tmp_path / out)])
 
     write(
-        ["image_id", "age_approx", "sex"], [names[0], "50", "female"], [names[1], "50", "male"], ["another", "?", "?"]
+        ["image_id", "age_approx", "sex"],
+        [names[0], "50", "female"],
+        [names[1], "50", "male"],
+        ["both", "50", "male"],
+        ["another", "?", "?"],
     )
     result = predict("a")
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in (tmp_path / "a" / "predictions.jsonl").read_text().splitlines()]
     said = [row["symmetry"]["probabilities"]["asymmetric"] for row in rows]
     assert said[0] > 0.8 > 0.2 > said[1]
-    assert [row.get("given") for row in rows] == [["metadata"], ["metadata"], None]
+    assert [row.get("given") for row in rows] == [["metadata"], ["metadata"], None, ["metadata"], ["metadata"]]
+    assert said[4] == pytest.approx(said[1], abs=1e-5)
     write(["image_id", "age"], [names[0], "50"])
     assert "has no column sex; it has image_id, age; add it" in str(predict("b").exception)
     write(["image_id", "age", "sex"], [names[0], "old", "female"])

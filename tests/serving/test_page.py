@@ -6,13 +6,20 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Error, Page, Route, expect
 
+from selcn.data.imaging.read import read_image
 from selcn.inference.predictor import Predictor
+from selcn.inference.reliability import ImageReliability, NetworkReliability, Reliability, SetThresholds
+from selcn.serving.about import model_facts
+from selcn.serving.answer import show_answer
+from selcn.serving.schema import Identity
+from selcn.serving.service import PredictedUpload
 from selcn.serving.uploads import Limits, draw_samples, read_samples
 
 Serve = Callable[..., AbstractContextManager[str]]
@@ -88,6 +95,22 @@ def test_own_networks_have_a_panel_and_a_table_each(
         assert page.locator(".layered svg").count() == 0
         assert said == []
         page.close()
+
+
+def test_the_prediction_set_is_shown_where_the_bundle_has_one(own_predictor: Predictor, pictures: list[Path]) -> None:
+    image, predicted = read_image(pictures[0]), own_predictor.predict(pictures[0])
+    sets = SetThresholds(coverage=0.9, lowest={"absent": 0.2, "present": 0.3})
+    measured = NetworkReliability(temperature=1, abstain_below=0, coverage=1, distance=1, components=(), sets=sets)
+    usual = ImageReliability(sharpness=0, brightness=(0, 1))
+    reliability = Reliability(image=usual, networks={"blue-veil": measured})
+    config = own_predictor.config.model_copy(update={"reliability": reliability})
+    facts = model_facts(own_predictor, Identity(name="own", hash="0" * 16, engine="torch", selcn="1.2.3"))
+    predicted = replace(predicted, abstain=False, warnings=())
+    for classes, said in ((("absent", "present"), "absent, present."), ((), "empty.")):
+        page = show_answer(PredictedUpload("a.png", [image], [replace(predicted, set=classes)]), config, facts)
+        assert f"set of the blue-veil, which holds the truth for 90 % of the images of each class: {said}" in page
+    for other in (config, own_predictor.config):
+        assert "Prediction set" not in show_answer(PredictedUpload("a.png", [image], [predicted]), other, facts)
 
 
 def test_a_sample_is_picked_and_the_saliency_dimmed_by_keyboard_alone(browser: Browser, address: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZIP_STORED, ZipFile
 
 
 class FileServer(ThreadingHTTPServer):
@@ -85,10 +85,10 @@ def serving() -> Iterator[FileServer]:
             thread.join()
 
 
-def zipped(members: Mapping[str, bytes]) -> bytes:
+def zipped(members: Mapping[str, bytes], compression: int = ZIP_STORED) -> bytes:
     """A ZIP archive of contents by name."""
     made = io.BytesIO()
-    with ZipFile(made, "w") as archive:
+    with ZipFile(made, "w", compression) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return made.getvalue()

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from selcn.data.imaging.prepare import prepare_mask, resize
 from selcn.errors import DataError
-from selcn.labels.metadata import WIDTH, encode_metadata
+from selcn.labels.metadata import WIDTH, encode_metadata, is_missing
 
 if TYPE_CHECKING:
     from selcn.inference.bundle import BundleConfig
@@ -54,7 +54,7 @@ class Given:
     def names(self) -> tuple[str, ...]:
         """Names of what is given: `mask`, a network for its class, its name with `_saliency`, and `metadata`."""
         masks = () if self.mask is None else (MASK,)
-        metadata = (METADATA,) if any(value not in (None, "") for value in self.metadata.values()) else ()
+        metadata = () if all(map(is_missing, self.metadata.values())) else (METADATA,)
         return (*masks, *self.classes, *map(saliency_name, self.saliency), *metadata)
 
 
@@ -121,6 +121,20 @@ def check_given(given: Given, config: "BundleConfig", size: tuple[int, int] | No
     classes = {name: _class(name, given.classes[name], config) for name in config.classifiers if name in given.classes}
     ordered = {name: given.saliency[name] for name in config.classifiers if name in given.saliency}
     return replace(given, classes=classes, saliency=ordered)
+
+
+def check_frames(given: Given, frames: int) -> None:
+    """Refuse what one frame alone can be given of a file with several; metadata are of all its frames.
+
+    Args:
+        given: of a file.
+        frames: how many it holds.
+
+    Raises:
+        DataError: a mask, class or saliency map is given of several frames.
+    """
+    if frames > 1 and set(given.names) - {METADATA}:
+        raise DataError(f"holds {frames} frames; give results of files with one frame only")
 
 
 def stack_given(given: Sequence[Given], config: "BundleConfig", shapes: Mapping[str, tuple[int, ...]]) -> GivenArrays:

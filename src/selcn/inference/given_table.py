@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from selcn.data.imaging.decode import decode_image, peek_size
+from selcn.data.imaging.address import locate
+from selcn.data.imaging.decode import decode_pages, peek_size
 from selcn.data.imaging.read import read_bytes, read_mask
-from selcn.data.naming import image_name
 from selcn.errors import DataError, listed
 from selcn.inference.given import MASK, Given, saliency_name
-from selcn.inference.inputs import PATH_COLUMNS, Item, read_cells
+from selcn.inference.image_table import Finder, read_image_table
+from selcn.inference.inputs import Item
 from selcn.inference.predictor import Predictor
 
-IMAGE_COLUMNS = ("image", "image_id", *PATH_COLUMNS)
 _ARRAY = ".npy"
 
 
@@ -82,15 +81,20 @@ def read_given(table: Path, items: Sequence[Item], predictor: Predictor) -> Give
             several, or two rows match one.
         ConfigError: the engine cannot be given such results.
     """
-    rows_of = read_cells(table)
-    cells = [row for _, row in rows_of]
-    key = _key_column(table, cells, predictor)
+    networks = list(predictor.config.classifiers)
+    known = [MASK, *networks, *map(saliency_name, networks)]
+    key, lines = read_image_table(table, known)
+    unknown = [name for name in lines[0][1] if name and name not in (key, *known)]
+    if unknown:
+        raise DataError(f"{table}: column {unknown[0]} is unknown; write {', '.join(known)}")
     rows, faults = dict[int, GivenRow](), list[str]()
     find = Finder(items, table.parent)
-    for line, row in rows_of:
-        name = (row[key] or "").strip()
+    for line, row in lines:
+        name = row[key]
         try:
             given, numbers = _row(row, table.parent, predictor), find(name)
+            if not numbers:
+                raise DataError(f"{name or 'the empty cell'} is no input; name one, or leave the row out")
             if rows.keys() & set(numbers):
                 raise DataError(f"{name} stands twice; write one row an image")
             rows |= dict.fromkeys(numbers, given)
@@ -123,92 +127,33 @@ def decode_saliency(data: bytes, path: Path) -> np.ndarray:
             return np.asarray(array, dtype=np.float32)
         except (ValueError, EOFError, TypeError):
             raise DataError(f"{path}: no array of numbers; write it with numpy.save") from None
-    return decode_map(data, path)
+    return decode_map(data, path, frame=locate(path).frame or 0)
 
 
-def decode_map(data: bytes, path: Path, max_pixels: int | None = None) -> np.ndarray:
+def decode_map(data: bytes, path: Path, max_pixels: int | None = None, frame: int = 0) -> np.ndarray:
     """Decode an image in grey as a map, float (h, w) in [0, 1].
 
     Args:
         data: the file's content.
         path: what an error calls it.
         max_pixels: more are refused; None for the decoder's own limit.
+        frame: number of the page, from 0.
 
     Raises:
         DataError: no image, or one in colours.
     """
-    image = decode_image(data, path, max_pixels)[1]
+    (image,) = decode_pages(data, path, max_pixels, frame)[1]
     if (image != image[..., :1]).any():
         raise DataError(f"{path}: saliency in colours; write it in grey, or as an array {_ARRAY}")
     return image[..., 0].astype(np.float32) / 255
 
 
-class Finder:
-    """Finds the inputs that a cell names: by path, or else by name, stem or image_id.
-
-    Args:
-        items: the inputs.
-        folder: of the table, to which its paths are relative.
-    """
-
-    def __init__(self, items: Sequence[Item], folder: Path) -> None:
-        self.folder, self.paths = folder, defaultdict[Path, list[int]](list)
-        self.names = defaultdict[str, set[Path]](set)
-        for number, item in enumerate(items):
-            path = Path(item.name).resolve()
-            self.paths[path].append(number)
-            for name in (item.name, Path(item.name).name, image_name(item.name), item.image_id):
-                self.names[name].add(path)
-
-    def all(self, cell: str) -> list[int]:
-        """Numbers of the inputs that a cell names; none of an empty one, or of one that names no input.
-
-        Args:
-            cell: of the column of images.
-        """
-        return [number for path in self._paths(cell) for number in self.paths[path]]
-
-    def _paths(self, cell: str) -> list[Path]:
-        whole = {Path(cell).resolve(), (self.folder / cell).resolve()} & self.paths.keys()
-        return sorted(whole or self.names.get(cell, set())) if cell else []
-
-    def __call__(self, cell: str) -> list[int]:
-        """Numbers of the input, one a frame, that a cell names.
-
-        Args:
-            cell: of the column of images.
-
-        Raises:
-            DataError: it names no input, or several.
-        """
-        found = self._paths(cell)
-        if not found:
-            raise DataError(f"{cell or 'the empty cell'} is no input; name one, or leave the row out")
-        if len(found) > 1:
-            raise DataError(f"{cell} is {len(found)} inputs, such as {found[0]} and {found[1]}; write the path")
-        return self.paths[found[0]]
-
-
-def _key_column(table: Path, cells: Sequence[Mapping[str, str]], predictor: Predictor) -> str:
-    """The column that names images, after making sure of all columns."""
-    networks = list(predictor.config.classifiers)
-    known = [MASK, *networks, *map(saliency_name, networks)]
-    columns = [name for name in (cells[0] if cells else {}) if name]
-    key = next((name for name in IMAGE_COLUMNS if name in columns), None)
-    if key is None:
-        raise DataError(f"{table}: has no rows, or no column {IMAGE_COLUMNS[0]}; name the column of images so")
-    unknown = [name for name in columns if name not in (key, *known)]
-    if unknown:
-        raise DataError(f"{table}: column {unknown[0]} is unknown; write {', '.join(known)}")
-    return key
-
-
 def _row(row: Mapping[str, str], folder: Path, predictor: Predictor) -> GivenRow:
-    cells = {name: value.strip() for name, value in row.items() if name and value and value.strip()}
+    cells = {name: value for name, value in row.items() if value}
     networks = list(predictor.config.classifiers)
     files = {name: folder / cells[name] for name in (MASK, *map(saliency_name, networks)) if name in cells}
     for path in files.values():
-        if not path.is_file():
+        if not locate(path).file.is_file():
             raise DataError(f"{path}: no such file; correct the path")
     maps = {name: files[saliency_name(name)] for name in networks if saliency_name(name) in files}
     given = GivenRow(files.get(MASK), {name: cells[name] for name in networks if name in cells}, maps)
@@ -224,11 +169,12 @@ def _check_files(rows: Mapping[int, GivenRow], items: Sequence[Item], predictor:
             given = rows[number].read()
         except DataError as error:
             return str(error)
+        item = items[number]
         try:
-            predictor.check(given, peek_size(items[number].read()) if given.mask is not None else None)
+            predictor.check(given, peek_size(item.read(), item.frame or 0) if given.mask is not None else None)
         except DataError as error:
             # A missing image becomes a row with its error, as without given results.
-            return f"{items[number].name}: {error}" if Path(items[number].name).is_file() else None
+            return f"{item.name}: {error}" if locate(Path(item.name)).file.is_file() else None
         return None
 
     with ThreadPoolExecutor() as pool:

@@ -1,6 +1,7 @@
 """The inputs of `selcn predict` as a list of image files: files, folders, patterns, tables of paths, standard input."""
 
 import glob
+import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from selcn.data.imaging.address import HDF5_SUFFIXES, locate, printable
 from selcn.data.imaging.decode import peek_size
 from selcn.data.imaging.read import decode_frames, is_dicom, read_bytes, read_file
 from selcn.data.naming import IMAGE_SUFFIXES
-from selcn.errors import DataError
+from selcn.errors import DataError, listed
 from selcn.io import cells
 
 STANDARD_INPUT = "-"
@@ -22,6 +23,7 @@ PATH_COLUMNS = ("image_path", "path", "image", "file")
 _TABLES = TABLE_SUFFIXES | {".txt"}
 _PICTURE_STARTS = (b"\xff\xd8", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*", b"RIFF")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def list_items(inputs: Sequence[str]) -> list[Item]:
             ``PATH_COLUMNS`` or a path a line, or `-` for standard input.
 
     Raises:
-        DataError: a path or pattern matches nothing, a folder holds no images, or a table has no column of paths.
+        DataError: a path or pattern matches nothing, a folder holds no images, or a table has no column of paths or an
+            empty one.
     """
     return [item for given in inputs for item in _items(given)]
 
@@ -123,25 +126,24 @@ def _listed_in(table: Path) -> list[Item]:
     ours = cells.other_case(header, (*PATH_COLUMNS, "image_id"))
     header = [ours.get(name, name) for name in header]
     column = next((name for name in PATH_COLUMNS if name in header), None)
-    if column is None and len(header) == 1 and Path(header[0]).suffix.lower() in IMAGE_SUFFIXES:
+    if column is None and len(header) == 1 and _is_address(header[0]):
         column, rows = header[0], [(1, header), *rows]  # no header: a path a line
     if column is None or not rows:
         raise DataError(
             f"{table}: has no rows, or no column {' or '.join(PATH_COLUMNS)}, but {', '.join(header)}; name the column "
             "of paths so"
         )
-    listed = [dict(zip(header, row, strict=True)) for _, row in rows]
-    return [Item(printable(table.parent / row[column]), None, row.get("image_id", "")) for row in listed if row[column]]
+    found = [(line, dict(zip(header, row, strict=True))) for line, row in rows]
+    empty = [f"line {line}" for line, row in found if not row[column]]
+    if len(empty) == len(found):
+        raise DataError(f"{table}: column {column} is empty in every row; write the paths of the images there")
+    if empty:
+        logger.warning("%s: %d rows without %s are left out: %s", table, len(empty), column, listed(empty))
+    filled = [row for _, row in found if row[column]]
+    return [Item(printable(table.parent / row[column]), None, row.get("image_id", "")) for row in filled]
 
 
-def read_cells(table: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a table: its line and its cells by column; without pandas, which a machine that predicts may lack.
-
-    Args:
-        table: as `selcn.io.cells.read_cells` takes it.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    header, rows = cells.read_cells(table)
-    return [(line, dict(zip(header, row, strict=True))) for line, row in rows]
+def _is_address(line: str) -> bool:
+    """Whether the first line of a list is an image's address rather than the name of a column."""
+    file = line.rpartition("#")[0]
+    return Path(line).suffix.lower() in IMAGE_SUFFIXES or Path(file).suffix.lower() in IMAGE_SUFFIXES | HDF5_SUFFIXES

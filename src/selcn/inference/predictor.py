@@ -136,7 +136,7 @@ class Predictor:
             DataError: it does not fit the image or the bundle.
             ConfigError: the engine cannot be given such results.
         """
-        if not given.names:
+        if not (given.names or given.metadata):
             return given
         checked = check_given(given, self.config, size)
         taken = self.run.given_shapes(self.config.prepare.size)

@@ -59,7 +59,12 @@ class LesionRow(BaseModel):
 
 
 def row_keys(
-    labels: Mapping[str, Sequence[str]], *, lesion: bool, undefined: Collection[str] = (), sets: bool = False
+    labels: Mapping[str, Sequence[str]],
+    *,
+    lesion: bool,
+    undefined: Collection[str] = (),
+    sets: bool = False,
+    target: str = "",
 ) -> list[RowKey]:
     """The keys of a row, in order.
 
@@ -68,6 +73,7 @@ def row_keys(
         lesion: whether there is a segmentation network.
         undefined: names of the classifiers whose answer may be undefined, null in the row.
         sets: whether there are prediction sets.
+        target: name of the classifier that they are of; "" where its answer is always defined.
 
     Raises:
         ConfigError: two keys, or two columns of a table, would have one name.
@@ -81,7 +87,7 @@ def row_keys(
         _given(),
         *([_lesion()] if lesion else []),
         *(_result(name, tuple(names), undefined=name in undefined) for name, names in labels.items()),
-        *([_set()] if sets else []),
+        *([_set(optional=target in undefined)] if sets else []),
         _single("abstain", bool, "The most probable class is too improbable to rely on.", lambda one: one.abstain),
         _warnings(),
         _single(
@@ -110,7 +116,13 @@ def bundle_row_keys(config: "BundleConfig") -> list[RowKey]:
     """
     labels = {name: config.labels(name).names for name in config.classifiers}
     measured = [name for name, spec in config.classifiers.items() if spec.measured]
-    return row_keys(labels, lesion=config.segmenter is not None, undefined=measured, sets=config.sets is not None)
+    return row_keys(
+        labels,
+        lesion=config.segmenter is not None,
+        undefined=measured,
+        sets=config.sets is not None,
+        target=config.target,
+    )
 
 
 def file_rows(name: str, predicted: "Sequence[Prediction] | DataError") -> list[Row]:
@@ -233,14 +245,17 @@ def _class_row(name: str, labels: tuple[str, ...], *, undefined: bool) -> type[B
     )
 
 
-def _set() -> RowKey:
+def _set(*, optional: bool) -> RowKey:
+    absent = " Absent where the answer is undefined." if optional else ""
     return RowKey(
         "set",
         list[str],
-        "Classes of the target that hold the truth with the coverage that the bundle states; there may be none.",
+        "Classes of the target that hold the truth with the coverage that the bundle states; there may be none."
+        + absent,
         lambda one: list(one.set or ()),
         {"set": str},
         lambda classes: ("; ".join(classes),),
+        optional=optional,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from selcn.data.naming import image_name
 from selcn.errors import DataError
-from selcn.inference.given import NOTHING, Given
+from selcn.inference.given import NOTHING, Given, check_frames
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import prepare
@@ -168,14 +168,13 @@ def _predicted(
 
 
 def _decode(item: Item, given: GivenFiles | None, predictor: Predictor) -> Decoded:
-    pictures = item.frames()
+    frames = [Frame(picture, prepare(picture, predictor.config)) for picture in item.frames()]
     if given is None:
-        return [Frame(picture, prepare(picture, predictor.config)) for picture in pictures]
-    if len(pictures) > 1:
-        raise DataError(f"{item.name}: holds {len(pictures)} frames; give results of files with one frame only")
-    frame = Frame(pictures[0], prepare(pictures[0], predictor.config))
+        return frames
     try:
-        return [frame._replace(given=predictor.check(given.read(), frame.size))]
+        known = given.read()
+        check_frames(known, len(frames))
+        return [frame._replace(given=predictor.check(known, frame.size)) for frame in frames]
     except DataError as error:
         raise DataError(f"{item.name}: {error}") from None
 

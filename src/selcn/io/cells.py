@@ -17,8 +17,8 @@ from selcn.errors import DataError, listed, require_extra
 DELIMITERS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _ZIP = b"PK\x03\x04"
-_FORMULA = re.compile(r"'*[=+\-@].")
-_GUARDED = re.compile(r"'+[=+\-@].")
+_FORMULA = re.compile(r"'*[=+\-@].", re.DOTALL)
+_GUARDED = re.compile(r"'+[=+\-@].", re.DOTALL)
 logger = logging.getLogger(__name__)
 Rows = list[tuple[int, list[str]]]
 
@@ -109,6 +109,7 @@ def _sheet(data: bytes, path: Path) -> Rows:
             warnings.simplefilter("ignore")  # what openpyxl says of formatting that it does not keep
             book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
             first, *others = book.worksheets
+            first.reset_dimensions()  # which some programs declare as one cell
             rows = [[_cell_text(cell) for cell in row] for row in first.iter_rows(values_only=True)]
     except Exception:  # a broken archive makes readers raise nearly everything there is
         raise DataError(f"{path}: not a readable spreadsheet; save it as .xlsx, or as CSV in UTF-8") from None

@@ -54,11 +54,20 @@ def places(fields: Iterable[str]) -> list[int]:
     return [place for field in fields for place in range(WIDTH)[_PLACES[field]]]
 
 
+def is_missing(value: object) -> bool:
+    """Whether a value of a field is missing: None, NaN, or a word such as `unknown`, in any case.
+
+    Args:
+        value: of any field.
+    """
+    return value is None or _word(value) in MISSING
+
+
 def encode_metadata(values: Mapping[str, object]) -> list[float]:
     """The numbers of one image (`WIDTH`,); those of a missing value are 0.
 
     Args:
-        values: by field; an absent field, None, NaN and words such as `unknown` are missing values. Words in any case.
+        values: by field, words in any case; an absent field counts as missing, see `is_missing`.
 
     Raises:
         ValueError: a field that is none of `FIELDS`, an age that is not a number from 0 to 120, or an unknown word.
@@ -67,10 +76,13 @@ def encode_metadata(values: Mapping[str, object]) -> list[float]:
     for field, value in values.items():
         if field not in FIELDS:
             raise ValueError(f"{field} is unknown; write {', '.join(FIELDS)}")
-        word = "" if value is None else str(value).strip().lower()
-        if word not in MISSING:
-            numbers[_PLACES[field]] = _ENCODE[field](word)
+        if not is_missing(value):
+            numbers[_PLACES[field]] = _ENCODE[field](_word(value))
     return numbers
+
+
+def _word(value: object) -> str:
+    return str(value).strip().lower()
 
 
 def _age(word: str) -> list[float]:

@@ -153,8 +153,10 @@ def draw_terms(network: str, curves: Sequence[Curve]) -> Chart | None:
         None for a run of an earlier selcn, which logged neither.
     """
     usual = {"loss", curves[0].score.removeprefix("val_")}
-    logged = [name.removeprefix("val_") for name in map(str, curves[0].epochs) if name.startswith("val_")]
-    names = sorted(set(logged) - usual, key=lambda name: (not name.endswith("_loss"), name))
+    # Folds that were trained by different versions may have logged different terms.
+    logged = {column for curve in curves for column in map(str, curve.epochs)}
+    validated = {name.removeprefix("val_") for name in logged if name.startswith("val_")}
+    names = sorted(validated - usual, key=lambda name: (not name.endswith("_loss"), name))
     if not names:
         return None
     with style.context(STYLE):
@@ -162,17 +164,25 @@ def draw_terms(network: str, curves: Sequence[Curve]) -> Chart | None:
         panels = figure.subplots(len(names), sharex=True, squeeze=False)[:, 0]
         for panel, name in zip(panels, names, strict=True):
             for curve in curves:
-                if f"train_{name}" in curve.epochs:
-                    _draw_column(panel, curve, f"train_{name}", color=_fold_colour(curve), linestyle="--")
-                _draw_column(panel, curve, f"val_{name}", color=_fold_colour(curve))
+                for column, line in ((f"train_{name}", "--"), (f"val_{name}", "-")):
+                    if column in curve.epochs:
+                        _draw_column(panel, curve, column, color=_fold_colour(curve), linestyle=line)
             panel.set_title(_term(name), loc="left")
         figure.legend(handles=_marks(curves), loc="outside lower left", ncols=3)
         panels[-1].set_xlabel("epoch")
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    columns = [column for name in names for column in (f"train_{name}", f"val_{name}") if column in curves[0].epochs]
-    data = pd.concat([curve.epochs[columns].reset_index().assign(fold=curve.fold) for curve in curves])
-    last = "; ".join(f"{_term(name)} {curves[0].epochs[f'val_{name}'].iloc[-1]:.3f}" for name in names)
-    return Chart(figure, data, f"Terms of the loss and metrics of {network} by epoch; fold 0 ends with {last}")
+    columns = [column for name in names for column in (f"train_{name}", f"val_{name}") if column in logged]
+    held = [curve.epochs.filter(columns).reset_index().assign(fold=curve.fold) for curve in curves]
+    data = pd.concat(held)[["epoch", *columns, "fold"]]
+    ends = (_end(curve, names) for curve in curves)
+    return Chart(figure, data, f"Terms of the loss and metrics of {network} by epoch; {next(filter(None, ends))}")
+
+
+def _end(curve: Curve, names: Sequence[str]) -> str:
+    """The last values of a fold's terms; "" where it logged none."""
+    values = [(name, curve.epochs[f"val_{name}"].iloc[-1]) for name in names if f"val_{name}" in curve.epochs]
+    last = "; ".join(f"{_term(name)} {value:.3f}" for name, value in values)
+    return f"fold {curve.fold} ends with {last}" if last else ""
 
 
 def _marks(curves: Sequence[Curve]) -> list[Line2D]:

@@ -1,6 +1,6 @@
 """Contact sheets of a run's images: image, mask and the saliency of every network side by side."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +76,17 @@ def draw_sheet(run: Run, row: int, networks: Collection[str]) -> np.ndarray:
             saliency = np.asarray(run.output(name, SALIENCY)[row])
             panels.append(blend_saliency(seen, saliency))
             probabilities = np.asarray(run.output(name, PROBABILITIES)[row])
-            best = int(probabilities.argmax())
-            said = f"{section.labels.names[best]} {probabilities[best]:.2f}"
+            said = _answer(probabilities, section.labels.names)
             captions.append([name, said, f"masking {section.masking}" + ", flat map" * (not saliency.any())])
     return arrange(panels, captions, min(len(panels), MAX_COLUMNS))
+
+
+def _answer(probabilities: np.ndarray, names: Sequence[str]) -> str:
+    """The most probable class, unless a network that measures symmetry has no answer."""
+    if np.isnan(probabilities).any():
+        return "undefined"
+    best = int(probabilities.argmax())
+    return f"{names[best]} {probabilities[best]:.2f}"
 
 
 def _truth(run: Run, row: int) -> str:

@@ -117,6 +117,7 @@ def _shown(
         "outline": "" if lesion is None else " ".join(f"{x},{y}" for x, y in lesion.outline.tolist()),
         "panels": _panels(name, prediction, named, (small.shape[1], small.shape[0])),
         "warnings": _warnings(prediction, withheld),
+        "set": _set(prediction, config, withheld),
         "tables": [table for one, table in tables.items() if one not in withheld],
         "withheld": [table for one, table in tables.items() if one in withheld],
         "files": _files(row, image, prediction, facts),
@@ -167,6 +168,16 @@ def _saliency(network: str, saliency: np.ndarray, label: str | None, size: tuple
         embed(saliency_layer(saliency, (width, height)), "png"),
         f"{width} x {height}",
     )
+
+
+def _set(prediction: Prediction, config: BundleConfig, withheld: Mapping[str, str]) -> str:
+    """A sentence on the target's prediction set; "" where there is none, or the image is not what it was made for."""
+    unlike = withheld.get(prediction.target) not in (None, _IMPROBABLE)
+    if prediction.set is None or config.sets is None or unlike:
+        return ""
+    names = ", ".join(map(config.labels(prediction.target).long_name, prediction.set))
+    share = f"{100 * config.sets.coverage:.0f} % of the images of each class"
+    return f"Prediction set of the {prediction.target}, which holds the truth for {share}: {names or 'empty'}."
 
 
 def _table(

@@ -22,9 +22,9 @@ PART = "given"
 _DATA = "data:"
 _EXAMPLE = {"lesion.jpg": {MASK: "name-of-a-part"}}
 _FIELDS = {
-    AGE: {"type": "number", "minimum": 0, "maximum": MAX_AGE, "description": "In years."},
-    SEX: {"type": "string", "enum": list(SEXES)},
-    SITE: {"type": "string", "enum": list(SITES)},
+    AGE: {"type": ["number", "null"], "minimum": 0, "maximum": MAX_AGE, "description": "In years; null is unknown."},
+    SEX: {"type": ["string", "null"], "enum": [*SEXES, None], "description": "null is unknown."},
+    SITE: {"type": ["string", "null"], "enum": [*SITES, None], "description": "null is unknown."},
 }
 
 
@@ -40,13 +40,13 @@ class GivenUpload:
         mask: content of an image file; None for no mask.
         classes: by the network's name.
         saliency: content of an image file in grey, or rows of values, by the network's name.
-        metadata: by field.
+        metadata: by field; None is unknown.
     """
 
     mask: bytes | None = None
     classes: Mapping[str, str] = field(default_factory=dict)
     saliency: Mapping[str, bytes | list[Any]] = field(default_factory=dict)
-    metadata: Mapping[str, str | float] = field(default_factory=dict)
+    metadata: Mapping[str, str | float | None] = field(default_factory=dict)
 
     def read(self, size: tuple[int, int], max_pixels: int) -> Given:
         """Decode it.
@@ -130,8 +130,9 @@ def _parse_one(where: str, tree: Mapping[str, Any], parts: Mapping[str, bytes], 
     for key, value in tree.items():
         if key not in known:
             raise GivenError(f"{where}: unknown key {key}; write {', '.join(known)}")
-        number = key == AGE and isinstance(value, int | float)
-        if not (isinstance(value, str) or number or (key in maps and isinstance(value, list))):
+        known_age = key == AGE and isinstance(value, int | float)
+        unknown = key in config.metadata and value is None
+        if not (isinstance(value, str) or known_age or unknown or (key in maps and isinstance(value, list))):
             raise GivenError(f"{where}: {key} is no text; write a class, the name of a part, or a data URI")
     files = {
         key: _content(f"{where}: {key}", value, parts) for key, value in tree.items() if key == MASK or key in maps

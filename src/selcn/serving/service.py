@@ -15,7 +15,7 @@ import numpy as np
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import decode_frames
 from selcn.errors import ConfigError, DataError, SelcnError
-from selcn.inference.given import NOTHING, Given
+from selcn.inference.given import NOTHING, Given, check_frames
 from selcn.inference.overlay import PANEL_WIDTHS, embed, panel_size, render
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction, prepare
@@ -162,10 +162,10 @@ class Service:
     def _given(self, upload: Upload, sizes: Sequence[tuple[int, int]]) -> Given:
         if upload.given is None:
             return NOTHING
-        if len(sizes) > 1:
-            raise GivenError(f"{upload.name}: holds {len(sizes)} frames; give results of files with one frame only")
         try:
-            return self.predictor.check(upload.given.read(sizes[0], self.limits.pixels), sizes[0])
+            known = upload.given.read(sizes[0], self.limits.pixels)
+            check_frames(known, len(sizes))
+            return self.predictor.check(known, sizes[0])
         except (DataError, ConfigError) as error:
             raise GivenError(f"{upload.name}: {error}") from None
 

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import logging
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 import pytest
@@ -149,6 +150,10 @@ def test_only_some_files_and_what_is_wrong_with_a_folder(server: FileServer, tmp
         fetch(server, tmp_path)
     with pytest.raises(DataError, match=rf"{MANIFEST}: is of clinic; choose another --out"):
         fetch(server, tmp_path, clinic().model_copy(update={"title": "ward"}))
+    for content in (b"{", b"\xff", b"[]", b'{"data_set": "clinic", "files": {"table.csv": {}}}'):
+        (tmp_path / MANIFEST).write_bytes(content)
+        with pytest.raises(DataError, match=rf"{MANIFEST}: is no whole manifest of `selcn download`; choose another"):
+            fetch(server, tmp_path)
     server.files["host/2099/table.csv"] = b"<html>log in</html>"
     with pytest.raises(DataError, match=r"table.csv: the server sends a page instead of the file"):
         fetch(server, tmp_path / "new")
@@ -176,11 +181,35 @@ def test_links_are_refused_and_damaged_archives_leave_nothing(tmp_path: Path) ->
         unpack(tmp_path / "link.zip", tmp_path / "place")
     damaged = bytearray(zipped({"a.jpg": b"a" * 1000, "b.jpg": b"b" * 1000}))
     damaged[1200] ^= 1
-    for content in (damaged, damaged[:500], b"no archive"):
+    deflated = zipped({"a.jpg": np.random.default_rng(0).bytes(300) * 3}, ZIP_DEFLATED)
+    broken = bytearray(deflated)
+    broken[35] = 7  # no kind of block that zlib knows
+    unknown = bytearray(deflated)
+    for at in (8, deflated.index(b"PK\1\2") + 10):
+        unknown[at] = 77  # a method of compression that nobody knows
+    for content in (damaged, damaged[:500], b"no archive", broken, unknown):
         (tmp_path / "damaged.zip").write_bytes(content)
         with pytest.raises(DataError, match=r"damaged.zip: is no whole ZIP archive"):
             unpack(tmp_path / "damaged.zip", tmp_path / "place")
     assert held(tmp_path) == ["damaged.zip", "link.zip"]
+
+
+def test_an_archive_with_a_password_is_refused_and_what_a_mac_adds_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = zipped({"a.jpg": b"a", "__MACOSX/._a.jpg": b"m", "b/__MACOSX/._c.zip": b"m"})
+    (tmp_path / "mac.zip").write_bytes(content)
+    with caplog.at_level(logging.INFO, "selcn"):
+        unpack(tmp_path / "mac.zip", tmp_path / "mac")
+    assert held(tmp_path / "mac") == ["a.jpg"]
+    assert [message.partition(": ")[2] for message in caplog.messages] == ["2 entries of macOS (__MACOSX) are left out"]
+    locked = bytearray(content)
+    locked[6] |= 1
+    locked[content.index(b"PK\1\2") + 8] |= 1
+    (tmp_path / "locked.zip").write_bytes(locked)
+    with pytest.raises(DataError, match=r"locked.zip: needs a password for 'a.jpg'; unpack it with another program"):
+        unpack(tmp_path / "locked.zip", tmp_path / "locked")
+    assert not (tmp_path / "locked").exists()
 
 
 def test_archives_within_archives_are_unpacked(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
 
 from selcn.data.download.sets import DataSet, RemoteFile
 from selcn.data.download.transfer import fetch
@@ -18,6 +19,20 @@ from selcn.io.progress import OnProgress
 
 MANIFEST = "download.json"
 """In the folder: licence, and of each file its address, size, SHA-256 and whether its checksum was known before."""
+
+
+class _Entry(BaseModel):
+    """What a manifest must say of a file."""
+
+    sha256: str
+    published: str
+
+
+class _Manifest(BaseModel):
+    """What a manifest must hold."""
+
+    data_set: str
+    files: dict[str, _Entry]
 
 
 def download(
@@ -39,7 +54,8 @@ def download(
 
     Raises:
         ConfigError: the extra `download` is not installed, or no file has such a name.
-        DataError: another data set or files of other origin are in the folder, or see `fetch` and `unpack`.
+        DataError: another data set, files of other origin or a broken manifest are in the folder, or see `fetch` and
+            `unpack`.
     """
     files = data_set.chosen(only)
     with _alone(folder):
@@ -75,9 +91,14 @@ def _read(path: Path, data_set: DataSet) -> dict[str, Any]:
     said = {"data_set": data_set.title, "page": data_set.page, "licence": data_set.licence}
     if not path.exists():
         return said | {"accepted": datetime.now(UTC).isoformat(timespec="seconds"), "files": {}}
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if manifest.get("data_set") != data_set.title:
-        raise DataError(f"{path}: is of {manifest.get('data_set')}; choose another --out")
+    data = path.read_bytes()
+    try:
+        held = _Manifest.model_validate_json(data).data_set
+    except ValidationError:
+        raise DataError(f"{path}: is no whole manifest of `selcn download`; choose another --out") from None
+    if held != data_set.title:
+        raise DataError(f"{path}: is of {held}; choose another --out")
+    manifest: dict[str, Any] = json.loads(data)
     return manifest
 
 

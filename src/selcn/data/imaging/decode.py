@@ -140,14 +140,17 @@ def _mask_levels(image: Image.Image) -> np.ndarray:
     return levels
 
 
-def peek_size(data: bytes) -> tuple[int, int] | None:
+def peek_size(data: bytes, frame: int = 0) -> tuple[int, int] | None:
     """Width and height of an image, upright, without decoding it; None where that is no image of a known format.
 
     Args:
         data: the file's content.
+        frame: number of the page, from 0.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
+            if frame:
+                image.seek(_pages(image)[frame])
             return image.size[::-1] if _orientation(image) > 4 else image.size
     except Exception:  # as in `_open`: decoding says what is wrong
         return None
