@@ -1,6 +1,5 @@
 """Prediction of many files: rows, overlays and masks."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -53,7 +52,7 @@ def predict_files(
     Args:
         predictors: of one bundle, one a device.
         items: files to predict.
-        out: folder, made where it does not exist.
+        out: folder of this job alone, made where it does not exist; see `selcn.inference.stream.work_through`.
         options: what to write beside the rows; None for overlays.
         given: results of these files that go before predicted ones.
         source: identifies bundle and engine; work of another source is not resumed.
@@ -63,6 +62,7 @@ def predict_files(
         The error of each file that cannot be read.
 
     Raises:
+        DataError: another process works in ``out``, or it holds something else.
         ConfigError: segmentations are asked for and the extra that writes them is not installed.
     """
     options = options or OutputOptions()
@@ -80,7 +80,8 @@ def predict_files(
         predictors,
         items,
         out / ROWS,
-        _plan(items, source, options, given),
+        "predict",
+        {"bundle": source, "options": asdict(options), "given": given.digest if given else None},
         predict=predict_frames,
         describe=describe,
         seal=_write_rows,
@@ -97,11 +98,6 @@ def read_rows(path: Path) -> Iterator[Row]:
     """
     with path.open(encoding="utf-8") as file:
         yield from map(json.loads, file)
-
-
-def _plan(items: Sequence[Item], source: str, options: OutputOptions, given: GivenTable | None) -> str:
-    about = (source, json.dumps(asdict(options)), *([given.digest] if given else []))
-    return hashlib.sha256("\n".join((*about, *(item.name for item in items))).encode()).hexdigest()
 
 
 def predict_frames(predictor: Predictor, frames: Sequence[Frame]) -> list[Prediction]:
