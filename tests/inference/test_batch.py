@@ -100,7 +100,8 @@ def test_pictures_of_one_name_keep_their_own_overlays(predictor: Predictor, item
     ]
     for image, overlay in overlays.items():
         picture = read_image(Path(image))
-        expected = draw_overlay(picture, predictor.predict(picture))
+        about = [f"file: {Path(image).name}", predictor.label]
+        expected = draw_overlay(picture, predictor.predict(picture), about)
         assert np.abs(read_image(tmp_path / "out" / overlay).astype(int) - expected).mean() < 12  # JPEG of noise
 
 

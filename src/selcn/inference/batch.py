@@ -68,10 +68,10 @@ def predict_files(
     options = options or OutputOptions()
     if options.segmentations:
         import selcn.data.imaging.dicom_segmentation  # noqa: F401 - a missing extra must fail before anything is predicted
-    names = distinct_stems(items)
+    names, model = distinct_stems(items), predictors[0].label
 
     def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
-        rows = _rows(items[number], names[number], decoded, predictions, out, options)
+        rows = _rows(items[number], names[number], decoded, predictions, out, options, model)
         if options.segmentations and predictions:
             _segment(items[number], names[number], rows, predictions, out, source)
         return rows
@@ -118,13 +118,21 @@ def _write_rows(rows: Iterable[Row], path: Path) -> None:
 
 
 def _rows(
-    item: Item, stem: str, decoded: Decoded, predictions: Sequence[Prediction], out: Path, options: OutputOptions
+    item: Item,
+    stem: str,
+    decoded: Decoded,
+    predictions: Sequence[Prediction],
+    out: Path,
+    options: OutputOptions,
+    model: str,
 ) -> list[Row]:
     if isinstance(decoded, DataError):
         return file_rows(item.name, decoded)
     rows = file_rows(item.name, predictions)
     for row, frame, prediction in zip(rows, decoded, predictions, strict=True):
-        drawn = render(frame.picture, prediction, overlay=options.overlays, mask=options.masks)
+        number = f", frame {row['frame']}" if "frame" in row else ""
+        about = (f"file: {Path(item.name).name}{number}", model)
+        drawn = render(frame.picture, prediction, about, overlay=options.overlays, mask=options.masks)
         for key, image in drawn.items():
             row[key] = f"{key}s/{file_stem(stem, row.get('frame'))}.{_SUFFIXES[key]}"
             write_image(out / row[key], image)

@@ -7,15 +7,15 @@ from typing import Protocol
 import numpy as np
 from PIL.Image import Image
 
+import selcn
 from selcn.data.imaging.arrays import as_rgb
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError
-from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, read_export
+from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, checksum, read_export
 from selcn.inference.given import NOTHING, Floats, Given, GivenArrays, check_given, stack_given
 from selcn.inference.result import Lesion, Outputs, Prediction, describe, find_lesion, prepare
-from selcn.io.files import sha256
 
 
 class Runner(Protocol):
@@ -70,6 +70,11 @@ class Predictor:
     ) -> None:
         self.config, self.run = config, run
         self.name, self.digest, self.engine = config.name, digest, str(engine)
+
+    @property
+    def label(self) -> str:
+        """Name and checksum of the bundle, engine and version of selcn, for people."""
+        return f"model: {self.name} {self.digest[:12]}, {self.engine}, selcn {selcn.__version__}"
 
     def predict(self, image: str | Path | np.ndarray | Image, given: Given = NOTHING) -> Prediction:
         """Predict one image.
@@ -185,9 +190,9 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH)
         from selcn.inference.onnx.engine import OnnxEngine
 
         config, graphs = read_export(Path(bundle), Engine(engine))
-        return Predictor(config, OnnxEngine(config, graphs), digest=sha256(Path(bundle) / MANIFEST), engine=engine)
+        return Predictor(config, OnnxEngine(config, graphs), digest=checksum(Path(bundle) / MANIFEST), engine=engine)
     from selcn.inference.assembly import read_bundle
     from selcn.inference.torch_engine import TorchEngine
 
     config, ensemble = read_bundle(Path(bundle))
-    return Predictor(config, TorchEngine(ensemble, device), digest=sha256(Path(bundle) / MANIFEST))
+    return Predictor(config, TorchEngine(ensemble, device), digest=checksum(Path(bundle) / MANIFEST))
