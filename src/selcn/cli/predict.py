@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import EngineChoice, Out, progress, resumable
+from selcn.cli.options import EngineChoice, Out, progress, resumable, with_threads
 from selcn.errors import ConfigError, DataError, listed
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ class TableFormat(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(bundle)
-    app.command()(export)
-    app.command()(predict)
-    app.command()(mask)
+    app.command()(with_threads(export))
+    app.command()(with_threads(predict))
+    app.command()(with_threads(mask))
 
 
 def bundle(

@@ -68,7 +68,6 @@ def write_masks(
         The error of each file that cannot be read.
 
     Raises:
-        DataError: another process works in ``out``, or it holds something else.
         ConfigError: a masking is unknown, or the bundle has no segmentation network.
     """
     maskings = [find_masking(name).name for name in maskings]
@@ -88,8 +87,7 @@ def write_masks(
         predictors,
         items,
         out / BOXES,
-        "mask",
-        {"bundle": source, "maskings": maskings, "kinds": kinds},
+        {"command": "mask", "bundle": source, "maskings": maskings, "kinds": kinds},
         predict=_find_lesions,
         describe=describe,
         seal=_write_boxes,

@@ -63,7 +63,6 @@ def work_through(
     predictors: Sequence[Predictor],
     items: Sequence[Item],
     path: Path,
-    command: str,
     plan: Mapping[str, Any],
     *,
     predict: Callable[[Predictor, Sequence[Frame]], list[T]],
@@ -80,8 +79,7 @@ def work_through(
         predictors: of one bundle, one a device.
         items: files to predict.
         path: of the table; its folder is of this work alone, see `selcn.io.resume.folder_of_job`.
-        command: the name of the command.
-        plan: what identifies the work, as JSON, beside the files with their sizes and times of change.
+        plan: what identifies the work, as JSON, beside the files with their sizes and times of change; see there.
         predict: from the frames of a batch to what a predictor says of each.
         describe: from the number of a file, its frames or its error, and their predictions, to its rows.
         seal: writes all rows to a file.
@@ -94,8 +92,8 @@ def work_through(
     Raises:
         DataError: another process works in the folder, or it holds files of no such job.
     """
-    whole_plan = {"selcn": selcn.__version__, **plan, "inputs": [item.state() for item in items]}
-    with folder_of_job(path.parent, command, whole_plan):
+    whole_plan = {**plan, "selcn": selcn.__version__, "inputs": [item.state() for item in items]}
+    with folder_of_job(path.parent, whole_plan):
         journal = _Journal(path.with_name(f".{path.name}"), hashlib.sha256(json.dumps(whole_plan).encode()).hexdigest())
         done = journal.done
         if on_progress:

@@ -84,25 +84,24 @@ def working_folder(out: Path, plan: str) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_of_job(out: Path, command: str, plan: Mapping[str, Any]) -> Iterator[None]:
+def folder_of_job(out: Path, plan: Mapping[str, Any]) -> Iterator[None]:
     """Keep ``out`` for one job and one process while the block runs; its ``plan.json`` says which job that is.
 
     What another job has left there is moved to ``out/earlier-N``, which is logged.
 
     Args:
         out: the folder, made where it does not exist; what an earlier attempt at the same job left stays in it.
-        command: the name of the job's command.
-        plan: everything else that the result depends on, as JSON.
+        plan: everything that the result depends on, as JSON; its first key is `command`.
 
     Raises:
         DataError: another process works in ``out``, or it holds files of no such job.
     """
-    text = json.dumps({"command": command, **plan}, ensure_ascii=False)
+    text = json.dumps(plan, ensure_ascii=False)
     with _alone(out / ".lock", out):
         recorded = out / PLAN
         held = recorded.read_text(encoding="utf-8") if holds_job(out) else None
         if held is None and (foreign := next((one.name for one in out.iterdir() if one.name[0] != "."), None)):
-            raise DataError(f"{out}: holds {foreign}, which is of no job of {command}; choose another --out")
+            raise DataError(f"{out}: holds {foreign}, which is of no job of {plan['command']}; choose another --out")
         if held not in (None, text):
             _move_aside(out)
         write_text(recorded, text)

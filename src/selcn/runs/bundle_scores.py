@@ -128,7 +128,7 @@ def _predict_images(
     """Write a row an image, see `_scored`; return the error of each that cannot be read."""
     items, config = [Item(one) for one in table["image_path"]], predictors[0].config
     metadata = [known_values(row, config.metadata) for row in table.to_dict("records")]
-    plan = {"bundle": source, "catalog": catalog_hash(table), "metadata": metadata}
+    plan = {"command": "evaluate", "bundle": source, "catalog": catalog_hash(table), "metadata": metadata}
 
     def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
         if isinstance(decoded, DataError) or len(predictions) != 1:
@@ -140,7 +140,6 @@ def _predict_images(
         predictors,
         items,
         path,
-        "evaluate",
         plan,
         predict=predict_frames,
         describe=describe,
