@@ -1,5 +1,6 @@
 """What several test folders need: a small phantom, tiny networks, a tiny run."""
 
+import os
 import shutil
 import socket
 import threading
@@ -74,6 +75,7 @@ def _seeded() -> None:
 def _one_thread() -> Iterator[None]:
     # Tests run in several processes; more threads than cores wait for one another.
     threads = torch.get_num_threads()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # which commands obey
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)

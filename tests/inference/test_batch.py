@@ -1,6 +1,7 @@
 """Rows, overlays and masks for each file, whatever becomes of the others."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
@@ -21,6 +23,7 @@ from selcn.inference.predictor import Predictor
 from selcn.inference.row import flatten, row_fields
 from selcn.inference.stream import BATCH
 from selcn.inference.table import write_csv, write_parquet
+from selcn.io.resume import PLAN
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +100,8 @@ def test_pictures_of_one_name_keep_their_own_overlays(predictor: Predictor, item
     ]
     for image, overlay in overlays.items():
         picture = read_image(Path(image))
-        expected = draw_overlay(picture, predictor.predict(picture))
+        about = [f"file: {Path(image).name}", predictor.label]
+        expected = draw_overlay(picture, predictor.predict(picture), about)
         assert np.abs(read_image(tmp_path / "out" / overlay).astype(int) - expected).mean() < 12  # JPEG of noise
 
 
@@ -131,15 +135,65 @@ def test_what_a_stopped_one_has_done_is_not_done_again(
         asked.append(len(sizes))
         return whole(prepared, sizes, given)
 
-    monkeypatch.setattr(predictor, "predict_prepared", count)
-    predict_files([predictor], many, out)
-    readable = sum(item.name != items[4].name for item in many[BATCH + 2 :])
-    assert sum(asked) == readable
-    assert [row["image"] for row in rows_of(out)] == [item.name for item in many]
+    with monkeypatch.context() as counting:
+        counting.setattr(predictor, "predict_prepared", count)
+        predict_files([predictor], many, out)
+    assert sum(asked) == sum(item.name != items[4].name for item in many[BATCH:]), "whole batches are kept"
     assert not journal.exists()
-    # Another request in the same folder begins anew.
+    predict_files([predictor], many, tmp_path / "whole")
+    assert (out / ROWS).read_bytes() == (tmp_path / "whole" / ROWS).read_bytes()
+
+
+def test_a_folder_is_of_one_job(
+    predictor: Predictor, items: list[Item], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, plain = tmp_path / "out", OutputOptions(overlays=False)
     predict_files([predictor], items[:2], out)
-    assert len(rows_of(out)) == 2
+    with FileLock(out / ".lock"), pytest.raises(DataError, match="out: another process is making it"):
+        predict_files([predictor], items[:2], out)
+    predict_files([predictor], items[:2], out)
+    assert {one.name for one in out.iterdir()} == {ROWS, "overlays", PLAN}
+    assert not caplog.messages
+    predict_files([predictor], items[:1], out, options=plain)  # other inputs and options
+    assert {one.name for one in out.iterdir()} == {ROWS, PLAN, "earlier-1"}
+    assert len(rows_of(out / "earlier-1")) == 2
+    assert len(list((out / "earlier-1" / "overlays").iterdir())) == 2
+    assert caplog.messages == [
+        f"{out}: held results of other inputs, options or bundle; they are now in {out / 'earlier-1'}"
+    ]
+    shutil.copy(items[2].name, items[0].name)  # another image under the same name
+    with pytest.raises(KeyboardInterrupt):
+        predict_files([predictor], items[:1], out, options=plain, on_progress=interrupt)
+    shutil.copy(items[1].name, items[0].name)
+    predict_files([predictor], items[:1], out, options=plain)
+    assert rows_of(out)[0]["height"] == 70
+    assert {one.name for one in out.iterdir()} == {ROWS, PLAN, "earlier-1", "earlier-2", "earlier-3"}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"mine: holds notes.txt, which is of no job of predict; choose another --out"):
+        predict_files([predictor], items[:1], tmp_path / "mine")
+    assert [one.name for one in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def interrupt(done: int, _total: int) -> None:
+    """Stop after a file."""
+    if done:
+        raise KeyboardInterrupt
+
+
+def test_results_below_an_input_are_no_inputs(
+    predictor: Predictor, items: list[Item], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = Path(items[0].name).parents[1]
+    listed = list_items([str(folder)])
+    predict_files([predictor], listed, folder / "predictions", options=OutputOptions(masks=True))
+    caplog.set_level("INFO")
+    assert list_items([str(folder)]) == listed
+    assert f"{folder}: 5 files in folders of earlier results not used" in caplog.messages
+    assert len(list_items([f"{folder}/*/*.png"])) == len(listed)
+    with pytest.raises(DataError, match="holds results of earlier predictions only"):
+        list_items([f"{folder}/**/*.jpg"])
+    assert len(list_items([str(folder / "predictions" / "overlays")])) == 5, "asked for by name"
 
 
 def test_several_devices_give_the_same_rows_in_the_same_order(

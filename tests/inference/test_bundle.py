@@ -108,6 +108,36 @@ def test_links_are_refused(tiny_run: Path, tmp_path: Path) -> None:
         read_bundle(bundle)
 
 
+def test_links_of_a_hub_s_cache_may_lead_into_it(tiny_run: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "models--a--b"
+    bundle, blobs = cache / "snapshots" / "0123abcd", cache / "blobs"
+    shutil.copytree(tiny_run / "bundle", bundle)
+    blobs.mkdir()
+    for file in [one for one in bundle.iterdir() if one.is_file()]:
+        file.rename(blobs / file.name[::-1])
+        file.symlink_to(Path("..", "..", "blobs", file.name[::-1]))
+    assert read_bundle(bundle)[0] == read_bundle(tiny_run / "bundle")[0]
+    outside = tmp_path / "models--a--b-c.json"
+    shutil.copy(bundle / "config.json", outside)
+    (bundle / "config.json").unlink()
+    (bundle / "config.json").symlink_to(outside)
+    with pytest.raises(RunError, match=r"config\.json: is a link"):
+        read_bundle(bundle)
+
+
+def test_other_line_ends_and_a_card_of_one_s_own_change_nothing(tiny_run: Path, tmp_path: Path) -> None:
+    bundle, before = copied(tiny_run, tmp_path), selcn.load(tiny_run / "bundle")
+    for file in (*bundle.glob("*.json"), bundle / "lesions.txt"):
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    (bundle / "README.md").write_text("of our clinic")
+    after = selcn.load(bundle)
+    assert (after.config, after.digest) == (before.config, before.digest)
+    (bundle / "README.md").unlink()
+    (bundle / "metrics.json").write_bytes((bundle / "metrics.json").read_bytes() + b"\n")
+    with pytest.raises(RunError, match=r"metrics\.json: was changed"):
+        read_bundle(bundle)
+
+
 def test_weights_must_be_vouched_for(tiny_run: Path, tmp_path: Path) -> None:
     bundle = copied(tiny_run, tmp_path)
     (bundle / "manifest.json").write_text('{"sha256": {}}')

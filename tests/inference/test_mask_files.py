@@ -17,6 +17,8 @@ from selcn.inference.inputs import Item
 from selcn.inference.mask_files import BOXES, MaskKind, write_masks
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Lesion, find_lesion
+from selcn.inference.stream import BATCH
+from selcn.io.resume import PLAN
 
 FOLDERS = {"clean", "lae-binary", "lae-image", "segmentation-binary", "segmentation-image"}
 
@@ -54,7 +56,7 @@ def test_files_are_the_prediction_of_each_image_at_its_own_size(
     out = tmp_path / "out"
     errors = write_masks([predictor], items, out, maskings=["segmentation", "LAE"], kinds=list(MaskKind))
     assert errors == [f"{items[3].name}: not a readable image; replace the file or remove the row"]
-    assert {path.name for path in out.iterdir()} == {*FOLDERS, BOXES}
+    assert {path.name for path in out.iterdir()} == {*FOLDERS, BOXES, PLAN}
     boxes = pd.read_csv(out / BOXES)
     assert list(boxes.columns) == ["image", "x", "y", "width", "height", "found", "file"]
     assert boxes["file"].tolist() == ["x.png", "x-2.png", "y.png"]
@@ -113,17 +115,17 @@ def test_what_a_stopped_one_has_done_is_not_done_again(predictor: Predictor, ite
     assert not (tmp_path / "out" / BOXES).exists()
     asked.clear()
     write_masks([counted], many, tmp_path / "out", **what)  # type: ignore[arg-type]
-    assert sum(asked) == len(many) - 10
+    assert sum(asked) == len(many) - BATCH
     assert len(pd.read_csv(tmp_path / "out" / BOXES)) == len(many)
 
 
 def test_what_cannot_be_written_is_one_line(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="masking 'guess': unknown; known are none, segmentation, lae"):
-        write_masks([predictor], items, tmp_path, maskings=["guess"], kinds=[MaskKind.IMAGE])
+        write_masks([predictor], items, tmp_path / "out", maskings=["guess"], kinds=[MaskKind.IMAGE])
     networks = {name: spec for name, spec in predictor.config.networks.items() if name != "lesion"}
     alone = Predictor(predictor.config.model_copy(update={"networks": networks}), predictor.run)
     with pytest.raises(ConfigError, match="has no segmentation network; give one that has"):
-        write_masks([alone], items, tmp_path, maskings=["lae"], kinds=[MaskKind.IMAGE])
+        write_masks([alone], items, tmp_path / "out", maskings=["lae"], kinds=[MaskKind.IMAGE])
 
 
 def test_the_command_takes_a_catalog_and_chooses(
@@ -141,6 +143,6 @@ def test_the_command_takes_a_catalog_and_chooses(
         with pytest.raises(SystemExit, match="0"):
             main()
         out = Path(f"{tmp_path / 'out'}-{len(more)}")
-        assert {path.name for path in out.iterdir()} == {*folders, BOXES}
+        assert {path.name for path in out.iterdir()} == {*folders, BOXES, PLAN}
         assert all(len(list((out / name).iterdir())) == 3 for name in folders)
         assert "3 of 3 files" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Outlines lie on borders, colours follow saliency, captions stay in their columns."""
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selcn.data.imaging.prepare import resize
+from selcn.inference import overlay as overlay_module
 from selcn.inference.overlay import (
     OPACITY,
     PANEL_WIDTHS,
@@ -173,12 +175,44 @@ def test_captions_are_written_and_keep_to_their_columns(width: int, height: int,
     sheet = draw_overlay(image, prediction_of(mask, flat, flat))
     panel, panel_height = panel_size(image, 320, 800)
     gap = (sheet.shape[1] - 3 * panel) // 4
-    ink = np.asarray((sheet[gap + panel_height :] < 255).any(axis=2))
+    captions = sheet[gap + panel_height : 2 * gap + panel_height + 3 * round(0.075 * panel)]
+    ink = np.asarray((captions < 255).any(axis=2))
     for number in range(3):
         left = gap + number * (panel + gap)
         assert ink[:, left : left + panel].any()
         assert not ink[:, left + panel : left + panel + gap].any()
-    assert not ink[-1].any()
+    assert not (sheet[-1] < 255).any()
+    assert not (sheet[gap + panel_height :, -gap:] < 255).any()
+
+
+def test_the_sheet_tells_its_caveats_origin_and_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, bool]] = []
+    write = overlay_module._write
+
+    def record(*given: Any, emphasised: bool) -> None:
+        written.append((given[1], emphasised))
+        write(*given, emphasised=emphasised)
+
+    monkeypatch.setattr(overlay_module, "_write", record)
+    image, flat = np.zeros((300, 400, 3), np.uint8), np.zeros((7, 7), np.float32)
+    usual = prediction_of(square_mask(300, 400), flat, flat)
+    plain = draw_overlay(image, usual)
+    assert written[9:] == [
+        ("no abstention, no warnings", False),
+        ("border of the lesion", False),
+        ("saliency, from 0 (clear) to 1 (yellow)", False),
+    ]
+    assert has_colour(plain[330:], PREDICTED_COLOUR).any()
+    written.clear()
+    doubtful = replace(usual, abstain=True, warnings=("blurred", "no lesion found"), given=("mask",))
+    about = ["file: M\u00fcller.png", f"file: {'x' * 200}"]
+    assert draw_overlay(image, doubtful, about).shape[1] == plain.shape[1]
+    assert written[9:11] == [
+        ("ABSTAINS: the answer is too uncertain to rely on", True),
+        ("warnings: blurred, no lesion found", True),
+    ]
+    assert written[13:15] == [("given, not predicted: mask", False), ("file: M?ller.png", False)]
+    assert "".join(text for text, _ in written[15:]).replace(" ", "") == f"file:{'x' * 200}"
 
 
 @pytest.mark.parametrize("shape", [(30_000, 1), (1, 30_000), (1, 1)])

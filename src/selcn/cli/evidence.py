@@ -33,7 +33,7 @@ from selcn.cli.metric_tables import (
     print_requested,
     print_surfaces,
 )
-from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable
+from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable, with_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(evaluate)
+    app.command()(with_threads(evaluate))
     app.command()(compare)
     app.command()(report)
 

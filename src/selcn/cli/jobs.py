@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Config, Overrides, progress, resumable
+from selcn.cli.options import Config, Overrides, progress, resumable, with_threads
 from selcn.cli.train import (
     Accelerator,
     Masking,
@@ -56,8 +56,8 @@ Slurm = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(grid)
-    app.command()(tune)
+    app.command()(with_threads(grid, in_jobs=True))
+    app.command()(with_threads(tune, in_jobs=True))
 
 
 def grid(

@@ -1,10 +1,12 @@
 """Options that several commands share, and how they are parsed; progress and messages of long work."""
 
+import inspect
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +35,10 @@ Labels = Annotated[
         help="Label set of the classes: a built-in's name, a YAML file, or YAML such as [benign, malignant].",
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Of torch, ONNX Runtime and OpenCV; all usable cores where not given."),
+]
 LINE_SECONDS = 60
 """Between two lines that tell of progress where there is no terminal."""
 
@@ -43,6 +49,29 @@ class EngineChoice(StrEnum):
     TORCH = "torch"
     ONNX = "onnx"
     ONNX_INT8 = "onnx-int8"
+
+
+def with_threads(command: Callable[..., None], *, in_jobs: bool = False) -> Callable[..., None]:
+    """A command with the option `--threads`, which holds before it begins.
+
+    Args:
+        command: the function of a command.
+        in_jobs: whether its jobs divide the cores among them where no number is given.
+    """
+
+    @wraps(command)
+    def run(threads: int | None = None, **options: object) -> None:
+        if threads or not in_jobs:
+            from selcn.io.threads import use_threads
+
+            use_threads(threads)
+        command(**options)
+
+    of_command = inspect.signature(command)
+    option = inspect.Parameter("threads", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Threads)
+    run.__signature__ = of_command.replace(parameters=[*of_command.parameters.values(), option])  # type: ignore[attr-defined]
+    run.__annotations__ = {**command.__annotations__, "threads": Threads}
+    return run
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import EngineChoice, Out, progress, resumable
+from selcn.cli.options import EngineChoice, Out, progress, resumable, with_threads
 from selcn.errors import ConfigError, DataError, listed
-from selcn.io.files import sha256
 
 if TYPE_CHECKING:
     from selcn.inference.bundle import BundleConfig
@@ -59,9 +58,9 @@ class TableFormat(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(bundle)
-    app.command()(export)
-    app.command()(predict)
-    app.command()(mask)
+    app.command()(with_threads(export))
+    app.command()(with_threads(predict))
+    app.command()(with_threads(mask))
 
 
 def bundle(
@@ -234,7 +233,7 @@ def load_predictors(folder: Path, engine: EngineChoice, devices: str) -> "tuple[
     from selcn.inference.predictor import load
 
     predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
-    return predictors, f"{sha256(folder / 'manifest.json')} {engine.value}"
+    return predictors, f"{predictors[0].digest} {engine.value}"
 
 
 def tell_failed(failed: list[str]) -> None:

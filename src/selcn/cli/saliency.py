@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from selcn.cli.options import Device, Json, Out, progress, resumable
+from selcn.cli.options import Device, Json, Out, progress, resumable, with_threads
 from selcn.errors import ConfigError
 
 Source = Annotated[
@@ -39,7 +39,7 @@ class Dilation(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(saliency)
+    app.command()(with_threads(saliency))
     app.command("saliency-eval")(saliency_eval)
 
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from selcn.cli.options import EngineChoice
+from selcn.cli.options import EngineChoice, with_threads
 from selcn.errors import ConfigError, require_extra
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(serve)
+    app.command()(with_threads(serve))
 
 
 def serve(

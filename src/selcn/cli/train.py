@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Config, Overrides, progress, resumable
+from selcn.cli.options import Config, Overrides, progress, resumable, with_threads
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ Profile = Annotated[bool, typer.Option("--profile", help="Only time one epoch, a
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(run)
-    app.command()(train)
+    app.command()(with_threads(run))
+    app.command()(with_threads(train))
 
 
 def run(

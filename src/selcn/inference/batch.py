@@ -1,6 +1,5 @@
 """Prediction of many files: rows, overlays and masks."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -53,7 +52,7 @@ def predict_files(
     Args:
         predictors: of one bundle, one a device.
         items: files to predict.
-        out: folder, made where it does not exist.
+        out: folder of this job alone, made where it does not exist; see `selcn.inference.stream.work_through`.
         options: what to write beside the rows; None for overlays.
         given: results of these files that go before predicted ones.
         source: identifies bundle and engine; work of another source is not resumed.
@@ -63,15 +62,16 @@ def predict_files(
         The error of each file that cannot be read.
 
     Raises:
+        DataError: another process works in ``out``, or it holds something else.
         ConfigError: segmentations are asked for and the extra that writes them is not installed.
     """
     options = options or OutputOptions()
     if options.segmentations:
         import selcn.data.imaging.dicom_segmentation  # noqa: F401 - a missing extra must fail before anything is predicted
-    names = distinct_stems(items)
+    names, model = distinct_stems(items), predictors[0].label
 
     def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
-        rows = _rows(items[number], names[number], decoded, predictions, out, options)
+        rows = _rows(items[number], names[number], decoded, predictions, out, options, model)
         if options.segmentations and predictions:
             _segment(items[number], names[number], rows, predictions, out, source)
         return rows
@@ -80,7 +80,7 @@ def predict_files(
         predictors,
         items,
         out / ROWS,
-        _plan(items, source, options, given),
+        {"command": "predict", "bundle": source, "options": asdict(options), "given": given.digest if given else None},
         predict=predict_frames,
         describe=describe,
         seal=_write_rows,
@@ -97,11 +97,6 @@ def read_rows(path: Path) -> Iterator[Row]:
     """
     with path.open(encoding="utf-8") as file:
         yield from map(json.loads, file)
-
-
-def _plan(items: Sequence[Item], source: str, options: OutputOptions, given: GivenTable | None) -> str:
-    about = (source, json.dumps(asdict(options)), *([given.digest] if given else []))
-    return hashlib.sha256("\n".join((*about, *(item.name for item in items))).encode()).hexdigest()
 
 
 def predict_frames(predictor: Predictor, frames: Sequence[Frame]) -> list[Prediction]:
@@ -122,13 +117,21 @@ def _write_rows(rows: Iterable[Row], path: Path) -> None:
 
 
 def _rows(
-    item: Item, stem: str, decoded: Decoded, predictions: Sequence[Prediction], out: Path, options: OutputOptions
+    item: Item,
+    stem: str,
+    decoded: Decoded,
+    predictions: Sequence[Prediction],
+    out: Path,
+    options: OutputOptions,
+    model: str,
 ) -> list[Row]:
     if isinstance(decoded, DataError):
         return file_rows(item.name, decoded)
     rows = file_rows(item.name, predictions)
     for row, frame, prediction in zip(rows, decoded, predictions, strict=True):
-        drawn = render(frame.picture, prediction, overlay=options.overlays, mask=options.masks)
+        number = f", frame {row['frame']}" if "frame" in row else ""
+        about = (f"file: {Path(item.name).name}{number}", model)
+        drawn = render(frame.picture, prediction, about, overlay=options.overlays, mask=options.masks)
         for key, image in drawn.items():
             row[key] = f"{key}s/{file_stem(stem, row.get('frame'))}.{_SUFFIXES[key]}"
             write_image(out / row[key], image)

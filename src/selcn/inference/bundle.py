@@ -7,8 +7,8 @@ BUNDLE/
   metrics.json         metrics with intervals
   training.json        the configuration of the run, for people; nothing reads it back
   lesions.txt          hashes of the lesions and images that its networks were trained on
-  README.md            the model card
-  manifest.json        checksum of every other file, written last
+  README.md            the model card, for people to add to; nothing reads it back or verifies it
+  manifest.json        checksum of every other file, of texts with line ends as LF, written last
   plain/               state dicts of timm or torchvision, one a member, where `selcn bundle --plain` was run
   onnx/  onnx-int8/    graphs that need no torch, where `selcn export` was run
 ```
@@ -34,6 +34,7 @@ CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.js
 TRAINING, LESIONS, MANIFEST = "training.json", "lesions.txt", "manifest.json"
 EXPORT = "export.json"
 _HASH_DIGITS = 12
+_TEXTS = frozenset({".json", ".md", ".txt"})
 
 
 class Engine(StrEnum):
@@ -154,6 +155,17 @@ def lesion_hash(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:_HASH_DIGITS]
 
 
+def checksum(file: Path) -> str:
+    """SHA-256 of a file of a bundle, in hexadecimal; of a text with line ends as LF, which Git may have changed.
+
+    Args:
+        file: its path.
+    """
+    if file.suffix not in _TEXTS:
+        return sha256(file)
+    return hashlib.sha256(file.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
 def read_lesions(path: Path) -> frozenset[str]:
     """Hashes of the lesions and images that a bundle's networks were trained on; see `lesion_hash`.
 
@@ -186,7 +198,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def read_config(path: Path) -> BundleConfig:
-    """Verify every checksum, and read the bundle's configuration.
+    """Verify every checksum but the model card's, and read the bundle's configuration.
 
     Args:
         path: of the bundle.
@@ -195,7 +207,7 @@ def read_config(path: Path) -> BundleConfig:
         RunError: no bundle, or a file is missing or changed.
     """
     checksums = _checksums(path)
-    return _parsed(path, checksums, checksums)
+    return _parsed(path, checksums, [name for name in checksums if name != CARD])
 
 
 def read_export(path: Path, engine: Engine = Engine.ONNX) -> tuple[BundleConfig, list[Path]]:
@@ -217,7 +229,7 @@ def read_export(path: Path, engine: Engine = Engine.ONNX) -> tuple[BundleConfig,
         bundle, graphs, checksums = about["bundle"], [str(name) for name in about["graphs"]], dict(about["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         raise RunError(f"{folder / EXPORT}: cannot be read; remove {folder} and export again") from None
-    if bundle != sha256(path / MANIFEST):
+    if bundle != checksum(path / MANIFEST):
         raise RunError(f"{folder}: was exported from another bundle; remove it and export again")
     for name in graphs:
         _verify_file(folder, name, checksums.get(name))
@@ -257,14 +269,20 @@ def _checksums(path: Path) -> dict[str, str]:
     return checksums
 
 
-def _verify_file(path: Path, name: str, checksum: object) -> None:
+def _verify_file(path: Path, name: str, expected: object) -> None:
     file = path / name
     inside = PurePosixPath(name)
     if inside.is_absolute() or ".." in inside.parts or "\\" in name:
         raise RunError(f"{path / MANIFEST}: names {name!r}, which lies outside the bundle; do not use this bundle")
-    if file.is_symlink():
+    if file.is_symlink() and not _stays_in_cache(path, file):
         raise RunError(f"{file}: is a link; a bundle holds files alone: copy the whole bundle again")
     if not file.is_file():
         raise RunError(f"{file}: is missing; copy the whole bundle again")
-    if sha256(file) != checksum:
+    if checksum(file) != expected:
         raise RunError(f"{file}: was changed after the bundle was made; copy the bundle again")
+
+
+def _stays_in_cache(path: Path, link: Path) -> bool:
+    """Whether a bundle is a snapshot in a cache of the Hugging Face hub, and a link of it leads into this cache."""
+    caches = [parent.parent for parent in path.resolve().parents if parent.name == "snapshots"]
+    return any((cache / "blobs").is_dir() and link.resolve().is_relative_to(cache) for cache in caches)

@@ -1,6 +1,7 @@
 """The inputs of `selcn predict` as a list of image files: files, folders, patterns, tables of paths, standard input."""
 
 import glob
+import hashlib
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ from selcn.data.imaging.read import decode_frames, is_dicom, read_bytes, read_fi
 from selcn.data.naming import IMAGE_SUFFIXES
 from selcn.errors import DataError, listed
 from selcn.io import cells
+from selcn.io.resume import holds_job
 
 STANDARD_INPUT = "-"
 PATH_COLUMNS = ("image_path", "path", "image", "file")
@@ -53,6 +55,19 @@ class Item:
         """The frame that the name is of; None where it names none."""
         return None if self.data is not None else locate(Path(self.name)).frame
 
+    def state(self) -> tuple[str, int | None, int | str | None]:
+        """Name, size in bytes, and time of change in nanoseconds, which tell a replaced file; None of a missing one.
+
+        Of standard input, SHA-256 in place of the time.
+        """
+        if self.data is not None:
+            return self.name, len(self.data), hashlib.sha256(self.data).hexdigest()
+        try:
+            found = locate(Path(self.name)).file.stat()
+        except OSError:
+            return self.name, None, None
+        return self.name, found.st_size, found.st_mtime_ns
+
     def frames(self) -> list[np.ndarray]:
         """The images, uint8 RGB (H, W, 3) each.
 
@@ -65,6 +80,8 @@ class Item:
 
 def list_items(inputs: Sequence[str]) -> list[Item]:
     """All files that the inputs name, in order; one that is named twice is listed twice.
+
+    Of a folder or a pattern, files in folders of results below it are left out, and counted in the log.
 
     Args:
         inputs: files, folders, glob patterns, tables (`.csv`, `.tsv`, `.xlsx`, `.txt`) with a column of
@@ -83,7 +100,7 @@ def _items(given: str) -> Iterable[Item]:
         return _standard_input(sys.stdin.buffer.read())
     there = os.path.exists(given)  # noqa: PTH110 - Path.exists() raises at a name that is too long
     if there and path.is_dir():
-        return [Item(printable(found)) for found in find_images(path)]
+        return _without_results(given, path, [printable(found) for found in find_images(path)])
     if there and path.suffix.lower() in _TABLES:
         return _listed_in(path)
     if there and path.suffix.lower() in HDF5_SUFFIXES:
@@ -93,10 +110,30 @@ def _items(given: str) -> Iterable[Item]:
         found = sorted(name for name in glob.glob(given, recursive=True) if Path(name).is_file())  # noqa: PTH207
         if not found:
             raise DataError(f"{given}: no file is named so; check the pattern")
-        return [Item(printable(name)) for name in found]
+        fixed = Path(given).parts[: next(n for n, part in enumerate(Path(given).parts) if glob.has_magic(part))]
+        return _without_results(given, Path(*fixed), [printable(name) for name in found])
     if not there and locate(path).file == path:
         raise DataError(f"{printable(given)}: no such file or folder; check the path")
     return [Item(printable(given))]
+
+
+def _without_results(given: str, base: Path, names: Sequence[str]) -> list[Item]:
+    """The files that lie in no folder of a job's results below ``base``; the next job would predict its overlays."""
+    results = dict[Path, bool]()
+
+    def is_result(folder: Path) -> bool:
+        if folder == base or folder == folder.parent:
+            return False
+        if folder not in results:
+            results[folder] = is_result(folder.parent) or holds_job(folder)
+        return results[folder]
+
+    kept = [name for name in names if not is_result(Path(name).parent)]
+    if len(kept) < len(names):
+        logger.info("%s: %d files in folders of earlier results not used", given, len(names) - len(kept))
+    if not kept:
+        raise DataError(f"{given}: holds results of earlier predictions only; give the folder of images")
+    return [Item(name) for name in kept]
 
 
 def _standard_input(data: bytes) -> list[Item]:

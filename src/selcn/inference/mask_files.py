@@ -2,6 +2,7 @@
 
 ```
 OUT/
+  plan.json          what the folder was made from
   boxes.csv          image, box (x, y, width, height) around the largest lesion region extended on every side by 20 % of
                      its own, whether a lesion was found (else the box is the whole image), name of the files below
   MASKING-image/     the image, black outside what the masking leaves visible; hair removed if the bundle removes it
@@ -10,8 +11,6 @@ OUT/
 ```
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -59,7 +58,7 @@ def write_masks(
     Args:
         predictors: of one bundle, one a device.
         items: files.
-        out: folder, see this module; made where it does not exist.
+        out: folder of this job alone, see this module; made where it does not exist.
         maskings: names of strategies.
         kinds: what to write.
         source: identifies bundle and engine; work of another source is not resumed.
@@ -88,7 +87,7 @@ def write_masks(
         predictors,
         items,
         out / BOXES,
-        _plan(items, [source, *maskings, *kinds]),
+        {"command": "mask", "bundle": source, "maskings": maskings, "kinds": kinds},
         predict=_find_lesions,
         describe=describe,
         seal=_write_boxes,
@@ -125,7 +124,3 @@ def _find_lesions(predictor: Predictor, frames: Sequence[Frame]) -> list[Lesion]
 
 def _write_boxes(rows: Iterable[Row], path: Path) -> None:
     write_csv((row for row in rows if "error" not in row), _COLUMNS, path)
-
-
-def _plan(items: Sequence[Item], about: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps([*about, *(item.name for item in items)]).encode()).hexdigest()

@@ -1,5 +1,6 @@
-"""A prediction drawn on its image: outlines, saliency, and both side by side with a caption."""
+"""A prediction drawn on its image: outlines, saliency, and both side by side with captions, caveats and a legend."""
 
+import textwrap
 from collections.abc import Sequence
 
 import cv2
@@ -24,14 +25,18 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GAP = 0.02  # of a panel's width, between and around panels
 _BACKGROUND, _INK, _FAINT_INK = 255, (24, 24, 24), (95, 95, 95)
 _LINE = 0.075  # of a panel's width, from one line of the caption to the next
+_LETTERS = 34  # of a line as high as one of the caption, on the width of a panel
 
 
-def draw_overlay(image: np.ndarray, prediction: Prediction) -> np.ndarray:
+def draw_overlay(image: np.ndarray, prediction: Prediction, about: Sequence[str] = ()) -> np.ndarray:
     """The outlined image beside the saliency of each classifier, with labels and probabilities below.
+
+    Abstention, warnings and a legend of the colours stand under them, so that the sheet can be read alone.
 
     Args:
         image: uint8 RGB (H, W, 3).
         prediction: of the image.
+        about: further lines, such as the names of the file and of the model.
 
     Returns:
         uint8 RGB; panels side by side, each of the image's aspect and within ``PANEL_WIDTHS``.
@@ -46,7 +51,8 @@ def draw_overlay(image: np.ndarray, prediction: Prediction) -> np.ndarray:
     panel = resize(image, panel_size(image, *PANEL_WIDTHS))
     first = panel if prediction.lesion is None else draw_outline(panel, prediction.lesion.mask, PREDICTED_COLOUR)
     panels = [first, *(blend_saliency(panel, one.saliency) for one in prediction.results.values())]
-    return arrange(panels, _captions(prediction), len(panels))
+    sheet = arrange(panels, _captions(prediction), len(panels))
+    return np.concatenate([sheet, _footer(prediction, about, len(panels), sheet.shape[1])])
 
 
 def arrange(panels: Sequence[np.ndarray], captions: Sequence[Sequence[str]], columns: int) -> np.ndarray:
@@ -69,22 +75,23 @@ def arrange(panels: Sequence[np.ndarray], captions: Sequence[Sequence[str]], col
         left, top = gap + number % columns * (width + gap), number // columns * row_height + gap
         sheet[top : top + height, left : left + width] = drawn
         for row, text in enumerate(lines, start=1):
-            _write(sheet, text, (left, top + height + row * line), width, emphasised=row == 2)
+            _write(sheet, text, (left, top + height + row * line), width, line, emphasised=row == 2)
     return sheet
 
 
 def render(
-    image: np.ndarray, prediction: Prediction, *, overlay: bool = True, mask: bool = True
+    image: np.ndarray, prediction: Prediction, about: Sequence[str] = (), *, overlay: bool = True, mask: bool = True
 ) -> dict[str, np.ndarray]:
     """The image files of a prediction's row, by the row's key.
 
     Args:
         image: uint8 RGB (H, W, 3).
         prediction: of the image.
+        about: further lines of the overlay; see `draw_overlay`.
         overlay: whether to return `overlay`, RGB; see `draw_overlay`.
         mask: whether to return `mask`, grey (H, W), 255 on the lesion and 0 elsewhere, where there is a segmentation.
     """
-    drawn = {"overlay": draw_overlay(image, prediction)} if overlay else {}
+    drawn = {"overlay": draw_overlay(image, prediction, about)} if overlay else {}
     if mask and prediction.lesion is not None:
         drawn["mask"] = prediction.lesion.mask.astype(np.uint8) * 255
     return drawn
@@ -211,10 +218,50 @@ def _ranked(probabilities: dict[str, float]) -> list[str]:
     return [first, ", ".join(others)]
 
 
-def _write(sheet: np.ndarray, text: str, corner: tuple[int, int], room: int, *, emphasised: bool) -> None:
-    """Write a line whose lower left is ``corner``, in letters as high as fit the ``room`` in pixels."""
-    thickness = max(1, round(room / 400)) + emphasised
-    wanted = cv2.getFontScaleFromHeight(_FONT, round(_LINE * room * 0.55), thickness)
+def _footer(prediction: Prediction, about: Sequence[str], columns: int, width: int) -> np.ndarray:
+    """The strip below the captions of ``columns`` panels: caveats, legend, and what else is to be told."""
+    panel = round(width / columns / (1 + _GAP))
+    left, line = max(1, round(_GAP * panel)), round(_LINE * panel)
+    caveats = ["ABSTAINS: the answer is too uncertain to rely on"] if prediction.abstain else []
+    caveats += [f"warnings: {', '.join(prediction.warnings)}"] if prediction.warnings else []
+    given = [f"given, not predicted: {', '.join(prediction.given)}"] if prediction.given else []
+
+    def wrapped(texts: Sequence[str]) -> list[str]:
+        ascii_only = [text.encode("ascii", "replace").decode() for text in texts]
+        return [part for text in ascii_only for part in textwrap.wrap(text, _LETTERS * columns)]
+
+    first, last = wrapped(caveats or ["no abstention, no warnings"]), wrapped([*given, *about])
+    legend = _legend(prediction, line)
+    lines = len(first) + len(legend) + len(last)
+    strip = np.full((line * lines + line // 2, width, 3), _BACKGROUND, np.uint8)
+    room = width - 2 * left
+    for row, text in enumerate(first, start=1):
+        _write(strip, text, (left, row * line), room, line, emphasised=bool(caveats))
+    for row, (sample, text) in enumerate(legend, start=len(first) + 1):
+        top = row * line - sample.shape[0]
+        strip[top : row * line, left : left + sample.shape[1]] = sample
+        beside = left + sample.shape[1] + line // 2
+        _write(strip, text, (beside, row * line), width - left - beside, line, emphasised=False)
+    for row, text in enumerate(last, start=len(first) + len(legend) + 1):
+        _write(strip, text, (left, row * line), room, line, emphasised=False)
+    return strip
+
+
+def _legend(prediction: Prediction, line: int) -> list[tuple[np.ndarray, str]]:
+    """A sample of each colour, as the panels show it on white, and what it means."""
+    size = (max(2, line * 6 // 10), 3 * line, 3)
+    border = np.full(size, _BACKGROUND, np.uint8)
+    cv2.line(border, (0, size[0] // 2), (size[1], size[0] // 2), _CASING, max(4, line // 5))
+    cv2.line(border, (0, size[0] // 2), (size[1], size[0] // 2), PREDICTED_COLOUR, max(2, line // 5 - 2))
+    ramp = blend_saliency(np.full(size, _BACKGROUND, np.uint8), np.linspace(0, 1, size[1], dtype=np.float32)[None])
+    outlined = [(border, "border of the lesion")] if prediction.lesion is not None else []
+    return [*outlined, *([(ramp, "saliency, from 0 (clear) to 1 (yellow)")] if prediction.results else [])]
+
+
+def _write(sheet: np.ndarray, text: str, corner: tuple[int, int], room: int, line: int, *, emphasised: bool) -> None:
+    """Write a line whose lower left is ``corner``, in letters that fit ``line`` and ``room``, both in pixels."""
+    thickness = max(1, round(line / _LINE / 400)) + emphasised
+    wanted = cv2.getFontScaleFromHeight(_FONT, round(line * 0.55), thickness)
     (width, _), _ = cv2.getTextSize(text, _FONT, wanted, thickness)
     scale = wanted * min(1.0, room / max(width, 1))
     cv2.putText(sheet, text, corner, _FONT, scale, _INK if emphasised else _FAINT_INK, thickness, cv2.LINE_AA)

@@ -7,15 +7,15 @@ from typing import Any, Protocol
 import numpy as np
 from PIL.Image import Image
 
+import selcn
 from selcn.data.imaging.arrays import as_rgb
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError
-from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, read_export, read_metrics
+from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, checksum, read_export, read_metrics
 from selcn.inference.given import NOTHING, Floats, Given, GivenArrays, check_given, stack_given
 from selcn.inference.result import Lesion, Outputs, Prediction, describe, find_lesion, prepare
-from selcn.io.files import sha256
 
 
 class Runner(Protocol):
@@ -72,6 +72,11 @@ class Predictor:
     ) -> None:
         self.config, self.run, self.metrics = config, run, tuple(metrics)
         self.name, self.digest, self.engine = config.name, digest, str(engine)
+
+    @property
+    def label(self) -> str:
+        """Name and checksum of the bundle, engine and version of selcn, for people."""
+        return f"model: {self.name} {self.digest[:12]}, {self.engine}, selcn {selcn.__version__}"
 
     def predict(self, image: str | Path | np.ndarray | Image, given: Given = NOTHING) -> Prediction:
         """Predict one image.
@@ -194,5 +199,5 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH)
 
         config, ensemble = read_bundle(Path(bundle))
         run = TorchEngine(ensemble, device)
-    digest, metrics = sha256(Path(bundle) / MANIFEST), read_metrics(Path(bundle))
+    digest, metrics = checksum(Path(bundle) / MANIFEST), read_metrics(Path(bundle))
     return Predictor(config, run, digest=digest, engine=engine, metrics=metrics)

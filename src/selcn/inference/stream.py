@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+import selcn
 from selcn.data.naming import image_name
 from selcn.errors import DataError
 from selcn.inference.given import NOTHING, Given, check_frames
@@ -20,6 +21,7 @@ from selcn.inference.predictor import Predictor
 from selcn.inference.result import prepare
 from selcn.inference.row import Row
 from selcn.io.files import written_whole
+from selcn.io.resume import folder_of_job
 
 BATCH = 8
 """Images of a batch; a few batches are in memory at once, and an image may have twenty megapixels."""
@@ -61,7 +63,7 @@ def work_through(
     predictors: Sequence[Predictor],
     items: Sequence[Item],
     path: Path,
-    plan: str,
+    plan: Mapping[str, Any],
     *,
     predict: Callable[[Predictor, Sequence[Frame]], list[T]],
     describe: Callable[[int, Decoded, list[T]], list[Row]],
@@ -69,15 +71,15 @@ def work_through(
     given: Mapping[int, GivenFiles] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Write one table of all files, in their order; resumable.
+    """Write one table of all files, in their order; resumable, with the same bytes wherever it was stopped.
 
-    The rows of finished files are kept in a hidden file until all are finished.
+    The rows of finished files are kept in a hidden file until all are finished. What has finished is done anew.
 
     Args:
         predictors: of one bundle, one a device.
         items: files to predict.
-        path: of the table; its folder is made where it does not exist.
-        plan: identifies the work; what another plan left is not resumed.
+        path: of the table; its folder is of this work alone, see `selcn.io.resume.folder_of_job`.
+        plan: what identifies the work, as JSON, beside the files with their sizes and times of change; see there.
         predict: from the frames of a batch to what a predictor says of each.
         describe: from the number of a file, its frames or its error, and their predictions, to its rows.
         seal: writes all rows to a file.
@@ -86,33 +88,40 @@ def work_through(
 
     Returns:
         The value of the key `error` of each row that has one.
+
+    Raises:
+        DataError: another process works in the folder, or it holds files of no such job.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    journal = _Journal(path.with_name(f".{path.name}"), plan)
-    done = journal.done
-    if on_progress:
-        on_progress(done, len(items))
-    with journal:
-        for number, decoded, found in _predicted(predictors, items, done, predict, given or {}):
-            journal.write(describe(number, decoded, found))
-            if on_progress:
-                on_progress(number + 1, len(items))
-    with written_whole(path) as partial:
-        seal(journal.rows(), partial)
-    errors = [row["error"] for row in journal.rows() if "error" in row]
-    journal.path.unlink()
-    return errors
+    whole_plan = {**plan, "selcn": selcn.__version__, "inputs": [item.state() for item in items]}
+    with folder_of_job(path.parent, whole_plan):
+        journal = _Journal(path.with_name(f".{path.name}"), hashlib.sha256(json.dumps(whole_plan).encode()).hexdigest())
+        done = journal.done
+        if on_progress:
+            on_progress(done, len(items))
+        with journal:
+            for number, decoded, found in _predicted(predictors, items, done, predict, given or {}):
+                journal.write(describe(number, decoded, found))
+                if on_progress:
+                    on_progress(number + 1, len(items))
+        with written_whole(path) as partial:
+            seal(journal.rows(), partial)
+        errors = [row["error"] for row in journal.rows() if "error" in row]
+        journal.path.unlink()
+        return errors
 
 
 class _Journal:
-    """The record of finished files: a line that identifies the work, then one line a file with its rows."""
+    """The record of finished files: a line that identifies the work, then one line a file with its rows.
+
+    Of an interrupted work whole batches are kept: in a batch of other images, the last digits may differ.
+    """
 
     def __init__(self, path: Path, plan: str) -> None:
         self.path, self.plan = path, plan
         whole = self._whole_lines()
         kept = whole if whole and json.loads(whole[0]) == plan else [json.dumps(plan).encode() + b"\n"]
-        path.write_bytes(b"".join(kept))
-        self.done = len(kept) - 1
+        self.done = (len(kept) - 1) // BATCH * BATCH
+        path.write_bytes(b"".join(kept[: 1 + self.done]))
 
     def __enter__(self) -> "_Journal":
         self.file = self.path.open("a", encoding="utf-8")
@@ -158,7 +167,7 @@ def _predicted(
         # One thread a device; batches go to the devices in turn.
         devices = [stack.enter_context(ThreadPoolExecutor(1)) for _ in predictors]
         running: deque[Future[list[_Done[T]]]] = deque()
-        for turn, batch in enumerate(_batches(_ahead(decoders, decode, range(first, len(items))))):
+        for turn, batch in enumerate(_batches(_ahead(decoders, decode, range(first, len(items)))), first // BATCH):
             place = turn % len(predictors)
             running.append(devices[place].submit(_predict, predictors[place], batch, predict))
             if len(running) > len(predictors):

@@ -1,9 +1,10 @@
-"""Resumable work on many images, in parts: after a kill, finished parts are found and not repeated."""
+"""Resumable work on many images: after a kill, what is finished is found and not repeated; a folder is of one job."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from selcn.io.files import write_text, written_whole
 
 PLAN = "plan.json"
 OnProgress = Callable[[int, int], None]
+_JOB_START = '{"command": '
+logger = logging.getLogger(__name__)
 
 
 def work_in_parts(
@@ -72,7 +75,7 @@ def working_folder(out: Path, plan: str) -> Iterator[Path]:
         DataError: another process works on it.
     """
     work = out.with_name(f".working-{out.name}")
-    with _alone(work, out):
+    with _alone(work.with_name(f"{work.name}.lock"), out):
         if not (work / PLAN).is_file() or (work / PLAN).read_text(encoding="utf-8") != plan:
             shutil.rmtree(work, ignore_errors=True)
             write_text(work / PLAN, plan)
@@ -81,10 +84,59 @@ def working_folder(out: Path, plan: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _alone(work: Path, out: Path) -> Iterator[None]:
-    """Hold the lock on ``work``, the folder of the unfinished parts of ``out``, while the block runs."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work.with_name(f"{work.name}.lock"))
+def folder_of_job(out: Path, plan: Mapping[str, Any]) -> Iterator[None]:
+    """Keep ``out`` for one job and one process while the block runs; its ``plan.json`` says which job that is.
+
+    What another job has left there is moved to ``out/earlier-N``, which is logged.
+
+    Args:
+        out: the folder, made where it does not exist; what an earlier attempt at the same job left stays in it.
+        plan: everything that the result depends on, as JSON; its first key is `command`.
+
+    Raises:
+        DataError: another process works in ``out``, or it holds files of no such job.
+    """
+    text = json.dumps(plan, ensure_ascii=False)
+    with _alone(out / ".lock", out):
+        recorded = out / PLAN
+        held = recorded.read_text(encoding="utf-8") if holds_job(out) else None
+        if held is None and (foreign := next((one.name for one in out.iterdir() if one.name[0] != "."), None)):
+            raise DataError(f"{out}: holds {foreign}, which is of no job of {plan['command']}; choose another --out")
+        if held not in (None, text):
+            _move_aside(out)
+        write_text(recorded, text)
+        yield
+
+
+def holds_job(folder: Path) -> bool:
+    """Whether a folder holds, or was to hold, the results of a job; see `folder_of_job`.
+
+    Args:
+        folder: any path.
+    """
+    try:
+        with (folder / PLAN).open(encoding="utf-8") as file:
+            return file.read(len(_JOB_START)) == _JOB_START
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _move_aside(out: Path) -> None:
+    names = [one.name for one in out.iterdir() if one.name[0] != "."]
+    aside = out / next(name for number in range(1, len(names) + 2) if (name := f"earlier-{number}") not in names)
+    aside.mkdir()
+    # The plan goes last: without it, what is left after a kill would be of no job.
+    for name in sorted(names, key=lambda name: name == PLAN):
+        if not name.startswith("earlier-"):
+            (out / name).replace(aside / name)
+    logger.warning("%s: held results of other inputs, options or bundle; they are now in %s", out, aside)
+
+
+@contextmanager
+def _alone(lock_file: Path, out: Path) -> Iterator[None]:
+    """Hold the lock on ``out`` while the block runs; it is the system's, and ends with the process."""
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(lock_file)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -92,9 +144,10 @@ def _alone(work: Path, out: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        # Before the release: later, another process could hold it. Windows does not allow that, and does it itself.
+        with suppress(OSError):
+            lock_file.unlink()
         lock.release()
-        if not work.exists():
-            Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _refuse_other(out: Path, plan: str) -> None:

@@ -8,7 +8,6 @@ OUT/
 ```
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -129,7 +128,7 @@ def _predict_images(
     """Write a row an image, see `_scored`; return the error of each that cannot be read."""
     items, config = [Item(one) for one in table["image_path"]], predictors[0].config
     metadata = [known_values(row, config.metadata) for row in table.to_dict("records")]
-    plan = f"{source} {catalog_hash(table)} {metadata}"
+    plan = {"command": "evaluate", "bundle": source, "catalog": catalog_hash(table), "metadata": metadata}
 
     def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
         if isinstance(decoded, DataError) or len(predictions) != 1:
@@ -141,7 +140,7 @@ def _predict_images(
         predictors,
         items,
         path,
-        hashlib.sha256(plan.encode()).hexdigest(),
+        plan,
         predict=predict_frames,
         describe=describe,
         seal=_seal,

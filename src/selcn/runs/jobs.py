@@ -15,12 +15,12 @@ import submitit
 
 from selcn.errors import ConfigError, RunError, SelcnError
 from selcn.io.files import write_text
+from selcn.io.threads import THREADS, usable_cores
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = {"local": 0.2, "slurm": 2.0}
 """Interval at which the jobs of an executor are polled."""
 TABLE = "jobs.csv"
-THREADS = "OMP_NUM_THREADS"
 _GENERAL = ("gpus_per_node", "cpus_per_task", "mem_gb", "nodes", "tasks_per_node")
 Work = Callable[..., dict[str, Any]]
 
@@ -132,7 +132,7 @@ class Jobs:
     def _submit(self, running: list[_Running], work: Work, arguments: tuple[object, ...]) -> _Running:
         slot = next(number for number in range(len(running) + 1) if number not in {one.slot for one in running})
         local = self.cluster.executor == "local"
-        with _threads(max((os.cpu_count() or 1) // self.cluster.most, 1) if local else None):
+        with _threads(max(usable_cores() // self.cluster.most, 1) if local else None):
             return _Running(slot, self.executor.submit(_in_job, work, slot, local, arguments), self.done())
 
     def _ended(self, running: list[_Running]) -> list[_Running]:

@@ -61,7 +61,8 @@ class PredictedUpload:
         rows = file_rows(self.name, self.error or self.predictions)
         if pictures:
             for row, image, prediction in zip(rows, self.images, self.predictions, strict=False):
-                row |= {key: embed(drawn, _ENCODINGS[key]) for key, drawn in render(image, prediction).items()}
+                drawn = render(image, prediction, [f"file: {self.name}"])
+                row |= {key: embed(one, _ENCODINGS[key]) for key, one in drawn.items()}
         return rows
 
 

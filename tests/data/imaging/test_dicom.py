@@ -1,15 +1,19 @@
 """DICOM files made here come back as the pictures that went in."""
 
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import convert_color_space
+from pydicom.tag import Tag
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -19,7 +23,7 @@ from pydicom.uid import (
 )
 
 from selcn.data.imaging.decode import ImageFileError
-from selcn.data.imaging.read import decode_frames, read_image
+from selcn.data.imaging.read import count_frames, decode_frames, read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 GREY = np.linspace(0, 4095, 24 * 32).reshape(24, 32).astype(np.uint16)
@@ -107,3 +111,43 @@ def test_broken_and_hostile_files_get_one_line(dataset: Dataset, change: str) ->
         decode_frames(data, Path("made.dcm"))
     assert "\n" not in str(told.value)
     assert told.value.kind == ("too-large" if change == "claims" else "unreadable")
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "MONOCHROME2"])
+@pytest.mark.parametrize(
+    "keyword",
+    ["StudyInstanceUID", "InstanceNumber", "WindowCenter", "RescaleSlope", "NumberOfFrames", "Rows", "Modality"],
+)
+def test_no_message_quotes_a_header(
+    dataset: Dataset, keyword: str, photometric: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    from selcn.data.imaging.dicom_segmentation import read_header, write_segmentation
+
+    made = dataset(RGB if photometric == "RGB" else GREY, photometric, WindowCenter=1024, WindowWidth=2048)
+    made.RescaleIntercept, value = 0, b"DOE^JOHN IS ILL "
+    tag = Tag(keyword)
+    made[tag] = RawDataElement(
+        tag, dictionary_VR(tag), len(value), value, 0, is_implicit_VR=False, is_little_endian=True
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = written(made)
+    assert b"DOE" in data
+    (path := tmp_path / "made.dcm").write_bytes(data)
+    caplog.clear()
+    said = []
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for work in (
+            lambda: decode_frames(data, Path("made.dcm")),
+            lambda: count_frames(path),
+            lambda: write_segmentation(
+                np.ones((24, 32), bool), read_header(data, Path("made.dcm")), tmp_path / "s.dcm"
+            ),
+        ):
+            try:
+                work()
+            except ImageFileError as error:
+                said.append(str(error))
+    assert "DOE" not in " ".join([*said, *caplog.messages, *(str(one.message) for one in warned)])
+    assert not warned

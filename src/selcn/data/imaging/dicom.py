@@ -1,6 +1,9 @@
-"""DICOM files to arrays: dermoscopy as visible-light images."""
+"""DICOM files to arrays: dermoscopy as visible-light images; no message quotes a header, which names the patient."""
 
 import io
+import logging
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,26 @@ from selcn.data.imaging.decode import MAX_FRAMES, Header, ImageFileError
 
 try:
     import pydicom
+    from pydicom.datadict import tag_for_keyword
     from pydicom.pixels.processing import apply_color_lut, apply_rescale, apply_voi_lut
     from pydicom.pixels.utils import pixel_array
 except ImportError:
     raise ImageFileError("unreadable", "DICOM needs an extra; `pip install selcn[dicom]`") from None
+
+_PHOTOMETRIC = frozenset(
+    {
+        "MONOCHROME1",
+        "MONOCHROME2",
+        "PALETTE COLOR",
+        "RGB",
+        "YBR_FULL",
+        "YBR_FULL_422",
+        "YBR_ICT",
+        "YBR_RCT",
+    }
+)
+_QUIET = ("ignore", None, Warning, re.compile(r"pydicom|highdicom|selcn\.data\.imaging\.dicom"), 0)
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # it repeats every warning there
 
 
 def decode_dicom(
@@ -38,6 +57,7 @@ def decode_dicom(
         ImageFileError: no image, cut off, of a compression that is not read here, or of too many pixels, which is told
             before decoding; or there is no frame of that number.
     """
+    silence_headers()
     try:
         dataset = pydicom.dcmread(io.BytesIO(data))
         _refuse_large(dataset, path, max_pixels)
@@ -48,8 +68,26 @@ def decode_dicom(
         raise
     # Hostile and broken files make decoders raise nearly everything there is.
     except Exception as error:
-        what = " ".join(str(error).split())[:120] or type(error).__name__
+        what = cause(error)
         raise ImageFileError("unreadable", f"{path}: not a readable DICOM image ({what}); replace the file") from None
+
+
+def silence_headers() -> None:
+    """Keep pydicom and highdicom from warning, since their warnings quote values of the header."""
+    # Not `catch_warnings`, which threads share. Looked for first, since a new filter makes others warn again.
+    if _QUIET not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_QUIET[3].pattern)
+
+
+def cause(error: Exception) -> str:
+    """What is wrong with a header, in words that hold no value of it.
+
+    Args:
+        error: of pydicom, highdicom or this module.
+    """
+    lacking = error.name if isinstance(error, AttributeError) else None
+    # As `Rows`; another name may be a value that was looked up.
+    return f"it lacks {lacking}" if lacking and tag_for_keyword(lacking) else type(error).__name__
 
 
 def count_frames(data: bytes) -> int:
@@ -58,6 +96,7 @@ def count_frames(data: bytes) -> int:
     Args:
         data: the file's content.
     """
+    silence_headers()
     try:
         return _count(pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=["NumberOfFrames"]))
     except Exception:  # decoding says what is wrong
@@ -79,7 +118,8 @@ def _refuse_large(dataset: Any, path: Path, max_pixels: int | None) -> None:  # 
 def _header(dataset: Any) -> Header:  # noqa: ANN401
     bits = int(dataset.BitsStored)
     colours = int(dataset.SamplesPerPixel) == 3 and bits == 8
-    mode = "RGB" if colours else f"{dataset.PhotometricInterpretation}, {bits} bits"
+    stored = str(dataset.PhotometricInterpretation)
+    mode = "RGB" if colours else f"{stored if stored in _PHOTOMETRIC else 'unknown colours'}, {bits} bits"
     return Header("DICOM", mode, (int(dataset.Columns), int(dataset.Rows)))
 
 

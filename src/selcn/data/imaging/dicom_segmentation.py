@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from selcn.data.imaging.decode import ImageFileError
+from selcn.data.imaging.dicom import cause, silence_headers
 from selcn.errors import ConfigError
 from selcn.io.files import written_whole
 
@@ -84,13 +85,13 @@ def write_segmentation(
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Headers that were changed make pydicom raise nearly everything there is."""
+    silence_headers()
     try:
         yield
     except (ImageFileError, OSError):
         raise
     except Exception as error:
-        what = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ImageFileError("unreadable", f"{path}: no segmentation can name its image ({what})") from None
+        raise ImageFileError("unreadable", f"{path}: no segmentation can name its image ({cause(error)})") from None
 
 
 def _segmentation(

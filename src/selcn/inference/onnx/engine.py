@@ -21,6 +21,7 @@ from selcn.inference.onnx.names import (
     visible_name,
 )
 from selcn.inference.result import Outputs
+from selcn.io.threads import wanted_threads
 
 
 class OnnxEngine:
@@ -29,7 +30,7 @@ class OnnxEngine:
     Args:
         config: of the bundle.
         graphs: their files, in the order they run: one, or two with maskings that are computed between them.
-        threads: number that work on one batch; None for one a core.
+        threads: number that work on one batch; None for `OMP_NUM_THREADS`, or one a core.
 
     Raises:
         ConfigError: ONNX Runtime is not installed.
@@ -38,7 +39,7 @@ class OnnxEngine:
     def __init__(self, config: BundleConfig, graphs: Sequence[Path], threads: int | None = None) -> None:
         onnxruntime = require_extra("onnxruntime", "onnx", "engine onnx")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = threads or wanted_threads() or 0
         options.log_severity_level = 3
         # Threads that spin while they wait starve the other processes of a small machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

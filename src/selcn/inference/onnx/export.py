@@ -27,7 +27,7 @@ from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import read_bundle
-from selcn.inference.bundle import EXPORT, MANIFEST, BundleConfig, Engine, read_export
+from selcn.inference.bundle import EXPORT, MANIFEST, BundleConfig, Engine, checksum, read_export
 from selcn.inference.given import MASK, METADATA, GivenArrays, saliency_name
 from selcn.inference.onnx.engine import OnnxEngine
 from selcn.inference.onnx.names import IMAGES, LESIONS, given_name, masked_between, output_names, visible_name
@@ -213,7 +213,7 @@ def _new_export(bundle: Path, engine: Engine) -> Iterator[Path]:
 
 def _write_manifest(bundle: Path, folder: Path, graphs: Sequence[str], about: Mapping[str, Any]) -> None:
     checksums = {name: sha256(folder / name) for name in graphs}
-    text = {"bundle": sha256(bundle / MANIFEST), "graphs": list(graphs), "sha256": checksums, **about}
+    text = {"bundle": checksum(bundle / MANIFEST), "graphs": list(graphs), "sha256": checksums, **about}
     (folder / EXPORT).write_text(json.dumps(text, indent=1), encoding="utf-8")
 
 

@@ -1,0 +1,57 @@
+"""How many threads compute: one number for torch, ONNX Runtime, OpenCV and the BLAS of NumPy."""
+
+import os
+import sys
+from pathlib import Path
+
+import cv2
+
+THREADS = "OMP_NUM_THREADS"
+_VARIABLES = (THREADS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cores(cgroup: Path = _CGROUP) -> int:
+    """The cores that this process may use: those it is bound to, but no more than its control group allows; at least 1.
+
+    Args:
+        cgroup: folder of the control group, version 2 or 1.
+    """
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(cgroup)
+    return bound if quota is None else max(1, min(bound, round(quota)))
+
+
+def use_threads(threads: int | None = None) -> int:
+    """Let everything compute on this many threads, in this process and in those that it starts.
+
+    Args:
+        threads: how many; None for what the environment variable ``OMP_NUM_THREADS`` says, else for `usable_cores`.
+
+    Returns:
+        How many they are.
+    """
+    count = threads or wanted_threads() or usable_cores()
+    os.environ.update(dict.fromkeys(_VARIABLES, str(count)))  # read by libraries that are imported later
+    cv2.setNumThreads(count)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(count)
+    return count
+
+
+def wanted_threads() -> int | None:
+    """What the environment variable ``OMP_NUM_THREADS`` says; None where it says no number above 0."""
+    text = os.environ.get(THREADS, "")
+    return int(text) if text.isdecimal() and int(text) else None
+
+
+def _quota(cgroup: Path) -> float | None:
+    """Cores by the quota of processor time; None where there is none."""
+    try:
+        if (cgroup / "cpu.max").is_file():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return float(quota) / float(period) if float(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):  # "max"
+        return None

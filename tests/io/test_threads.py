@@ -1,0 +1,60 @@
+"""One number of threads for all that computes, and the cores that a process may use."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from selcn.cli.options import with_threads
+from selcn.io.threads import THREADS, usable_cores, use_threads
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in (THREADS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    yield
+    cv2.setNumThreads(before[0])
+    torch.set_num_threads(before[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores that a process is bound to are of Linux")
+def test_cores_are_those_of_affinity_and_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert usable_cores(tmp_path) == 8
+    for text, cores in (("max 100000", 8), ("300000 100000", 3), ("20000 100000", 1), ("9900000 100000", 8)):
+        (tmp_path / "cpu.max").write_text(f"{text}\n")
+        assert usable_cores(tmp_path) == cores
+    (tmp_path / "1" / "cpu").mkdir(parents=True)
+    (tmp_path / "1" / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    for text, cores in (("-1", 8), ("200000", 2)):
+        (tmp_path / "1" / "cpu" / "cpu.cfs_quota_us").write_text(f"{text}\n")
+        assert usable_cores(tmp_path / "1") == cores
+
+
+@pytest.mark.parametrize(("arguments", "threads"), [(["--threads", "3", "x"], 3), (["x"], 2)])
+def test_the_option_holds_before_the_command_begins(
+    arguments: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(THREADS, "2")
+    app, seen = typer.Typer(), []
+
+    def command(name: str) -> None:
+        seen.append((name, cv2.getNumThreads(), torch.get_num_threads(), os.environ[THREADS]))
+
+    app.command()(with_threads(command))
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert seen == [("x", threads, threads, str(threads))]
+
+
+def test_without_a_number_all_usable_cores_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(THREADS)
+    monkeypatch.setattr(sys.modules["selcn.io.threads"], "usable_cores", lambda: 2)
+    assert use_threads() == cv2.getNumThreads() == torch.get_num_threads() == 2
