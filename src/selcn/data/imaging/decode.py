@@ -15,6 +15,9 @@ MAX_SIDE = 65_535
 """Pixels: the most that JPEG and DICOM have; OpenCV fails at strips that are much longer."""
 _HALF_LEVEL = 127
 _ORIENTATION = 0x0112  # EXIF's tag
+_TILE = (322, 323)  # TIFF's tags of width and height
+_WRAPPERS = frozenset({"CUR", "EPS", "ICNS", "ICO", "WMF"})
+"""Formats of Pillow that hold a program, or an image of another size than their header claims."""
 
 Kind = Literal["missing", "unreadable", "truncated", "too-large", "several-frames"]
 
@@ -103,7 +106,7 @@ def peek_size(data: bytes) -> tuple[int, int] | None:
         data: the file's content.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_formats()) as image:
             return image.size[::-1] if _orientation(image) > 4 else image.size
     except Exception:  # as in `_open`: decoding says what is wrong
         return None
@@ -112,8 +115,9 @@ def peek_size(data: bytes) -> tuple[int, int] | None:
 def _open(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, Image.Image]:
     """The header as stored, and the decoded image, upright."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if max(image.size) > MAX_SIDE or math.prod(image.size) > (max_pixels or math.inf):
+        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+            limit = max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 2**28)  # beyond which Pillow opens none
+            if max(image.size) > MAX_SIDE or _stored_pixels(image) > limit:
                 raise Image.DecompressionBombError
             header = Header(image.format or "", image.mode, image.size, _orientation(image))
             image.load()
@@ -130,6 +134,19 @@ def _open(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Heade
     if upright.mode in ("I", "F"):
         raise ImageFileError("unreadable", f"{path}: has 32 bits a pixel; save it with 8 or 16")
     return header, upright
+
+
+def _formats() -> list[str]:
+    """Formats that decode no more than their header claims, and run no program."""
+    Image.init()
+    return [name for name in Image.ID if name not in _WRAPPERS]
+
+
+def _stored_pixels(image: Image.Image) -> int:
+    """How many pixels are decoded; the tiles of TIFF are decoded whole, and may be far larger than their image."""
+    tags = getattr(image, "tag_v2", {})
+    tile = [int(tags.get(tag, 1)) for tag in _TILE]
+    return math.prod(-(-side // step) * step for side, step in zip(image.size, tile, strict=True))
 
 
 def _orientation(image: Image.Image) -> int:

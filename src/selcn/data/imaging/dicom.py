@@ -1,24 +1,24 @@
 """DICOM files to arrays: dermoscopy as visible-light images."""
 
-import io
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from selcn.data.imaging.decode import Header, ImageFileError
 
 try:
-    import pydicom
     from pydicom.pixels.processing import apply_color_lut, apply_rescale, apply_voi_lut
     from pydicom.pixels.utils import pixel_array
+
+    from selcn.data.imaging.dicom_size import read_dicom, refuse_bomb, refuse_large
 except ImportError:
     raise ImageFileError("unreadable", "DICOM needs an extra; `pip install selcn[dicom]`") from None
 
-MAX_FRAMES = 10_000
+MAX_BLOCK = 2**20
+"""Pixels whose levels are computed at once, as float64."""
 
 
 def decode_dicom(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, list[np.ndarray]]:
@@ -38,8 +38,9 @@ def decode_dicom(data: bytes, path: Path, max_pixels: int | None = None) -> tupl
             before decoding.
     """
     try:
-        dataset = pydicom.dcmread(io.BytesIO(data))
-        _refuse_large(dataset, path, max_pixels)
+        dataset = read_dicom(data, path, max_pixels)
+        refuse_large(dataset, path, max_pixels)
+        refuse_bomb(dataset, path)
         return _header(dataset), [_as_rgb(frame, dataset) for frame in _frames(dataset)]
     except ImageFileError:
         raise
@@ -47,14 +48,6 @@ def decode_dicom(data: bytes, path: Path, max_pixels: int | None = None) -> tupl
     except Exception as error:
         what = " ".join(str(error).split())[:120] or type(error).__name__
         raise ImageFileError("unreadable", f"{path}: not a readable DICOM image ({what}); replace the file") from None
-
-
-def _refuse_large(dataset: Any, path: Path, max_pixels: int | None) -> None:  # noqa: ANN401 - pydicom's attributes are of any type
-    frames = int(dataset.get("NumberOfFrames", 1) or 1)
-    pixels = int(dataset.Rows) * int(dataset.Columns)
-    limit = Image.MAX_IMAGE_PIXELS or 2**28
-    if pixels > limit or frames > MAX_FRAMES or frames * pixels > (max_pixels or 4 * limit):
-        raise ImageFileError("too-large", f"{path}: its header claims {frames} frames of {pixels} pixels; shrink it")
 
 
 def _header(dataset: Any) -> Header:  # noqa: ANN401
@@ -72,18 +65,33 @@ def _frames(dataset: Any) -> npt.NDArray[Any]:  # noqa: ANN401
 
 
 def _as_rgb(frame: npt.NDArray[Any], dataset: Any) -> np.ndarray:  # noqa: ANN401
+    largest = 2 ** int(dataset.BitsStored) - 1
+    if frame.ndim == 3 and frame.dtype == np.uint8 and largest == 255:
+        return np.ascontiguousarray(frame)
+    rows = max(1, MAX_BLOCK // frame.shape[1])
+    blocks = [frame[start : start + rows] for start in range(0, len(frame), rows)]
     if frame.ndim == 3:
-        return np.ascontiguousarray(_to_bytes(frame, 0, 2 ** int(dataset.BitsStored) - 1))
+        return np.concatenate([_to_bytes(block, 0, largest) for block in blocks])
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        coloured = apply_color_lut(frame, dataset)
-        return _to_bytes(coloured, 0, np.iinfo(coloured.dtype).max)
-    levels = apply_voi_lut(apply_rescale(frame, dataset), dataset).astype(np.float64)
-    if "WindowCenter" in dataset:
-        grey = _to_bytes(levels, *_window_output(dataset))
-    else:
-        grey = _to_bytes(levels, float(levels.min()), float(levels.max()))
+        coloured = (apply_color_lut(block, dataset) for block in blocks)
+        return np.concatenate([_to_bytes(block, 0, np.iinfo(block.dtype).max) for block in coloured])
+    grey = _grey(blocks, dataset)
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     return cv2.cvtColor(255 - grey if inverted else grey, cv2.COLOR_GRAY2RGB)
+
+
+def _grey(blocks: list[npt.NDArray[Any]], dataset: Any) -> np.ndarray:  # noqa: ANN401
+    """Levels by the window, or stretched over their range."""
+
+    def levels(block: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        return apply_voi_lut(apply_rescale(block, dataset), dataset).astype(np.float64)
+
+    if "WindowCenter" in dataset:
+        low, high = _window_output(dataset)
+    else:
+        low = min(float(levels(block).min()) for block in blocks)
+        high = max(float(levels(block).max()) for block in blocks)
+    return np.concatenate([_to_bytes(levels(block), low, high) for block in blocks])
 
 
 def _window_output(dataset: Any) -> tuple[float, float]:  # noqa: ANN401
