@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from selcn.data.imaging.decode import ImageFileError
 from selcn.data.imaging.dicom_segmentation import read_header
-from selcn.data.imaging.read import decode_frames
+from selcn.data.imaging.read import claimed_pixels, decode_frames
 
 Dataset = Callable[..., FileDataset]
 HERE = Path("bomb")
@@ -206,6 +206,17 @@ def test_honest_files_are_read(dataset: Dataset, syntax: str) -> None:
     assert read_header(data, HERE).NumberOfFrames == 2
 
 
-def test_a_deflated_header_that_never_ends_is_told(dataset: Dataset) -> None:
+def test_of_a_deflated_file_the_header_alone_is_read(dataset: Dataset) -> None:
+    data = deflated(dataset, more=20)
+    assert read_header(data, HERE).Rows == 16
+    assert claimed_pixels(data) == 256
     with pytest.raises(ImageFileError, match=r"^bomb: unpacks to more than its header claims"):
-        read_header(deflated(dataset, more=20), HERE)
+        decode_frames(data, HERE)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_pixels_are_told_before_they_are_decoded(dataset: Dataset) -> None:
+    assert claimed_pixels(png(300)) == 90_000
+    assert claimed_pixels(written(dataset(np.stack([SMALL] * 3), "RGB", NumberOfFrames=3))) == 768
+    assert claimed_pixels(png(10_000)[:-1000]) == 100_000_000  # most of whose pixels are not there
+    assert claimed_pixels(b"no image") == claimed_pixels(bytes(128) + b"DICM" + bytes(500)) == 0

@@ -107,7 +107,9 @@ def peek_size(data: bytes) -> tuple[int, int] | None:
     """
     try:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
-            return image.size[::-1] if _orientation(image) > 4 else image.size
+            # Pillow would decode a PNG to find EXIF behind the pixels; hardly any has it there.
+            known = image.format != "PNG" or "exif" in image.info
+            return image.size[::-1] if known and _orientation(image) > 4 else image.size
     except Exception:  # as in `_open`: decoding says what is wrong
         return None
 

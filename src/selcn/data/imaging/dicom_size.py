@@ -39,7 +39,20 @@ def read_dicom(data: bytes, path: Path, max_pixels: int | None = None, *, pixels
     Raises:
         ImageFileError: it is compressed as a whole, and unpacks to more than its header claims or `max_pixels` allows.
     """
-    return pydicom.dcmread(io.BytesIO(_inflated(data, path, max_pixels)), stop_before_pixels=not pixels)
+    return pydicom.dcmread(io.BytesIO(_inflated(data, path, max_pixels, pixels=pixels)), stop_before_pixels=not pixels)
+
+
+def claimed_pixels(data: bytes) -> int:
+    """Pixels that a header claims in all frames; 0 of what cannot be read.
+
+    Args:
+        data: the file's content.
+    """
+    try:
+        dataset = read_dicom(data, Path("file"), pixels=False)
+        return _frames(dataset) * int(dataset.Rows) * int(dataset.Columns)
+    except Exception:  # decoding says what is wrong
+        return 0
 
 
 def refuse_large(dataset: Any, path: Path, max_pixels: int | None) -> None:  # noqa: ANN401
@@ -83,8 +96,8 @@ def refuse_bomb(dataset: Any, path: Path) -> None:  # noqa: ANN401
             raise _bomb(path)
 
 
-def _inflated(data: bytes, path: Path, max_pixels: int | None) -> bytes:
-    """The same file, its dataset not deflated (PS3.5, A.5)."""
+def _inflated(data: bytes, path: Path, max_pixels: int | None, *, pixels: bool) -> bytes:
+    """The same file, its dataset not deflated (PS3.5, A.5); of one that is deflated perhaps the header alone."""
     stream = io.BytesIO(data)
     stream.seek(_PREAMBLE)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, *_: tag.group != 2)
@@ -97,6 +110,8 @@ def _inflated(data: bytes, path: Path, max_pixels: int | None) -> bytes:
     start = data[:_PREAMBLE] + plain.getvalue()
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     head = inflate.decompress(stream.read(), MAX_HEADER)
+    if not pixels:
+        return start + head
     header = pydicom.dcmread(io.BytesIO(start + head), stop_before_pixels=True)
     refuse_large(header, path, max_pixels)
     claimed = _frames(header) * _frame_samples(header) * int(header.BitsAllocated) // 8

@@ -1,11 +1,12 @@
 """Image files <-> arrays, whatever their format: the one decoder of store, audit, prediction and report."""
 
+import math
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from selcn.data.imaging.decode import Header, ImageFileError, decode_image, decode_mask
+from selcn.data.imaging.decode import Header, ImageFileError, decode_image, decode_mask, peek_size
 from selcn.errors import DataError
 from selcn.io.files import written_whole
 
@@ -37,6 +38,21 @@ def is_dicom(data: bytes) -> bool:
         data: the file's content.
     """
     return data[128:132] == b"DICM"
+
+
+def claimed_pixels(data: bytes) -> int:
+    """Pixels that a file claims in all its frames, told without decoding them; 0 of what cannot be read.
+
+    Args:
+        data: the file's content.
+    """
+    if not is_dicom(data):
+        return math.prod(peek_size(data) or (0, 0))
+    try:
+        from selcn.data.imaging import dicom_size
+    except ImportError:
+        return 0
+    return dicom_size.claimed_pixels(data)
 
 
 def decode_file(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, list[np.ndarray]]:
