@@ -127,7 +127,7 @@ def _predictor(service: Service, samples: Sequence[Upload]) -> Callable[[Any], A
             (predicted,) = await service.predict([_upload(sent, samples)])
         except SelcnError as refusal:
             return _TEMPLATES.get_template("answer.html.j2").render(images=[{"error": str(refusal)}])
-        return await service.aside(show_answer, predicted, service.predictor.config)
+        return await service.threads.call(predicted.pixels, show_answer, predicted, service.predictor.config)
 
     return answer
 
