@@ -6,8 +6,8 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from pkgutil import walk_packages
 
-from click import Context
 from sphinx.application import Sphinx
+from typer import Context
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
@@ -24,7 +24,7 @@ ROOT_PAGES = {
 project = "selcn"
 author = "the selcn authors"
 release = version_of("selcn")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "results", "data/page.md", "generated/readme.md"]  # the last is the start page
 html_theme = "furo"
 html_title = f"selcn {release}"

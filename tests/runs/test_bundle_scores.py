@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from selcn.data.catalog import write_catalog
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image
 from selcn.evaluation import evaluate_file, read_predictions
-from selcn.inference.overlay import blend_saliency, panel_size
+from selcn.inference.overlay import arrange, blend_saliency, panel_size
 from selcn.report import saliency_sheets
 from selcn.report.saliency_sheets import PANEL_WIDTHS
 from selcn.runs.run import Run, open_run
@@ -114,9 +115,14 @@ def test_a_sheet_shows_the_run_s_map_of_every_network(
     maps = {"symmetry": bell, "diagnosis": bell.T, "diagnosis-standalone": 1 - bell}
     undefined, captions = {("symmetry", "probabilities.npy"): {row: [np.nan, np.nan]}}, list[list[str]]()
     known = {(one, "saliency.npy"): {row: saliency} for one, saliency in maps.items()} | undefined
-    real, draw = Run.output, saliency_sheets.arrange
+    real, draw = Run.output, arrange
+
+    def recorded(*given: Any) -> Any:
+        captions.extend(given[1])
+        return draw(*given)
+
     monkeypatch.setattr(Run, "output", lambda self, *asked: known[asked] if asked in known else real(self, *asked))
-    monkeypatch.setattr(saliency_sheets, "arrange", lambda *given: captions.extend(given[1]) or draw(*given))
+    monkeypatch.setattr(saliency_sheets, "arrange", recorded)
     assert selcn(monkeypatch, "saliency", run.folder.path, "--sheet", name, "--out", tmp_path) == 0
     sheet = read_image(tmp_path / "sheets" / f"{name}.png")
     image = read_image(Path(run.table["image_path"].iloc[row]))

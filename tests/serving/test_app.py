@@ -20,6 +20,7 @@ from pydicom.dataset import FileDataset
 import selcn
 from selcn.data.imaging.read import read_image
 from selcn.inference.predictor import Predictor
+from selcn.inference.result import Outputs
 from selcn.inference.row import flatten, row_fields
 from selcn.io.files import sha256
 from selcn.serving.schema import answer_model
@@ -156,14 +157,14 @@ def test_a_token_is_asked_for_where_there_is_one(serve: Serve, predictor: Predic
 def test_a_full_queue_says_so_and_everyone_else_is_answered(
     serve: Serve, predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow, sizes = predictor.predict_prepared, []
+    slow, sizes = predictor.infer, []
 
-    def watched(prepared: np.ndarray, of: list[tuple[int, int]], given: list[selcn.Given]) -> list[selcn.Prediction]:
+    def watched(prepared: np.ndarray, given: list[selcn.Given]) -> Outputs:
         sizes.append(len(prepared))
         time.sleep(0.1)
-        return slow(prepared, of, given)
+        return slow(prepared, given)
 
-    monkeypatch.setattr(predictor, "predict_prepared", watched)
+    monkeypatch.setattr(predictor, "infer", watched)
 
     async def ask(address: str) -> list[httpx.Response]:
         async with httpx.AsyncClient(timeout=60) as client:
@@ -186,16 +187,16 @@ def test_a_full_queue_says_so_and_everyone_else_is_answered(
 def test_an_answer_that_takes_too_long_is_given_up(
     serve: Serve, predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = predictor.predict_prepared
+    slow = predictor.infer
 
-    def slower(prepared: np.ndarray, of: list[tuple[int, int]], given: list[selcn.Given]) -> list[selcn.Prediction]:
+    def slower(prepared: np.ndarray, given: list[selcn.Given]) -> Outputs:
         time.sleep(1)
-        return slow(prepared, of, given)
+        return slow(prepared, given)
 
     headers = {"content-type": "image/png"}
     with serve(predictor, limits=Limits(seconds=0.6)) as address:
         with monkeypatch.context() as patched:
-            patched.setattr(predictor, "predict_prepared", slower)
+            patched.setattr(predictor, "infer", slower)
             late = httpx.post(f"{address}/v1/predict", content=pictures[0].read_bytes(), headers=headers)
             assert late.status_code == 504
             time.sleep(1)
@@ -206,13 +207,13 @@ def test_an_answer_that_takes_too_long_is_given_up(
 def test_a_failure_of_the_networks_ends_neither_server_nor_queue(
     serve: Serve, predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> list[selcn.Prediction]:
+    def fails(*_: object) -> Outputs:
         raise RuntimeError("out of memory")
 
     headers, data = {"content-type": "image/png"}, pictures[0].read_bytes()
     with serve(predictor) as address:
         with monkeypatch.context() as patched:
-            patched.setattr(predictor, "predict_prepared", fails)
+            patched.setattr(predictor, "infer", fails)
             assert httpx.post(f"{address}/v1/predict", content=data, headers=headers).status_code == 500
         assert httpx.post(f"{address}/v1/predict", content=data, headers=headers).status_code == 200
 

@@ -10,6 +10,9 @@ import typer
 from selcn.cli.options import EngineChoice, with_threads
 from selcn.errors import ConfigError, require_extra
 
+SHUTDOWN_SECONDS = 5
+"""For requests in progress, before they are given up at the end."""
+
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
@@ -47,7 +50,9 @@ def serve(
     limits = Limits(body=body * 2**20, waiting=waiting, seconds=seconds)
     shown = None if not page else read_samples(samples) if samples else draw_samples()
     app = create_app(predictor, limits=limits, token=os.environ.get("SELCN_TOKEN") or None, samples=shown)
-    config = uvicorn.Config(app, log_level="info", timeout_keep_alive=5, server_header=False)
+    config = uvicorn.Config(
+        app, log_level="info", timeout_keep_alive=5, timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False
+    )
     with _listening(host, port) as listening:
         uvicorn.Server(config).run(sockets=[listening])
 

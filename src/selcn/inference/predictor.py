@@ -120,15 +120,24 @@ class Predictor:
             given: one an image, each from `check`; or nothing at all.
         """
         given = given or [NOTHING] * len(sizes)
-        arrays = None
-        if any(one.names for one in given):
-            shapes = self.run.given_shapes(self.config.prepare.size)
-            arrays = stack_given(given, self.config, shapes)
-        outputs = self.run(prepared, arrays)
+        outputs = self.infer(prepared, given)
         return [
             describe(self.config, prepared[row], outputs, row, size, one)
             for row, (size, one) in enumerate(zip(sizes, given, strict=True))
         ]
+
+    def infer(self, prepared: np.ndarray, given: Sequence[Given]) -> Outputs:
+        """The outputs of the networks for prepared images, which `describe` turns into predictions one by one.
+
+        Args:
+            prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
+            given: one an image, each from `check`, or `NOTHING`.
+        """
+        arrays = None
+        if any(one.names for one in given):
+            shapes = self.run.given_shapes(self.config.prepare.size)
+            arrays = stack_given(given, self.config, shapes)
+        return self.run(prepared, arrays)
 
     def check(self, given: Given, size: tuple[int, int] | None = None) -> Given:
         """What is given of an image, with classes under the names of their label sets.

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from selcn.data.imaging.masks import LESION_THRESHOLD, grown_boxes, largest_regions
+from selcn.data.imaging.masks import LESION_THRESHOLD, largest_regions, region_boxes
 from selcn.data.imaging.prepare import prepare_image, resize
 from selcn.evaluation.temperature import rescale
 from selcn.inference.bundle import BundleConfig
@@ -191,7 +191,7 @@ def find_lesion(mask: npt.NDArray[np.bool_]) -> Lesion:
         mask: bool (H, W).
     """
     region = largest_regions(mask[None])
-    x, y, width, height = grown_boxes(region)[0].tolist()
+    x, y, width, height = region_boxes(region)[0].tolist()
     return Lesion(mask, _outline(region[0]), (x, y, width, height))
 
 

@@ -11,18 +11,21 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
+from starlette.requests import ClientDisconnect
 
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.predictor import Predictor
-from selcn.serving.batching import QueueFull
 from selcn.serving.given import PART, GivenError, given_schema
 from selcn.serving.middleware import BodyLimitMiddleware, SecurityHeadersMiddleware
 from selcn.serving.monitoring import RequestCountMiddleware, ServerMetrics
+from selcn.serving.room import QueueFull, TooManyPixels
 from selcn.serving.schema import ModelAnswer, Refusal, answer_model
 from selcn.serving.service import NOTICE, AnswerTimeout, PredictedUpload, Service
-from selcn.serving.uploads import Limits, Upload, read_uploads
+from selcn.serving.uploads import Limits, Upload, read_uploads, while_connected
 
 PREDICT = "/v1/predict"
+GONE = 499
+"""Status, as nginx writes it, of what a client did not wait for."""
 PATHS = (PREDICT, "/v1/model", "/healthz", "/metrics", "/")
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _REFUSED = {
@@ -130,15 +133,21 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
     @app.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
     def metrics() -> Response:
         """For Prometheus."""
-        service.metrics.waiting.set(service.batcher.waiting)
+        service.metrics.waiting.set(service.room.images)
+        service.metrics.waiting_pixels.set(service.room.pixels)
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
 async def _predict(service: Service, request: Request) -> list[PredictedUpload]:
     try:
-        return await service.predict(await read_uploads(request, service.limits, service.predictor.config))
+        uploads = await read_uploads(request, service.limits, service.predictor.config)
+        return await while_connected(request, service.predict(uploads))
+    except ClientDisconnect:
+        raise HTTPException(GONE, "the client is gone") from None
     except GivenError as error:
         raise HTTPException(422, str(error)) from None
+    except TooManyPixels as error:
+        raise HTTPException(413, str(error)) from None
     except QueueFull as error:
         raise HTTPException(429, str(error), {"Retry-After": "1"}) from None
     except AnswerTimeout as error:

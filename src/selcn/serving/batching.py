@@ -1,86 +1,59 @@
-"""Images of concurrent requests predicted together, with a bounded queue."""
+"""Prepared images of concurrent requests in batches; each costs the networks the same, however large it was."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from selcn.errors import SelcnError
 from selcn.inference.given import NOTHING, Given
 from selcn.inference.predictor import Predictor
-from selcn.inference.result import Prediction
+from selcn.inference.result import Outputs
 
 MAX_BATCH = 8
 WAIT_SECONDS = 0.005
 """Time that the first image of a batch waits for others."""
 
 
-class QueueFull(SelcnError):  # noqa: N818 - what the queue is
-    """The queue has no room for more images."""
+class Row(NamedTuple):
+    """An image's row of the outputs of its batch."""
+
+    outputs: Outputs
+    number: int
 
 
 class _Waiting(NamedTuple):
     prepared: np.ndarray
-    size: tuple[int, int]
     given: Given
-    answer: "asyncio.Future[Prediction]"
+    answer: "asyncio.Future[Row]"
 
 
-@dataclass(eq=False)
 class Batcher:
-    """Collects waiting images in batches and predicts them in a thread.
+    """Collects prepared images in batches and puts these through the networks in a thread.
 
     Args:
         predictor: of a bundle.
-        room: largest number of waiting images.
     """
 
-    predictor: Predictor
-    room: int
-
-    def __post_init__(self) -> None:
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
         self.queue: asyncio.Queue[_Waiting] = asyncio.Queue()
-        self.waiting = 0
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
 
-    def reserve(self, count: int) -> None:
-        """Reserve room in the queue, until `release`.
-
-        Args:
-            count: number of images.
-
-        Raises:
-            QueueFull: there is not enough room.
-        """
-        if self.waiting + count > self.room:
-            raise QueueFull("too many pictures are waiting; try again")
-        self.waiting += count
-
-    def release(self, count: int) -> None:
-        """Release reserved room in the queue.
-
-        Args:
-            count: number of images.
-        """
-        self.waiting -= count
-
-    async def predict(self, prepared: np.ndarray, size: tuple[int, int], given: Given = NOTHING) -> Prediction:
-        """The prediction of one image.
+    async def run_one(self, prepared: np.ndarray, given: Given = NOTHING) -> Row:
+        """The outputs of the networks for one image.
 
         Args:
             prepared: the prepared image, uint8 RGB (h, w, 3).
-            size: width and height of the original image.
             given: results of it that go before predicted ones, checked by `Predictor.check`.
         """
-        answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
-        await self.queue.put(_Waiting(prepared, size, given, answer))
+        answer: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
+        await self.queue.put(_Waiting(prepared, given, answer))
         return await answer
 
     def close(self) -> None:
         """Stop the thread after its current batch."""
-        self.thread.shutdown(wait=False)
+        self.thread.shutdown(wait=False, cancel_futures=True)
 
     async def run(self) -> None:
         """Predict batches until cancelled."""
@@ -88,17 +61,16 @@ class Batcher:
         while True:
             batch = await self._collect()
             try:
-                predictions = await loop.run_in_executor(self.thread, self._work, batch)
+                outputs = await loop.run_in_executor(self.thread, self._work, batch)
             except Exception as error:  # a batch that fails must not end the server
                 for one in batch:
                     _settle(one.answer, error)
             else:
-                for one, prediction in zip(batch, predictions, strict=True):
-                    _settle(one.answer, prediction)
+                for number, one in enumerate(batch):
+                    _settle(one.answer, Row(outputs, number))
 
-    def _work(self, batch: list[_Waiting]) -> list[Prediction]:
-        prepared = np.stack([one.prepared for one in batch])
-        return self.predictor.predict_prepared(prepared, [one.size for one in batch], [one.given for one in batch])
+    def _work(self, batch: list[_Waiting]) -> Outputs:
+        return self.predictor.infer(np.stack([one.prepared for one in batch]), [one.given for one in batch])
 
     async def _collect(self) -> list[_Waiting]:
         batch = [await self.queue.get()]
@@ -113,7 +85,7 @@ class Batcher:
         return [one for one in batch if not one.answer.cancelled()] or await self._collect()
 
 
-def _settle(answer: "asyncio.Future[Prediction]", result: Prediction | Exception) -> None:
+def _settle(answer: "asyncio.Future[Row]", result: Row | Exception) -> None:
     if answer.done():
         return
     if isinstance(result, Exception):

@@ -15,6 +15,9 @@ class ServerMetrics:
         self.pictures = Counter("selcn_pictures", "Pictures by outcome.", ["outcome"], registry=self.registry)
         self.seconds = Histogram("selcn_request_seconds", "Seconds a prediction request.", registry=self.registry)
         self.waiting = Gauge("selcn_waiting_pictures", "Pictures that wait or are worked on.", registry=self.registry)
+        self.waiting_pixels = Gauge(
+            "selcn_waiting_pixels", "Pixels of the large ones among these.", registry=self.registry
+        )
 
     def text(self) -> bytes:
         """The counters in Prometheus' text format."""

@@ -2,32 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from selcn.data.imaging.prepare import resize
-from selcn.data.imaging.read import decode_frames
+from selcn.data.imaging.read import claimed_pixels, decode_frames
 from selcn.errors import ConfigError, DataError, SelcnError
 from selcn.inference.given import NOTHING, Given, check_frames
 from selcn.inference.overlay import PANEL_WIDTHS, embed, panel_size, render
 from selcn.inference.predictor import Predictor
-from selcn.inference.result import Prediction, prepare
+from selcn.inference.result import Prediction, describe, prepare
 from selcn.inference.row import Row, file_rows
 from selcn.serving.batching import Batcher
 from selcn.serving.given import GivenError
 from selcn.serving.monitoring import ServerMetrics
+from selcn.serving.room import MAX_ORDINARY, Room, Threads
 from selcn.serving.schema import Identity
 from selcn.serving.uploads import Limits, Upload
 
-P = ParamSpec("P")
-T = TypeVar("T")
 NOTICE = "Research tool, not a medical device."
 _ENCODINGS = {"overlay": "jpeg", "mask": "png"}
 
@@ -51,6 +48,11 @@ class PredictedUpload:
     images: Sequence[np.ndarray] = ()
     predictions: Sequence[Prediction] = ()
     error: DataError | None = None
+
+    @property
+    def pixels(self) -> int:
+        """Of all its frames."""
+        return sum(width * height for width, height in (one.size for one in self.predictions))
 
     def rows(self, *, pictures: bool = False) -> list[Row]:
         """The rows of its frames, as JSON holds them.
@@ -89,34 +91,35 @@ class Service:
         self.identity = Identity(
             name=predictor.name, hash=predictor.digest, engine=predictor.engine, selcn=version("selcn")
         )
-        self.batcher = Batcher(predictor, limits.waiting)
-        self.decoders = ThreadPoolExecutor(thread_name_prefix="decoders")
+        self.batcher = Batcher(predictor)
+        self.room = Room(limits.waiting, limits.waiting_pixels)
+        self.threads = Threads()
 
     def close(self) -> None:
-        """Stop the threads after their current work."""
+        """Begin no more work."""
         self.batcher.close()
-        self.decoders.shutdown(wait=False)
+        self.threads.close()
 
     async def predict(self, uploads: Sequence[Upload]) -> list[PredictedUpload]:
-        """The predictions of uploads, in their order.
+        """The predictions of uploads, in their order; once cancelled, what was not begun is not done.
 
         Args:
             uploads: at least one.
 
         Raises:
-            QueueFull: too many images are waiting.
+            QueueFull: too many images, or pixels of them, are waiting.
+            TooManyPixels: the images have more pixels than may ever wait.
             AnswerTimeout: it takes longer than the limit.
             GivenError: what is given of an upload does not fit it or the bundle.
         """
-        self.batcher.reserve(len(uploads))
         begun = time.perf_counter()
         try:
-            work = asyncio.gather(*map(self._predict_one, uploads))
-            return _without_given_error(await asyncio.wait_for(work, self.limits.seconds))
+            with self.room.of_images(len(uploads)):
+                async with asyncio.timeout(self.limits.seconds):
+                    return await self._predict_all(uploads)
         except TimeoutError:
             raise AnswerTimeout(f"no answer within {self.limits.seconds:g} s; try again") from None
         finally:
-            self.batcher.release(len(uploads))
             self.metrics.seconds.observe(time.perf_counter() - begun)
 
     async def rows(self, predicted: Sequence[PredictedUpload], *, pictures: bool) -> list[Row]:
@@ -126,28 +129,31 @@ class Service:
             predicted: the uploads with their predictions.
             pictures: whether rows also hold overlay and mask as data URIs.
         """
-        found = await asyncio.gather(*(self.aside(PredictedUpload.rows, one, pictures=pictures) for one in predicted))
-        return [row for rows in found for row in rows]
+        calls = (self.threads.call(one.pixels, PredictedUpload.rows, one, pictures=pictures) for one in predicted)
+        return [row for rows in await asyncio.gather(*calls) for row in rows]
 
-    async def aside(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-        """Call a function in a thread, without blocking other requests.
+    async def _predict_all(self, uploads: Sequence[Upload]) -> list[PredictedUpload]:
+        measure = (self.threads.call(0, claimed_pixels, upload.data) for upload in uploads)
+        # A claim of too many is refused by the decoder, which needs no room for that.
+        pixels = [claimed if claimed <= self.limits.pixels else 0 for claimed in await asyncio.gather(*measure)]
+        with self.room.of_pixels(sum(one for one in pixels if one > MAX_ORDINARY)):
+            return _without_given_error(await asyncio.gather(*map(self._predict_one, uploads, pixels)))
 
-        Args:
-            work: the function.
-            *given: its arguments.
-            **named: its arguments by name.
-        """
-        return await asyncio.get_running_loop().run_in_executor(self.decoders, partial(work, *given, **named))
-
-    async def _predict_one(self, upload: Upload) -> PredictedUpload:
+    async def _predict_one(self, upload: Upload, pixels: int) -> PredictedUpload:
         try:
-            frames = await self.aside(self._decode, upload)
+            frames = await self.threads.call(pixels, self._decode, upload)
         except DataError as error:
             self.metrics.pictures.labels("unreadable").inc()
             return PredictedUpload(upload.name, error=error)
-        predictions = await asyncio.gather(*(self.batcher.predict(*frame[1:]) for frame in frames))
+        predictions = await asyncio.gather(*map(self._predict_frame, frames))
         self.metrics.pictures.labels("predicted").inc(len(predictions))
         return PredictedUpload(upload.name, [frame.image for frame in frames], predictions)
+
+    async def _predict_frame(self, frame: _Frame) -> Prediction:
+        row = await self.batcher.run_one(frame.prepared, frame.given)
+        pixels = frame.size[0] * frame.size[1]
+        config = self.predictor.config
+        return await self.threads.call(pixels, describe, config, frame.prepared, *row, frame.size, frame.given)
 
     def _decode(self, upload: Upload) -> list[_Frame]:
         images = decode_frames(upload.data, Path(upload.name), self.limits.pixels)

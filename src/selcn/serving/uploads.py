@@ -1,13 +1,16 @@
 """Uploaded images of a request, as its body or as multipart/form-data, and samples for the page."""
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 from fastapi import HTTPException, Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from selcn.data.discovery import find_images
 from selcn.data.imaging.read import read_bytes
@@ -17,6 +20,7 @@ from selcn.inference.bundle import BundleConfig
 from selcn.labels import HAM10000
 from selcn.serving.given import PART, GivenError, GivenUpload, named_parts, parse_given
 
+T = TypeVar("T")
 MAX_SAMPLES = 8
 _RAW = ("image/", "application/dicom", "application/octet-stream")
 _UNNAMED = "picture"
@@ -33,6 +37,7 @@ class Limits:
         pictures: images of a request, and frames of a file.
         pixels: of an image, or of all frames of a file.
         waiting: images that may wait or be in progress at once.
+        waiting_pixels: of all large ones among these together; see `selcn.serving.room`.
         seconds: for a body to arrive, and for a prediction.
     """
 
@@ -40,6 +45,7 @@ class Limits:
     pictures: int = 16
     pixels: int = 50_000_000
     waiting: int = 64
+    waiting_pixels: int = 200_000_000
     seconds: float = 30.0
 
 
@@ -73,6 +79,32 @@ async def read_uploads(request: Request, limits: Limits, config: BundleConfig) -
     if not any(upload.data for upload in uploads):
         raise HTTPException(400, "no picture in the body; send at least one")
     return uploads
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of work, which is cancelled when the client is gone.
+
+    Args:
+        request: whose body was read.
+        work: for the response.
+
+    Raises:
+        ClientDisconnect: the client is gone.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    answering, waiting = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((answering, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientDisconnect
+        return answering.result()
+    finally:
+        answering.cancel()
+        waiting.cancel()
 
 
 async def _read_form(request: Request, limits: Limits, config: BundleConfig) -> list[Upload]:

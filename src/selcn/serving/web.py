@@ -119,7 +119,7 @@ def _predictor(service: Service, samples: Sequence[Upload], facts: ModelFacts) -
             (predicted,) = await service.predict([_upload(sent, samples)])
         except SelcnError as refusal:
             return show_error(str(refusal))
-        return await service.aside(show_answer, predicted, service.predictor.config, facts)
+        return await service.threads.call(predicted.pixels, show_answer, predicted, service.predictor.config, facts)
 
     return answer
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from selcn.data.imaging.prepare import prepare_image, prepare_mask, remove_hair, without_hair
+from selcn.data.imaging.prepare import prepare_image, prepare_mask, remove_hair, resize, without_hair
 
 
 def test_a_pixel_of_a_shrunken_mask_is_lesion_where_half_of_it_is() -> None:
@@ -52,3 +52,28 @@ def test_hair_removal_is_the_methods_with_a_kernel_that_scales(width: int, kerne
     assert (remove_hair(picture, swapped=True) == expected).mean() > 0.99
     assert width > 200 or (remove_hair(picture) != expected).mean() > 0.01
     assert (without_hair(picture, "thesis") == remove_hair(picture, swapped=True)).all()
+
+
+def hairy(width: int) -> np.ndarray:
+    """A lesion under hairs, with noise."""
+    generator = np.random.default_rng(0)
+    image = np.full((width * 3 // 4, width, 3), (200, 160, 150), np.uint8)
+    cv2.circle(image, (width // 2, width * 3 // 8), width // 6, (90, 60, 50), -1)
+    for start, end in generator.integers(0, width, (12, 2, 2)):
+        cv2.line(image, start.tolist(), end.tolist(), (40, 30, 25), width // 250)
+    return (image + generator.normal(0, 4, image.shape)).round().clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("width", "most"), [(600, 0.0), (1024, 0.0), (2048, 1.0)])
+def test_large_images_are_shrunk_before_hair_goes_with_little_difference(width: int, most: float) -> None:
+    image = hairy(width)
+    at_its_own_size = resize(remove_hair(image), (224, 168))
+    difference = np.abs(prepare_image(image, (224, 168), hair=True).astype(int) - at_its_own_size).mean()
+    assert difference <= most
+    assert np.abs(resize(image, (224, 168)).astype(int) - at_its_own_size).mean() > 2  # what the hairs amount to
+
+
+def test_no_image_is_shrunk_below_twice_its_prepared_size() -> None:
+    image = hairy(1600)
+    expected = resize(remove_hair(image), (800, 600))
+    assert (prepare_image(image, (800, 600), hair=True) == expected).all()

@@ -22,6 +22,9 @@ _PAGED = frozenset({"TIFF", "GIF", "WEBP", "AVIF"})
 """Formats whose frames are images each. The further images of others (MPO, HEIC, animated PNG) show the first again."""
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 T = TypeVar("T")
+_TILE = (322, 323)  # TIFF's tags of width and height
+_WRAPPERS = frozenset({"BLP", "CUR", "EPS", "ICNS", "ICO", "IPTC", "WMF"})
+"""Formats of Pillow that hold a program, or an image of another size than their header claims."""
 
 Kind = Literal["missing", "unreadable", "truncated", "too-large", "several-frames"]
 
@@ -148,10 +151,12 @@ def peek_size(data: bytes, frame: int = 0) -> tuple[int, int] | None:
         frame: number of the page, from 0.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with _identified(data, Path("file")) as image:
             if frame:
                 image.seek(_pages(image)[frame])
-            return image.size[::-1] if _orientation(image) > 4 else image.size
+            # Pillow would decode a PNG to find EXIF behind the pixels; hardly any has it there.
+            known = image.format != "PNG" or "exif" in image.info
+            return image.size[::-1] if known and _orientation(image) > 4 else image.size
     except Exception:  # as in `_open`: decoding says what is wrong
         return None
 
@@ -163,10 +168,30 @@ def count_pages(data: bytes) -> int:
         data: the file's content.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with _identified(data, Path("file")) as image:
             return len(_pages(image))
     except Exception:  # as in `_open`: decoding says what is wrong
         return 1
+
+
+def count_pixels(data: bytes) -> int:
+    """How many pixels `decode_pages` decodes, told from headers alone; 0 of what cannot be read.
+
+    Args:
+        data: the file's content.
+    """
+    try:
+        with _identified(data, Path("file")) as image:
+            pages = _pages(image)
+            if image.format != "TIFF":  # whose pages differ in size, and which is not decoded to reach them
+                return len(pages) * math.prod(image.size)
+            total = 0
+            for page in pages:
+                image.seek(page)
+                total += _stored_pixels(image)
+            return total
+    except Exception:  # as in `_open`: decoding says what is wrong
+        return 0
 
 
 def _open(
@@ -179,12 +204,13 @@ def _open(
             if frame is not None and frame >= len(pages):
                 raise ImageFileError("missing", f"{path}: holds {len(pages)} images, which are counted from 0")
             wanted = pages if frame is None else [pages[frame]]
-            limit = max_pixels or (math.inf if len(wanted) == 1 else 4 * (Image.MAX_IMAGE_PIXELS or 2**28))
+            # Pillow opens no image of more than twice its limit.
+            limit = max_pixels or (2 if len(wanted) == 1 else 4) * (Image.MAX_IMAGE_PIXELS or 2**28)
             headers, found, pixels = [], [], 0
             for page in wanted:
                 if page:
                     image.seek(page)
-                pixels += math.prod(image.size)
+                pixels += _stored_pixels(image)
                 if max(image.size) > MAX_SIDE or pixels > limit:
                     raise Image.DecompressionBombError
                 header = Header(image.format or "", image.mode, image.size, _orientation(image))
@@ -215,7 +241,7 @@ def _identified(data: bytes, path: Path) -> Image.Image:
             require_extra("pillow_heif", "heic", f"{path}: HEIC").register_heif_opener()
         except ConfigError as error:
             raise ImageFileError("unreadable", str(error)) from None
-    return Image.open(io.BytesIO(data))
+    return Image.open(io.BytesIO(data), formats=_formats())
 
 
 def _pages(image: Image.Image) -> list[int]:
@@ -240,6 +266,19 @@ def _pages(image: Image.Image) -> list[int]:
 def _subfile(image: Image.Image, page: int) -> int:
     image.seek(page)
     return int(getattr(image, "tag_v2", {}).get(_SUBFILE, 0))
+
+
+def _formats() -> list[str]:
+    """Formats that decode no more than their header claims, and run no program."""
+    Image.init()
+    return [name for name in Image.ID if name not in _WRAPPERS]
+
+
+def _stored_pixels(image: Image.Image) -> int:
+    """How many pixels are decoded; the tiles of TIFF are decoded whole, and may be far larger than their image."""
+    tags = getattr(image, "tag_v2", {})
+    tile = [int(tags.get(tag, 1)) for tag in _TILE]
+    return math.prod(-(-side // step) * step for side, step in zip(image.size, tile, strict=True))
 
 
 def _orientation(image: Image.Image) -> int:

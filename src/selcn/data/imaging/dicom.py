@@ -1,27 +1,25 @@
 """DICOM files to arrays: dermoscopy as visible-light images; no message quotes a header, which names the patient."""
 
-import io
-import logging
-import re
-import warnings
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from selcn.data.imaging.decode import MAX_FRAMES, Header, ImageFileError
+from selcn.data.imaging.decode import Header, ImageFileError
 
 try:
-    import pydicom
-    from pydicom.datadict import tag_for_keyword
     from pydicom.pixels.processing import apply_color_lut, apply_rescale, apply_voi_lut
     from pydicom.pixels.utils import pixel_array
+
+    from selcn.data.imaging.dicom_messages import cause
+    from selcn.data.imaging.dicom_size import frames_of, read_dicom, refuse_bomb, refuse_large
 except ImportError:
     raise ImageFileError("unreadable", "DICOM needs an extra; `pip install selcn[dicom]`") from None
 
+MAX_BLOCK = 2**20
+"""Pixels whose levels are computed at once, as float64."""
 _PHOTOMETRIC = frozenset(
     {
         "MONOCHROME1",
@@ -34,8 +32,6 @@ _PHOTOMETRIC = frozenset(
         "YBR_RCT",
     }
 )
-_QUIET = ("ignore", None, Warning, re.compile(r"pydicom|highdicom|selcn\.data\.imaging\.dicom"), 0)
-logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # it repeats every warning there
 
 
 def decode_dicom(
@@ -57,12 +53,12 @@ def decode_dicom(
         ImageFileError: no image, cut off, of a compression that is not read here, or of too many pixels, which is told
             before decoding; or there is no frame of that number.
     """
-    silence_headers()
     try:
-        dataset = pydicom.dcmread(io.BytesIO(data))
-        _refuse_large(dataset, path, max_pixels)
-        if frame is not None and frame >= _count(dataset):
-            raise ImageFileError("missing", f"{path}: holds {_count(dataset)} images, which are counted from 0")
+        dataset = read_dicom(data, path, max_pixels)
+        refuse_large(dataset, path, max_pixels)
+        if frame is not None and frame >= frames_of(dataset):
+            raise ImageFileError("missing", f"{path}: holds {frames_of(dataset)} images, which are counted from 0")
+        refuse_bomb(dataset, path)
         return _header(dataset), [_as_rgb(one, dataset) for one in _frames(dataset, frame)]
     except ImageFileError:
         raise
@@ -70,49 +66,6 @@ def decode_dicom(
     except Exception as error:
         what = cause(error)
         raise ImageFileError("unreadable", f"{path}: not a readable DICOM image ({what}); replace the file") from None
-
-
-def silence_headers() -> None:
-    """Keep pydicom and highdicom from warning, since their warnings quote values of the header."""
-    # Not `catch_warnings`, which threads share. Looked for first, since a new filter makes others warn again.
-    if _QUIET not in warnings.filters:
-        warnings.filterwarnings("ignore", module=_QUIET[3].pattern)
-
-
-def cause(error: Exception) -> str:
-    """What is wrong with a header, in words that hold no value of it.
-
-    Args:
-        error: of pydicom, highdicom or this module.
-    """
-    lacking = error.name if isinstance(error, AttributeError) else None
-    # As `Rows`; another name may be a value that was looked up.
-    return f"it lacks {lacking}" if lacking and tag_for_keyword(lacking) else type(error).__name__
-
-
-def count_frames(data: bytes) -> int:
-    """How many frames a file holds, told from its header alone; 1 of what cannot be read.
-
-    Args:
-        data: the file's content.
-    """
-    silence_headers()
-    try:
-        return _count(pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=["NumberOfFrames"]))
-    except Exception:  # decoding says what is wrong
-        return 1
-
-
-def _count(dataset: Any) -> int:  # noqa: ANN401 - pydicom's attributes are of any type
-    return int(dataset.get("NumberOfFrames", 1) or 1)
-
-
-def _refuse_large(dataset: Any, path: Path, max_pixels: int | None) -> None:  # noqa: ANN401
-    frames = _count(dataset)
-    pixels = int(dataset.Rows) * int(dataset.Columns)
-    limit = Image.MAX_IMAGE_PIXELS or 2**28
-    if pixels > limit or frames > MAX_FRAMES or frames * pixels > (max_pixels or 4 * limit):
-        raise ImageFileError("too-large", f"{path}: its header claims {frames} frames of {pixels} pixels; shrink it")
 
 
 def _header(dataset: Any) -> Header:  # noqa: ANN401
@@ -126,22 +79,37 @@ def _header(dataset: Any) -> Header:  # noqa: ANN401
 def _frames(dataset: Any, frame: int | None) -> npt.NDArray[Any]:  # noqa: ANN401
     """(F, H, W) or (F, H, W, 3); colours as RGB."""
     pixels = pixel_array(dataset, index=frame)
-    return pixels[None] if frame is not None or _count(dataset) == 1 else pixels
+    return pixels[None] if frame is not None or frames_of(dataset) == 1 else pixels
 
 
 def _as_rgb(frame: npt.NDArray[Any], dataset: Any) -> np.ndarray:  # noqa: ANN401
+    largest = 2 ** int(dataset.BitsStored) - 1
+    if frame.ndim == 3 and frame.dtype == np.uint8 and largest == 255:
+        return np.ascontiguousarray(frame)
+    rows = max(1, MAX_BLOCK // frame.shape[1])
+    blocks = [frame[start : start + rows] for start in range(0, len(frame), rows)]
     if frame.ndim == 3:
-        return np.ascontiguousarray(_to_bytes(frame, 0, 2 ** int(dataset.BitsStored) - 1))
+        return np.concatenate([_to_bytes(block, 0, largest) for block in blocks])
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        coloured = apply_color_lut(frame, dataset)
-        return _to_bytes(coloured, 0, np.iinfo(coloured.dtype).max)
-    levels = apply_voi_lut(apply_rescale(frame, dataset), dataset).astype(np.float64)
-    if "WindowCenter" in dataset:
-        grey = _to_bytes(levels, *_window_output(dataset))
-    else:
-        grey = _to_bytes(levels, float(levels.min()), float(levels.max()))
+        coloured = (apply_color_lut(block, dataset) for block in blocks)
+        return np.concatenate([_to_bytes(block, 0, np.iinfo(block.dtype).max) for block in coloured])
+    grey = _grey(blocks, dataset)
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     return cv2.cvtColor(255 - grey if inverted else grey, cv2.COLOR_GRAY2RGB)
+
+
+def _grey(blocks: list[npt.NDArray[Any]], dataset: Any) -> np.ndarray:  # noqa: ANN401
+    """Levels by the window, or stretched over their range."""
+
+    def levels(block: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        return apply_voi_lut(apply_rescale(block, dataset), dataset).astype(np.float64)
+
+    if "WindowCenter" in dataset:
+        low, high = _window_output(dataset)
+    else:
+        low = min(float(levels(block).min()) for block in blocks)
+        high = max(float(levels(block).max()) for block in blocks)
+    return np.concatenate([_to_bytes(levels(block), low, high) for block in blocks])
 
 
 def _window_output(dataset: Any) -> tuple[float, float]:  # noqa: ANN401

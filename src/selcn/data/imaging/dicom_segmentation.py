@@ -1,6 +1,5 @@
 """A lesion's mask as DICOM Segmentation, which names the image it is of."""
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -9,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from selcn.data.imaging.decode import ImageFileError
-from selcn.data.imaging.dicom import cause, silence_headers
 from selcn.errors import ConfigError
 from selcn.io.files import written_whole
 
@@ -18,6 +16,9 @@ try:
     import pydicom
     from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid
+
+    from selcn.data.imaging.dicom_messages import cause, silence_headers
+    from selcn.data.imaging.dicom_size import read_dicom
 except ImportError as missing:
     raise ConfigError(f"DICOM Segmentation needs an extra ({missing.name}); `pip install selcn[dicom]`") from None
 
@@ -47,7 +48,7 @@ def read_header(data: bytes, path: Path) -> pydicom.Dataset:
         ImageFileError: it lacks what a segmentation has to name.
     """
     with _told(path):
-        header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+        header = read_dicom(data, path, pixels=False)
         return _complete(header, path)
 
 

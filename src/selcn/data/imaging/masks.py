@@ -47,7 +47,16 @@ def grown_boxes(masks: Bools, grow: float = GROWTH) -> Ints:
         masks: bool (N, H, W).
         grow: share of a box's width and height, at least 0.
     """
-    regions = largest_regions(masks)
+    return region_boxes(largest_regions(masks), grow)
+
+
+def region_boxes(regions: Bools, grow: float = GROWTH) -> Ints:
+    """As `grown_boxes`, of masks that have one region at most.
+
+    Args:
+        regions: bool (N, H, W), of `largest_regions`.
+        grow: share of a box's width and height, at least 0.
+    """
     left, right = _extent(np.asarray(regions.any(axis=1)), grow)
     top, bottom = _extent(np.asarray(regions.any(axis=2)), grow)
     return np.stack([left, top, right - left, bottom - top], axis=1)

@@ -7,17 +7,27 @@ from selcn.config.sections import Hair
 
 HAIR_WIDTH, HAIR_KERNEL = 600, 17
 """Pixels: the kernel of hair removal, and the width of image that it is for."""
+MAX_HAIR_SIDE = 1024
+"""Pixels: larger images are shrunk to this, or to twice the prepared size, before hair is removed from them."""
 
 
 def prepare_image(image: np.ndarray, size: tuple[int, int], *, hair: Hair) -> np.ndarray:
     """Remove hair where wanted and resize: the one way an image reaches a network.
+
+    Hair removal takes time by pixels times width: most of a minute at worst for 49 million pixels, less than a second
+    after shrinking, with grey levels that differ by less than one on average.
 
     Args:
         image: uint8 RGB (H, W, 3).
         size: width and height in pixels.
         hair: whether hair is removed first, see `without_hair`.
     """
-    return resize(without_hair(image, hair), size)
+    if not hair:
+        return resize(image, size)
+    height, width = image.shape[:2]
+    scale = max(MAX_HAIR_SIDE, 2 * max(size)) / max(height, width)
+    small = resize(image, (max(1, round(width * scale)), max(1, round(height * scale)))) if scale < 1 else image
+    return resize(without_hair(small, hair), size)
 
 
 def prepare_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

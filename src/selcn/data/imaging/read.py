@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from selcn.data.imaging.address import locate
-from selcn.data.imaging.decode import Header, ImageFileError, count_pages, decode_mask, decode_pages
+from selcn.data.imaging.decode import Header, ImageFileError, count_pages, count_pixels, decode_mask, decode_pages
 from selcn.errors import ConfigError, DataError
 from selcn.io.files import written_whole
 
@@ -90,10 +90,25 @@ def count_frames(path: Path) -> int:
     if not is_dicom(data):
         return count_pages(data)
     try:
-        from selcn.data.imaging import dicom
-    except ImageFileError:
+        from selcn.data.imaging import dicom_size
+    except ImportError:
         return 1
-    return dicom.count_frames(data)
+    return dicom_size.count_frames(data)
+
+
+def claimed_pixels(data: bytes) -> int:
+    """Pixels that a file claims in all its frames, told without decoding them; 0 of what cannot be read.
+
+    Args:
+        data: the file's content.
+    """
+    if not is_dicom(data):
+        return count_pixels(data)
+    try:
+        from selcn.data.imaging import dicom_size
+    except ImportError:
+        return 0
+    return dicom_size.claimed_pixels(data)
 
 
 def decode_file(
