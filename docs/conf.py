@@ -65,7 +65,12 @@ def write_reference(_: Sphinx) -> None:
 def write_root_pages(_: Sphinx) -> None:
     """Write a copy of each Markdown file at the root of the repository, with links to the pages of this site."""
     for name in ROOT_PAGES:
-        text = (HERE.parent / name).read_text(encoding="utf-8").replace("](docs/", "](/")
+        text = (
+            (HERE.parent / name)
+            .read_text(encoding="utf-8")
+            .replace("](docs/", "](/")
+            .replace('"docs/images/', '"_static/')
+        )
         for other, page in ROOT_PAGES.items():
             text = text.replace(f"]({other})", f"](/{page}.md)")
         _write(HERE / f"{ROOT_PAGES[name]}.md", text if name.endswith(".md") else f"# {name}\n\n```\n{text}```\n")

@@ -1,8 +1,8 @@
 """What the documents say is what the repository holds."""
 
 import doctest
-import importlib.util
 import re
+import runpy
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -18,12 +18,15 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.parametrize("name", ["results", "data", "configuration"])
 def test_a_page_of_tables_is_made_from_its_files(name: str) -> None:
-    spec = importlib.util.spec_from_file_location(f"make_{name}", ROOT / "docs" / name / "make.py")
-    assert spec is not None
-    assert spec.loader is not None
-    make = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make)
-    assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == make.page()
+    make = runpy.run_path(str(ROOT / "docs" / name / "make.py"))
+    assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == make["page"]()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_drawing_of_the_method_is_made_by_its_script(theme: str) -> None:
+    method = runpy.run_path(str(ROOT / "docs" / "images" / "method.py"))
+    drawn = (ROOT / "docs" / "images" / f"method-{theme}.svg").read_text(encoding="utf-8")
+    assert drawn == method["draw"](method["THEMES"][theme])
 
 
 @pytest.fixture
