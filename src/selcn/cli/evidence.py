@@ -16,6 +16,7 @@ from selcn.cli.metric_options import (
     Every,
     GivenNames,
     GivenOf,
+    Ood,
     Overlap,
     Prevalence,
     Profile,
@@ -33,6 +34,7 @@ from selcn.cli.metric_tables import (
     print_requested,
     print_surfaces,
 )
+from selcn.cli.ood_table import print_ood
 from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable, with_threads
 from selcn.errors import ConfigError
 
@@ -66,6 +68,7 @@ def evaluate(
     spacing: Spacing = None,
     given: GivenNames = None,
     network: GivenOf = None,
+    ood: Ood = None,
     out: ScoresOut = Path("evaluation"),
     overlap: Overlap = False,
     engine: BundleEngine = EngineChoice.TORCH,
@@ -78,12 +81,15 @@ def evaluate(
     saliency scores, or hard labels (`image_id, truth, prediction`). A bundle predicts a catalog's images, and every
     network that the catalog has labels for is scored. Of a run, `--given` prints what true masks or classes would be
     worth, `--tolerance` scores masks by their borders. `--conformal` measures sets of classes that hold the truth.
+    `--ood` takes images that are no usual ones, and says how well scores and warnings tell.
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo/bundle catalog.csv`
     """
     of_bundle = check_together(predictions, locals())
     further = asked_for(every, profile, costs, prevalence, beta)
-    if of_bundle:
+    if ood:
+        print_ood(predictions, ood, out, engine, device, resamples, seed, overlap=overlap, json=json)
+    elif of_bundle:
         _score_bundle(predictions[0], predictions[1], out, engine, device, resamples, seed, overlap=overlap, json=json)
     elif given:
         _print_upper_bounds(predictions[0], given, network, device, resamples, seed, json=json)

@@ -23,7 +23,7 @@ class ProfileChoice(StrEnum):
 Evaluated = Annotated[
     list[Path],
     typer.Argument(
-        help="Prediction or score files; a bundle and a catalog; with --given, --tolerance, --conformal a run.",
+        help="Prediction or score files; a bundle and a catalog; with --given, --tolerance, --conformal, --ood a run.",
         show_default=False,
     ),
 ]
@@ -73,7 +73,11 @@ GivenOf = Annotated[
     str | None,
     typer.Option("--network", help="With --given and --conformal: whose predictions; a run's target by default."),
 ]
-ScoresOut = Annotated[Path, typer.Option("--out", help="Of a bundle and a catalog: where files go.")]
+Ood = Annotated[
+    Path | None,
+    typer.Option("--ood", help="Catalog of images out of distribution: how well they are told from usual ones."),
+]
+ScoresOut = Annotated[Path, typer.Option("--out", help="Of a bundle and a catalog, and of --ood: where files go.")]
 Overlap = Annotated[
     bool, typer.Option("--overlap", help="Of a bundle: also score images of lesions that it was trained on.")
 ]
@@ -140,6 +144,12 @@ def check_together(paths: Sequence[Path], options: Mapping[str, object]) -> bool
         ConfigError: see above.
     """
     chosen = [name for name in _OPTIONS if options[name] is not None and options[name] is not False]
+    if options["ood"] is not None:
+        if chosen:
+            raise ConfigError(f"--ood: goes with --out, --overlap and --device, not with {_option(chosen[0])}")
+        if not paths[0].is_dir() or len(paths) > 2:
+            raise ConfigError(f"{paths[0]}: with --ood give a run's folder, or a bundle and a catalog of usual images")
+        return False
     mode = next((name for name in _GOES_WITH if name in chosen), None)
     if len(paths) == 2 and paths[0].is_dir() and paths[1].is_file() and mode not in (*_OF_ONE_RUN, "conformal"):
         if chosen:

@@ -35,6 +35,8 @@ from selcn.report.metric_tables import (
     tabulate_confusion,
     tabulate_folds,
 )
+from selcn.report.ood_sections import ood_sections
+from selcn.report.robustness_section import robustness_section
 from selcn.report.saliency_tables import lesion_shares, saliency_tables
 from selcn.report.wording import bounds, duration, label_title, number, spoken
 from selcn.runs.plan import Kind
@@ -111,6 +113,8 @@ def _context(run: Run) -> dict[str, Any]:
         **_metrics(run, bundle, found),
         **_of_target(run, bundle.target, found),
         **_segmentation(run, found),
+        "ood": ood_sections(run, predictor),
+        "robustness": robustness_section(run),
         "saliency_tables": saliency_tables(run),
         "methods": sorted({spec.saliency for spec in bundle.classifiers.values()}),
         "gallery": make_gallery(run, predictor),

@@ -1,6 +1,6 @@
 """Make a bundle of a finished run: networks, reliability measured out of fold, metrics, model card."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.sources import licence_of
 from selcn.errors import ConfigError, RunError
-from selcn.evaluation.conformal import fit_prediction_sets
+from selcn.evaluation.conformal import alarm_threshold, fit_prediction_sets
 from selcn.evaluation.predictions import Predictions
 from selcn.evaluation.registry import headline_metrics
 from selcn.evaluation.selective import abstention_threshold
@@ -21,6 +21,7 @@ from selcn.evaluation.temperature import fit_temperature
 from selcn.inference.assembly import write_bundle
 from selcn.inference.bundle import BundleConfig, DataSource, Preparation
 from selcn.inference.reliability import (
+    EarlierLayer,
     ImageReliability,
     NetworkReliability,
     Reliability,
@@ -34,7 +35,7 @@ from selcn.models.cascade import Cascade, Ensemble
 from selcn.models.features import FeatureDistance
 from selcn.models.plain import write_plain
 from selcn.runs.card import model_card
-from selcn.runs.folder import FEATURES
+from selcn.runs.folder import FEATURES, FEATURES_EARLIER
 from selcn.runs.run import Run, open_run
 from selcn.runs.taken import earlier_lesions, taken_sources, training_lesions
 
@@ -42,11 +43,13 @@ COVERAGE = 0.8
 """Share of the out-of-fold images on which the target does not abstain."""
 SET_COVERAGE = 0.9
 """Share of the images of each class whose prediction set holds the truth."""
-_USUAL = (0.5, 99.5)  # percentiles of sharpness and brightness of training images
-_FAR = 99.0  # percentile of out-of-fold feature distances
+FALSE_ALARMS = 0.01
+"""Share of the images of new lesions that each warning of unusual images is given of, where no other is asked for."""
 
 
-def bundle_run(path: Path, out: Path, network: str | None = None, *, plain: bool = False) -> BundleConfig:
+def bundle_run(
+    path: Path, out: Path, network: str | None = None, *, plain: bool = False, false_alarms: float | None = None
+) -> BundleConfig:
     """Bundle a network of an evaluated run with all that it needs.
 
     Args:
@@ -54,10 +57,13 @@ def bundle_run(path: Path, out: Path, network: str | None = None, *, plain: bool
         out: folder to make.
         network: its name; None for the target.
         plain: also write its network of each member as a state dict of timm or torchvision.
+        false_alarms: share of the images of new lesions that each warning is given of; None for `FALSE_ALARMS` or, with
+            fewer lesions than that needs, the lowest that they allow.
 
     Raises:
         RunError: no run, or it has not been evaluated.
-        ConfigError: ``out`` exists, the run has no such network, or it has no plain state dict.
+        ConfigError: ``out`` exists, the run has no such network, it has no plain state dict, or the share is out of
+            range or needs more lesions.
     """
     run = open_run(path)
     name = run.known(network)
@@ -69,10 +75,12 @@ def bundle_run(path: Path, out: Path, network: str | None = None, *, plain: bool
         raise ConfigError(f"{out}: exists already; remove it or choose another --out")
     with written_whole(out) as partial:
         partial.mkdir()
-        return fill_bundle(partial, run, name, plain=plain)
+        return fill_bundle(partial, run, name, plain=plain, false_alarms=false_alarms)
 
 
-def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> BundleConfig:
+def fill_bundle(
+    out: Path, run: Run, target: str, *, plain: bool = False, false_alarms: float | None = None
+) -> BundleConfig:
     """Write the bundle of one network of an evaluated run into an empty folder.
 
     Args:
@@ -80,15 +88,16 @@ def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> Bun
         run: that is evaluated.
         target: name of the network.
         plain: see `bundle_run`.
+        false_alarms: see `bundle_run`.
 
     Raises:
-        ConfigError: ``plain`` of a network that has no plain state dict.
+        ConfigError: ``plain`` of a network that has no plain state dict, or see `bundle_run`.
     """
     names = run.graph.bundled(target)
     members = [run.cascade(fold, names) for fold in range(run.split.folds)]
     files = write_plain(out, [member.networks[target] for member in members], members[0].specs[target]) if plain else []
     measured = target in run.graph.classifiers
-    reliability = _measure(run, target, members) if measured else None
+    reliability = _measure(run, target, members, false_alarms) if measured else None
     config = BundleConfig(
         selcn=version("selcn"),
         name=run.folder.path.resolve().name,
@@ -114,8 +123,8 @@ def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> Bun
     return config
 
 
-def fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Tensor]:
-    """A feature distance fitted to one half of the groups, and the distances of the other half.
+def fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Tensor, np.ndarray]:
+    """A feature distance fitted to one half of the groups, and the distances (m,) and groups (m,) of the other half.
 
     All images are of the fold that the member was not trained on: features of training images lie closer together.
 
@@ -127,8 +136,8 @@ def fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Ten
     first = np.isin(units, np.random.default_rng(0).permutation(names)[: max(1, len(names) // 2)])
     chosen = torch.from_numpy(first)
     distance = FeatureDistance.fit(known[chosen])
-    rest = known[~chosen] if bool((~chosen).any()) else known
-    return distance, distance(rest)
+    rest = ~chosen if bool((~chosen).any()) else chosen
+    return distance, distance(known[rest]), units[rest.numpy()]
 
 
 def _with_size(spec: SegmenterSpec | ClassifierSpec, network: nn.Module) -> SegmenterSpec | ClassifierSpec:
@@ -145,36 +154,58 @@ def _sets(calibrated: Predictions) -> SetThresholds | None:
     return SetThresholds(coverage=fitted.coverage, lowest=fitted.thresholds)
 
 
-def _measure(run: Run, target: str, members: list[Cascade]) -> Reliability:
-    """Measure the target's reliability, and set each member's feature distance; of the images alone without labels."""
+def _measure(run: Run, target: str, members: list[Cascade], false_alarms: float | None) -> Reliability:
+    """Measure the target's reliability, and set each member's feature distances; of the images alone without labels."""
     if not run.labelled(target)[np.concatenate(run.fold_rows)].any():
-        return Reliability(image=_usual_images(run), networks={})
-    features, distances = run.output(target, FEATURES), []
-    for member, rows in zip(members, run.fold_rows, strict=True):
-        units = run.table["image_id"].iloc[rows].map(run.split.group).to_numpy()
-        member.distance, held = fit_distance(torch.from_numpy(np.array(features[rows])), units)
-        distances.append(held)
+        return Reliability(image=_usual_images(run, false_alarms or FALSE_ALARMS), networks={})
+    fitted, distances, units = zip(*_distances(run, target, FEATURES), strict=True)
+    held, lesions = torch.cat(distances).numpy().astype(np.float64), pd.Series(np.concatenate(units))
+    rate = max(FALSE_ALARMS, 1 / (lesions.nunique() + 1)) if false_alarms is None else false_alarms
+    for member, distance in zip(members, fitted, strict=True):
+        member.distance = distance
     predictions = run.predictions(target)
     held_out = predictions.table[predictions.table["fold"] != TEST].reset_index(drop=True)
     out_of_fold = Predictions(predictions.labels, held_out)
     temperature = fit_temperature(out_of_fold)
-    components = [member.distance.whitening.shape[1] for member in members if member.distance]
     network = NetworkReliability(
         temperature=temperature.value,
         abstain_below=abstention_threshold(temperature.of(out_of_fold), COVERAGE),
         coverage=COVERAGE,
-        distance=float(np.percentile(torch.cat(distances).numpy(), _FAR)),
-        components=tuple(components),
+        distance=alarm_threshold(held, lesions, rate),
+        components=tuple(one.whitening.shape[1] for one in fitted),
         sets=_sets(temperature.of(out_of_fold)),
+        false_alarms=rate,
+        earlier=_fit_earlier(run, target, members),
     )
-    return Reliability(image=_usual_images(run), networks={target: network})
+    return Reliability(image=_usual_images(run, rate), networks={target: network})
 
 
-def _usual_images(run: Run) -> ImageReliability:
+def _distances(run: Run, target: str, name: str) -> Iterator[tuple[FeatureDistance, Tensor, np.ndarray]]:
+    """Of each member, `fit_distance` of the fold that it was not trained on; ``name`` is that of the features' file."""
+    features = run.output(target, name)
+    for rows in run.fold_rows:
+        units = run.table["image_id"].iloc[rows].map(run.split.group).to_numpy()
+        yield fit_distance(torch.from_numpy(np.array(features[rows])), units)
+
+
+def _fit_earlier(run: Run, target: str, members: list[Cascade]) -> EarlierLayer | None:
+    """Set each member's feature distance at the stage before; None where its features were not kept."""
+    if not (run.folder.outputs(target) / FEATURES_EARLIER).is_file():
+        return None
+    fitted = [distance for distance, _, _ in _distances(run, target, FEATURES_EARLIER)]
+    for member, distance in zip(members, fitted, strict=True):
+        member.distance_earlier = distance
+    channels, _ = fitted[0].whitening.shape
+    return EarlierLayer(channels=channels, components=tuple(one.whitening.shape[1] for one in fitted))
+
+
+def _usual_images(run: Run, false_alarms: float) -> ImageReliability:
+    """Ranges that leave the stated share of the fold images out, half of it at either end."""
     images = [np.asarray(run.store.images[row]) for rows in run.fold_rows for row in rows]
-    low, high = np.percentile([brightness(image) for image in images], _USUAL)
-    sharp = np.percentile([sharpness(image) for image in images], _USUAL[0])
-    return ImageReliability(sharpness=float(sharp), brightness=(float(low), float(high)))
+    ends = (50 * false_alarms, 100 - 50 * false_alarms)
+    low, high = map(float, np.percentile([brightness(image) for image in images], ends))
+    blurred, sharp = map(float, np.percentile([sharpness(image) for image in images], ends))
+    return ImageReliability(sharpness=blurred, brightness=(low, high), sharpest=sharp)
 
 
 def _sources(run: Run, names: Sequence[str]) -> tuple[DataSource, ...]:
