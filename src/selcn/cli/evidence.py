@@ -77,11 +77,9 @@ def evaluate(
 ) -> None:
     """Metrics of prediction files with 95 % intervals from a bootstrap of lesions.
 
-    Files hold class probabilities (without a column `truth` those metrics are given that need none), segmentation or
-    saliency scores, or hard labels (`image_id, truth, prediction`). A bundle predicts a catalog's images, and every
-    network that the catalog has labels for is scored. Of a run, `--given` prints what true masks or classes would be
-    worth, `--tolerance` scores masks by their borders. `--conformal` measures sets of classes that hold the truth.
-    `--ood` takes images that are no usual ones, and says how well scores and warnings tell.
+    Files hold class probabilities (without `truth` those metrics are given that need none), segmentation or saliency
+    scores, or hard labels (`image_id, truth, prediction`). A bundle predicts a catalog's images and is scored by its
+    labels. Of a run, --given, --tolerance, --conformal, --by and --ood measure what each of them says.
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo/bundle catalog.csv`
     """
@@ -100,7 +98,7 @@ def evaluate(
         print_prediction_sets(predictions, sets, resamples, seed, json=json)
     else:
         request = MetricRequest(predictions, further, labels, resamples, seed, temperature, json)
-        print_requested(request, decision_curve, by, catalog, profile=profile is not None)
+        print_requested(request, decision_curve, by, catalog, network, profile=profile is not None)
 
 
 def _score_bundle(

@@ -29,7 +29,9 @@ Evaluated = Annotated[
 ]
 By = Annotated[
     list[str] | None,
-    typer.Option("--by", help="Balanced accuracy by a column of --catalog: sex, age, site, source."),
+    typer.Option(
+        "--by", help="By a column of --catalog (sex, age, site), or of a run: also lesion_share, ita, hair, ruler, ink."
+    ),
 ]
 Rescaled = Annotated[
     bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
@@ -71,7 +73,7 @@ GivenNames = Annotated[
 ]
 GivenOf = Annotated[
     str | None,
-    typer.Option("--network", help="With --given and --conformal: whose predictions; a run's target by default."),
+    typer.Option("--network", help="With --given, --conformal or --by of a run: which network; the target by default."),
 ]
 Ood = Annotated[
     Path | None,
@@ -91,7 +93,7 @@ _GOES_WITH = {
     "conformal": ("by", "catalog", "network", *_COMMON),
     "decision_curve": ("prevalence", *_COMMON),
     "profile": ("costs", "prevalence", "beta", *_COMMON),
-    "by": ("catalog", *_COMMON),
+    "by": ("catalog", "network", *_COMMON),
 }
 """What each option that changes the table goes with, besides --resamples, --seed, --device and --json."""
 _OF_ONE_RUN = ("given", "tolerance")
@@ -160,8 +162,13 @@ def check_together(paths: Sequence[Path], options: Mapping[str, object]) -> bool
         raise ConfigError(f"{_option(strange)}: is of a bundle and a catalog; leave it out, or give these two")
     if options["spacing"] is not None and options["tolerance"] is None:
         raise ConfigError("--spacing: give --tolerance as well, in millimetres")
-    if options["network"] is not None and mode not in ("given", "conformal"):
-        raise ConfigError("--network: goes with --given or --conformal; leave it out")
+    of_run = mode == "by" and len(paths) == 1 and paths[0].is_dir()
+    if options["network"] is not None and not (of_run or mode in ("given", "conformal")):
+        raise ConfigError("--network: goes with --given or --conformal, or --by of a run; leave it out")
+    if of_run:
+        if strange := next((name for name in ("catalog", *_COMMON) if options[name]), None):
+            raise ConfigError(f"{_option(strange)}: {paths[0]} is a run, which has its own; leave it out")
+        return False
     if bool(options["by"]) != bool(options["catalog"]):
         raise ConfigError("--by and --catalog: give both, or neither")
     if paths[0].is_dir() and mode not in (*_OF_ONE_RUN, "conformal"):

@@ -1,12 +1,15 @@
 """`robustness`: a bundle on corrupted images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from selcn.cli.metric_options import BundleEngine
 from selcn.cli.options import Device, EngineChoice, Json, progress, resumable, with_threads
+
+if TYPE_CHECKING:
+    from selcn.runs.robustness import Robustness
 
 
 def register(app: typer.Typer) -> None:
@@ -46,32 +49,23 @@ def robustness(
     Example: `selcn robustness runs/demo --images 40`, or `selcn robustness runs/demo/bundle catalog.csv --out robust`
     """
     from selcn.cli.predict import bundle_and_images, load_predictors, tell_failed
-    from selcn.runs.robustness import TABLE, measure_robustness
+    from selcn.runs.robustness import TABLE, Wanted, measure_robustness
 
     bundle, table, run = bundle_and_images(source, catalog)
     folder = out or (run.folder.robustness if run else Path("robustness"))
     (predictor,), _ = load_predictors(bundle, engine, device)
     with resumable(), progress("corrupting") as move:
+        wanted = Wanted(tuple(corruption or ()), images, overlap)
         found = measure_robustness(
-            predictor,
-            bundle,
-            table,
-            folder,
-            corruptions=corruption or [],
-            images=images,
-            overlap=overlap,
-            resamples=resamples,
-            seed=seed,
-            on_progress=move,
+            predictor, bundle, table, folder, wanted, resamples=resamples, seed=seed, on_progress=move
         )
-    if json:
-        typer.echo(found.to_json())
-    else:
-        typer.echo(
-            f"{folder}: {predictor.config.target} on {found.images} images, means over severities; "
-            f"{found.without_truth} images without truth left out"
-        )
-        averaged = found.table[found.table["severity"].isin(["0", "mean"])]
-        shown = averaged.pivot_table("value", "corruption", "metric", sort=False)
-        typer.echo(f"{shown.to_string(float_format='{:.3f}'.format)}\nintervals are in {folder / TABLE}")
+    typer.echo(found.to_json() if json else _shown(found, folder / TABLE))
     tell_failed(found.failed)
+
+
+def _shown(found: "Robustness", path: Path) -> str:
+    """Means over severities as a table."""
+    averaged = found.table[found.table["severity"].isin(["0", "mean"])]
+    table = averaged.pivot_table("value", "corruption", "metric", sort=False).to_string(float_format="{:.3f}".format)
+    said = f"{found.bundle} on {found.images} images, means over severities"
+    return f"{said}; {found.without_truth} images without truth left out\n{table}\nintervals are in {path}"

@@ -20,6 +20,7 @@ from selcn.errors import ConfigError
 
 CLEAN = "clean"
 SEVERITIES = (1, 2, 3, 4, 5)
+_MIN_RADIUS = 0.6  # pixels; a smaller disc covers no second pixel
 Matrix = NDArray[np.float64]
 Change = Callable[[np.random.Generator, Floats, float], Floats]
 """From RGB in [0, 1], (H, W, 3), and an amount to the corrupted image; values outside [0, 1] are clipped later."""
@@ -124,7 +125,7 @@ def amount_of(name: str, severity: int) -> float:
 
 
 def _defocus(_rng: np.random.Generator, image: Floats, radius: float) -> Floats:
-    radius *= min(image.shape[:2])
+    radius = max(radius * min(image.shape[:2]), _MIN_RADIUS)
     reach = math.ceil(radius)
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1)
@@ -208,7 +209,7 @@ def _about_middle(size: tuple[int, int], degrees: float, factor: float) -> Matri
 CORRUPTIONS = {
     one.name: one
     for one in (
-        Corruption("defocus", (0.004, 0.008, 0.014, 0.022, 0.034), "radius of the disc", _defocus),
+        Corruption("defocus", (0.006, 0.01, 0.016, 0.024, 0.035), "radius of the disc", _defocus),
         Corruption("motion", (0.01, 0.02, 0.035, 0.055, 0.085), "length of the path", _motion),
         Corruption("brightness", (0.1, 0.2, 0.3, 0.4, 0.5), "share of light more or less", _brightness),
         Corruption("white-balance", (0.04, 0.08, 0.14, 0.2, 0.3), "largest gain of a channel", _white_balance),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from selcn.evaluation.seeds import compare_seeds
     from selcn.evaluation.segmentation import evaluate_segmentation, segmentation_scores, summarise_segmentation
     from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
-    from selcn.evaluation.subgroups import subgroup_table
+    from selcn.evaluation.subgroups import score_subgroup_table, subgroup_table, worst_gap
     from selcn.evaluation.surfaces import summarise_surfaces, surface_scores
     from selcn.evaluation.temperature import Temperature, fit_temperature
 
@@ -64,6 +64,7 @@ __all__ = [
     "reliability",
     "risk_coverage",
     "robustness_table",
+    "score_subgroup_table",
     "segmentation_scores",
     "subgroup_table",
     "summarise_saliency",
@@ -72,6 +73,7 @@ __all__ = [
     "summarise_surfaces",
     "surface_scores",
     "verdict",
+    "worst_gap",
     "write_predictions",
     "write_scores",
 ]
@@ -107,6 +109,7 @@ _MODULES = {
     "reliability": "calibration",
     "risk_coverage": "selective",
     "robustness_table": "robustness",
+    "score_subgroup_table": "subgroups",
     "segmentation_scores": "segmentation",
     "subgroup_table": "subgroups",
     "summarise_saliency": "localisation",
@@ -115,6 +118,7 @@ _MODULES = {
     "summarise_surfaces": "surfaces",
     "surface_scores": "surfaces",
     "verdict": "comparison",
+    "worst_gap": "subgroups",
     "write_predictions": "predictions",
     "write_scores": "predictions",
 }

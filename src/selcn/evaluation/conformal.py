@@ -108,7 +108,7 @@ def prediction_set_table(
         predictions: of the test subset, and out of fold, which the sets are fitted to.
         coverage: above 0 and below 1.
         facts: one row an image with ``image_id`` and the columns, for example a catalog; None for no subgroups.
-        columns: what to group by besides class; `age` and `lesion_share` are banded, see `subgroup_table`.
+        columns: what to group by besides class; some are banded, see `selcn.evaluation.subgroups`.
         resamples: number of bootstrap resamples, at least 1.
         seed: of the bootstrap.
 

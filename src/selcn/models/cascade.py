@@ -87,22 +87,16 @@ class Cascade(nn.Module):
         specs: the networks' specifications by name, in the order in which they run.
         networks: the networks by name.
         distance: of the last classifier's features from those of training images; None where unknown.
-        distance_earlier: the same at the stage before, see `selcn.models.features.watch_earlier`; predictions do not
-            use it.
     """
 
     def __init__(
-        self,
-        specs: Specs,
-        networks: Mapping[str, Segmenter | Classifier],
-        distance: FeatureDistance | None = None,
-        distance_earlier: FeatureDistance | None = None,
+        self, specs: Specs, networks: Mapping[str, Segmenter | Classifier], distance: FeatureDistance | None = None
     ) -> None:
         super().__init__()
         self.specs = dict(specs)
         self.networks = nn.ModuleDict(dict(networks))
         self.distance = distance
-        self.distance_earlier = distance_earlier
+        self.distance_earlier: FeatureDistance | None = None  # at the stage before; no prediction uses it
 
     @property
     def methods(self) -> dict[str, str]:
@@ -305,16 +299,7 @@ class Ensemble(nn.Module):
             images: (N, 3, H, W) in [0, 1].
             known: what is known of them in place of what networks predict.
         """
-        return combine(self.passes(images, known), known)
-
-    def passes(self, images: Tensor, known: Known = NOTHING) -> list[tuple[Cascade, Pass]]:
-        """Each member with its pass on the same images.
-
-        Args:
-            images: (N, 3, H, W) in [0, 1].
-            known: what is known of them in place of what networks predict.
-        """
-        return [(member, member(images, known)) for member in self.members]
+        return combine([(member, member(images, known)) for member in self.members], known)
 
     def segment(self, images: Tensor) -> Tensor:
         """Lesion probability (N, 1, H, W), averaged over the members; of cascades with a segmentation network.

@@ -13,6 +13,7 @@ RUN/
   predictions/NAME.csv     per-image probabilities or mask scores; members/: single members on the test subset
   explained/NAME/          scores/scores.csv of a classifier's saliency
   given/NAME/              per-image probabilities on the test subset with true masks or classes given
+  facts/                   what the images themselves tell of lesion size, skin and artefacts
   robustness/              metrics of corrupted test images, of `selcn robustness RUN`
   ood/NAME/                scores of images out of distribution, of `selcn evaluate RUN --ood NAME.csv`
   evaluation/              NAME.csv, comparison.csv, cross_validation.csv, saliency.csv
@@ -181,6 +182,11 @@ class RunFolder:
             given: names of these results.
         """
         return self.path / "given" / network / ("+".join(given) or "nothing") / "predictions.csv"
+
+    @property
+    def facts(self) -> Path:
+        """What the images themselves tell."""
+        return self.path / "facts"
 
     @property
     def robustness(self) -> Path:

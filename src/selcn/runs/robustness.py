@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -52,6 +52,20 @@ _INSIDE = 0.99  # share of a pixel that must come from within the clean map
 Condition = tuple[str, int]
 
 
+class Wanted(NamedTuple):
+    """What to measure.
+
+    Attributes:
+        corruptions: names of `selcn.data.corruptions.CORRUPTIONS`; empty for all.
+        images: this many, sampled at random; None for all with a class of the target.
+        overlap: whether images of lesions that the bundle was trained on may be among them.
+    """
+
+    corruptions: tuple[str, ...] = ()
+    images: int | None = None
+    overlap: bool = False
+
+
 @dataclass(frozen=True)
 class Robustness:
     """What was measured.
@@ -82,10 +96,8 @@ def measure_robustness(
     bundle: Path,
     table: pd.DataFrame,
     out: Path,
+    wanted: Wanted | None = None,
     *,
-    corruptions: Sequence[str] = (),
-    images: int | None = None,
-    overlap: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
     on_progress: OnProgress | None = None,
@@ -97,27 +109,46 @@ def measure_robustness(
         bundle: its folder.
         table: the catalog.
         out: folder to make, see this module.
-        corruptions: names of `selcn.data.corruptions.CORRUPTIONS`; empty for all.
-        images: measure this many, sampled at random; None for all with a class of the target.
-        overlap: whether images of lesions that the bundle was trained on may be among them.
+        wanted: corruptions and images; None for all of both.
         resamples: bootstrap resamples of lesions.
         seed: of the corruptions, of the sample of images and of the bootstrap.
         on_progress: called with images done and images in all.
 
     Raises:
         ConfigError: an unknown corruption, the target is no classifier, or the bundle was trained on lesions of the
-            catalog and ``overlap`` is not set.
+            catalog and ``wanted`` does not allow it.
         DataError: no image has a class of the target, none can be read, or ``out`` holds something else.
     """
-    names = [find_corruption(name).name for name in dict.fromkeys(corruptions)] or list(CORRUPTIONS)
-    chosen, without_truth = _chosen(predictor, bundle, table, images, seed, overlap=overlap)
+    wanted = wanted or Wanted()
+    names = [find_corruption(name).name for name in dict.fromkeys(wanted.corruptions)] or list(CORRUPTIONS)
+    chosen, without_truth = _chosen(predictor, bundle, table, wanted, seed)
+    _measure_images(predictor, chosen, names, seed, catalog_hash(table), out, on_progress)
+    scores, failed = _read_scores(out / SCORES)
+    found = robustness_table(scores, _labels(predictor), resamples=resamples, seed=seed)
+    found.to_csv(out / TABLE, index=False)
+    measured = Robustness(predictor.name, scores["image_id"].nunique(), without_truth, failed, found)
+    write_text(out / SUMMARY, measured.to_json())
+    _write_sheet(chosen, scores["image_id"].iloc[0], names, seed, out / SHEET)
+    return measured
+
+
+def _measure_images(
+    predictor: Predictor,
+    chosen: pd.DataFrame,
+    names: Sequence[str],
+    seed: int,
+    catalog: str,
+    out: Path,
+    on_progress: OnProgress | None,
+) -> None:
+    """Write the scores of every image, corruption and severity; resumable, image by image."""
     plan = {
         "command": "robustness",
         "bundle": predictor.digest,
         "engine": predictor.engine,
-        "catalog": catalog_hash(table),
+        "catalog": catalog,
         "images": chosen["image_id"].tolist(),
-        "corruptions": names,
+        "corruptions": list(names),
         "seed": seed,
         "selcn": selcn.__version__,
     }
@@ -133,24 +164,17 @@ def measure_robustness(
         guarded(pd.DataFrame(rows)).to_csv(folder / SCORES, index=False)
 
     work_in_parts(out, plan, len(chosen), do, seal, on_progress)
-    scores, failed = _read_scores(out / SCORES)
-    found = robustness_table(scores, _labels(predictor), resamples=resamples, seed=seed)
-    found.to_csv(out / TABLE, index=False)
-    measured = Robustness(predictor.name, scores["image_id"].nunique(), without_truth, failed, found)
-    write_text(out / SUMMARY, measured.to_json())
-    _write_sheet(chosen, scores["image_id"].iloc[0], names, seed, out / SHEET)
-    return measured
 
 
 def _chosen(
-    predictor: Predictor, bundle: Path, table: pd.DataFrame, images: int | None, seed: int, *, overlap: bool
+    predictor: Predictor, bundle: Path, table: pd.DataFrame, wanted: Wanted, seed: int
 ) -> tuple[pd.DataFrame, int]:
     """The images to measure, with ``group`` and ``truth``, and how many have no class of the target."""
     target = predictor.config.target
     if target not in predictor.config.classifiers:
         raise ConfigError(f"{bundle}: its target {target} is no classifier; give a bundle of one")
     seen = int(seen_rows(table, read_lesions(bundle)).sum())
-    if seen and not overlap:
+    if seen and not wanted.overlap:
         raise ConfigError(
             f"{bundle}: was trained on lesions or images of {seen} of the {len(table)} images; leave them out, or give "
             "--overlap for optimistic metrics"
@@ -162,9 +186,9 @@ def _chosen(
     if known.empty:
         raise DataError(f"no image has a class of {target} in the column {labels.column}; fill it in")
     without = len(table) - len(known)
-    if images is None or images >= len(known):
+    if wanted.images is None or wanted.images >= len(known):
         return known, without
-    rows = np.sort(np.random.default_rng(seed).permutation(len(known))[:images])
+    rows = np.sort(np.random.default_rng(seed).permutation(len(known))[: wanted.images])
     return known.iloc[rows].reset_index(drop=True), without
 
 
