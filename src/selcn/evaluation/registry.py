@@ -107,7 +107,7 @@ METRICS = {
         MetricSpec("false_alarms", "usual images warned of", direction="lower"),
         # Of corrupted images (see `selcn.evaluation.robustness`).
         MetricSpec("abstained", "abstentions", direction="neither"),
-        MetricSpec("saliency_stability", "rank correlation with the clean image's map", unit=""),
+        MetricSpec("saliency_stability", "rank correlation with the clean map", unit=""),
         # Of predictions without a truth.
         MetricSpec("predicted_{class}", "predicted {class}", direction="neither"),
         MetricSpec("mean_confidence", "mean confidence", direction="neither"),

@@ -49,7 +49,7 @@ class OodSection:
 
 
 def ood_sections(run: Run, predictor: Predictor) -> list[OodSection]:
-    """A section for each catalog that was scored with the run's bundle as it is now.
+    """A section for each catalog that was scored with the run's bundle.
 
     Args:
         run: that is evaluated.

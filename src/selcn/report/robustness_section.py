@@ -8,7 +8,7 @@ from matplotlib import style
 
 from selcn.data.corruptions import CLEAN, SEVERITIES
 from selcn.data.imaging.read import read_image
-from selcn.evaluation import Estimate
+from selcn.evaluation import Estimate, metric_spec
 from selcn.evaluation.robustness import ALL_CORRUPTIONS, MEAN
 from selcn.report.charts import STYLE, Chart, new_figure
 from selcn.report.embed import Download, Picture, embed_chart, embed_csv, embed_jpeg
@@ -86,8 +86,8 @@ def draw_severities(table: pd.DataFrame, metric: str) -> Chart:
         for (row, column), value in np.ndenumerate(grid.to_numpy()):
             axes.text(column, row, "" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=7)
         axes.set(yticks=range(len(grid)), yticklabels=grid.index, xticks=range(len(SEVERITIES)), xticklabels=SEVERITIES)
-        axes.set(xlabel="severity")
-        axes.set_title(f"{spoken(metric)}; clean {clean:.2f}", loc="left")
+        axes.set(xlabel=f"severity; clean images {clean:.2f}")
+        axes.set_title(metric_spec(metric).label, loc="left")
         axes.grid(visible=False)
         axes.tick_params(length=0)
         for spine in axes.spines.values():

@@ -97,6 +97,8 @@ def fill_bundle(
     members = [run.cascade(fold, names) for fold in range(run.split.folds)]
     files = write_plain(out, [member.networks[target] for member in members], members[0].specs[target]) if plain else []
     measured = target in run.graph.classifiers
+    if false_alarms is not None and not (measured and 0 < false_alarms < 1):
+        raise ConfigError(f"--false-alarms {false_alarms:g}: give a share above 0 and below 1, of a bundle of classes")
     reliability = _measure(run, target, members, false_alarms) if measured else None
     config = BundleConfig(
         selcn=version("selcn"),

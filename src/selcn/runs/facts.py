@@ -1,12 +1,14 @@
 """What is known of a run's images beside their classes: the catalog, and what the images themselves tell.
 
 ```
-RUN/facts/
-  facts.csv   image_id, lesion_share, ita, hair, ruler, vignette, bubbles, ink; an empty cell is unknown
-  plan.json   of which images
+RUN/facts/PLAN/   the first digits of the plan's SHA-256
+  facts.csv       image_id, lesion_share, ita, hair, ruler, vignette, bubbles, ink; an empty cell is unknown
+  plan.json       of which images of which catalog
 ```
 """
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ SKIN_LABELS = ("skin_tone", "skin_tone_class", "fitzpatrick_skin_type", "fitzpat
 """Columns of catalogs that say what skin a person has; where one does, no angle is estimated in its place."""
 _VERSION = 1  # of how facts are measured
 _PART = 64  # images
+_DIGITS = 12
 
 
 def run_facts(run: Run, on_progress: OnProgress | None = None) -> pd.DataFrame:
@@ -44,7 +47,7 @@ def run_facts(run: Run, on_progress: OnProgress | None = None) -> pd.DataFrame:
         A row an image; lesion shares are of true masks, skin is measured outside true masks or else predicted ones.
 
     Raises:
-        DataError: the run's folder holds facts of other images.
+        DataError: another process measures the same images.
     """
     rows = run.test_rows if _is_tested(run) else np.sort(np.concatenate(run.fold_rows))
     parts = np.split(rows, range(_PART, len(rows), _PART))
@@ -58,8 +61,9 @@ def run_facts(run: Run, on_progress: OnProgress | None = None) -> pd.DataFrame:
         found = [pd.read_csv(one / FACTS, dtype=str, keep_default_na=False) for one in folders]
         pd.concat(found, ignore_index=True).to_csv(folder / FACTS, index=False)
 
-    work_in_parts(run.folder.facts, plan, len(parts), do, seal, on_progress)
-    measured = pd.read_csv(run.folder.facts / FACTS, dtype=str, keep_default_na=False)
+    out = run.folder.facts / hashlib.sha256(json.dumps(plan).encode()).hexdigest()[:_DIGITS]
+    work_in_parts(out, plan, len(parts), do, seal, on_progress)
+    measured = pd.read_csv(out / FACTS, dtype=str, keep_default_na=False)
     known = [name for name in run.table if name in measured and name != "image_id"]
     if any(name in run.table and (run.table[name] != "").any() for name in SKIN_LABELS):
         known.append(ITA)
