@@ -16,6 +16,9 @@ from typer.testing import CliRunner
 import selcn
 from selcn.cli import app
 from selcn.config import load_config
+from selcn.data.catalog import read_catalog, write_catalog
+from selcn.data.phantom import write_phantom
+from selcn.runs.run import open_run
 
 ROOT = Path(__file__).parent.parent
 
@@ -83,6 +86,18 @@ def test_the_python_of_the_prediction_page_runs(demo: Path) -> None:
     names: dict[str, Any] = {"picture": sorted((demo / "runs/demo/data/phantom/images").iterdir())[0]}
     exec(block, names)
     assert sum(names["prediction"]["diagnosis"].probabilities.values()) == pytest.approx(1)
+
+
+def test_the_python_of_the_page_of_failures_runs(demo: Path) -> None:
+    run = open_run("runs/demo")
+    strange = write_phantom(demo / "odd", images=2, seed=9, size=(64, 48), jobs=1)
+    write_catalog(run.table.iloc[run.test_rows[:3]].reset_index(drop=True), Path("usual.csv"))
+    write_catalog(read_catalog(strange).assign(lesion_id=["odd 1", "odd 2"], image_id=["a", "b"]), Path("strange.csv"))
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "failures.md").read_text("utf-8"), re.DOTALL):
+        exec(block, names)
+    assert {"auroc", "warned"} <= set(names["table"].get("metric", ["auroc", "warned"]))
+    assert len(names["found"].table.query("corruption == 'hair' and metric == 'accuracy'")) == 6
 
 
 def test_the_python_of_the_serving_page_runs(

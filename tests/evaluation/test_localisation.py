@@ -182,8 +182,8 @@ def test_subgroups_are_summarised_one_by_one() -> None:
         {
             ("diagnosis", "mel"): 0.1,
             ("diagnosis", "nv"): 0.4,
-            ("lesion_share", "0 to 10 %"): 0.3,
-            ("lesion_share", "30 and more %"): 0.3,
+            ("lesion_share", "up to 5 %"): 0.3,
+            ("lesion_share", "over 23.8 %"): 0.3,
         }
     )
     with pytest.raises(DataError, match="the scores have no column site; they hold"):

@@ -16,7 +16,9 @@ from selcn.evaluation import (
     Predictions,
     evaluate_classification,
     evaluate_further,
+    ood_table,
     prediction_set_table,
+    robustness_table,
     segmentation_scores,
     summarise_segmentation,
     surface_scores,
@@ -26,6 +28,7 @@ from selcn.evaluation import (
 from selcn.evaluation.evaluate import evaluate_unlabelled
 from selcn.evaluation.localisation import MAP_SCORES
 from selcn.evaluation.registry import METRICS, MetricSpec, headline_metrics, metric_spec
+from selcn.evaluation.robustness import PER_IMAGE
 from selcn.labels import HAM10000, SYMMETRY, SYMMETRY_BINARY, LabelClass, LabelSet
 from selcn.report.measurements import Measurement
 from selcn.report.metric_tables import tabulate
@@ -49,6 +52,11 @@ def score_table() -> pd.DataFrame:
 def test_every_metric_that_is_computed_is_registered(draw_predictions: DrawPredictions) -> None:
     computed = {"coverage", "set_size", "empty_sets"} & set(prediction_set_table(draw_predictions(), 0.5, resamples=5))
     computed |= {*MAP_SCORES, *summarise_segmentation(score_table(), resamples=5)["metric"]}
+    usual = pd.DataFrame({"group": ["a", "b"], "warnings": "", "energy": [1.0, 2]})
+    computed |= set(ood_table(usual, usual, resamples=5)["metric"])
+    corrupted = pd.DataFrame({"image_id": ["a"], "group": ["a"], "truth": ["asymmetric"], "corruption": ["clean"]})
+    corrupted = corrupted.assign(severity=0, asymmetric=0.5, symmetric=0.5, **dict.fromkeys(PER_IMAGE, 1))
+    computed |= set(robustness_table(corrupted, SYMMETRY_BINARY, resamples=5)["metric"])
     for spacing in (None, 0.1):
         computed |= set(surface_scores(*masks(), tolerance=1, spacing=spacing).columns)
     costs = CostTable(tuple(HAM10000.names), 1 - np.eye(7))

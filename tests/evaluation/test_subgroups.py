@@ -7,8 +7,14 @@ from sklearn.metrics import balanced_accuracy_score
 
 from selcn.errors import DataError
 from selcn.evaluation import Predictions, evaluate_classification
-from selcn.evaluation.subgroups import MIN_SUBGROUP_IMAGES, subgroup_table
-from selcn.labels import SYMMETRY_BINARY
+from selcn.evaluation.subgroups import (
+    MIN_SUBGROUP_IMAGES,
+    banded,
+    score_subgroup_table,
+    subgroup_table,
+    worst_gap,
+)
+from selcn.labels import SYMMETRY_BINARY, LabelSet
 
 DrawPredictions = Callable[..., Predictions]
 
@@ -41,7 +47,55 @@ def test_bands_hold_their_lower_edge(draw_predictions: DrawPredictions) -> None:
     predictions = draw_predictions(images=60, lesions=40)
     known = facts(predictions).assign(age="50", lesion_share="0.3", site="")
     table = subgroup_table(predictions, known, ["age", "lesion_share", "site"], resamples=10)
-    assert table["subgroup"].tolist() == ["50 to 70 years", "30 and more %", "unknown"]
+    assert table["subgroup"].tolist() == ["50 to 70 years", "up to 30 %", "unknown"]
+
+
+def test_lesion_shares_are_cut_at_their_quartiles_and_angles_where_the_field_does() -> None:
+    shares = banded(pd.Series(["0.04", "0.02", "0.08", "0.06", "", "0.1", "0.3", "0.2", "0.4"]), "lesion_share")
+    assert shares.tolist()[:4] == ["up to 5.5 %"] * 2 + ["5.5 to 9 %"] * 2
+    assert shares.value_counts().to_dict() == dict.fromkeys(shares.cat.categories[:-1], 2) | {"unknown": 1}
+    angles = banded(pd.Series([-40, 10, 28.5, 41, 50, 55.1, np.nan]), "ita")
+    expected = ["dark (up to -30°)", "brown (-30° to 10°)", "intermediate (28° to 41°)", "intermediate (28° to 41°)"]
+    assert angles.tolist() == [*expected, "light (41° to 55°)", "very light (over 55°)", "unknown"]
+    assert angles.cat.categories[2] == "tan (10° to 28°)"
+
+
+def test_gaps_are_to_all_images_of_the_same_classes() -> None:
+    # 24 images of 12 lesions: of site "a" all nv, 6 of 12 right; of "b" 6 nv (all right) and 6 mel (3 right).
+    truth, said = ["nv"] * 18 + ["mel"] * 6, ["nv"] * 6 + ["mel"] * 6 + ["nv"] * 6 + ["mel"] * 3 + ["nv"] * 3
+    table = pd.DataFrame({"image_id": [str(n) for n in range(24)], "truth": truth, "fold": "test"})
+    table["group"] = table.index // 2
+    labels = LabelSet.of(["nv", "mel"])
+    shares = {name: np.where(np.equal(said, name), 0.9, 0.1) for name in labels.names}
+    predictions = Predictions.of(table.assign(**shares), labels=labels)
+    facts = table[["image_id"]].assign(site=["a"] * 12 + ["b"] * 12, one="same")
+    found = subgroup_table(predictions, facts, ["site", "one"], resamples=200).set_index("subgroup")
+    # Of nv 12 of 18 are right: 2/3; of both classes (2/3 + 1/2) / 2.
+    assert found.loc["a", ["value", "gap"]].tolist() == pytest.approx([1 / 2, 2 / 3 - 1 / 2])
+    assert found.loc["b", ["value", "gap"]].tolist() == pytest.approx([3 / 4, (2 / 3 + 1 / 2) / 2 - 3 / 4])
+    assert found.loc["same", ["gap", "gap_low", "gap_high"]].tolist() == [0, 0, 0], "paired"
+    assert found.loc["a", "gap_low"] < found.loc["a", "gap"] < found.loc["a", "gap_high"]
+    found = found.reset_index()
+    assert worst_name(found) == "same", "the sites have fewer than 20 images"
+    assert worst_name(found.assign(images=20)) == "a"
+    assert worst_gap(found.assign(gap=np.nan)) is None
+    worse = subgroup_table(predictions, facts, ["site"], metric="nll", resamples=20).set_index("subgroup")["gap"]
+    assert worse["b"] < 0 < worse["a"], "of a metric that is better where it is lower, too"
+
+
+def worst_name(table: pd.DataFrame) -> str:
+    worst = worst_gap(table)
+    assert worst is not None
+    return str(worst["subgroup"])
+
+
+def test_gaps_of_masks() -> None:
+    scores = pd.DataFrame({"image_id": [str(n) for n in range(8)], "group": range(8), "fold": "test"})
+    scores = scores.assign(**dict.fromkeys(["dice", "jaccard", "sensitivity", "specificity", "accuracy"], 0.5))
+    scores.loc[:1, "dice"] = 0.1
+    facts = scores[["image_id"]].assign(hair=["present"] * 4 + ["absent"] * 4)
+    found = score_subgroup_table(scores, facts, ["hair"], resamples=20).set_index("subgroup")
+    assert found.loc["present", ["value", "gap"]].tolist() == pytest.approx([0.3, 0.1])
 
 
 def test_what_the_catalog_does_not_hold_is_refused(draw_predictions: DrawPredictions) -> None:

@@ -15,7 +15,7 @@ import selcn
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import read_bundle
 from selcn.inference.bundle import read_lesions
-from selcn.runs.bundling import bundle_run
+from selcn.runs.bundling import BundleOptions, bundle_run
 from selcn.runs.run import open_run
 
 
@@ -228,11 +228,11 @@ def test_a_plain_state_dict_answers_as_the_member_does_by_the_lines_of_the_card(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match="--plain: the network reads the saliency of symmetry, which no"):
-        bundle_run(tiny_run, tmp_path / "reads", plain=True)
+        bundle_run(tiny_run, tmp_path / "reads", options=BundleOptions(plain=True))
     with pytest.raises(ConfigError, match="--plain: a segmentation network has no plain state dict"):
-        bundle_run(tiny_run, tmp_path / "lesion", "lesion", plain=True)
+        bundle_run(tiny_run, tmp_path / "lesion", "lesion", BundleOptions(plain=True))
     assert list(tmp_path.iterdir()) == []
-    bundle_run(tiny_run, tmp_path / "b", "diagnosis-standalone", plain=True)
+    bundle_run(tiny_run, tmp_path / "b", "diagnosis-standalone", BundleOptions(plain=True))
     card = (tmp_path / "b" / "README.md").read_text()
     lines = [line[4:] for line in card[card.index("without selcn") :].splitlines() if line.startswith("    ")]
     assert len(lines) == 3

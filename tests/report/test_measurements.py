@@ -13,7 +13,7 @@ from selcn.report.measurements import (
     saliency_metrics,
     saliency_scores,
 )
-from selcn.report.saliency_tables import lesion_shares, network_saliency_scores, saliency_tables
+from selcn.report.saliency_tables import network_saliency_scores, saliency_tables
 from selcn.runs.run import open_run
 
 
@@ -26,14 +26,6 @@ def test_measurements_are_those_of_the_file(tiny_run: Path) -> None:
     assert measured["test"]["dice"] == expected
     assert list(comparisons(run)) == [("diagnosis-standalone", "diagnosis")]
     assert list(fold_metrics(run)["name"].unique()) == ["symmetry", "diagnosis", "diagnosis-standalone"]
-
-
-def test_lesion_shares_are_those_of_the_true_masks(tiny_run: Path) -> None:
-    run = open_run(tiny_run)
-    shares = lesion_shares(run)
-    assert sorted(shares.index) == sorted(run.table["image_id"].iloc[run.test_rows])
-    for row in run.test_rows[:5]:
-        assert abs(shares[run.table["image_id"].iloc[row]] - run.store.masks[row].mean()) < 1e-4
 
 
 def test_the_networks_own_saliency_is_told_from_its_rivals(tiny_run: Path) -> None:
@@ -54,7 +46,6 @@ def test_what_was_not_measured_is_empty(bare_run: Path) -> None:
     assert saliency_metrics(run) is None
     assert saliency_scores(run, "diagnosis") is None
     assert network_saliency_scores(run, "diagnosis").empty
-    assert lesion_shares(run).empty
     assert saliency_tables(run) == []
 
 

@@ -20,7 +20,7 @@ from selcn.inference.onnx.export import _Segment
 from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import CALIBRATION
 from selcn.models.cascade import Ensemble
-from selcn.runs.bundling import bundle_run
+from selcn.runs.bundling import BundleOptions, bundle_run
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.run import open_run
 
@@ -28,7 +28,7 @@ from selcn.runs.run import open_run
 @pytest.fixture(scope="module")
 def small_bundle(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "small"
-    bundle_run(tiny_run, folder, share=["lesion"], half=True)
+    bundle_run(tiny_run, folder, options=BundleOptions(share=("lesion",), half=True))
     return folder
 
 
@@ -78,7 +78,7 @@ def test_metrics_of_a_changed_bundle_are_its_own(tiny_run: Path, small_bundle: P
 
 def test_only_networks_of_the_bundle_can_be_shared(tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--share diagnosis-standalone: is not in the bundle"):
-        bundle_run(tiny_run, tmp_path / "bundle", share=["diagnosis-standalone"])
+        bundle_run(tiny_run, tmp_path / "bundle", options=BundleOptions(share=("diagnosis-standalone",)))
     assert not (tmp_path / "bundle").exists()
 
 

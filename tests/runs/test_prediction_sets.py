@@ -8,7 +8,7 @@ import selcn
 from selcn.errors import ConfigError
 from selcn.evaluation import fit_prediction_sets, fit_temperature
 from selcn.inference.given import Given
-from selcn.runs import bundling
+from selcn.runs import bundling, reliability
 from selcn.runs.run import open_run
 from selcn.serving.schema import answer_model
 
@@ -17,11 +17,11 @@ def test_a_bundle_has_the_sets_of_its_run(tiny_run: Path, tmp_path: Path, monkey
     predictions = open_run(tiny_run).predictions("diagnosis")
     calibrated = fit_temperature(predictions).of(predictions)
     with pytest.raises(ConfigError, match="out-of-fold lesions a class"):
-        fit_prediction_sets(calibrated, bundling.SET_COVERAGE)
+        fit_prediction_sets(calibrated, reliability.SET_COVERAGE)
     assert selcn.load(tiny_run / "bundle").config.sets is None, "a class has too few lesions"
     assert "There are no prediction sets" in (tiny_run / "bundle" / "README.md").read_text(encoding="utf-8")
 
-    monkeypatch.setattr(bundling, "SET_COVERAGE", 0.5)
+    monkeypatch.setattr(reliability, "SET_COVERAGE", 0.5)
     bundling.bundle_run(tiny_run, tmp_path / "bundle")
     predictor = selcn.load(tmp_path / "bundle")
     sets = predictor.config.sets

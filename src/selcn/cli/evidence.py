@@ -16,6 +16,7 @@ from selcn.cli.metric_options import (
     Every,
     GivenNames,
     GivenOf,
+    Ood,
     Overlap,
     Prevalence,
     Profile,
@@ -33,6 +34,7 @@ from selcn.cli.metric_tables import (
     print_requested,
     print_surfaces,
 )
+from selcn.cli.ood_table import print_ood
 from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable, with_threads
 from selcn.errors import ConfigError
 
@@ -66,6 +68,7 @@ def evaluate(
     spacing: Spacing = None,
     given: GivenNames = None,
     network: GivenOf = None,
+    ood: Ood = None,
     out: ScoresOut = Path("evaluation"),
     overlap: Overlap = False,
     engine: BundleEngine = EngineChoice.TORCH,
@@ -74,16 +77,17 @@ def evaluate(
 ) -> None:
     """Metrics of prediction files with 95 % intervals from a bootstrap of lesions.
 
-    Files hold class probabilities (without a column `truth` those metrics are given that need none), segmentation or
-    saliency scores, or hard labels (`image_id, truth, prediction`). A bundle predicts a catalog's images, and every
-    network that the catalog has labels for is scored. Of a run, `--given` prints what true masks or classes would be
-    worth, `--tolerance` scores masks by their borders. `--conformal` measures sets of classes that hold the truth.
+    Files hold class probabilities (without `truth` those metrics are given that need none), segmentation or saliency
+    scores, or hard labels (`image_id, truth, prediction`). A bundle predicts a catalog's images and is scored by its
+    labels. Of a run, --given, --tolerance, --conformal, --by and --ood measure what each of them says.
 
     Example: `selcn evaluate runs/demo/predictions/*.csv`, or `selcn evaluate runs/demo/bundle catalog.csv`
     """
     of_bundle = check_together(predictions, locals())
     further = asked_for(every, profile, costs, prevalence, beta)
-    if of_bundle:
+    if ood:
+        print_ood(predictions, ood, out, engine, device, resamples, seed, overlap=overlap, json=json)
+    elif of_bundle:
         _score_bundle(predictions[0], predictions[1], out, engine, device, resamples, seed, overlap=overlap, json=json)
     elif given:
         _print_upper_bounds(predictions[0], given, network, device, resamples, seed, json=json)
@@ -94,7 +98,7 @@ def evaluate(
         print_prediction_sets(predictions, sets, resamples, seed, json=json)
     else:
         request = MetricRequest(predictions, further, labels, resamples, seed, temperature, json)
-        print_requested(request, decision_curve, by, catalog, profile=profile is not None)
+        print_requested(request, decision_curve, by, catalog, network, profile=profile is not None)
 
 
 def _score_bundle(

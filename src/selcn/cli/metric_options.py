@@ -23,13 +23,15 @@ class ProfileChoice(StrEnum):
 Evaluated = Annotated[
     list[Path],
     typer.Argument(
-        help="Prediction or score files; a bundle and a catalog; with --given, --tolerance, --conformal a run.",
+        help="Prediction or score files; a bundle and a catalog; with --given, --tolerance, --conformal, --ood a run.",
         show_default=False,
     ),
 ]
 By = Annotated[
     list[str] | None,
-    typer.Option("--by", help="Balanced accuracy by a column of --catalog: sex, age, site, source."),
+    typer.Option(
+        "--by", help="By a column of --catalog (sex, age, site), or of a run: also lesion_share, ita, hair, ruler, ink."
+    ),
 ]
 Rescaled = Annotated[
     bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
@@ -71,9 +73,13 @@ GivenNames = Annotated[
 ]
 GivenOf = Annotated[
     str | None,
-    typer.Option("--network", help="With --given and --conformal: whose predictions; a run's target by default."),
+    typer.Option("--network", help="With --given, --conformal or --by of a run: which network; the target by default."),
 ]
-ScoresOut = Annotated[Path, typer.Option("--out", help="Of a bundle and a catalog: where files go.")]
+Ood = Annotated[
+    Path | None,
+    typer.Option("--ood", help="Catalog of images out of distribution: how well they are told from usual ones."),
+]
+ScoresOut = Annotated[Path, typer.Option("--out", help="Of a bundle and a catalog, and of --ood: where files go.")]
 Overlap = Annotated[
     bool, typer.Option("--overlap", help="Of a bundle: also score images of lesions that it was trained on.")
 ]
@@ -87,7 +93,7 @@ _GOES_WITH = {
     "conformal": ("by", "catalog", "network", *_COMMON),
     "decision_curve": ("prevalence", *_COMMON),
     "profile": ("costs", "prevalence", "beta", *_COMMON),
-    "by": ("catalog", *_COMMON),
+    "by": ("catalog", "network", *_COMMON),
 }
 """What each option that changes the table goes with, besides --resamples, --seed, --device and --json."""
 _OF_ONE_RUN = ("given", "tolerance")
@@ -140,6 +146,12 @@ def check_together(paths: Sequence[Path], options: Mapping[str, object]) -> bool
         ConfigError: see above.
     """
     chosen = [name for name in _OPTIONS if options[name] is not None and options[name] is not False]
+    if options["ood"] is not None:
+        if chosen:
+            raise ConfigError(f"--ood: goes with --out, --overlap and --device, not with {_option(chosen[0])}")
+        if not paths[0].is_dir() or len(paths) > 2:
+            raise ConfigError(f"{paths[0]}: with --ood give a run's folder, or a bundle and a catalog of usual images")
+        return False
     mode = next((name for name in _GOES_WITH if name in chosen), None)
     if len(paths) == 2 and paths[0].is_dir() and paths[1].is_file() and mode not in (*_OF_ONE_RUN, "conformal"):
         if chosen:
@@ -150,8 +162,13 @@ def check_together(paths: Sequence[Path], options: Mapping[str, object]) -> bool
         raise ConfigError(f"{_option(strange)}: is of a bundle and a catalog; leave it out, or give these two")
     if options["spacing"] is not None and options["tolerance"] is None:
         raise ConfigError("--spacing: give --tolerance as well, in millimetres")
-    if options["network"] is not None and mode not in ("given", "conformal"):
-        raise ConfigError("--network: goes with --given or --conformal; leave it out")
+    of_run = mode == "by" and len(paths) == 1 and paths[0].is_dir()
+    if options["network"] is not None and not (of_run or mode in ("given", "conformal")):
+        raise ConfigError("--network: goes with --given or --conformal, or --by of a run; leave it out")
+    if of_run:
+        if strange := next((name for name in ("catalog", *_COMMON) if options[name]), None):
+            raise ConfigError(f"{_option(strange)}: {paths[0]} is a run, which has its own; leave it out")
+        return False
     if bool(options["by"]) != bool(options["catalog"]):
         raise ConfigError("--by and --catalog: give both, or neither")
     if paths[0].is_dir() and mode not in (*_OF_ONE_RUN, "conformal"):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
+from selcn.cli.options import progress
 from selcn.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -73,7 +74,13 @@ def print_by_file(table: "pd.DataFrame", *, json: bool) -> None:
 
 
 def print_requested(
-    request: MetricRequest, decision_curve: str | None, by: Sequence[str] | None, catalog: Path | None, *, profile: bool
+    request: MetricRequest,
+    decision_curve: str | None,
+    by: Sequence[str] | None,
+    catalog: Path | None,
+    network: str | None,
+    *,
+    profile: bool,
 ) -> None:
     """Print metrics of files, or what else is asked for of them.
 
@@ -81,7 +88,8 @@ def print_requested(
         request: which files and metrics.
         decision_curve: the class whose decision curve is wanted.
         by: columns of the catalog whose subgroups are wanted.
-        catalog: with a row for each image.
+        catalog: with a row for each image; None of a run, which has its own.
+        network: of a run, whose subgroups are wanted; None for its target.
         profile: whether the recommended metrics are wanted.
     """
     if decision_curve:
@@ -90,6 +98,8 @@ def print_requested(
         print_profile(request)
     elif by and catalog:
         print_subgroups(request, by, catalog)
+    elif by:
+        print_run_subgroups(request, network, by)
     else:
         print_metrics(request)
 
@@ -132,6 +142,35 @@ def print_subgroups(request: MetricRequest, by: Sequence[str], catalog: Path) ->
         table = subgroup_table(predictions, facts, by, resamples=request.resamples, seed=request.seed)
         tables.append(table.assign(file=path.name))
     print_by_file(pd.concat(tables, ignore_index=True), json=request.json)
+
+
+def print_run_subgroups(request: MetricRequest, network: str | None, by: Sequence[str]) -> None:
+    """Print subgroups of a run's network, by its catalog and by what its images tell.
+
+    Args:
+        request: whose one file is the run's folder.
+        network: its name; None for the target.
+        by: columns of `selcn.runs.facts.run_facts`.
+
+    Raises:
+        RunError: the segmentation network has no scores.
+    """
+    from selcn.evaluation import score_subgroup_table, subgroup_table
+    from selcn.runs.facts import run_facts
+    from selcn.runs.run import open_run
+
+    run, (folder,) = open_run(request.files[0]), request.files
+    name, bootstrap = run.known(network), {"resamples": request.resamples, "seed": request.seed}
+    with progress("looking") as move:
+        facts = run_facts(run, move)
+    if name == run.graph.segmenter:
+        scores = run.scores()
+        if scores is None:
+            raise RunError(f"{folder}: no image has a true mask; name a classifier with --network")
+        table = score_subgroup_table(scores, facts, by, **bootstrap)
+    else:
+        table = subgroup_table(run.predictions(name), facts, by, **bootstrap)
+    print_by_file(table.assign(file=name), json=request.json)
 
 
 def print_profile(request: MetricRequest) -> None:

@@ -10,9 +10,12 @@ from selcn.cli.options import EngineChoice, Out, progress, resumable, with_threa
 from selcn.errors import ConfigError, DataError, listed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from selcn.inference.bundle import BundleConfig
     from selcn.inference.inputs import Item
     from selcn.inference.predictor import Predictor
+    from selcn.runs.run import Run
 
 DEFAULT_MASKINGS = ("segmentation", "lae")
 MAX_CALIBRATION_IMAGES = 400
@@ -83,6 +86,10 @@ def bundle(
         bool | None,
         typer.Option("--half/--full", help="Store weights in 16 bits; what the configuration says by default."),
     ] = None,
+    false_alarms: Annotated[
+        float | None,
+        typer.Option("--false-alarms", help="Share of usual images that each warning may be given of (0.01)."),
+    ] = None,
 ) -> None:
     """Put all that predicts into one folder: weights, configuration, reliability, metrics, model card, checksums.
 
@@ -90,9 +97,10 @@ def bundle(
 
     Example: `selcn bundle runs/demo --network diagnosis-standalone --out standalone`
     """
-    from selcn.runs.bundling import bundle_run
+    from selcn.runs.bundling import BundleOptions, bundle_run
 
-    config = bundle_run(run, out, network, plain=plain, share=share or (), half=half)
+    options = BundleOptions(plain=plain, share=tuple(share or ()), half=half, false_alarms=false_alarms)
+    config = bundle_run(run, out, network, options)
     typer.echo(f"{out}: {config.target}, {config.members} members")
 
 
@@ -247,6 +255,31 @@ def load_predictors(folder: Path, engine: EngineChoice, devices: str) -> "tuple[
 
     predictors = [load(folder, device.strip(), engine=engine.value) for device in devices.split(",")]
     return predictors, f"{predictors[0].digest} {engine.value}"
+
+
+def bundle_and_images(source: Path, catalog: Path | None) -> "tuple[Path, pd.DataFrame, Run | None]":
+    """A bundle, images that it was not trained on, and the run that they are of.
+
+    Args:
+        source: a run, whose test images these are; or a bundle.
+        catalog: images for a bundle; None for a run.
+
+    Raises:
+        ConfigError: a bundle without catalog, or a run without test images.
+    """
+    from selcn.data.catalog import read_catalog
+    from selcn.inference.bundle import MANIFEST
+    from selcn.runs.run import open_run
+
+    if catalog is not None:
+        return source, read_catalog(catalog), None
+    if (source / MANIFEST).is_file():
+        raise ConfigError(f"{source}: is a bundle; give a catalog of images that it was not trained on behind it")
+    run = open_run(source)
+    tested = run.table.iloc[run.test_rows].reset_index(drop=True)
+    if tested.empty:
+        raise ConfigError(f"{source}: its split has no test subset; give its bundle and a catalog of other images")
+    return run.folder.bundle, tested, run
 
 
 def tell_failed(failed: list[str]) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from selcn.evaluation.further import Further, evaluate_further
     from selcn.evaluation.intervals import Estimate
     from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
+    from selcn.evaluation.ood import ood_table
     from selcn.evaluation.predictions import (
         Predictions,
         read_predictions,
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     )
     from selcn.evaluation.registry import MetricSpec, metric_spec
     from selcn.evaluation.reloaded import evaluate_by_profile
+    from selcn.evaluation.robustness import robustness_table
     from selcn.evaluation.seeds import compare_seeds
     from selcn.evaluation.segmentation import evaluate_segmentation, segmentation_scores, summarise_segmentation
     from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
-    from selcn.evaluation.subgroups import subgroup_table
+    from selcn.evaluation.subgroups import score_subgroup_table, subgroup_table, worst_gap
     from selcn.evaluation.surfaces import summarise_surfaces, surface_scores
     from selcn.evaluation.temperature import Temperature, fit_temperature
 
@@ -54,12 +56,15 @@ __all__ = [
     "fit_prediction_sets",
     "fit_temperature",
     "metric_spec",
+    "ood_table",
     "prediction_set_table",
     "read_costs",
     "read_predictions",
     "read_scores",
     "reliability",
     "risk_coverage",
+    "robustness_table",
+    "score_subgroup_table",
     "segmentation_scores",
     "subgroup_table",
     "summarise_saliency",
@@ -68,6 +73,7 @@ __all__ = [
     "summarise_surfaces",
     "surface_scores",
     "verdict",
+    "worst_gap",
     "write_predictions",
     "write_scores",
 ]
@@ -95,12 +101,15 @@ _MODULES = {
     "fit_prediction_sets": "conformal",
     "fit_temperature": "temperature",
     "metric_spec": "registry",
+    "ood_table": "ood",
     "prediction_set_table": "conformal",
     "read_costs": "costs",
     "read_predictions": "predictions",
     "read_scores": "predictions",
     "reliability": "calibration",
     "risk_coverage": "selective",
+    "robustness_table": "robustness",
+    "score_subgroup_table": "subgroups",
     "segmentation_scores": "segmentation",
     "subgroup_table": "subgroups",
     "summarise_saliency": "localisation",
@@ -109,6 +118,7 @@ _MODULES = {
     "summarise_surfaces": "surfaces",
     "surface_scores": "surfaces",
     "verdict": "comparison",
+    "worst_gap": "subgroups",
     "write_predictions": "predictions",
     "write_scores": "predictions",
 }

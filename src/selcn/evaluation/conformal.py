@@ -68,6 +68,31 @@ def fit_prediction_sets(predictions: Predictions, coverage: float) -> Prediction
     return PredictionSets(coverage, thresholds, lesions)
 
 
+def alarm_threshold(values: FloatArray, groups: "pd.Series[str]", false_alarms: float) -> float:
+    """Return the lowest threshold that an image of a new lesion exceeds with at most a stated probability.
+
+    As of :func:`fit_prediction_sets`, the images of each of the n lesions share its weight 1 / (n + 1).
+
+    Args:
+        values: (N,), of images that the model was not trained on.
+        groups: lesion of each image, (N,).
+        false_alarms: the probability, above 0 and below 1.
+
+    Raises:
+        ConfigError: the probability is out of range, or there are too few lesions for it.
+    """
+    if not 0 < false_alarms < 1:
+        raise ConfigError(f"false alarms: {false_alarms:g} is no rate; give a share above 0 and below 1, such as 0.01")
+    lesions = groups.nunique()
+    if lesions / (lesions + 1) < 1 - false_alarms - _ROUNDING:
+        least = np.ceil(1000 / (lesions + 1)) / 1000
+        raise ConfigError(
+            f"false alarms: a rate of {false_alarms:g} needs {np.ceil(1 / false_alarms - 1):.0f} out-of-fold lesions, "
+            f"but there are {lesions}; ask for {least:g} at least"
+        )
+    return -_threshold(pd.Series(-values), groups, 1 - false_alarms)
+
+
 def prediction_set_table(
     predictions: Predictions,
     coverage: float,
@@ -83,7 +108,7 @@ def prediction_set_table(
         predictions: of the test subset, and out of fold, which the sets are fitted to.
         coverage: above 0 and below 1.
         facts: one row an image with ``image_id`` and the columns, for example a catalog; None for no subgroups.
-        columns: what to group by besides class; `age` and `lesion_share` are banded, see `subgroup_table`.
+        columns: what to group by besides class; some are banded, see `selcn.evaluation.subgroups`.
         resamples: number of bootstrap resamples, at least 1.
         seed: of the bootstrap.
 

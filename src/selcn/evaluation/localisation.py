@@ -184,7 +184,7 @@ def summarise_saliency_by(
 
     Args:
         scores: as `check_saliency_scores` takes them, with the columns to group by.
-        columns: what to group by, for example ``diagnosis``; `lesion_share` is banded (0, 10, 30 %).
+        columns: what to group by, for example ``diagnosis``; `lesion_share` is cut at its quartiles.
         resamples: number of bootstrap resamples, at least 1.
         seed: of the bootstrap.
 
@@ -197,7 +197,7 @@ def summarise_saliency_by(
     found = [
         summarise_saliency(rows, resamples=resamples, seed=seed).assign(of=column, subgroup=str(name))
         for column in columns
-        for name, rows in scores.groupby(banded(scores[column], column).to_numpy())
+        for name, rows in scores.groupby(banded(scores[column], column), observed=True)
     ]
     return pd.concat(found, ignore_index=True)[["of", "subgroup", *found[0].columns.drop(["of", "subgroup"])]]
 

@@ -100,6 +100,14 @@ METRICS = {
         MetricSpec("coverage", "coverage of prediction sets", direction="neither"),
         MetricSpec("set_size", "classes in a prediction set", direction="lower", unit=""),
         MetricSpec("empty_sets", "empty prediction sets", direction="lower"),
+        # Of images out of distribution (see `selcn.evaluation.ood`).
+        MetricSpec("auroc", "AUROC"),
+        MetricSpec("fpr_at_95_tpr", "FPR at 95 % TPR", direction="lower"),
+        MetricSpec("warned", "out of distribution, warned of"),
+        MetricSpec("false_alarms", "usual images warned of", direction="lower"),
+        # Of corrupted images (see `selcn.evaluation.robustness`).
+        MetricSpec("abstained", "abstentions", direction="neither"),
+        MetricSpec("saliency_stability", "rank correlation with the clean map", unit=""),
         # Of predictions without a truth.
         MetricSpec("predicted_{class}", "predicted {class}", direction="neither"),
         MetricSpec("mean_confidence", "mean confidence", direction="neither"),

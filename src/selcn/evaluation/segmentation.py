@@ -115,7 +115,7 @@ def summarise_segmentation(scores: pd.DataFrame, *, resamples: int = RESAMPLES, 
         DataError: the table is wrong.
         ConfigError: ``resamples`` is below 1.
     """
-    return interval_table(check_scores(scores), _mean_scores, resamples=resamples, seed=seed)
+    return interval_table(check_scores(scores), mean_scores_of, resamples=resamples, seed=seed)
 
 
 class BorderDistances:
@@ -176,7 +176,12 @@ def _distance_to(border: BoolArray) -> FloatArray:
     return np.stack(distances) if distances else np.empty(border.shape)
 
 
-def _mean_scores(scores: pd.DataFrame) -> Statistic:
+def mean_scores_of(scores: pd.DataFrame) -> Statistic:
+    """Return the statistic of the mean of each score.
+
+    Args:
+        scores: of the N images that the statistic takes weights of.
+    """
     jaccard = scores["jaccard"]
     table = scores[score_columns(scores)].assign(thresholded_jaccard=jaccard.where(jaccard >= JACCARD_THRESHOLD, 0.0))
 

@@ -133,11 +133,17 @@ class Predictor:
             prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
             given: one an image, each from `check`, or `NOTHING`.
         """
-        arrays = None
-        if any(one.names for one in given):
-            shapes = self.run.given_shapes(self.config.prepare.size)
-            arrays = stack_given(given, self.config, shapes)
-        return self.run(prepared, arrays)
+        return self.run(prepared, self.given_arrays(given))
+
+    def given_arrays(self, given: Sequence[Given]) -> GivenArrays | None:
+        """What is given of a batch as arrays; None where nothing is.
+
+        Args:
+            given: one an image, each from `check`, or `NOTHING`.
+        """
+        if not any(one.names for one in given):
+            return None
+        return stack_given(given, self.config, self.run.given_shapes(self.config.prepare.size))
 
     def check(self, given: Given, size: tuple[int, int] | None = None) -> Given:
         """What is given of an image, with classes under the names of their label sets.

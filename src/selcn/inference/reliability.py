@@ -14,6 +14,7 @@ from selcn.config import Section
 
 NO_LESION = "no lesion found"
 BLURRED = "blurred"
+NOISY = "noisier or sharper than the training images"
 EXPOSURE = "darker or brighter than the training images"
 OUT_OF_DISTRIBUTION = "unlike the training images"
 UNDEFINED = "undefined, the lesion has no region to mirror"
@@ -26,10 +27,12 @@ class ImageReliability(Section):
     Attributes:
         sharpness: lower bound; see `sharpness`.
         brightness: lower and upper bound; see `brightness`.
+        sharpest: upper bound of the sharpness, which noise raises; None where it was not measured.
     """
 
     sharpness: float
     brightness: tuple[float, float]
+    sharpest: float | None = None
 
 
 class SetThresholds(Section):
@@ -52,6 +55,18 @@ class SetThresholds(Section):
         return tuple(name for name, value in probabilities.items() if value >= self.lowest[name])
 
 
+class EarlierLayer(Section):
+    """Distance of features at the stage before the last one, see `selcn.models.features.watch_earlier`.
+
+    Attributes:
+        channels: of its features.
+        components: number of directions along which each member's distance is measured.
+    """
+
+    channels: int
+    components: tuple[int, ...]
+
+
 class NetworkReliability(Section):
     """Calibration, abstention and usual feature distance of one network.
 
@@ -62,6 +77,9 @@ class NetworkReliability(Section):
         distance: upper bound of the usual distance of features, see `selcn.models.features`.
         components: number of directions along which each member's distance is measured.
         sets: of its prediction sets; None where a class has too few lesions for their coverage.
+        false_alarms: share of the images of new lesions that each warning is fitted to be given of; None where that
+            was not recorded.
+        earlier: of the stage before, which no warning uses; None where it was not measured.
     """
 
     temperature: Annotated[float, Field(gt=0)]
@@ -70,6 +88,8 @@ class NetworkReliability(Section):
     distance: float
     components: tuple[int, ...]
     sets: SetThresholds | None = None
+    false_alarms: float | None = None
+    earlier: EarlierLayer | None = None
 
 
 class Reliability(Section):
@@ -93,10 +113,11 @@ class Reliability(Section):
             lesion: whether a lesion was found; None where there is no segmentation network.
         """
         low, high = self.image.brightness
-        measured = self.networks.get(network)
+        measured, sharp = self.networks.get(network), sharpness(image)
         found = {
             NO_LESION: lesion is False,
-            BLURRED: sharpness(image) < self.image.sharpness,
+            BLURRED: sharp < self.image.sharpness,
+            NOISY: self.image.sharpest is not None and sharp > self.image.sharpest,
             EXPOSURE: not low <= brightness(image) <= high,
             OUT_OF_DISTRIBUTION: measured is not None and distance > measured.distance,
         }

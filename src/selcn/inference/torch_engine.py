@@ -1,5 +1,7 @@
 """A bundle's networks in PyTorch."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ from selcn.errors import ConfigError
 from selcn.inference.given import MASK, METADATA, Floats, GivenArrays, saliency_name
 from selcn.inference.result import Outputs
 from selcn.labels.metadata import WIDTH
-from selcn.models.cascade import Ensemble, Known
+from selcn.models.cascade import Cascade, Ensemble, Known, Pass, combine
 
 
 class TorchEngine:
@@ -53,7 +55,28 @@ class TorchEngine:
             prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
             given: results in place of which nothing is predicted.
         """
-        output = self.ensemble(self._floats(prepared), self._known(given or GivenArrays()))
+        return self.outputs(self.passes(prepared, given), given)
+
+    @torch.inference_mode()
+    def passes(self, prepared: np.ndarray, given: GivenArrays | None = None) -> list[tuple[Cascade, Pass]]:
+        """Each member with its pass on prepared images.
+
+        Args:
+            prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
+            given: results in place of which nothing is predicted.
+        """
+        images, known = self._floats(prepared), self._known(given or GivenArrays())
+        return [(member, member(images, known)) for member in self.ensemble.members]
+
+    @torch.inference_mode()
+    def outputs(self, passes: Sequence[tuple[Cascade, Pass]], given: GivenArrays | None = None) -> Outputs:
+        """The average of the members' passes.
+
+        Args:
+            passes: see `passes`.
+            given: what was given of the images.
+        """
+        output = combine(passes, self._known(given or GivenArrays()))
         return Outputs(
             None if output.lesion is None else output.lesion[:, 0].cpu().numpy(),
             {name: one.cpu().numpy() for name, one in output.probabilities.items()},

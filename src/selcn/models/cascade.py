@@ -96,6 +96,7 @@ class Cascade(nn.Module):
         self.specs = dict(specs)
         self.networks = nn.ModuleDict(dict(networks))
         self.distance = distance
+        self.distance_earlier: FeatureDistance | None = None  # at the stage before; no prediction uses it
 
     @property
     def methods(self) -> dict[str, str]:

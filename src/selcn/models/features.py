@@ -1,8 +1,12 @@
 """Distance of an image's features from those of the training images (after Lee et al. 2018, arXiv:1807.03888)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
+from selcn.models.backbones import TimmFeatures
 from selcn.models.heads import HeadOutput
 
 COMPONENTS = 32
@@ -62,3 +66,48 @@ def pooled_features(output: HeadOutput) -> Tensor:
         output: of N images.
     """
     return output.activations.mean((2, 3))
+
+
+@contextmanager
+def watch_earlier(network: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect features of the stage before a classifier's last one, averaged over positions (N, C), a pass an entry.
+
+    Args:
+        network: a classifier; of one without such a stage, as where features were stored, nothing is collected.
+    """
+    found: list[Tensor] = []
+    layer = earlier_layer(network)
+    if layer is None:
+        yield found
+        return
+    body = network.backbone.body  # type: ignore[union-attr]  # a classifier, or there would be no such stage
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: found.append(_averaged(body, output)))
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def earlier_layer(network: nn.Module) -> nn.Module | None:
+    """The stage before the last one of a classifier's backbone, such as `layer3` of a ResNet; None where there is none.
+
+    Args:
+        network: any network.
+    """
+    body = getattr(getattr(network, "backbone", None), "body", None)
+    if isinstance(body, TimmFeatures):
+        named = [one["module"] for one in body.network.feature_info if one.get("module")]
+        return dict(body.network.named_modules()).get(named[-2]) if len(named) > 1 else None
+    while isinstance(body, nn.Module) and len(stages := list(body.children())) > 0:
+        if len(stages) > 1:
+            return stages[-2]
+        (body,) = stages
+    return None
+
+
+def _averaged(body: object, output: Tensor) -> Tensor:
+    """Features of maps (N, C, h, w) or tokens (N, L, C), averaged over positions."""
+    if output.ndim == 3:
+        return output.mean(1)
+    maps = body.as_map(output, (0, 0)) if isinstance(body, TimmFeatures) else output
+    return maps.mean((2, 3))

@@ -10,10 +10,12 @@ import jinja2
 import pandas as pd
 
 from selcn.config import dump_config
+from selcn.data.appearance import ARTEFACTS, ITA
 from selcn.data.catalog import groups
 from selcn.data.splits.split import count_table, leaking_images
 from selcn.errors import RunError
-from selcn.evaluation import Estimate, subgroup_table
+from selcn.evaluation import Estimate, score_subgroup_table, subgroup_table, worst_gap
+from selcn.evaluation.intervals import fold_parts
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR
@@ -35,14 +37,23 @@ from selcn.report.metric_tables import (
     tabulate_confusion,
     tabulate_folds,
 )
-from selcn.report.saliency_tables import lesion_shares, saliency_tables
+from selcn.report.ood_sections import ood_sections
+from selcn.report.robustness_section import robustness_section
+from selcn.report.saliency_tables import saliency_tables
 from selcn.report.wording import bounds, duration, label_title, number, spoken
+from selcn.runs.facts import LESION_SHARE, SKIN_LABELS, run_facts
 from selcn.runs.plan import Kind
 from selcn.runs.run import Run, open_run
 from selcn.runs.taken import SEEN, SEEN_IN_TEST
 
 HERE = Path(__file__).parent
-SUBGROUPS = {"sex": "sex", "age": "age", "site": "site", "source": "source", "lesion_share": "lesion size"}
+SUBGROUPS = {
+    **{name: name for name in ("sex", "age", "site", "source")},
+    **dict.fromkeys(SKIN_LABELS, "skin, as labelled"),
+    LESION_SHARE: "lesion's share of the image",
+    ITA: "skin, estimated",
+    **{name: f"{name}, estimated" for name in ARTEFACTS},
+}
 """What subgroups are formed by, and what that is called."""
 
 
@@ -87,6 +98,17 @@ def open_predictor(run: Run) -> Predictor:
     return predictor
 
 
+def gap_line(gap: pd.Series) -> str:
+    """What lags farthest behind, for a headline.
+
+    Args:
+        gap: as `selcn.evaluation.worst_gap` gives it.
+    """
+    estimate = Estimate(gap["gap"], gap["gap_low"], gap["gap_high"])
+    where = f"{SUBGROUPS[gap['of']]}: {gap['subgroup']}"
+    return f"{number(estimate.value)} ({bounds(estimate)}), {where}, {gap['images']} images"
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
@@ -95,22 +117,26 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (bounds, duration, label_title, number, spoken)
+    filters = (bounds, duration, gap_line, label_title, number, spoken)
     environment.filters |= {"csv": embed_csv, **{one.__name__: one for one in filters}}
     return environment
 
 
 def _context(run: Run) -> dict[str, Any]:
-    steps, predictor = run.manifests(), open_predictor(run)
+    steps, predictor, facts = run.manifests(), open_predictor(run), run_facts(run)
     bundle = predictor.config
     found = {name: metrics for name in run.graph.nodes if (metrics := network_metrics(run, name))}
+    subgroups = {name: _subgroups(run, name, facts) for name in bundle.networks if name in found}
     return {
         **_about(run, bundle),
         "steps": steps,
         "seen": _seen(run),
         **_metrics(run, bundle, found),
-        **_of_target(run, bundle.target, found),
+        **_of_target(run, bundle.target, found, subgroups.get(bundle.target)),
+        "gaps": {name: worst_gap(table) for name, table in subgroups.items()},
         **_segmentation(run, found),
+        "ood": ood_sections(run, predictor),
+        "robustness": robustness_section(run),
         "saliency_tables": saliency_tables(run),
         "methods": sorted({spec.saliency for spec in bundle.classifiers.values()}),
         "gallery": make_gallery(run, predictor),
@@ -191,20 +217,23 @@ def _target_first(run: Run) -> list[str]:
     return sorted(sections, key=lambda name: target is not None and sections[name].labels != target.labels)
 
 
-def _of_target(run: Run, target: str, found: Mapping[str, Measurements]) -> dict[str, Any]:
+def _of_target(
+    run: Run, target: str, found: Mapping[str, Measurements], subgroups: pd.DataFrame | None
+) -> dict[str, Any]:
     """Sections of the target only; empty where it is no classifier, or has no labelled image."""
-    if target not in found or target not in run.graph.classifiers:
+    if subgroups is None or target not in run.graph.classifiers:
         return {"target_part": None, "interval_chart": None, "curve_charts": [], "subgroups": None, "subgroup_rows": []}
     labels = run.labels(target)
     alike = {name: found[name] for name in run.graph.classifiers if name in found and run.labels(name) == labels}
-    subgroups = _subgroups(run, target)
     return {
         "target_part": primary_part(found[target]),
         "interval_chart": embed_chart(draw_intervals(alike, BALANCED_ACCURACY), BALANCED_ACCURACY),
         "curve_charts": _curve_charts(run, target, found),
         "subgroups": subgroups,
         "subgroup_rows": [
-            row | {"of": SUBGROUPS[row["of"]], "estimate": Estimate(row["value"], row["low"], row["high"])}
+            row
+            | {"of": SUBGROUPS[row["of"]], "estimate": Estimate(row["value"], row["low"], row["high"])}
+            | {"gap_estimate": Estimate(row["gap"], row["gap_low"], row["gap_high"])}
             for row in subgroups.to_dict("records")
         ],
     }
@@ -223,14 +252,16 @@ def _curve_charts(run: Run, target: str, found: Mapping[str, Measurements]) -> l
     ]
 
 
-def _subgroups(run: Run, target: str) -> pd.DataFrame:
-    """Balanced accuracy of the target by subgroups of the catalog's columns; empty where all are unknown."""
-    shares = run.table["image_id"].map(lesion_shares(run))
-    facts = run.table.assign(lesion_share=shares.astype(object).fillna(""))
+def _subgroups(run: Run, network: str, facts: pd.DataFrame) -> pd.DataFrame:
+    """Balanced accuracy of a classifier, or Dice, by subgroups of what is known; empty where all are alike."""
     known = [name for name in SUBGROUPS if name in facts and len(set(facts[name]) - {""}) > 1]
-    if not known:
+    scores = run.scores() if network == run.graph.segmenter else run.predictions(network).table
+    shown = next(iter(fold_parts(scores).values()))["image_id"] if scores is not None else []
+    if scores is None or not known or not set(shown).issubset(facts["image_id"]):
         return pd.DataFrame()
-    return subgroup_table(run.predictions(target), facts, known, resamples=run.config.resamples)
+    if network == run.graph.segmenter:
+        return score_subgroup_table(scores, facts, known, resamples=run.config.resamples)
+    return subgroup_table(run.predictions(network), facts, known, resamples=run.config.resamples)
 
 
 def _segmentation(run: Run, found: Mapping[str, Measurements]) -> dict[str, Any]:

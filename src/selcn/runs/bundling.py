@@ -1,59 +1,55 @@
 """Make a bundle of a finished run: networks, reliability measured out of fold, metrics, model card."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.data.sources import licence_of
 from selcn.errors import ConfigError, RunError
-from selcn.evaluation.conformal import fit_prediction_sets
-from selcn.evaluation.predictions import Predictions
-from selcn.evaluation.selective import abstention_threshold
-from selcn.evaluation.temperature import fit_temperature
 from selcn.inference.assembly import round_networks, share_networks, write_bundle
 from selcn.inference.bundle import BundleConfig, DataSource, Preparation
-from selcn.inference.reliability import (
-    ImageReliability,
-    NetworkReliability,
-    Reliability,
-    SetThresholds,
-    brightness,
-    sharpness,
-)
 from selcn.io.files import written_whole
-from selcn.labels import TEST
+from selcn.labels import CALIBRATION
 from selcn.models.cascade import Ensemble
-from selcn.models.features import FeatureDistance
 from selcn.models.plain import write_plain
 from selcn.runs.card import model_card
-from selcn.runs.ensembles import calibration_predictions, headlines, score_test_subset
-from selcn.runs.folder import FEATURES
+from selcn.runs.ensembles import headlines, score_test_subset
+from selcn.runs.reliability import measure_reliability
 from selcn.runs.run import Run, open_run
 from selcn.runs.taken import earlier_lesions, taken_sources, training_lesions
 
-COVERAGE = 0.8
-"""Share of the out-of-fold images on which the target does not abstain."""
-SET_COVERAGE = 0.9
-"""Share of the images of each class whose prediction set holds the truth."""
-_USUAL = (0.5, 99.5)  # percentiles of sharpness and brightness of training images
-_FAR = 99.0  # percentile of out-of-fold feature distances
+
+@dataclass(frozen=True)
+class BundleOptions:
+    """What is asked of a bundle beside its network.
+
+    Attributes:
+        plain: also write the network of each member as a state dict of timm or torchvision.
+        share: names of networks of which the first member's serve all members; none for what the run's configuration
+            says.
+        half: whether to store the weights in 16 bits; None for what the run's configuration says.
+        false_alarms: share of the images of new lesions that each warning is given of; None for `FALSE_ALARMS` of
+            `selcn.runs.reliability` or, with fewer lesions than that needs, the lowest that they allow.
+    """
+
+    plain: bool = False
+    share: tuple[str, ...] = ()
+    half: bool | None = None
+    false_alarms: float | None = None
+
+
+AS_CONFIGURED = BundleOptions()
 
 
 def bundle_run(
-    path: Path,
-    out: Path,
-    network: str | None = None,
-    *,
-    plain: bool = False,
-    share: Sequence[str] = (),
-    half: bool | None = None,
+    path: Path, out: Path, network: str | None = None, options: BundleOptions = AS_CONFIGURED
 ) -> BundleConfig:
     """Bundle a network of an evaluated run with all that it needs.
 
@@ -61,15 +57,12 @@ def bundle_run(
         path: the run's folder.
         out: folder to make.
         network: its name; None for the target.
-        plain: also write its network of each member as a state dict of timm or torchvision.
-        share: names of networks of which the first member's serve all members; none for what the run's configuration
-            says.
-        half: whether to store the weights in 16 bits; None for what the run's configuration says.
+        options: what is asked of it.
 
     Raises:
         RunError: no run, or it has not been evaluated.
-        ConfigError: ``out`` exists, the run has no such network, the bundle none of ``share``, or it has no plain state
-            dict.
+        ConfigError: ``out`` exists, the run has no such network, the bundle none of those to be shared, it has no plain
+            state dict, or the share of false alarms is out of range or needs more lesions.
     """
     run = open_run(path)
     name = run.known(network)
@@ -81,35 +74,36 @@ def bundle_run(
         raise ConfigError(f"{out}: exists already; remove it or choose another --out")
     with written_whole(out) as partial:
         partial.mkdir()
-        return fill_bundle(partial, run, name, plain=plain, share=share, half=half)
+        return fill_bundle(partial, run, name, options)
 
 
-def fill_bundle(
-    out: Path, run: Run, target: str, *, plain: bool = False, share: Sequence[str] = (), half: bool | None = None
-) -> BundleConfig:
+def fill_bundle(out: Path, run: Run, target: str, options: BundleOptions = AS_CONFIGURED) -> BundleConfig:
     """Write the bundle of one network of an evaluated run into an empty folder.
 
     Args:
         out: the folder.
         run: that is evaluated.
         target: name of the network.
-        plain: see `bundle_run`.
-        share: see `bundle_run`.
-        half: see `bundle_run`.
+        options: what is asked of it.
 
     Raises:
-        ConfigError: ``plain`` of a network that has no plain state dict, or the bundle has none of ``share``.
+        ConfigError: see `bundle_run`.
     """
-    names, half = run.graph.bundled(target), run.config.bundle.half if half is None else half
-    share = _shared(names, share) or [name for name in run.config.bundle.share if name in names]
+    names, asked = run.graph.bundled(target), run.config.bundle
+    half = asked.half if options.half is None else options.half
+    share = _shared(names, options.share) or [name for name in asked.share if name in names]
     members = [run.cascade(fold, names) for fold in range(run.split.folds)]
     ensemble = Ensemble(members)
     share_networks(ensemble, share)
     if half:
         round_networks(ensemble)
-    files = write_plain(out, [member.networks[target] for member in members], members[0].specs[target]) if plain else []
+    networks, files = [member.networks[target] for member in members], list[str]()
+    if options.plain:
+        files = write_plain(out, networks, members[0].specs[target])
     measured = target in run.graph.classifiers
-    reliability = _measure(run, target, ensemble) if measured else None
+    if (rate := options.false_alarms) is not None and not (measured and 0 < rate < 1):
+        raise ConfigError(f"--false-alarms {rate:g}: give a share above 0 and below 1, of a bundle of classes")
+    reliability = measure_reliability(run, target, ensemble, options.false_alarms) if measured else None
     config = BundleConfig(
         selcn=version("selcn"),
         name=run.folder.path.resolve().name,
@@ -130,12 +124,17 @@ def fill_bundle(
         ensemble,
         metrics=metrics,
         training=run.config.model_dump(mode="json"),
-        lesions=[*training_lesions(run.table, np.concatenate(run.fold_rows)), *earlier_lesions(run, names)],
+        lesions=[*training_lesions(run.table, _seen(run)), *earlier_lesions(run, names)],
         card=model_card(config, metrics, run.split.protocol, plain=files),
         further=files,
         half=half,
     )
     return config
+
+
+def _seen(run: Run) -> np.ndarray:
+    """Rows that networks are trained or the ensemble is calibrated on, int (n,)."""
+    return np.concatenate([*run.fold_rows, run.split.rows(run.table, CALIBRATION)])
 
 
 def _shared(names: Sequence[str], share: Sequence[str]) -> list[str]:
@@ -145,75 +144,9 @@ def _shared(names: Sequence[str], share: Sequence[str]) -> list[str]:
     return [name for name in names if name in share]
 
 
-def fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Tensor]:
-    """A feature distance fitted to one half of the groups, and the distances of the other half.
-
-    All images are of the fold that the member was not trained on: features of training images lie closer together.
-
-    Args:
-        known: features float (n, C).
-        units: group of each image (n,).
-    """
-    names = np.unique(units)
-    first = np.isin(units, np.random.default_rng(0).permutation(names)[: max(1, len(names) // 2)])
-    chosen = torch.from_numpy(first)
-    distance = FeatureDistance.fit(known[chosen])
-    rest = known[~chosen] if bool((~chosen).any()) else known
-    return distance, distance(rest)
-
-
 def _with_size(spec: SegmenterSpec | ClassifierSpec, network: nn.Module) -> SegmenterSpec | ClassifierSpec:
     """The specification with the input size of a transformer that takes its own."""
     return spec.model_copy(update={"size": network.size})
-
-
-def _sets(calibrated: Predictions) -> SetThresholds | None:
-    """Thresholds of prediction sets; none where a class has too few lesions."""
-    try:
-        fitted = fit_prediction_sets(calibrated, SET_COVERAGE)
-    except ConfigError:
-        return None
-    return SetThresholds(coverage=fitted.coverage, lowest=fitted.thresholds)
-
-
-def _measure(run: Run, target: str, ensemble: Ensemble) -> Reliability:
-    """Measure the target's reliability, and set each member's feature distance; of the images alone without labels.
-
-    Temperature and abstention are those of the ensemble where the split has a calibration subset, else of the single
-    members out of fold, whose mean is less confident than they are. Prediction sets come from the calibration subset
-    where each class has enough lesions there, else from the members out of fold.
-    """
-    if not run.labelled(target)[np.concatenate(run.fold_rows)].any():
-        return Reliability(image=_usual_images(run), networks={})
-    features, distances, members = run.output(target, FEATURES), [], [*ensemble.members]
-    for member, rows in zip(members, run.fold_rows, strict=True):
-        units = run.table["image_id"].iloc[rows].map(run.split.group).to_numpy()
-        member.distance, held = fit_distance(torch.from_numpy(np.array(features[rows])), units)
-        distances.append(held)
-    predictions = run.predictions(target)
-    held_out = predictions.table[predictions.table["fold"] != TEST].reset_index(drop=True)
-    out_of_fold = Predictions(predictions.labels, held_out)
-    own = fit_temperature(out_of_fold)
-    calibration = calibration_predictions(run, ensemble, target)
-    temperature = own if calibration is None else fit_temperature(calibration)
-    calibrated = temperature.of(out_of_fold if calibration is None else calibration)
-    components = [member.distance.whitening.shape[1] for member in members if member.distance]
-    network = NetworkReliability(
-        temperature=temperature.value,
-        abstain_below=abstention_threshold(calibrated, COVERAGE),
-        coverage=COVERAGE,
-        distance=float(np.percentile(torch.cat(distances).numpy(), _FAR)),
-        components=tuple(components),
-        sets=_sets(calibrated) or _sets(own.of(out_of_fold)),
-    )
-    return Reliability(image=_usual_images(run), networks={target: network})
-
-
-def _usual_images(run: Run) -> ImageReliability:
-    images = [np.asarray(run.store.images[row]) for rows in run.fold_rows for row in rows]
-    low, high = np.percentile([brightness(image) for image in images], _USUAL)
-    sharp = np.percentile([sharpness(image) for image in images], _USUAL[0])
-    return ImageReliability(sharpness=float(sharp), brightness=(float(low), float(high)))
 
 
 def _sources(run: Run, names: Sequence[str]) -> tuple[DataSource, ...]:

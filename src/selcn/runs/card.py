@@ -30,7 +30,7 @@ device.** Do not use it to decide about anyone's care.
 
 ## Limits
 - It knows the classes above and calls everything one of them, skin or not. Its warnings (no lesion found, blurred,
-  exposure, unlike the training images) catch some of what it cannot know, not all.
+  noisy, exposure, unlike the training images) catch some of what it cannot know, not all.
 - Saliency shows where the evidence for a class lies, not that the network reasons as a person would.
 - How it does on other cameras, people and clinics than those below was not measured.
 """
@@ -133,7 +133,18 @@ def _reliability(config: BundleConfig) -> list[str]:
         f"Probabilities of {config.target} are calibrated with temperature {measured.temperature:.3f}. It abstains "
         f"below a probability of {measured.abstain_below:.3f}: {100 * measured.coverage:.0f} % of the validation "
         "images lie above.",
+        *_alarm_line(measured),
         _set_line(measured, config.target),
+    ]
+
+
+def _alarm_line(measured: NetworkReliability) -> list[str]:
+    if measured.false_alarms is None:
+        return []
+    rate = f"{100 * measured.false_alarms:.2g} %"
+    return [
+        f"Each warning (blurred or noisy, exposure, unlike the training images) is set to be given of {rate} of usual "
+        "images, by images that its members were not trained on."
     ]
 
 

@@ -8,10 +8,14 @@ RUN/
   features/NAME/arrays/    of a frozen backbone: views.npy, maps.npy
   networks/NAME/fold-k/    network.safetensors, metrics.csv, tensorboard/, step.json
   outputs/NAME/            out of fold and on the test subset: masks.npy, member-masks.npy; or probabilities.npy,
-                           member-probabilities.npy, saliency.npy, member-saliency.npy (where read), features.npy
+                           member-probabilities.npy, saliency.npy, member-saliency.npy (where read), features.npy,
+                           features-earlier.npy
   predictions/NAME.csv     per-image probabilities or mask scores; members/: single members on the test subset
   explained/NAME/          scores/scores.csv of a classifier's saliency
   given/NAME/              per-image probabilities on the test subset with true masks or classes given
+  facts/                   what the images themselves tell of lesion size, skin and artefacts
+  robustness/              metrics of corrupted test images, of `selcn robustness RUN`
+  ood/NAME/                scores of images out of distribution, of `selcn evaluate RUN --ood NAME.csv`
   evaluation/              NAME.csv, comparison.csv, cross_validation.csv, saliency.csv
   bundle/                  the deployable cascade of the target network
   jobs/  tuning/NAME/      of `selcn grid` and `selcn tune`
@@ -36,7 +40,8 @@ MANIFEST = "step.json"
 MASKS, MEMBER_MASKS = "masks.npy", "member-masks.npy"
 PROBABILITIES, MEMBER_PROBABILITIES = "probabilities.npy", "member-probabilities.npy"
 SALIENCY, MEMBER_SALIENCY = "saliency.npy", "member-saliency.npy"
-FEATURES = "features.npy"
+FEATURES, FEATURES_EARLIER = "features.npy", "features-earlier.npy"
+"""Features of the last stage and of the one before it, averaged over positions; the latter of fold images alone."""
 ARRAYS, FEATURE_VIEWS, FEATURE_MAPS = "arrays", "views.npy", "maps.npy"
 """Stored features: of each image and its flips (N, V, C, h, w), (N, V, C, 1, 1) where a head needs their means alone;
 then also of the image itself (N, C, h, w)."""
@@ -177,6 +182,24 @@ class RunFolder:
             given: names of these results.
         """
         return self.path / "given" / network / ("+".join(given) or "nothing") / "predictions.csv"
+
+    @property
+    def facts(self) -> Path:
+        """What the images themselves tell."""
+        return self.path / "facts"
+
+    @property
+    def robustness(self) -> Path:
+        """Metrics of corrupted test images."""
+        return self.path / "robustness"
+
+    def ood(self, name: str) -> Path:
+        """Folder of scores of images out of distribution.
+
+        Args:
+            name: of their catalog, without ending.
+        """
+        return self.path / "ood" / name
 
     def metrics(self, network: str) -> Path:
         """A network's metrics with intervals.

@@ -11,7 +11,7 @@ import numpy as np
 from selcn.data.imaging.prepare import resize
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.overlay import embed, panel_size, render, saliency_layer
-from selcn.inference.reliability import BLURRED, EXPOSURE, NO_LESION, OUT_OF_DISTRIBUTION
+from selcn.inference.reliability import BLURRED, EXPOSURE, NO_LESION, NOISY, OUT_OF_DISTRIBUTION
 from selcn.inference.result import Prediction
 from selcn.inference.row import Row
 from selcn.io.files import data_uri
@@ -197,7 +197,7 @@ def _reliance(prediction: Prediction, name: str, config: BundleConfig, withheld:
     if config.reliability is None or name not in config.reliability.networks:
         return "not calibrated"
     # Calibration was measured on images within the usual range.
-    unusual = {BLURRED, EXPOSURE}.intersection(prediction.warnings)
+    unusual = {BLURRED, EXPOSURE, NOISY}.intersection(prediction.warnings)
     return "calibration unknown for such an image" if unusual else "calibrated"
 
 

@@ -24,10 +24,19 @@ def prepare_image(image: np.ndarray, size: tuple[int, int], *, hair: Hair) -> np
     """
     if not hair:
         return resize(image, size)
+    return resize(without_hair(shrunk(image, size), hair), size)
+
+
+def shrunk(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image no larger than takes a tolerable time to work on before it is prepared, see `MAX_HAIR_SIDE`.
+
+    Args:
+        image: (H, W, C).
+        size: width and height of prepared images, in pixels.
+    """
     height, width = image.shape[:2]
     scale = max(MAX_HAIR_SIDE, 2 * max(size)) / max(height, width)
-    small = resize(image, (max(1, round(width * scale)), max(1, round(height * scale)))) if scale < 1 else image
-    return resize(without_hair(small, hair), size)
+    return resize(image, (max(1, round(width * scale)), max(1, round(height * scale)))) if scale < 1 else image
 
 
 def prepare_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -78,7 +78,7 @@ def compose(rng: np.random.Generator, skin: Floats, colour: Floats, coverage: Fl
     # The lesion is seen through the same skin: darker skin darkens it, though less than it darkens itself.
     lesion = planes * (tone / 0.9) ** 0.3 * (0.4 + 0.6 * relief)
     image = background + 0.97 * coverage * (lesion - background)
-    for add, share in ((_add_bubbles, 0.3), (_add_hairs, 0.5), (_add_ruler, 0.2)):
+    for add, share in ((add_bubbles, 0.3), (add_hairs, 0.5), (add_ruler, 0.2)):
         (own,) = rng.spawn(1)
         if own.random() < share:
             image = add(own, grid, image)
@@ -105,7 +105,7 @@ def _draw_light(rng: np.random.Generator, grid: Grid) -> Floats:
     distance = np.hypot(grid.right - rng.normal(0, 0.03), grid.down - rng.normal(0, 0.03))
     depth, stopped, stop = rng.uniform(0, 0.35), rng.random() < 0.15, rng.uniform(0.66, 0.76)
     to_corner = distance / float(distance.max())
-    light = light * (1 - depth * to_corner**2 * to_corner)
+    light = light * vignette(to_corner, depth)
     if stopped:
         light = light * (0.04 + 0.96 * soft_step((stop - distance) * np.float32(60)))
     balance = rng.normal(1, 0.012, 3).astype(np.float32)
@@ -113,11 +113,28 @@ def _draw_light(rng: np.random.Generator, grid: Grid) -> Floats:
     return tinted
 
 
-def _add_bubbles(rng: np.random.Generator, grid: Grid, image: Floats) -> Floats:
-    """Air in the gel: a bright rim, a darker foot inside it, a highlight."""
+def vignette(to_corner: Floats, depth: float) -> Floats:
+    """The light that a lens leaves, a factor, (height, width).
+
+    Args:
+        to_corner: distance from the middle, 1 in the farthest corner, (height, width).
+        depth: share of the light that is lost there.
+    """
+    return 1 - depth * to_corner**2 * to_corner
+
+
+def add_bubbles(rng: np.random.Generator, grid: Grid, image: Floats, count: int | None = None) -> Floats:
+    """Add air in the gel: a bright rim, a darker foot inside it, a highlight.
+
+    Args:
+        rng: source of the random numbers; it moves on.
+        grid: of the image.
+        image: RGB in [0, 1], (3, height, width).
+        count: how many bubbles; None for 2 to 8.
+    """
     image = image.copy()
     half_width, half_height = float(grid.right.max()), float(grid.down.max())
-    for _ in range(rng.integers(2, 9)):
+    for _ in range(rng.integers(2, 9) if count is None else count):
         right, down = rng.uniform(-half_width, half_width), rng.uniform(-half_height, half_height)
         radius = rng.uniform(0.01, 0.06)
         rows = slice(*np.searchsorted(grid.down[:, 0], (down - 1.7 * radius, down + 1.7 * radius)))
@@ -131,12 +148,19 @@ def _add_bubbles(rng: np.random.Generator, grid: Grid, image: Floats) -> Floats:
     return image
 
 
-def _add_hairs(rng: np.random.Generator, grid: Grid, image: Floats) -> Floats:
-    """Bent hairs of one person: of one colour, most of them in one direction."""
+def add_hairs(rng: np.random.Generator, grid: Grid, image: Floats, count: int | None = None) -> Floats:
+    """Add bent hairs of one person: of one colour, most of them in one direction.
+
+    Args:
+        rng: source of the random numbers; it moves on.
+        grid: of the image.
+        image: RGB in [0, 1], (3, height, width).
+        count: how many hairs; None for 2 to 12.
+    """
     drawn = np.zeros(grid.shape, dtype=np.uint8)
     main_angle, time = rng.uniform(0, np.pi), np.linspace(-1, 1, 25)[:, None]
     half = np.array([grid.right.max(), grid.down.max()])
-    for _ in range(rng.integers(2, 13)):
+    for _ in range(rng.integers(2, 13) if count is None else count):
         angle = main_angle + rng.normal(0, 0.5)
         along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
         middle, length, bend = rng.uniform(-half, half), rng.uniform(0.15, 0.65), rng.normal(0, 0.12)
@@ -149,8 +173,15 @@ def _add_hairs(rng: np.random.Generator, grid: Grid, image: Floats) -> Floats:
     return covered
 
 
-def _add_ruler(rng: np.random.Generator, grid: Grid, image: Floats) -> Floats:
-    """The millimetre marks of a contact plate along one edge, every fifth one longer."""
+def add_ruler(rng: np.random.Generator, grid: Grid, image: Floats, reach: float = 1) -> Floats:
+    """Add the millimetre marks of a contact plate along one edge, every fifth one longer.
+
+    Args:
+        rng: source of the random numbers; it moves on.
+        grid: of the image.
+        image: RGB in [0, 1], (3, height, width).
+        reach: how far the marks reach into the image, 1 being usual.
+    """
     drawn = np.zeros(grid.shape, dtype=np.uint8)
     half = np.array([grid.right.max(), grid.down.max()])
     side, lean, spacing = rng.integers(4), rng.normal(0, 0.02), rng.uniform(0.05, 0.08)
@@ -160,8 +191,33 @@ def _add_ruler(rng: np.random.Generator, grid: Grid, image: Floats) -> Floats:
     thickness = max(1, round(0.008 * grid.short))
     for mark in range(-14, 15):
         start = edge + mark * spacing * along
-        end = start + inwards * (0.085 if mark % 5 == 0 else 0.045)
+        end = start + inwards * reach * (0.085 if mark % 5 == 0 else 0.045)
         cv2.polylines(drawn, [grid.points(np.stack([start, end]))], False, 235, thickness, cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(drawn, (0, 0), 0.003 * grid.short).astype(np.float32) / 255
     marked: Floats = image + soft * (0.1 - image)
     return marked
+
+
+def add_ink(rng: np.random.Generator, grid: Grid, image: Floats, count: int) -> Floats:
+    """Add strokes of a surgical marker, violet, around the middle of the image; photographs of the phantom have none.
+
+    Args:
+        rng: source of the random numbers; it moves on.
+        grid: of the image.
+        image: RGB in [0, 1], (3, height, width).
+        count: how many strokes.
+    """
+    drawn = np.zeros(grid.shape, dtype=np.uint8)
+    for _ in range(count):
+        start, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 1.2)
+        angle = start + np.linspace(0, length, 40)
+        radius = rng.uniform(0.36, 0.47) + 0.012 * np.sin(rng.uniform(3, 7) * angle + rng.uniform(0, 6))
+        path = (radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])).astype(np.float32)
+        thickness = max(1, round(rng.uniform(0.018, 0.03) * grid.short))
+        cv2.polylines(drawn, [grid.points(path)], False, 255, thickness, cv2.LINE_AA, 4)
+    worn = np.clip(0.85 + 0.12 * grid.noise(rng, 0.03), 0, 1)
+    soft = cv2.GaussianBlur(drawn, (0, 0), 0.003 * grid.short).astype(np.float32) / 255 * worn
+    # Ink lets through what lies below it, less of green and red than of blue.
+    passed: Floats = np.array([0.38, 0.22, 0.68], dtype=np.float32)[:, None, None]
+    inked: Floats = image * (1 - soft + soft * passed)
+    return inked
