@@ -160,16 +160,16 @@ def print_run_subgroups(request: MetricRequest, network: str | None, by: Sequenc
     from selcn.runs.run import open_run
 
     run, (folder,) = open_run(request.files[0]), request.files
-    name, bootstrap = run.known(network), {"resamples": request.resamples, "seed": request.seed}
+    name, resamples, seed = run.known(network), request.resamples, request.seed
     with progress("looking") as move:
         facts = run_facts(run, move)
     if name == run.graph.segmenter:
         scores = run.scores()
         if scores is None:
             raise RunError(f"{folder}: no image has a true mask; name a classifier with --network")
-        table = score_subgroup_table(scores, facts, by, **bootstrap)
+        table = score_subgroup_table(scores, facts, by, resamples=resamples, seed=seed)
     else:
-        table = subgroup_table(run.predictions(name), facts, by, **bootstrap)
+        table = subgroup_table(run.predictions(name), facts, by, resamples=resamples, seed=seed)
     print_by_file(table.assign(file=name), json=request.json)
 
 

@@ -42,8 +42,9 @@ def print_ood(
     folder = run.folder.ood(ood.stem) if run and out == Path("evaluation") else out
     (predictor,), _ = load_predictors(bundle, engine, device)
     with resumable(), progress("scoring") as move:
-        options = {"overlap": overlap, "resamples": resamples, "seed": seed}
-        scores = score_ood(predictor, bundle, usual, strange, folder, on_progress=move, **options)
+        scores = score_ood(
+            predictor, bundle, usual, strange, folder, overlap=overlap, resamples=resamples, seed=seed, on_progress=move
+        )
     if json:
         typer.echo(scores.table.to_json(orient="records", indent=1))
     else:

@@ -68,7 +68,8 @@ def measure_appearance(image: np.ndarray, mask: np.ndarray | None = None) -> dic
         "ink": _has_ink(violet & ~around),
     }
     angle = float("nan") if mask is None else typology_angle(small, ~around)
-    return {ITA: angle, **{name: PRESENT if there else ABSENT for name, there in found.items()}}
+    words: dict[str, float | str] = {name: PRESENT if there else ABSENT for name, there in found.items()}
+    return {ITA: angle, **words}
 
 
 def typology_angle(image: np.ndarray, skin: np.ndarray) -> float:

@@ -63,8 +63,10 @@ def corrupt(image: Bytes, corruption: str, severity: int, rng: np.random.Generat
         return image
     chosen, amount = find_corruption(corruption), amount_of(corruption, severity)
     if chosen.move:
-        matrix, size = chosen.move(rng, image.shape[1::-1], amount), (image.shape[1], image.shape[0])
-        moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        size = (image.shape[1], image.shape[0])
+        moved = cv2.warpAffine(
+            image, chosen.move(rng, size, amount), size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         return np.asarray(moved, dtype=np.uint8)
     assert chosen.change
     changed = chosen.change(rng, image.astype(np.float32) / 255, amount)

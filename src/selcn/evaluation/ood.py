@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +52,7 @@ def ood_table(usual: pd.DataFrame, strange: pd.DataFrame, *, resamples: int = RE
     for name, rows in (("usual images", usual), ("images out of distribution", strange)):
         if rows.empty:
             raise DataError(f"no {name} to compare; give some that can be read")
-    found = []
+    found: list[dict[str, Any]] = []
     for name, chosen in _sources(strange):
         both = pd.concat([_keyed(usual, "usual"), _keyed(chosen, "ood")], ignore_index=True)
         is_strange = np.r_[np.zeros(len(usual), bool), np.ones(len(chosen), bool)]
@@ -83,13 +84,11 @@ def _separation(scores: FloatArray, strange: BoolArray) -> Statistic:
     return statistic
 
 
-def _warning_rows(
-    name: str, rows: pd.DataFrame, metric: str, resamples: int, seed: int
-) -> list[dict[str, str | int | float]]:
+def _warning_rows(name: str, rows: pd.DataFrame, metric: str, resamples: int, seed: int) -> list[dict[str, Any]]:
     """Share of images with any warning, and with each of them."""
-    given = rows["warnings"].fillna("").astype(str).str.split(SEPARATOR)
-    names = sorted({one for each in given for one in each if one})
-    flags = {ANY_WARNING: given.str[0] != "", **{one: given.map(lambda each, one=one: one in each) for one in names}}
+    given = [text.split(SEPARATOR) if text else [] for text in rows["warnings"].fillna("").astype(str)]
+    names = sorted({one for each in given for one in each})
+    flags = {ANY_WARNING: [bool(each) for each in given], **{name: [name in each for each in given] for name in names}}
     values = pd.DataFrame(flags).to_numpy(np.float64)
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:

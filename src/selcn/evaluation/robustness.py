@@ -54,7 +54,7 @@ def robustness_table(
     statistic = _statistic(conditions, labels)
     found = bootstrap(statistic, first["group"], resamples=resamples, seed=seed)
     counts = {"images": len(first), "groups": first["group"].nunique()}
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for key, estimate in found.items():
         corruption, severity, metric, *of_difference = key.split(_SEPARATOR)
         if of_difference:
@@ -72,7 +72,7 @@ def _conditions(scores: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
     if scores.empty or not (scores["corruption"] == UNCORRUPTED).any():
         raise DataError("robustness: no rows of clean images; write them with `selcn robustness`")
     found = {
-        (str(corruption), int(severity)): rows.sort_values("image_id", kind="stable").reset_index(drop=True)
+        (str(corruption), int(str(severity))): rows.sort_values("image_id", kind="stable").reset_index(drop=True)
         for (corruption, severity), rows in scores.groupby(["corruption", "severity"], sort=False)
     }
     images = found[UNCORRUPTED, 0]["image_id"].tolist()

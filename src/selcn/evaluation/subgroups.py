@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,7 @@ def worst_gap(table: pd.DataFrame) -> "pd.Series | None":
     if table.empty:
         return None
     large = table[(table["images"] >= MIN_SUBGROUP_IMAGES) & table["gap"].notna() & (table["subgroup"] != UNKNOWN)]
-    return None if large.empty else large.loc[large["gap"].idxmax()]
+    return None if large.empty else large.sort_values("gap", ascending=False, kind="stable").iloc[0]
 
 
 def _subset(table: pd.DataFrame, part: Part | None) -> pd.DataFrame:
@@ -125,7 +126,9 @@ def _table(
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    lower_is_better, found, pieces = metric_spec(metric).direction == "lower", [], []
+    lower_is_better = metric_spec(metric).direction == "lower"
+    found: list[dict[str, Any]] = []
+    pieces: list[pd.DataFrame] = []
     for column, name, chosen in subgroups(rows, facts, columns):
         estimate = bootstrap(statistic_of(chosen), chosen["group"], resamples=resamples, seed=seed)[metric]
         found.append({"subgroup": name, "of": column, **_counts(chosen), **asdict(estimate)})
@@ -147,26 +150,28 @@ def _gaps(
     sign: float,
 ) -> Statistic:
     """The statistic of how much worse each piece is than all rows of its classes, by its number."""
-    compared = []
-    for own in pieces:
-        alike = rows[rows["truth"].isin(own["truth"])] if "truth" in rows else rows
-        compared.append([(statistic_of(one), one.index.to_numpy()) for one in (alike, own)])
+    alike = [rows[rows["truth"].isin(own["truth"])] if "truth" in rows else rows for own in pieces]
+    values_of = [[_where_weighted(statistic_of(one), one, metric) for one in both] for both in (alike, pieces)]
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
-        return {
-            str(number): sign * np.subtract(*(_where_weighted(one, weights[:, places], metric) for one, places in pair))
-            for number, pair in enumerate(compared)
-        }
+        pairs = zip(*values_of, strict=True)
+        return {str(number): sign * (whole(weights) - own(weights)) for number, (whole, own) in enumerate(pairs)}
 
     return statistic
 
 
-def _where_weighted(statistic: Statistic, weights: FloatArray, metric: str) -> FloatArray:
-    """Values of a metric, NaN where no image has any weight."""
-    values, some = np.full(len(weights), np.nan), weights.sum(axis=1) > 0
-    if some.any():
-        values[some] = statistic(weights[some])[metric]
-    return values
+def _where_weighted(statistic: Statistic, rows: pd.DataFrame, metric: str) -> Callable[[FloatArray], FloatArray]:
+    """From weights of all rows to a metric of some of them, NaN where none of those has any weight."""
+    places = rows.index.to_numpy()
+
+    def values_of(weights: FloatArray) -> FloatArray:
+        own = weights[:, places]
+        values, some = np.full(len(own), np.nan), own.sum(axis=1) > 0
+        if some.any():
+            values[some] = statistic(own[some])[metric]
+        return values
+
+    return values_of
 
 
 def subgroups(
@@ -201,7 +206,7 @@ def _statistic(predictions: Predictions, metric: str) -> Statistic:
     return statistic if metric in statistic(np.ones((1, len(predictions.table)))) else metrics_of(predictions)
 
 
-def banded(values: "pd.Series[str]", column: str) -> "pd.Series[str]":
+def banded(values: "pd.Series[str]", column: str) -> pd.Series:
     """Return the bands that ages, lesion shares or typology angles lie in; of other columns the values themselves.
 
     Args:

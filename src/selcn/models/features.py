@@ -81,7 +81,11 @@ def watch_earlier(network: nn.Module) -> Iterator[list[Tensor]]:
         yield found
         return
     body = network.backbone.body  # type: ignore[union-attr]  # a classifier, or there would be no such stage
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: found.append(_averaged(body, output)))
+
+    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        found.append(_averaged(body, output))
+
+    handle = layer.register_forward_hook(keep)
     try:
         yield found
     finally:
@@ -97,7 +101,8 @@ def earlier_layer(network: nn.Module) -> nn.Module | None:
     body = getattr(getattr(network, "backbone", None), "body", None)
     if isinstance(body, TimmFeatures):
         named = [one["module"] for one in body.network.feature_info if one.get("module")]
-        return dict(body.network.named_modules()).get(named[-2]) if len(named) > 1 else None
+        modules: dict[str, nn.Module] = dict(body.network.named_modules())
+        return modules.get(named[-2]) if len(named) > 1 else None
     while isinstance(body, nn.Module) and len(stages := list(body.children())) > 0:
         if len(stages) > 1:
             return stages[-2]

@@ -137,8 +137,9 @@ def _score_images(
         kept = pd.DataFrame([row for row in rows if "error" not in row])
         if kept.empty:
             raise DataError(f"{items[0].name} and {len(items) - 1} others: none can be read; check the catalogs' paths")
-        source = table.set_index(["ood", "image_id"])["source"]
-        kept["source"] = [source[row] for row in zip(kept["ood"], kept["image_id"], strict=True)]
+        keys = zip(table["ood"], table["image_id"], strict=True)
+        source = dict(zip(keys, table["source"], strict=True))
+        kept["source"] = [source[key] for key in zip(kept["ood"], kept["image_id"], strict=True)]
         guarded(kept.reindex(columns=columns)).to_csv(file, index=False)
 
     return work_through(
