@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from selcn.inference.predictor import Predictor
+from selcn.serving.access import Access
 from selcn.serving.uploads import Limits, draw_samples, read_samples
 
 Serve = Callable[..., AbstractContextManager[str]]
@@ -174,7 +175,7 @@ def test_a_server_that_is_full_says_so_on_the_page(
 def test_the_page_asks_for_the_token_where_there_is_one(
     browser: Browser, serve: Serve, predictor: Predictor, pictures: list[Path]
 ) -> None:
-    with serve(predictor, token="secret", samples=read_samples(pictures[0].parent)) as address:
+    with serve(predictor, access=Access("secret"), samples=read_samples(pictures[0].parent)) as address:
         page = browser.new_page()
         page.goto(f"{address}/")
         page.get_by_label("username").fill("selcn")

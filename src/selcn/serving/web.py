@@ -29,6 +29,7 @@ from selcn.inference.overlay import embed, panel_size, saliency_layer
 from selcn.inference.result import Prediction
 from selcn.inference.row import Row
 from selcn.io.files import data_uri
+from selcn.serving.middleware import route_path
 from selcn.serving.service import NOTICE, PredictedUpload, Service
 from selcn.serving.uploads import Limits, Upload, base_name
 
@@ -96,7 +97,7 @@ class FenceMiddleware:
 
 
 def _closed(scope: Scope) -> bool:
-    path = scope.get("path", "")
+    path = route_path(scope)
     # Form parts would be stored in files until they were read.
     forms = any(name == b"content-type" and value.lower().startswith(b"multipart") for name, value in scope["headers"])
     return path.startswith(_CLOSED) and (forms or not path.startswith(_NEEDED))
