@@ -161,9 +161,11 @@ def _serving(predictor: Predictor, *given: Any, **settings: Any) -> Iterator[str
     import uvicorn
 
     from selcn.serving.app import create_app
+    from selcn.serving.server import uvicorn_config
 
+    served = {name: settings.pop(name) for name in ("root_path", "proxies") if name in settings}
     app = create_app(predictor, *given, **settings)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_keep_alive=5, lifespan="on"))
+    server = uvicorn.Server(uvicorn_config(app, log_level="error", log_config=None, lifespan="on", **served))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

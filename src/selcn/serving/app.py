@@ -1,7 +1,6 @@
 """The HTTP interface: `POST /v1/predict`, `GET /v1/model`, `/healthz`, `/metrics`; an OpenAPI page at `/docs`."""
 
 import asyncio
-import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,14 +8,19 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.requests import ClientDisconnect
 
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.predictor import Predictor
+from selcn.serving.access import Access, OriginMiddleware, ThrottleMiddleware
 from selcn.serving.given import PART, GivenError, given_schema
-from selcn.serving.middleware import BodyLimitMiddleware, SecurityHeadersMiddleware
+from selcn.serving.logs import RequestLogMiddleware
+from selcn.serving.middleware import BodyLimitMiddleware, MethodMiddleware, SecurityHeadersMiddleware
 from selcn.serving.monitoring import RequestCountMiddleware, ServerMetrics
 from selcn.serving.room import QueueFull, TooManyPixels
 from selcn.serving.schema import ModelAnswer, Refusal, answer_model
@@ -54,17 +58,21 @@ def _body(config: BundleConfig) -> dict[str, Any]:
 
 
 def create_app(
-    predictor: Predictor, *, limits: Limits | None = None, token: str | None = None, samples: list[Upload] | None = None
+    predictor: Predictor,
+    *,
+    limits: Limits | None = None,
+    access: Access | None = None,
+    samples: list[Upload] | None = None,
 ) -> FastAPI:
     """The application of one bundle. No image is stored or logged.
 
     Args:
         predictor: of the bundle.
         limits: of requests and images; None for the defaults.
-        token: bearer token that `/v1` requires; None for no authorisation.
+        access: who may ask; None for everyone, but not for pages of other sites.
         samples: images to try on the page at `/`; None for no page.
     """
-    limits, metrics = limits or Limits(), ServerMetrics()
+    limits, metrics, access = limits or Limits(), ServerMetrics(), access or Access()
     service = Service(predictor, metrics, limits)
 
     @asynccontextmanager
@@ -76,15 +84,24 @@ def create_app(
 
     app = FastAPIOffline(title="selcn", description=NOTICE, lifespan=lifespan)
     app.add_exception_handler(RequestValidationError, _one_line)
-    _add_routes(app, service, token)
+    _add_routes(app, service, access)
     if samples is not None:
         from selcn.serving.web import mount_page  # its framework takes seconds to load
 
-        mount_page(app, service, samples, token)
+        mount_page(app, service, samples, access.token)
+    methods = {route.path: tuple(route.methods or ()) for route in app.routes if isinstance(route, APIRoute)}
     # The last one added runs first.
     app.add_middleware(BodyLimitMiddleware, max_bytes=limits.body, seconds=limits.seconds)
+    app.add_middleware(MethodMiddleware, methods=methods)
+    # The page's framework adds its own, laxer one where there is none.
+    app.add_middleware(
+        CORSMiddleware, allow_origins=access.origins, allow_methods=["POST"], allow_headers=["authorization"]
+    )
+    app.add_middleware(OriginMiddleware, access=access)
+    app.add_middleware(ThrottleMiddleware)
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(RequestCountMiddleware, metrics=metrics, paths=PATHS)
+    app.add_middleware(RequestLogMiddleware, identity=service.identity, paths=PATHS)
     return app
 
 
@@ -95,18 +112,21 @@ async def _one_line(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": wrong}, 422)
 
 
-def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
+def _add_routes(app: FastAPI, service: Service, access: Access) -> None:
     def authorised(request: Request) -> None:
-        given = request.headers.get("authorization", "")
-        if token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        if access.token is not None and not access.is_right(request.headers.get("authorization", "")):
             raise HTTPException(401, "send the header `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"})
+
+    # The first describes the token in OpenAPI; the second asks for it.
+    described = [Depends(HTTPBearer(auto_error=False))] if access.token is not None else []
+    guard = [*described, Depends(authorised)]
 
     @app.post(
         PREDICT,
         response_model=answer_model(service.predictor.config),
         responses=_refusals(*_REFUSED),
         openapi_extra={"requestBody": _body(service.predictor.config)},
-        dependencies=[Depends(authorised)],
+        dependencies=guard,
     )
     async def predict(
         request: Request,
@@ -119,7 +139,7 @@ def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
         rows = await service.rows(predicted, pictures=pictures)
         return JSONResponse({"notice": NOTICE, "model": service.identity.model_dump(), "predictions": rows})
 
-    @app.get("/v1/model", response_model=ModelAnswer, dependencies=[Depends(authorised)], responses=_refusals(401))
+    @app.get("/v1/model", response_model=ModelAnswer, dependencies=guard, responses=_refusals(401))
     def model() -> JSONResponse:
         """What predicts: the bundle, its networks and their classes, and what runs them."""
         config = json.loads(service.predictor.config.to_json())

@@ -1,10 +1,12 @@
-"""ASGI middleware for every request: limits of its body, and security headers of its response."""
+"""ASGI middleware for every request: its method, limits of its body, and security headers of its response."""
 
 import asyncio
 import contextlib
 import json
+from collections.abc import Mapping, Sequence
 
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_DROPPED = 8
@@ -17,13 +19,26 @@ _POLICY = (
 )
 _HEADERS = [
     (b"content-security-policy", _POLICY.encode()),
+    (b"cross-origin-opener-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 ]
 
 
+def route_path(scope: Scope) -> str:
+    """The path of a request below the one at which a proxy serves the application.
+
+    Args:
+        scope: of an HTTP request.
+    """
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")) or "/"
+
+
 class SecurityHeadersMiddleware:
     """Adds headers that make browsers load nothing from other hosts, guess no types, and embed the page in no other.
+
+    Cookies become such as browsers send with requests of this server's own pages alone.
 
     Args:
         app: whose responses get the headers.
@@ -37,10 +52,45 @@ class SecurityHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_HEADERS]
+                message["headers"] = [*map(_own_cookie, message.get("headers", [])), *_HEADERS]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+def _own_cookie(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    name, value = header
+    if name.lower() != b"set-cookie":
+        return header
+    kept = [part for part in value.split(b";") if not part.strip().lower().startswith(b"samesite")]
+    return name, b";".join([*kept, b" SameSite=Lax"])
+
+
+class MethodMiddleware:
+    """Answers HEAD as GET, and 405 with `Allow` for a method that a known path does not have.
+
+    Args:
+        app: with other routes for every other path.
+        methods: of each known path.
+    """
+
+    def __init__(self, app: ASGIApp, methods: Mapping[str, Sequence[str]]) -> None:
+        self.app, self.methods = app, methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as the ASGI specification says."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        known = self.methods.get(route_path(scope))
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        if known is None or method in known:
+            # Uvicorn itself leaves out the body of an answer to HEAD.
+            await self.app(scope if known is None else {**scope, "method": method}, receive, send)
+            return
+        allowed = sorted({*known, *(["HEAD"] if "GET" in known else [])})
+        body = {"detail": f"{route_path(scope)} takes {', '.join(allowed)}, not {scope['method']}"}
+        await JSONResponse(body, 405, {"Allow": ", ".join(allowed)})(scope, receive, send)
 
 
 class BodyLimitMiddleware:

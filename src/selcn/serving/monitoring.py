@@ -3,6 +3,8 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from selcn.serving.middleware import route_path
+
 
 class ServerMetrics:
     """Counters of one server."""
@@ -41,7 +43,7 @@ class RequestCountMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        path = scope["path"] if scope["path"] in self.paths else "other"
+        path = route_path(scope) if route_path(scope) in self.paths else "other"
 
         async def send_counted(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from selcn.data.imaging.decode import ImageFileError
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import claimed_pixels, decode_frames
 from selcn.errors import ConfigError, DataError, SelcnError
@@ -26,6 +27,11 @@ from selcn.serving.schema import Identity
 from selcn.serving.uploads import Limits, Upload
 
 NOTICE = "Research tool, not a medical device."
+_REMEDIES = {
+    "unreadable": "send JPEG, PNG, TIFF, BMP, WebP or DICOM of 8 or 16 bits",
+    "truncated": "send the whole file",
+    "too-large": "send a smaller image",
+}
 _ENCODINGS = {"overlay": "jpeg", "mask": "png"}
 
 
@@ -144,7 +150,7 @@ class Service:
             frames = await self.threads.call(pixels, self._decode, upload)
         except DataError as error:
             self.metrics.pictures.labels("unreadable").inc()
-            return PredictedUpload(upload.name, error=error)
+            return PredictedUpload(upload.name, error=_for_the_web(error))
         predictions = await asyncio.gather(*map(self._predict_frame, frames))
         self.metrics.pictures.labels("predicted").inc(len(predictions))
         return PredictedUpload(upload.name, [frame.image for frame in frames], predictions)
@@ -183,6 +189,14 @@ def _without_given_error(predicted: list[PredictedUpload]) -> list[PredictedUplo
         if isinstance(one.error, GivenError):
             raise one.error
     return predicted
+
+
+def _for_the_web(error: DataError) -> DataError:
+    """An error whose remedy is meant for who keeps a catalog, in words for who sent a file."""
+    if not isinstance(error, ImageFileError):
+        return error
+    what, _, _ = str(error).rpartition("; ")
+    return ImageFileError(error.kind, f"{what}; {_REMEDIES.get(error.kind, 'send another file')}")
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:

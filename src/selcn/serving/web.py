@@ -24,6 +24,7 @@ from selcn.errors import DataError, SelcnError
 from selcn.inference.overlay import embed, panel_size
 from selcn.serving.about import ModelFacts, model_facts
 from selcn.serving.answer import TEMPLATES, show_answer, show_error
+from selcn.serving.middleware import route_path
 from selcn.serving.service import NOTICE, Service
 from selcn.serving.uploads import Limits, Upload, base_name
 
@@ -86,7 +87,7 @@ class FenceMiddleware:
 
 
 def _closed(scope: Scope) -> bool:
-    path = scope.get("path", "")
+    path = route_path(scope)
     # Form parts would be stored in files until they were read.
     forms = any(name == b"content-type" and value.lower().startswith(b"multipart") for name, value in scope["headers"])
     return path.startswith(_CLOSED) and (forms or not path.startswith(_NEEDED))
