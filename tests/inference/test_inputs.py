@@ -1,4 +1,4 @@
-"""What `selcn predict` and `mask` are given, as a list of files; and what is said of files that have odd names."""
+"""The inputs of `selcn predict` and `mask` as a list of files, and the messages about files that have odd names."""
 
 import io
 import logging

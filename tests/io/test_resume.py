@@ -1,4 +1,4 @@
-"""Work in parts: whole or not at all, and gone on with."""
+"""Work in parts: whole or not at all, and resumable."""
 
 from pathlib import Path
 

@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from selcn.data.store.store import open_store
 from selcn.errors import ConfigError, DataError, RunError
 from selcn.evaluation import compare, evaluate_file
 from selcn.io.progress import OnProgress
+from selcn.runs import metrics as metrics_module
 from selcn.runs import pipeline as pipeline_module
 from selcn.runs.metrics import seed_table
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.plan import Kind, Step
+from selcn.runs.run import open_run
 
 
 def with_network(config: RunConfig, name: str, **keys: object) -> RunConfig:
@@ -49,7 +52,9 @@ def test_every_metric_comes_from_the_prediction_files(tiny_run: Path) -> None:
     pd.testing.assert_frame_equal(recorded[difference.columns], difference)
 
 
-def test_differences_over_seeds_are_corrected_for_the_number_of_networks(tiny_run: Path) -> None:
+def test_differences_over_seeds_are_corrected_for_the_number_of_networks(
+    tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = seed_table([tiny_run, tiny_run], "diagnosis-standalone", resamples=60)
     assert set(zip(found["a"], found["b"], strict=True)) == {("diagnosis-standalone", "diagnosis")}
     files = [tiny_run / "predictions" / f"{name}.csv" for name in ("diagnosis-standalone", "diagnosis")]
@@ -61,6 +66,12 @@ def test_differences_over_seeds_are_corrected_for_the_number_of_networks(tiny_ru
     assert own["p_holm"].dropna().tolist() == pytest.approx(np.minimum(2 * own["p"].dropna(), 1).tolist())
     with pytest.raises(ConfigError, match="has no classifier lesion"):
         seed_table([tiny_run], "diagnosis", ["lesion"], resamples=60)
+    real = open_run(tiny_run)
+    dealt = replace(real.split, part={name: part for name, part in real.split.part.items() if part != "1"})
+    opened = iter([real, replace(real, split=dealt)])
+    monkeypatch.setattr(metrics_module, "open_run", lambda _: next(opened))
+    with pytest.raises(ConfigError, match="has another split"):
+        seed_table([tiny_run, tiny_run], "diagnosis", resamples=60)
 
 
 def test_a_finished_run_is_not_repeated(

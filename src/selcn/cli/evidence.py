@@ -34,6 +34,7 @@ from selcn.cli.metric_tables import (
     print_surfaces,
 )
 from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable, with_threads
+from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,11 +213,11 @@ def compare(
 
     if against is not None:
         if labels is not None:
-            raise typer.BadParameter("--labels is for prediction files; runs know their own; leave it out")
+            raise ConfigError("--labels: runs have their own label sets; leave it out")
         _compare_seeds(sources, against, network or [], bounds, resamples, seed, json=json)
         return
     if len(sources) != 2 or network:
-        raise typer.BadParameter("give two prediction files, or runs with --against NETWORK")
+        raise ConfigError("compare: give two prediction files, or runs with --against NETWORK")
     a, b = sources
     table = compare_predictions(a, b, labels=read_label_set(labels) if labels else None, resamples=resamples, seed=seed)
     if json:

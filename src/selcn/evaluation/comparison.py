@@ -19,16 +19,16 @@ from selcn.labels import LabelSet
 _NAMED_IMAGES = 3
 
 
-def on_shared_images(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions]:
-    """Return the predictions of the images that both hold: measured symmetry is undefined for some masks.
+def on_shared_images(*several: Predictions) -> list[Predictions]:
+    """Return the predictions of the images that all hold: measured symmetry is undefined for some masks.
 
     Args:
-        a: of any images.
-        b: of any images.
+        *several: of any images.
     """
-    shared = set(a.table["image_id"]) & set(b.table["image_id"])
-    rows = [one.table[one.table["image_id"].isin(shared)].reset_index(drop=True) for one in (a, b)]
-    return Predictions(a.labels, rows[0]), Predictions(b.labels, rows[1])
+    shared = set.intersection(*(set(one.table["image_id"]) for one in several))
+    return [
+        Predictions(one.labels, one.table[one.table["image_id"].isin(shared)].reset_index(drop=True)) for one in several
+    ]
 
 
 def compare(

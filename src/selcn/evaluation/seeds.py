@@ -88,6 +88,7 @@ def _with_spread(table: pd.DataFrame, differences: Sequence[Statistic], images: 
     return table.assign(
         seeds=seeds,
         seed_sd=deviation,
-        low_seeds=table["value"] - np.hypot(table["value"] - table["low"], half),
-        high_seeds=table["value"] + np.hypot(table["high"] - table["value"], half),
+        # Never the narrower one by rounding, where all seeds agree.
+        low_seeds=np.minimum(table["low"], table["value"] - np.hypot(table["value"] - table["low"], half)),
+        high_seeds=np.maximum(table["high"], table["value"] + np.hypot(table["high"] - table["value"], half)),
     )

@@ -47,6 +47,8 @@ def seed_table(
 ) -> pd.DataFrame:
     """Return the differences of networks to one of them, over runs of the same plan with several seeds.
 
+    Both are scored on the images that every run has predicted with both: measured symmetry is undefined for some.
+
     Args:
         folders: of the runs, one a seed.
         against: the network that the others are compared with.
@@ -59,11 +61,14 @@ def seed_table(
         of networks, of each metric and subset apart (Holm 1979).
 
     Raises:
-        ConfigError: a folder holds no run or a run no such network, or there is nothing to compare.
-        DataError: a prediction file is missing or wrong, or two differ in images, truths, groups or folds.
+        ConfigError: a run has no such network or another split, or there is nothing to compare.
+        RunError: a folder holds no run.
+        DataError: a prediction file is missing or wrong, or two differ in truths, groups or folds.
     """
     runs = [open_run(folder) for folder in folders]
     for run in runs:
+        if run.split.fingerprint != runs[0].split.fingerprint:
+            raise ConfigError(f"{run.folder.path}: has another split than {folders[0]}; use one split for all")
         for name in [against, *networks]:
             if name not in run.graph.classifiers:
                 there = ", ".join(run.graph.classifiers)
@@ -72,13 +77,11 @@ def seed_table(
     names = networks or [name for name in others if all(_comparable(run, name, against) for run in runs)]
     if not names:
         raise ConfigError(f"no network of {', '.join(map(str, folders))} can be compared with {against}; train one")
-    first = [run.predictions(against) for run in runs]
-    tables = [
-        compare_seeds(first, [run.predictions(name) for run in runs], resamples=resamples, seed=seed).assign(
-            a=against, b=name
-        )
-        for name in names
-    ]
+    tables = []
+    for name in names:
+        both = on_shared_images(*(run.predictions(one) for one in (against, name) for run in runs))
+        first, second = both[: len(runs)], both[len(runs) :]
+        tables.append(compare_seeds(first, second, resamples=resamples, seed=seed).assign(a=against, b=name))
     table = pd.concat(tables, ignore_index=True)
     corrected = table.groupby(["fold_part", "metric"], sort=False)["p"].transform(lambda p: holm(p.tolist()))
     return table.assign(p_holm=corrected)

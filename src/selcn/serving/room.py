@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -14,6 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 MAX_ORDINARY = 13_000_000
 """Pixels of the largest image that does not count as large; telephones take photographs of twelve million."""
+_IMAGES, _PIXELS = "pictures", "large pictures"  # as a refusal calls them
 
 
 class QueueFull(SelcnError):  # noqa: N818 - what the queue is
@@ -34,10 +36,19 @@ class Room:
 
     def __init__(self, max_images: int, max_pixels: int) -> None:
         self.max_images, self.max_pixels = max_images, max_pixels
-        self.images = self.pixels = 0
+        self.held = Counter[str]()
 
-    @contextmanager
-    def of_images(self, count: int) -> Iterator[None]:
+    @property
+    def images(self) -> int:
+        """Images in progress."""
+        return self.held[_IMAGES]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of large images in progress."""
+        return self.held[_PIXELS]
+
+    def of_images(self, count: int) -> AbstractContextManager[None]:
         """Reserve room for images.
 
         Args:
@@ -46,16 +57,9 @@ class Room:
         Raises:
             QueueFull: there is not enough room.
         """
-        if self.images + count > self.max_images:
-            raise QueueFull("too many pictures are waiting; try again")
-        self.images += count
-        try:
-            yield
-        finally:
-            self.images -= count
+        return self._reserved(_IMAGES, count, self.max_images)
 
-    @contextmanager
-    def of_pixels(self, count: int) -> Iterator[None]:
+    def of_pixels(self, count: int) -> AbstractContextManager[None]:
         """Reserve room for pixels of large images.
 
         Args:
@@ -67,13 +71,17 @@ class Room:
         """
         if count > self.max_pixels:
             raise TooManyPixels(f"{count} pixels; send pictures of at most {self.max_pixels} together")
-        if self.pixels + count > self.max_pixels:
-            raise QueueFull("too many large pictures are waiting; try again")
-        self.pixels += count
+        return self._reserved(_PIXELS, count, self.max_pixels)
+
+    @contextmanager
+    def _reserved(self, what: str, count: int, most: int) -> Iterator[None]:
+        if self.held[what] + count > most:
+            raise QueueFull(f"too many {what} are waiting; try again")
+        self.held[what] += count
         try:
             yield
         finally:
-            self.pixels -= count
+            self.held[what] -= count
 
 
 class Threads:

@@ -1,4 +1,4 @@
-"""Trees and tables as people have them: what is used, and what is said of the rest."""
+"""Trees and tables as people have them: what is used, and the messages about the rest."""
 
 import io
 import os

@@ -14,8 +14,8 @@ MAX_HAIR_SIDE = 1024
 def prepare_image(image: np.ndarray, size: tuple[int, int], *, hair: Hair) -> np.ndarray:
     """Remove hair where wanted and resize: the one way an image reaches a network.
 
-    Hair removal takes time by pixels times width: most of a minute at worst for 49 million pixels, less than a second
-    after shrinking, with grey levels that differ by less than one on average.
+    Hair removal takes time by pixels times width, and large images are shrunk before; grey levels then differ by less
+    than one on average.
 
     Args:
         image: uint8 RGB (H, W, 3).
