@@ -76,7 +76,7 @@ def site() -> Iterator[str]:
 def predicted(address: str) -> float:
     """How many images a server has predicted."""
     lines = httpx.get(f"{address}/metrics").text.splitlines()
-    found = [line for line in lines if line.startswith('selcn_pictures_total{outcome="predicted"}')]
+    found = [line for line in lines if line.startswith("selcn_pictures_total{") and 'outcome="predicted"' in line]
     return float(found[0].split()[-1]) if found else 0.0
 
 

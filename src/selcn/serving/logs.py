@@ -5,19 +5,21 @@ import logging
 import re
 import time
 import uuid
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from selcn.serving.middleware import route_path
+from selcn.serving.middleware import Paths
 from selcn.serving.schema import Identity
 
 REQUESTS = "selcn.requests"
 REQUEST_ID = "x-request-id"
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _LOGGER = logging.getLogger(REQUESTS)
+_REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 
 
 class JsonFormatter(logging.Formatter):
@@ -29,6 +31,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
+            **({"request": _REQUEST.get()} if _REQUEST.get() else {}),
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
@@ -42,7 +45,7 @@ LOGGING: dict[str, Any] = {
     "formatters": {"json": {"()": JsonFormatter}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "loggers": {
-        name: {"handlers": ["stderr"], "level": "INFO", "propagate": False} for name in ("uvicorn", "asyncio", REQUESTS)
+        name: {"handlers": ["stderr"], "level": "INFO", "propagate": False} for name in ("uvicorn", "asyncio", "selcn")
     },
 }
 
@@ -52,13 +55,12 @@ class RequestLogMiddleware:
 
     Args:
         app: whose requests are logged.
-        identity: of what predicts.
+        identity: of what predicts where a request names nothing else.
         paths: known paths; others are logged as `other`, since they may hold anything.
     """
 
-    def __init__(self, app: ASGIApp, identity: Identity, paths: tuple[str, ...]) -> None:
-        self.app, self.paths = app, paths
-        self.model = identity.model_dump()
+    def __init__(self, app: ASGIApp, identity: Identity, paths: Paths) -> None:
+        self.app, self.identity, self.paths = app, identity, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
@@ -66,7 +68,9 @@ class RequestLogMiddleware:
             await self.app(scope, receive, send)
             return
         given = Headers(scope=scope).get(REQUEST_ID, "")
-        path, request_id = route_path(scope), given if _ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        _REQUEST.set(request_id)  # a connection's requests have a task, and so a context, each
+        path, state = self.paths.name(scope), scope.setdefault("state", {})
         begun, status = time.perf_counter(), 500
 
         async def send_named(message: Message) -> None:
@@ -80,11 +84,10 @@ class RequestLogMiddleware:
             await self.app(scope, receive, send_named)
         finally:
             fields = {
-                "request": request_id,
                 "method": scope["method"],
-                "path": path if path in self.paths else "other",
+                "path": path,
                 "status": status,
                 "seconds": round(time.perf_counter() - begun, 4),
-                "model": self.model,
+                "model": state.get("model", self.identity).model_dump(),
             }
             _LOGGER.info("request", extra={"fields": fields})

@@ -1,12 +1,14 @@
-"""ASGI middleware for every request: its method, limits of its body, and security headers of its response."""
+"""ASGI middleware for every request: its path and method, limits of its body, and security headers of its response."""
 
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_DROPPED = 8
@@ -33,6 +35,38 @@ def route_path(scope: Scope) -> str:
     """
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "")) or "/"
+
+
+class Paths:
+    """The paths that an application has, as its routes name them, such as `/v2/models/{name}`.
+
+    Args:
+        routes: of the application; others than those of single paths and methods are left out.
+    """
+
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        single = [route for route in routes if isinstance(route, Route)]
+        self.methods: dict[str, set[str]] = {}
+        for route in single:
+            self.methods.setdefault(route.path, set()).update(route.methods or ())
+        self._patterns: dict[str, re.Pattern[str]] = {route.path: route.path_regex for route in single}
+
+    def find(self, scope: Scope) -> str | None:
+        """The known path of a request; None for an unknown one.
+
+        Args:
+            scope: of an HTTP request.
+        """
+        asked = route_path(scope)
+        return next((path for path, pattern in self._patterns.items() if pattern.match(asked)), None)
+
+    def name(self, scope: Scope) -> str:
+        """What to call a request's path where it is counted or logged: unknown ones, which may hold anything, `other`.
+
+        Args:
+            scope: of an HTTP request.
+        """
+        return self.find(scope) or ("/" if route_path(scope) == "/" else "other")
 
 
 class SecurityHeadersMiddleware:
@@ -71,26 +105,27 @@ class MethodMiddleware:
 
     Args:
         app: with other routes for every other path.
-        methods: of each known path.
+        paths: known paths.
     """
 
-    def __init__(self, app: ASGIApp, methods: Mapping[str, Sequence[str]]) -> None:
-        self.app, self.methods = app, methods
+    def __init__(self, app: ASGIApp, paths: Paths) -> None:
+        self.app, self.paths = app, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as the ASGI specification says."""
-        if scope["type"] != "http":
+        path = self.paths.find(scope) if scope["type"] == "http" else None
+        if path is None:
             await self.app(scope, receive, send)
             return
-        known = self.methods.get(route_path(scope))
+        known = self.paths.methods[path]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        if known is None or method in known:
+        if method in known:
             # Uvicorn itself leaves out the body of an answer to HEAD.
-            await self.app(scope if known is None else {**scope, "method": method}, receive, send)
+            await self.app({**scope, "method": method}, receive, send)
             return
-        allowed = sorted({*known, *(["HEAD"] if "GET" in known else [])})
-        body = {"detail": f"{route_path(scope)} takes {', '.join(allowed)}, not {scope['method']}"}
-        await JSONResponse(body, 405, {"Allow": ", ".join(allowed)})(scope, receive, send)
+        allowed = ", ".join(sorted({*known, *(["HEAD"] if "GET" in known else [])}))
+        body = {"detail": f"{path} takes {allowed}, not {scope['method']}"}
+        await JSONResponse(body, 405, {"Allow": allowed})(scope, receive, send)
 
 
 class BodyLimitMiddleware:

@@ -6,7 +6,7 @@ from typing import Any
 
 import h11
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from selcn.serving.logs import LOGGING
@@ -64,11 +64,11 @@ class LimitedProtocol(H11Protocol):
             self.transport.close()
 
 
-def uvicorn_config(app: FastAPI, *, root_path: str = "", proxies: str = "", **more: Any) -> uvicorn.Config:  # noqa: ANN401
+def uvicorn_config(app: ASGIApp, *, root_path: str = "", proxies: str = "", **more: Any) -> uvicorn.Config:  # noqa: ANN401
     """How the application is served.
 
     Args:
-        app: of `create_app`.
+        app: of `create_app`, or a `ReloadingApp`.
         root_path: path at which a proxy serves it, such as `/selcn`; "" for none.
         proxies: addresses, by commas, whose `X-Forwarded-For` and `-Proto` are believed; "" for none.
         **more: further options of uvicorn.

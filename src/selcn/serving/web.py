@@ -15,6 +15,7 @@ from typing import Any
 
 import gradio
 from fastapi import FastAPI
+from gradio.context import Context
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -108,6 +109,8 @@ def _page(service: Service, samples: Sequence[Upload]) -> gradio.Blocks:
         outputs=" and ".join(filter(None, [", ".join(outputs[:-1]), outputs[-1]])).capitalize(),
         samples=[(sample.name, _thumbnail(sample)) for sample in samples],
     )
+    # A page that is open while the bundles are read again asks the new one for the same component.
+    Context.id = 0
     page = gradio.Blocks(title="selcn", analytics_enabled=False)
     with page:
         gradio.HTML(markup, js_on_load=_read("page.js"), server_functions=[_predictor(service, samples, facts)])
@@ -120,7 +123,9 @@ def _predictor(service: Service, samples: Sequence[Upload], facts: ModelFacts) -
             (predicted,) = await service.predict([_upload(sent, samples)])
         except SelcnError as refusal:
             return show_error(str(refusal))
-        return await service.threads.call(predicted.pixels, show_answer, predicted, service.predictor.config, facts)
+        config = service.predictor.config
+        with service.metrics.stage("render"):
+            return await service.threads.call(predicted.pixels, show_answer, predicted, config, facts)
 
     return answer
 
