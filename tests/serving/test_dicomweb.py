@@ -1,5 +1,6 @@
 """Images in by STOW-RS, DICOM Segmentations out: as the answer, and to a real archive, Orthanc."""
 
+import contextlib
 import io
 import json
 import shutil
@@ -14,6 +15,9 @@ import httpx
 import numpy as np
 import pydicom
 import pytest
+from fastapi import HTTPException
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.dataset import FileDataset
 
 from selcn.data.imaging.read import read_image
@@ -120,6 +124,17 @@ def test_what_cannot_be_segmented_is_told_with_its_reason(
 def test_an_archive_needs_an_address(serve: Serve, predictor: Predictor, archive: str) -> None:
     with pytest.raises(ConfigError, match="--stow-to"), serve(predictor, archive=archive):
         pass
+
+
+@given(st.lists(st.binary(min_size=1), max_size=4))
+def test_parts_come_back_as_they_were(files: list[bytes]) -> None:
+    assert split_related(*join_related(files)) == files
+
+
+@given(st.binary(), st.sampled_from([b"--x\r\n\r\n", b"--x\r\na: b", b"--x--", b""]), st.binary())
+def test_any_other_body_is_refused_or_split(before: bytes, between: bytes, after: bytes) -> None:
+    with contextlib.suppress(HTTPException):
+        split_related("multipart/related; boundary=x", before + between + after)
 
 
 @pytest.fixture(scope="module")

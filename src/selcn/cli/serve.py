@@ -48,7 +48,7 @@ def serve(
     bundles: Annotated[
         list[Path],
         typer.Argument(
-            metavar="BUNDLE...",
+            metavar="BUNDLE",
             help="Folders of bundles; the first answers, unless a request names another.",
             show_default=False,
             envvar="SELCN_BUNDLES",

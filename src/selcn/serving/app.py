@@ -98,7 +98,7 @@ def _add_middleware(app: FastAPI, models: Models, access: Access, paths: Paths) 
     app.add_middleware(MethodMiddleware, paths=paths)
     # The page's framework adds its own, laxer one where there is none.
     app.add_middleware(
-        CORSMiddleware, allow_origins=access.origins, allow_methods=["POST"], allow_headers=["authorization"]
+        CORSMiddleware, allow_origins=access.origins, allow_methods=["GET", "POST"], allow_headers=["authorization"]
     )
     app.add_middleware(OriginMiddleware, access=access)
     app.add_middleware(ThrottleMiddleware)
