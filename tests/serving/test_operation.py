@@ -30,7 +30,7 @@ from selcn.serving.logs import REQUESTS, JsonFormatter
 from selcn.serving.models import Models, UnknownModel
 from selcn.serving.monitoring import ServerMetrics
 from selcn.serving.service import Resources
-from selcn.serving.uploads import Limits
+from selcn.serving.uploads import Limits, Upload
 
 Serve = Callable[..., AbstractContextManager[str]]
 PNG = {"content-type": "image/png"}
@@ -263,3 +263,15 @@ def test_a_server_is_configured_by_file_and_environment_and_reloads_without_losi
 def _connects(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_page_that_is_open_at_a_reload_asks_for_a_component_that_is_still_there(
+    serve: Serve, predictor: Predictor, pictures: list[Path]
+) -> None:
+    samples, components = [Upload("one", pictures[0].read_bytes())], []
+    for _ in range(2):
+        with serve(predictor, samples=samples) as address:
+            listed = httpx.get(f"{address}/config").json()["components"]
+            components.append([one["id"] for one in listed if one["type"] == "html"])
+    assert components[0] == components[1]
+    assert len(components[0]) == 1

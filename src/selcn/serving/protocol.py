@@ -9,9 +9,9 @@ import binascii
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.params import Depends as Dependency
 from pydantic import BaseModel, Field
 
@@ -128,6 +128,8 @@ def protocol_routes(models: Models, guard: Sequence[Dependency]) -> APIRouter:
         guard: dependencies that ask for the token.
     """
     routes = APIRouter(prefix=PROTOCOL)
+    known = [identity.name for identity in models.identities]
+    named = Path(description="Name of a bundle, or the beginning of its hash.", examples=known)
 
     @routes.get("/health/live")
     async def live() -> Live:
@@ -146,19 +148,19 @@ def protocol_routes(models: Models, guard: Sequence[Dependency]) -> APIRouter:
         return ServerDescription(name="selcn", version=models.default.identity.selcn, extensions=[])
 
     @routes.get("/models/{name}", dependencies=guard, responses=failures(401, 404))
-    async def model(request: Request, name: str) -> ModelDescription:
+    async def model(request: Request, name: Annotated[str, named]) -> ModelDescription:
         """Inputs and outputs of a bundle."""
         return _describe(choose(models, request, name))
 
     @routes.get("/models/{name}/ready", dependencies=guard, responses={**failures(401, 404), 503: {"model": Ready}})
-    async def model_ready(request: Request, response: Response, name: str) -> ModelReady:
+    async def model_ready(request: Request, response: Response, name: Annotated[str, named]) -> ModelReady:
         """Whether the networks of a bundle have predicted."""
         service = choose(models, request, name)
         response.status_code = 200 if service.ready else 503
         return ModelReady(name=service.identity.name, ready=service.ready)
 
     @routes.post("/models/{name}/infer", dependencies=guard, responses=failures(400, 401, 404, 408, 413, 422, 429, 504))
-    async def infer(request: Request, name: str, asked: InferRequest) -> InferAnswer:
+    async def infer(request: Request, name: Annotated[str, named], asked: InferRequest) -> InferAnswer:
         """Classes, probabilities and saliency of some images, and their rows as `/v1/predict` gives them."""
         service = choose(models, request, name)
         outputs = _chosen(asked, service.predictor.config)
