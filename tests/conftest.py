@@ -161,11 +161,14 @@ def _serving(predictor: Predictor, *given: Any, **settings: Any) -> Iterator[str
     import uvicorn
 
     from selcn.serving.app import create_app
+    from selcn.serving.server import uvicorn_config
 
+    served = {name: settings.pop(name) for name in ("root_path", "proxies") if name in settings}
+    port = settings.pop("port", 0)
     app = create_app(predictor, *given, **settings)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_keep_alive=5, lifespan="on"))
+    server = uvicorn.Server(uvicorn_config(app, log_level="error", log_config=None, lifespan="on", **served))
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.bind(("127.0.0.1", port))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:

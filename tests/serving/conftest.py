@@ -20,7 +20,13 @@ def predictor(tiny_run: Path) -> Predictor:
 
 
 @pytest.fixture(scope="session")
-def own_predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+def own_predictor(own_bundle: Path) -> Predictor:
+    """The bundle of `own_bundle`."""
+    return selcn.load(own_bundle)
+
+
+@pytest.fixture(scope="session")
+def own_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle without a segmenter, of networks and classes with names of their own; its weights are random."""
     torch.manual_seed(3)
     backbone = {"backbone": "resnet10t", "size": (32, 32)}
@@ -39,7 +45,7 @@ def own_predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     )
     folder = tmp_path_factory.mktemp("own")
     write_bundle(folder, config, Ensemble([build_cascade(networks)]))
-    return selcn.load(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from selcn.inference.predictor import Predictor
 from selcn.inference.result import Outputs
 from selcn.inference.row import flatten, row_fields
 from selcn.io.files import sha256
+from selcn.serving.access import Access
 from selcn.serving.schema import answer_model
 from selcn.serving.uploads import Limits
 
@@ -70,7 +71,7 @@ def test_a_broken_picture_among_others_is_a_row_and_alone_is_422(address: str, p
     rows = httpx.post(f"{address}/v1/predict", files=files).json()["predictions"]
     assert rows[0] == {
         "image": "passwd.png",
-        "error": "passwd.png: not a readable image; replace the file or remove the row",
+        "error": "passwd.png: not a readable image; send JPEG, PNG, TIFF, BMP, WebP or DICOM of 8 or 16 bits",
     }
     assert "diagnosis" in rows[1]
     alone = httpx.post(f"{address}/v1/predict", content=b"<svg/>", headers={"content-type": "image/jpeg"})
@@ -147,7 +148,7 @@ def test_a_slow_client_is_let_go(serve: Serve, predictor: Predictor) -> None:
 
 
 def test_a_token_is_asked_for_where_there_is_one(serve: Serve, predictor: Predictor) -> None:
-    with serve(predictor, token="secret") as address:
+    with serve(predictor, access=Access("secret")) as address:
         assert httpx.get(f"{address}/healthz").status_code == 200
         for headers in ({}, {"authorization": "Bearer wrong"}):
             assert httpx.get(f"{address}/v1/model", headers=headers).status_code == 401

@@ -1,5 +1,6 @@
 """What the interface's own description allows, and what it does not, sent at random."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from selcn.inference.predictor import Predictor
 
 # Bytes drawn at random are no picture, however well the description allows them.
 EXCLUDED = "positive_data_acceptance"
+# The program cannot write multipart/related.
+LEFT_OUT = "^/dicomweb"
 
 
 def test_no_request_makes_the_server_fail_or_answer_otherwise_than_described(
@@ -19,7 +22,8 @@ def test_no_request_makes_the_server_fail_or_answer_otherwise_than_described(
     program = shutil.which("schemathesis", path=Path(sys.executable).parent)
     assert program
     with serve(predictor) as address:
-        asked = [program, "run", f"{address}/openapi.json", "--max-examples=100", f"--exclude-checks={EXCLUDED}"]
-        done = subprocess.run([*asked, "--seed=1", "--no-color"], capture_output=True, text=True, cwd=tmp_path)
+        asked = [program, "run", f"{address}/openapi.json", "--max-examples=40", f"--exclude-checks={EXCLUDED}"]
+        asked += [f"--exclude-path-regex={LEFT_OUT}", "--seed=1", "--no-color"]
+        done = subprocess.run(asked, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "No issues found" in done.stdout
+    assert re.search(r"\b(\d+) generated, \1 passed", done.stdout), done.stdout

@@ -17,6 +17,7 @@ from selcn.data.imaging.read import read_image
 from selcn.inference.predictor import Predictor
 from selcn.inference.reliability import ImageReliability, NetworkReliability, Reliability, SetThresholds
 from selcn.serving.about import model_facts
+from selcn.serving.access import Access
 from selcn.serving.answer import show_answer
 from selcn.serving.schema import Identity
 from selcn.serving.service import PredictedUpload
@@ -332,7 +333,7 @@ def test_a_server_that_is_full_says_so_on_the_page(
 def test_the_page_asks_for_the_token_where_there_is_one(
     browser: Browser, serve: Serve, predictor: Predictor, pictures: list[Path]
 ) -> None:
-    with serve(predictor, token="secret", samples=read_samples(pictures[0].parent)) as address:
+    with serve(predictor, access=Access("secret"), samples=read_samples(pictures[0].parent)) as address:
         page = browser.new_page()
         page.goto(f"{address}/")
         page.get_by_label("username").fill("selcn")

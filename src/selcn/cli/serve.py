@@ -1,17 +1,14 @@
-"""`serve`: a bundle behind HTTP."""
+"""`serve`: bundles behind HTTP."""
 
 import os
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from selcn.cli.options import EngineChoice, with_threads
 from selcn.errors import ConfigError, require_extra
-
-SHUTDOWN_SECONDS = 5
-"""For requests in progress, before they are given up at the end."""
 
 
 def register(app: typer.Typer) -> None:
@@ -19,48 +16,148 @@ def register(app: typer.Typer) -> None:
     app.command()(with_threads(serve))
 
 
-def serve(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.", show_default=False)],
-    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on.")] = 8000,
-    engine: Annotated[EngineChoice, typer.Option("--engine", help="What runs the networks.")] = EngineChoice.TORCH,
-    device: Annotated[str, typer.Option("--device", help="Where PyTorch runs: cpu, cuda ...")] = "cpu",
-    body: Annotated[int, typer.Option("--body", min=1, help="MiB that a request may have.")] = 20,
-    waiting: Annotated[int, typer.Option("--waiting", min=1, help="Images that may wait at once.")] = 64,
-    page: Annotated[bool, typer.Option(help="A page for people at /.")] = True,
-    samples: Annotated[
-        Path | None, typer.Option("--samples", help="Folder of images to try there; without it, synthetic ones.")
-    ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="That an answer may take.")] = 30.0,
-) -> None:
-    """Answer over HTTP: POST /v1/predict, GET /v1/model, /healthz, /metrics; a page at / and OpenAPI's at /docs.
+def read_options(context: typer.Context, path: Path | None) -> Path | None:
+    """Options of a YAML file, which hold where neither command line nor environment says otherwise.
 
-    Callers must send the token of the environment's SELCN_TOKEN, where that is set. Nothing is stored or logged of an
-    image. Example: `selcn serve runs/demo/bundle --port 8000`
+    Args:
+        context: of the command.
+        path: of the file; None for none.
+
+    Raises:
+        ConfigError: it cannot be read, or names what is no option.
     """
+    if path is None:
+        return None
+    from selcn.config.reading import read_yaml
+
+    tree = read_yaml(path)
+    known = {option.lstrip("-"): one for one in context.command.params for option in one.opts}
+    known = {name: one for name, one in known.items() if name not in ("config", "help")}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: holds no options; write such as `port: 8000`")
+    context.default_map = {}
+    for name, value in tree.items():
+        if name not in known:
+            raise ConfigError(f"{path}: {name} is no option of serve; known are {', '.join(known)}")
+        several = known[name].nargs == -1 or getattr(known[name], "multiple", False)
+        context.default_map[str(known[name].name)] = [value] if several and not isinstance(value, list) else value
+    return path
+
+
+def serve(
+    bundles: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="BUNDLE",
+            help="Folders of bundles; the first answers, unless a request names another.",
+            show_default=False,
+            envvar="SELCN_BUNDLES",
+        ),
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="YAML file of these options, such as `port: 8000`.",
+            envvar="SELCN_CONFIG",
+            is_eager=True,
+            callback=read_options,
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for every one.", envvar="SELCN_HOST")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port to listen on.", envvar="SELCN_PORT")
+    ] = 8000,
+    engine: Annotated[
+        EngineChoice, typer.Option("--engine", help="What runs the networks.", envvar="SELCN_ENGINE")
+    ] = EngineChoice.TORCH,
+    device: Annotated[
+        str, typer.Option("--device", help="Where PyTorch runs: cpu, cuda ...", envvar="SELCN_DEVICE")
+    ] = "cpu",
+    body: Annotated[int, typer.Option("--body", min=1, help="MiB that a request may have.", envvar="SELCN_BODY")] = 20,
+    waiting: Annotated[
+        int, typer.Option("--waiting", min=1, help="Images that may wait at once.", envvar="SELCN_WAITING")
+    ] = 64,
+    page: Annotated[bool, typer.Option(help="A page for people at /.", envvar="SELCN_PAGE")] = True,
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            "--samples", help="Folder of images to try there; without it, synthetic ones.", envvar="SELCN_SAMPLES"
+        ),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.1, help="That an answer may take.", envvar="SELCN_SECONDS")
+    ] = 30.0,
+    origins: Annotated[
+        list[str] | None,
+        typer.Option("--allow-origin", help="Another site whose pages may ask; repeat.", envvar="SELCN_ALLOW_ORIGIN"),
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option("--root-path", help="Path at which a proxy serves it.", envvar="SELCN_ROOT_PATH")
+    ] = "",
+    proxies: Annotated[
+        str,
+        typer.Option(
+            "--proxies", help="Addresses, by commas, whose X-Forwarded-* is believed.", envvar="SELCN_PROXIES"
+        ),
+    ] = "",
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", help="File of the token, in place of SELCN_TOKEN.", envvar="SELCN_TOKEN_FILE"),
+    ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option("--stow-to", help="Root of the DICOMweb service that gets segmentations.", envvar="SELCN_STOW_TO"),
+    ] = None,
+) -> None:
+    """Answer over HTTP: POST /v1/predict, GET /v1/model, health, metrics; a page at / and OpenAPI's at /docs.
+
+    Callers must send the token of the environment's SELCN_TOKEN, where that is set. SIGHUP reads the bundles again.
+    Nothing is stored or logged of an image. Example: `selcn serve runs/demo/bundle --port 8000`
+    """
+    del config  # its callback has read it
     for module in ("uvicorn", "selcn.serving.app", *(["selcn.serving.web"] if page else [])):
         require_extra(module, "serve", "selcn serve")
     import uvicorn
 
     from selcn.inference.predictor import load
+    from selcn.serving.access import Access, is_loopback
     from selcn.serving.app import create_app
+    from selcn.serving.monitoring import ServerMetrics
+    from selcn.serving.reloading import ReloadingApp
+    from selcn.serving.server import uvicorn_config
     from selcn.serving.uploads import Limits, draw_samples, read_samples
 
-    predictor = load(folder, device, engine=engine.value)
+    access, metrics = Access(_token(token_file), tuple(origins or ())), ServerMetrics()
+    if access.token is None and not is_loopback(host):
+        typer.echo(f"warning: everyone who reaches {host} may ask; set SELCN_TOKEN", err=True)
     limits = Limits(body=body * 2**20, waiting=waiting, seconds=seconds)
     shown = None if not page else read_samples(samples) if samples else draw_samples()
-    app = create_app(predictor, limits=limits, token=os.environ.get("SELCN_TOKEN") or None, samples=shown)
-    config = uvicorn.Config(
-        app, log_level="info", timeout_keep_alive=5, timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False
-    )
+
+    def build() -> Any:  # noqa: ANN401 - a FastAPI, which is imported only here
+        predictors = [load(bundle, device, engine=engine.value) for bundle in bundles]
+        return create_app(*predictors, limits=limits, access=access, samples=shown, metrics=metrics, archive=archive)
+
+    app = ReloadingApp(build, metrics, 2 * seconds)
     with _listening(host, port) as listening:
-        uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(uvicorn_config(app, root_path=root_path, proxies=proxies)).run(sockets=[listening])
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return os.environ.get("SELCN_TOKEN") or None
+    try:
+        return file.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--token-file {file}: cannot be read ({error}); give a text file") from None
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """Bound before anything is started, so that an address which is taken is told at once."""
+    from selcn.serving.server import listen
+
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        return listen(host, port)
     except OSError as error:
         raise ConfigError(f"{host}:{port}: {error.strerror or error}; choose another --host or --port") from None

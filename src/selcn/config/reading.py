@@ -48,7 +48,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
         path = PRESETS / f"{name}.yaml"
     elif not path.exists():
         raise ConfigError(f"{path}: no such file and no preset (those are {', '.join(presets())}); check the path")
-    tree = _read_yaml(path)
+    tree = read_yaml(path)
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds no keys; `selcn config show light` prints an example")
     for override in overrides or []:
@@ -67,7 +67,7 @@ def read_label_set(given: str) -> LabelSet:
         ConfigError: there is no such set, or its form is wrong.
     """
     try:
-        tree = _read_yaml(Path(given)) if given.endswith((".yaml", ".yml")) else yaml.safe_load(given)
+        tree = read_yaml(Path(given)) if given.endswith((".yaml", ".yml")) else yaml.safe_load(given)
         return parse_label_set(tree)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ConfigError(f"--labels {given}: {' '.join(str(error).split())}") from None
@@ -82,7 +82,7 @@ def read_aliases(path: Path) -> dict[str, str]:
     Raises:
         ConfigError: it cannot be read, or holds no mapping of names to names.
     """
-    tree = _read_yaml(path)
+    tree = read_yaml(path)
     if not isinstance(tree, dict) or not all(isinstance(name, str) for pair in tree.items() for name in pair):
         raise ConfigError(f"{path}: holds no names of diagnoses; write lines such as `Naevus: nv`")
     return tree
@@ -110,7 +110,15 @@ def dump_config(config: BaseModel) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML value
+def read_yaml(path: Path) -> Any:  # noqa: ANN401 - any YAML value
+    """What a YAML file holds.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

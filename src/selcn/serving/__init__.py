@@ -1,1 +1,1 @@
-"""An HTTP server and a web page for one bundle."""
+"""An HTTP server and a web page for bundles."""

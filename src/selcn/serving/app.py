@@ -1,154 +1,107 @@
-"""The HTTP interface: `POST /v1/predict`, `GET /v1/model`, `/healthz`, `/metrics`; an OpenAPI page at `/docs`."""
+"""The application: routes of the HTTP interface, the page, and what every request passes through before."""
 
-import asyncio
-import hmac
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from importlib.util import find_spec
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.params import Depends as Dependency
+from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
-from starlette.requests import ClientDisconnect
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from selcn.inference.bundle import BundleConfig
+from selcn.errors import require_extra
 from selcn.inference.predictor import Predictor
-from selcn.serving.given import PART, GivenError, given_schema
-from selcn.serving.middleware import BodyLimitMiddleware, SecurityHeadersMiddleware
+from selcn.serving.access import Access, OriginMiddleware, ThrottleMiddleware
+from selcn.serving.logs import RequestLogMiddleware
+from selcn.serving.middleware import BodyLimitMiddleware, MethodMiddleware, Paths, SecurityHeadersMiddleware
+from selcn.serving.models import Models
 from selcn.serving.monitoring import RequestCountMiddleware, ServerMetrics
-from selcn.serving.room import QueueFull, TooManyPixels
-from selcn.serving.schema import ModelAnswer, Refusal, answer_model
-from selcn.serving.service import NOTICE, AnswerTimeout, PredictedUpload, Service
-from selcn.serving.uploads import Limits, Upload, read_uploads, while_connected
-
-PREDICT = "/v1/predict"
-GONE = 499
-"""Status, as nginx writes it, of what a client did not wait for."""
-PATHS = (PREDICT, "/v1/model", "/healthz", "/metrics", "/")
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_REFUSED = {
-    400: "No picture in the body",
-    401: "No or a wrong token",
-    408: "The body came too slowly",
-    413: "The body is too large, or holds too many pictures",
-    415: "Neither multipart/form-data nor a picture",
-    422: "No picture could be read, or a parameter or a given result is wrong",
-    429: "Too many pictures are waiting",
-    504: "The answer took too long",
-}
-
-
-def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: {"description": _REFUSED[code], "model": Refusal} for code in codes}
-
-
-def _body(config: BundleConfig) -> dict[str, Any]:
-    """The description of a prediction request's body."""
-    images = {"type": "array", "items": {"type": "string", "format": "binary"}}
-    form = {"type": "object", "properties": {"images": images, PART: given_schema(config)}, "required": ["images"]}
-    raw = dict.fromkeys(("image/*", "application/dicom", "application/octet-stream"), _BINARY)
-    encoding = {PART: {"contentType": "application/json"}}
-    return {"content": {"multipart/form-data": {"schema": form, "encoding": encoding}, **raw}, "required": True}
+from selcn.serving.protocol import protocol_routes
+from selcn.serving.refusals import invalid_parameters, refusal
+from selcn.serving.routes import health_routes, v1_routes
+from selcn.serving.service import NOTICE, Resources
+from selcn.serving.uploads import Limits, Upload
 
 
 def create_app(
-    predictor: Predictor, *, limits: Limits | None = None, token: str | None = None, samples: list[Upload] | None = None
+    *predictors: Predictor,
+    limits: Limits | None = None,
+    access: Access | None = None,
+    samples: list[Upload] | None = None,
+    metrics: ServerMetrics | None = None,
+    archive: str | None = None,
 ) -> FastAPI:
-    """The application of one bundle. No image is stored or logged.
+    """The application of some bundles. No image is stored or logged.
 
     Args:
-        predictor: of the bundle.
+        *predictors: of the bundles, the default first.
         limits: of requests and images; None for the defaults.
-        token: bearer token that `/v1` requires; None for no authorisation.
+        access: who may ask; None for everyone, but not for pages of other sites.
         samples: images to try on the page at `/`; None for no page.
+        metrics: counters to go on with; None for new ones.
+        archive: root of the DICOMweb service to which segmentations go; None for none.
+
+    Raises:
+        ConfigError: a bundle is given twice, or the archive is no address.
     """
-    limits, metrics = limits or Limits(), ServerMetrics()
-    service = Service(predictor, metrics, limits)
+    limits, metrics, access = limits or Limits(), metrics or ServerMetrics(), access or Access()
+    models = Models(predictors, Resources(limits, metrics))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        answering = asyncio.create_task(service.batcher.run())
-        yield
-        answering.cancel()
-        service.close()
+        async with models.running():
+            yield
 
     app = FastAPIOffline(title="selcn", description=NOTICE, lifespan=lifespan)
-    app.add_exception_handler(RequestValidationError, _one_line)
-    _add_routes(app, service, token)
+    app.add_exception_handler(RequestValidationError, invalid_parameters)
+    app.add_exception_handler(StarletteHTTPException, refusal)
+    routers = _routers(models, _guard(access), archive)
+    for router in routers:
+        app.include_router(router)
+    paths = Paths([*app.routes, *(route for router in routers for route in router.routes)])
     if samples is not None:
         from selcn.serving.web import mount_page  # its framework takes seconds to load
 
-        mount_page(app, service, samples, token)
-    # The last one added runs first.
-    app.add_middleware(BodyLimitMiddleware, max_bytes=limits.body, seconds=limits.seconds)
-    app.add_middleware(SecurityHeadersMiddleware)
-    app.add_middleware(RequestCountMiddleware, metrics=metrics, paths=PATHS)
+        mount_page(app, models.default, samples, access.token)
+    _add_middleware(app, models, access, paths)
     return app
 
 
-async def _one_line(_: Request, error: Exception) -> JSONResponse:
-    """A response to invalid parameters, in the form of every other refusal."""
-    faults = error.errors() if isinstance(error, RequestValidationError) else []
-    wrong = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in faults)
-    return JSONResponse({"detail": wrong}, 422)
+def _routers(models: Models, guard: Sequence[Dependency], archive: str | None) -> list[APIRouter]:
+    routers = [v1_routes(models, guard), protocol_routes(models, guard), health_routes(models)]
+    if archive is not None:
+        require_extra("highdicom", "dicom", "--stow-to")
+    if find_spec("highdicom") is not None:
+        from selcn.serving.dicomweb import dicomweb_routes
+
+        routers.append(dicomweb_routes(models, guard, archive))
+    return routers
 
 
-def _add_routes(app: FastAPI, service: Service, token: str | None) -> None:
+def _guard(access: Access) -> list[Dependency]:
+    """Dependencies that ask for the token: the first describes it in OpenAPI."""
+
     def authorised(request: Request) -> None:
-        given = request.headers.get("authorization", "")
-        if token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        if access.token is not None and not access.is_right(request.headers.get("authorization", "")):
             raise HTTPException(401, "send the header `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"})
 
-    @app.post(
-        PREDICT,
-        response_model=answer_model(service.predictor.config),
-        responses=_refusals(*_REFUSED),
-        openapi_extra={"requestBody": _body(service.predictor.config)},
-        dependencies=[Depends(authorised)],
+    return [*([Depends(HTTPBearer(auto_error=False))] if access.token is not None else []), Depends(authorised)]
+
+
+def _add_middleware(app: FastAPI, models: Models, access: Access, paths: Paths) -> None:
+    """The last one added runs first."""
+    limits, metrics = models.shared.limits, models.shared.metrics
+    app.add_middleware(BodyLimitMiddleware, max_bytes=limits.body, seconds=limits.seconds)
+    app.add_middleware(MethodMiddleware, paths=paths)
+    # The page's framework adds its own, laxer one where there is none.
+    app.add_middleware(
+        CORSMiddleware, allow_origins=access.origins, allow_methods=["GET", "POST"], allow_headers=["authorization"]
     )
-    async def predict(
-        request: Request,
-        pictures: Annotated[bool, Query(description="Also overlay and mask of each, as data URIs.")] = False,
-    ) -> JSONResponse:
-        """Outline of the lesion, classes and saliency of one or many images."""
-        predicted = await _predict(service, request)
-        if all(one.error for one in predicted):
-            raise HTTPException(422, "; ".join(str(one.error) for one in predicted))
-        rows = await service.rows(predicted, pictures=pictures)
-        return JSONResponse({"notice": NOTICE, "model": service.identity.model_dump(), "predictions": rows})
-
-    @app.get("/v1/model", response_model=ModelAnswer, dependencies=[Depends(authorised)], responses=_refusals(401))
-    def model() -> JSONResponse:
-        """What predicts: the bundle, its networks and their classes, and what runs them."""
-        config = json.loads(service.predictor.config.to_json())
-        return JSONResponse({"notice": NOTICE, "model": service.identity.model_dump(), **config})
-
-    @app.get("/healthz")
-    def health() -> dict[str, str]:
-        """Whether the server is up."""
-        return {"status": "ok"}
-
-    @app.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
-    def metrics() -> Response:
-        """For Prometheus."""
-        service.metrics.waiting.set(service.room.images)
-        service.metrics.waiting_pixels.set(service.room.pixels)
-        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
-
-
-async def _predict(service: Service, request: Request) -> list[PredictedUpload]:
-    try:
-        uploads = await read_uploads(request, service.limits, service.predictor.config)
-        return await while_connected(request, service.predict(uploads))
-    except ClientDisconnect:
-        raise HTTPException(GONE, "the client is gone") from None
-    except GivenError as error:
-        raise HTTPException(422, str(error)) from None
-    except TooManyPixels as error:
-        raise HTTPException(413, str(error)) from None
-    except QueueFull as error:
-        raise HTTPException(429, str(error), {"Retry-After": "1"}) from None
-    except AnswerTimeout as error:
-        raise HTTPException(504, str(error)) from None
+    app.add_middleware(OriginMiddleware, access=access)
+    app.add_middleware(ThrottleMiddleware)
+    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(RequestCountMiddleware, metrics=metrics, paths=paths)
+    app.add_middleware(RequestLogMiddleware, identity=models.default.identity, paths=paths)

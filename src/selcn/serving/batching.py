@@ -1,6 +1,7 @@
 """Prepared images of concurrent requests in batches; each costs the networks the same, however large it was."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -9,13 +10,14 @@ import numpy as np
 from selcn.inference.given import NOTHING, Given
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Outputs
+from selcn.serving.monitoring import ServerMetrics
 
 MAX_BATCH = 8
 WAIT_SECONDS = 0.005
 """Time that the first image of a batch waits for others."""
 
 
-class Row(NamedTuple):
+class OutputsRow(NamedTuple):
     """An image's row of the outputs of its batch."""
 
     outputs: Outputs
@@ -25,7 +27,8 @@ class Row(NamedTuple):
 class _Waiting(NamedTuple):
     prepared: np.ndarray
     given: Given
-    answer: "asyncio.Future[Row]"
+    begun: float
+    answer: "asyncio.Future[OutputsRow]"
 
 
 class Batcher:
@@ -33,22 +36,26 @@ class Batcher:
 
     Args:
         predictor: of a bundle.
+        metrics: where times are measured.
+
+    Attributes:
+        ready: whether the networks have predicted.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
+    def __init__(self, predictor: Predictor, metrics: ServerMetrics) -> None:
+        self.predictor, self.metrics, self.ready = predictor, metrics, False
         self.queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
 
-    async def run_one(self, prepared: np.ndarray, given: Given = NOTHING) -> Row:
+    async def run_one(self, prepared: np.ndarray, given: Given = NOTHING) -> OutputsRow:
         """The outputs of the networks for one image.
 
         Args:
             prepared: the prepared image, uint8 RGB (h, w, 3).
             given: results of it that go before predicted ones, checked by `Predictor.check`.
         """
-        answer: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
-        await self.queue.put(_Waiting(prepared, given, answer))
+        answer: asyncio.Future[OutputsRow] = asyncio.get_running_loop().create_future()
+        await self.queue.put(_Waiting(prepared, given, time.perf_counter(), answer))
         return await answer
 
     def close(self) -> None:
@@ -66,11 +73,15 @@ class Batcher:
                 for one in batch:
                     _settle(one.answer, error)
             else:
+                self.ready = True
                 for number, one in enumerate(batch):
-                    _settle(one.answer, Row(outputs, number))
+                    _settle(one.answer, OutputsRow(outputs, number))
 
     def _work(self, batch: list[_Waiting]) -> Outputs:
-        return self.predictor.infer(np.stack([one.prepared for one in batch]), [one.given for one in batch])
+        for one in batch:
+            self.metrics.stages.labels("wait").observe(time.perf_counter() - one.begun)
+        with self.metrics.stage("networks"):
+            return self.predictor.infer(np.stack([one.prepared for one in batch]), [one.given for one in batch])
 
     async def _collect(self) -> list[_Waiting]:
         batch = [await self.queue.get()]
@@ -85,7 +96,7 @@ class Batcher:
         return [one for one in batch if not one.answer.cancelled()] or await self._collect()
 
 
-def _settle(answer: "asyncio.Future[Row]", result: Row | Exception) -> None:
+def _settle(answer: "asyncio.Future[OutputsRow]", result: OutputsRow | Exception) -> None:
     if answer.done():
         return
     if isinstance(result, Exception):

@@ -1,10 +1,14 @@
-"""ASGI middleware for every request: limits of its body, and security headers of its response."""
+"""ASGI middleware for every request: its path and method, limits of its body, and security headers of its response."""
 
 import asyncio
 import contextlib
 import json
+import re
+from collections.abc import Iterable
 
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_DROPPED = 8
@@ -17,13 +21,58 @@ _POLICY = (
 )
 _HEADERS = [
     (b"content-security-policy", _POLICY.encode()),
+    (b"cross-origin-opener-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 ]
 
 
+def route_path(scope: Scope) -> str:
+    """The path of a request below the one at which a proxy serves the application.
+
+    Args:
+        scope: of an HTTP request.
+    """
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")) or "/"
+
+
+class Paths:
+    """The paths that an application has, as its routes name them, such as `/v2/models/{name}`.
+
+    Args:
+        routes: of the application; others than those of single paths and methods are left out.
+    """
+
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        single = [route for route in routes if isinstance(route, Route)]
+        self.methods: dict[str, set[str]] = {}
+        for route in single:
+            self.methods.setdefault(route.path, set()).update(route.methods or ())
+        self._patterns: dict[str, re.Pattern[str]] = {route.path: route.path_regex for route in single}
+
+    def find(self, scope: Scope) -> str | None:
+        """The known path of a request; None for an unknown one.
+
+        Args:
+            scope: of an HTTP request.
+        """
+        asked = route_path(scope)
+        return next((path for path, pattern in self._patterns.items() if pattern.match(asked)), None)
+
+    def name(self, scope: Scope) -> str:
+        """What to call a request's path where it is counted or logged: unknown ones, which may hold anything, `other`.
+
+        Args:
+            scope: of an HTTP request.
+        """
+        return self.find(scope) or ("/" if route_path(scope) == "/" else "other")
+
+
 class SecurityHeadersMiddleware:
     """Adds headers that make browsers load nothing from other hosts, guess no types, and embed the page in no other.
+
+    Cookies become such as browsers send with requests of this server's own pages alone.
 
     Args:
         app: whose responses get the headers.
@@ -37,10 +86,46 @@ class SecurityHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_HEADERS]
+                message["headers"] = [*map(_own_cookie, message.get("headers", [])), *_HEADERS]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+def _own_cookie(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    name, value = header
+    if name.lower() != b"set-cookie":
+        return header
+    kept = [part for part in value.split(b";") if not part.strip().lower().startswith(b"samesite")]
+    return name, b";".join([*kept, b" SameSite=Lax"])
+
+
+class MethodMiddleware:
+    """Answers HEAD as GET, and 405 with `Allow` for a method that a known path does not have.
+
+    Args:
+        app: with other routes for every other path.
+        paths: known paths.
+    """
+
+    def __init__(self, app: ASGIApp, paths: Paths) -> None:
+        self.app, self.paths = app, paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as the ASGI specification says."""
+        path = self.paths.find(scope) if scope["type"] == "http" else None
+        if path is None:
+            await self.app(scope, receive, send)
+            return
+        known = self.paths.methods[path]
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        if method in known:
+            # Uvicorn itself leaves out the body of an answer to HEAD.
+            await self.app({**scope, "method": method}, receive, send)
+            return
+        allowed = ", ".join(sorted({*known, *(["HEAD"] if "GET" in known else [])}))
+        body = {"detail": f"{path} takes {allowed}, not {scope['method']}"}
+        await JSONResponse(body, 405, {"Allow": allowed})(scope, receive, send)
 
 
 class BodyLimitMiddleware:

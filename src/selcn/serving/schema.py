@@ -27,6 +27,19 @@ class ModelAnswer(BundleConfig):
     model: Identity
 
 
+class ModelList(BaseModel):
+    """The bundles of a server."""
+
+    notice: str
+    models: list[Identity] = Field(description="The default first.")
+
+
+class Health(BaseModel):
+    """Whether a server is up, or ready."""
+
+    status: str
+
+
 class Refusal(BaseModel):
     """Why a request was refused."""
 

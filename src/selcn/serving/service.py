@@ -1,6 +1,7 @@
 """From uploads to predictions: decoded in parallel, predicted in shared batches."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from selcn.data.imaging.decode import ImageFileError
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import claimed_pixels, decode_frames
 from selcn.errors import ConfigError, DataError, SelcnError
@@ -18,14 +20,20 @@ from selcn.inference.overlay import PANEL_WIDTHS, embed, panel_size, render
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Prediction, describe, prepare
 from selcn.inference.row import Row, file_rows
-from selcn.serving.batching import Batcher
+from selcn.serving.batching import Batcher, OutputsRow
 from selcn.serving.given import GivenError
 from selcn.serving.monitoring import ServerMetrics
 from selcn.serving.room import MAX_ORDINARY, Room, Threads
 from selcn.serving.schema import Identity
 from selcn.serving.uploads import Limits, Upload
 
+_LOGGER = logging.getLogger(__name__)
 NOTICE = "Research tool, not a medical device."
+_REMEDIES = {
+    "unreadable": "send JPEG, PNG, TIFF, BMP, WebP or DICOM of 8 or 16 bits",
+    "truncated": "send the whole file",
+    "too-large": "send a smaller image",
+}
 _ENCODINGS = {"overlay": "jpeg", "mask": "png"}
 
 
@@ -77,28 +85,55 @@ class _Frame(NamedTuple):
     given: Given
 
 
+class Resources:
+    """What all bundles of a server share.
+
+    Args:
+        limits: of requests and images.
+        metrics: where outcomes are counted.
+    """
+
+    def __init__(self, limits: Limits, metrics: ServerMetrics) -> None:
+        self.limits, self.metrics = limits, metrics
+        self.room, self.threads = Room(limits.waiting, limits.waiting_pixels), Threads()
+
+
 class Service:
     """Predicts uploads with a bundle.
 
     Args:
         predictor: of the bundle.
-        metrics: where outcomes are counted.
-        limits: of requests and images.
+        shared: with the server's other bundles.
     """
 
-    def __init__(self, predictor: Predictor, metrics: ServerMetrics, limits: Limits) -> None:
-        self.predictor, self.metrics, self.limits = predictor, metrics, limits
+    def __init__(self, predictor: Predictor, shared: Resources) -> None:
+        self.predictor, self.metrics, self.limits = predictor, shared.metrics, shared.limits
+        self.room, self.threads = shared.room, shared.threads
         self.identity = Identity(
             name=predictor.name, hash=predictor.digest, engine=predictor.engine, selcn=version("selcn")
         )
-        self.batcher = Batcher(predictor)
-        self.room = Room(limits.waiting, limits.waiting_pixels)
-        self.threads = Threads()
+        self.batcher = Batcher(predictor, shared.metrics)
 
-    def close(self) -> None:
-        """Begin no more work."""
-        self.batcher.close()
-        self.threads.close()
+    @property
+    def ready(self) -> bool:
+        """Whether the networks have predicted."""
+        return self.batcher.ready
+
+    async def run(self) -> None:
+        """Predict until cancelled; a blank image first, so that no request waits for what the first one loads."""
+        warming = asyncio.create_task(self._warm_up())
+        try:
+            await self.batcher.run()
+        finally:
+            warming.cancel()
+            self.batcher.close()
+
+    async def _warm_up(self) -> None:
+        width, height = self.predictor.config.prepare.size
+        try:
+            await self.batcher.run_one(np.full((height, width, 3), 255, np.uint8))
+        except Exception:  # a server that cannot predict says so, by `ready`
+            _LOGGER.exception("the networks failed on a blank image")
 
     async def predict(self, uploads: Sequence[Upload]) -> list[PredictedUpload]:
         """The predictions of uploads, in their order; once cancelled, what was not begun is not done.
@@ -129,8 +164,12 @@ class Service:
             predicted: the uploads with their predictions.
             pictures: whether rows also hold overlay and mask as data URIs.
         """
-        calls = (self.threads.call(one.pixels, PredictedUpload.rows, one, pictures=pictures) for one in predicted)
+        calls = (self.threads.call(one.pixels, self._rows, one, pictures) for one in predicted)
         return [row for rows in await asyncio.gather(*calls) for row in rows]
+
+    def _rows(self, predicted: PredictedUpload, pictures: bool) -> list[Row]:
+        with self.metrics.stage("render"):
+            return predicted.rows(pictures=pictures)
 
     async def _predict_all(self, uploads: Sequence[Upload]) -> list[PredictedUpload]:
         measure = (self.threads.call(0, claimed_pixels, upload.data) for upload in uploads)
@@ -143,28 +182,32 @@ class Service:
         try:
             frames = await self.threads.call(pixels, self._decode, upload)
         except DataError as error:
-            self.metrics.pictures.labels("unreadable").inc()
-            return PredictedUpload(upload.name, error=error)
+            self.metrics.pictures.labels(self.identity.name, "unreadable").inc()
+            return PredictedUpload(upload.name, error=_for_the_web(error))
         predictions = await asyncio.gather(*map(self._predict_frame, frames))
-        self.metrics.pictures.labels("predicted").inc(len(predictions))
+        self.metrics.count(self.identity.name, predictions)
         return PredictedUpload(upload.name, [frame.image for frame in frames], predictions)
 
     async def _predict_frame(self, frame: _Frame) -> Prediction:
         row = await self.batcher.run_one(frame.prepared, frame.given)
-        pixels = frame.size[0] * frame.size[1]
-        config = self.predictor.config
-        return await self.threads.call(pixels, describe, config, frame.prepared, *row, frame.size, frame.given)
+        return await self.threads.call(frame.size[0] * frame.size[1], self._describe, frame, row)
+
+    def _describe(self, frame: _Frame, row: OutputsRow) -> Prediction:
+        with self.metrics.stage("describe"):
+            return describe(self.predictor.config, frame.prepared, *row, frame.size, frame.given)
 
     def _decode(self, upload: Upload) -> list[_Frame]:
-        images = decode_frames(upload.data, Path(upload.name), self.limits.pixels)
+        with self.metrics.stage("decode"):
+            images = decode_frames(upload.data, Path(upload.name), self.limits.pixels)
         if len(images) > self.limits.pictures:
             raise DataError(f"{upload.name}: holds {len(images)} frames; send at most {self.limits.pictures}")
-        config, sizes = self.predictor.config, [(image.shape[1], image.shape[0]) for image in images]
+        sizes = [(image.shape[1], image.shape[0]) for image in images]
         given = self._given(upload, sizes)
-        return [
-            _Frame(_shrink(image), prepare(image, config), size, given)
-            for image, size in zip(images, sizes, strict=True)
-        ]
+        with self.metrics.stage("prepare"):
+            return [
+                _Frame(_shrink(image), prepare(image, self.predictor.config), size, given)
+                for image, size in zip(images, sizes, strict=True)
+            ]
 
     def _given(self, upload: Upload, sizes: Sequence[tuple[int, int]]) -> Given:
         if upload.given is None:
@@ -183,6 +226,14 @@ def _without_given_error(predicted: list[PredictedUpload]) -> list[PredictedUplo
         if isinstance(one.error, GivenError):
             raise one.error
     return predicted
+
+
+def _for_the_web(error: DataError) -> DataError:
+    """An error whose remedy is meant for who keeps a catalog, in words for who sent a file."""
+    if not isinstance(error, ImageFileError):
+        return error
+    what = str(error).rpartition("; ")[0] or str(error)
+    return ImageFileError(error.kind, f"{what}; {_REMEDIES.get(error.kind, 'send another file')}")
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:

@@ -113,7 +113,8 @@ async def _read_form(request: Request, limits: Limits, config: BundleConfig) -> 
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise HTTPException(400, f"no readable multipart/form-data: {error.message}") from None
+        large = "exceeded maximum size" in error.message or "Too many" in error.message
+        raise HTTPException(413 if large else 400, f"no readable multipart/form-data: {error.message}") from None
     try:
         sent = form.get(PART)
         text = await sent.read() if isinstance(sent, UploadFile) else sent

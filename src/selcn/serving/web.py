@@ -15,6 +15,7 @@ from typing import Any
 
 import gradio
 from fastapi import FastAPI
+from gradio.context import Context
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,6 +25,7 @@ from selcn.errors import DataError, SelcnError
 from selcn.inference.overlay import embed, panel_size
 from selcn.serving.about import ModelFacts, model_facts
 from selcn.serving.answer import TEMPLATES, show_answer, show_error
+from selcn.serving.middleware import route_path
 from selcn.serving.service import NOTICE, Service
 from selcn.serving.uploads import Limits, Upload, base_name
 
@@ -86,7 +88,7 @@ class FenceMiddleware:
 
 
 def _closed(scope: Scope) -> bool:
-    path = scope.get("path", "")
+    path = route_path(scope)
     # Form parts would be stored in files until they were read.
     forms = any(name == b"content-type" and value.lower().startswith(b"multipart") for name, value in scope["headers"])
     return path.startswith(_CLOSED) and (forms or not path.startswith(_NEEDED))
@@ -107,6 +109,8 @@ def _page(service: Service, samples: Sequence[Upload]) -> gradio.Blocks:
         outputs=" and ".join(filter(None, [", ".join(outputs[:-1]), outputs[-1]])).capitalize(),
         samples=[(sample.name, _thumbnail(sample)) for sample in samples],
     )
+    # A page that is open while the bundles are read again asks the new one for the same component.
+    Context.id = 0
     page = gradio.Blocks(title="selcn", analytics_enabled=False)
     with page:
         gradio.HTML(markup, js_on_load=_read("page.js"), server_functions=[_predictor(service, samples, facts)])
@@ -119,7 +123,9 @@ def _predictor(service: Service, samples: Sequence[Upload], facts: ModelFacts) -
             (predicted,) = await service.predict([_upload(sent, samples)])
         except SelcnError as refusal:
             return show_error(str(refusal))
-        return await service.threads.call(predicted.pixels, show_answer, predicted, service.predictor.config, facts)
+        config = service.predictor.config
+        with service.metrics.stage("render"):
+            return await service.threads.call(predicted.pixels, show_answer, predicted, config, facts)
 
     return answer
 

@@ -1,5 +1,6 @@
 """A lesion's mask as DICOM Segmentation, which names the image it is of."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -65,9 +66,7 @@ def _complete(header: pydicom.Dataset, path: Path) -> pydicom.Dataset:
 def write_segmentation(
     mask: np.ndarray, header: pydicom.Dataset, path: Path, *, frame: int | None = None, source: str = ""
 ) -> None:
-    """Write a mask as DICOM Segmentation of one binary segment, the lesion.
-
-    The same mask of the same image has the same identifiers, so that whoever has it already is not given it twice.
+    """Write a mask as DICOM Segmentation; see `encode_segmentation`.
 
     Args:
         mask: bool (H, W), of the image's own size.
@@ -79,8 +78,32 @@ def write_segmentation(
     Raises:
         ImageFileError: the image's header holds what no segmentation can.
     """
-    with _told(path), written_whole(path) as partial:
-        _segmentation(mask, header, frame, source).save_as(partial)
+    encoded = encode_segmentation(mask, header, path, frame=frame, source=source)
+    with written_whole(path) as partial:
+        partial.write_bytes(encoded)
+
+
+def encode_segmentation(
+    mask: np.ndarray, header: pydicom.Dataset, path: Path, *, frame: int | None = None, source: str = ""
+) -> bytes:
+    """A mask as the bytes of a DICOM Segmentation of one binary segment, the lesion.
+
+    The same mask of the same image has the same identifiers, so that whoever has it already is not given it twice.
+
+    Args:
+        mask: bool (H, W), of the image's own size.
+        header: of the image, from `read_header`.
+        path: what an error calls it.
+        frame: which of a file with several, from 0.
+        source: what tells the bundle that outlined it from others.
+
+    Raises:
+        ImageFileError: the image's header holds what no segmentation can.
+    """
+    file = io.BytesIO()
+    with _told(path):
+        _segmentation(mask, header, frame, source).save_as(file)
+    return file.getvalue()
 
 
 @contextmanager
