@@ -27,9 +27,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key: --set diagnosis.epochs=5. May be repeated.")
 ]
 Device = Annotated[str, typer.Option("--device", help="Where the networks run: cpu, cuda, cuda:1 ...")]
-Jobs = Annotated[
-    int | None, typer.Option("--jobs", min=1, help="Images in work at once; else as --threads.")
-]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Images in work at once; else as --threads.")]
 Labels = Annotated[
     str | None,
     typer.Option(
