@@ -11,6 +11,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
+from selcn.cli import app as selcn_app
 from selcn.cli.options import with_threads
 from selcn.io.threads import THREADS, usable_cores, use_threads
 
@@ -58,3 +59,9 @@ def test_without_a_number_all_usable_cores_compute(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv(THREADS)
     monkeypatch.setattr(sys.modules["selcn.io.threads"], "usable_cores", lambda: 2)
     assert use_threads() == cv2.getNumThreads() == torch.get_num_threads() == 2
+
+
+def test_every_command_that_computes_has_the_option() -> None:
+    commands = typer.main.get_command(selcn_app).commands  # type: ignore[attr-defined]
+    without = {name for name, one in commands.items() if "threads" not in {option.name for option in one.params}}
+    assert without == {"config", "download"}

@@ -118,7 +118,7 @@ def test_a_sample_is_picked_and_the_saliency_dimmed_by_keyboard_alone(browser: B
     page, _ = opened(browser, address)
     for _ in range(12):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.dataset.sample") == "1":
+        if page.evaluate("document.activeElement.dataset.sample") == "5":
             break
     page.keyboard.press("Enter")
     expect(page.locator("article.answer")).to_contain_text("synthetic melanoma")
@@ -200,8 +200,8 @@ def test_an_answer_to_an_earlier_picture_is_dropped(browser: Browser, address: s
     held: list[Route] = []
     page.route(CALL, lambda route: route.continue_() if held else held.append(route))
     page.locator(".samples button").first.click()
-    expect(page.locator(".work [role=status]")).to_contain_text("Predicting synthetic melanocytic nevus")
-    page.locator(".samples button").nth(1).click()
+    expect(page.locator(".work [role=status]")).to_contain_text("Predicting melanoma, ISIC_0000166")
+    page.locator(".samples button").nth(5).click()
     expect(page.locator("article.answer")).to_contain_text("synthetic melanoma")
     with contextlib.suppress(Error):  # the browser has given the request up
         held[0].fulfill(json="<article class='answer'>late</article>")
@@ -269,6 +269,53 @@ def test_work_shows_how_far_it_is_and_can_be_stopped(browser: Browser, address: 
     page.close()
 
 
+def test_a_picture_is_enlarged_and_compared_by_keyboard_pointer_and_touch(browser: Browser, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{address}/")
+    page.locator(".samples button").first.click()
+    page.locator("article.answer").wait_for()
+    outlined, width = page.locator(".answer svg").first, "() => document.querySelector('.pane .stack').clientWidth"
+    plain = page.locator(".controls").get_by_label("Plain picture")
+    plain.check()
+    expect(outlined).to_be_hidden()
+    expect(page.locator(".saliency").first).to_be_hidden()
+    plain.uncheck()
+    expect(outlined).to_be_visible()
+    enlarge = page.get_by_role("button", name="Enlarge").first
+    enlarge.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog")).to_contain_text("Outline of the lesion")
+    whole = page.evaluate(width)
+    assert 300 < whole <= 390
+    page.keyboard.press("+")
+    assert page.evaluate(width) == pytest.approx(1.5 * whole, abs=1)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.pane').scrollLeft > whole / 4".replace("whole", str(whole)))
+    page.keyboard.press("0")
+    assert page.evaluate(width) == whole
+    expect(page.get_by_role("button", name="Smaller")).to_be_disabled()
+    page.get_by_role("button", name="Larger").tap()
+    box = page.locator(".pane").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.wheel(0, -200)
+    page.wait_for_function(f"({width})() > {2.4 * whole}")
+    client = context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 100), ("touchMove", 50), ("touchEnd", None)):
+        y = box["y"] + 150
+        fingers = [] if apart is None else [{"x": 150, "y": y, "id": 0}, {"x": 150 + apart, "y": y, "id": 1}]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    page.wait_for_function(f"({width})() < {1.3 * whole}")
+    page.locator("dialog").get_by_label("Plain picture").check()
+    expect(page.locator("dialog svg")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_be_hidden()
+    expect(enlarge).to_be_focused()
+    expect(plain).to_be_checked()
+    context.close()
+
+
 def test_focus_is_seen_images_are_described_and_bars_stay_in_forced_colours(browser: Browser, address: str) -> None:
     page, _ = opened(browser, address)
     page.emulate_media(forced_colors="active")
@@ -277,7 +324,7 @@ def test_focus_is_seen_images_are_described_and_bars_stay_in_forced_colours(brow
     assert page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
     page.keyboard.press("Enter")
     page.locator("article.answer").wait_for()
-    alts = page.locator(".stack img:not(.saliency)").evaluate_all("images => images.map(image => image.alt)")
+    alts = page.locator(".answer .stack img:not(.saliency)").evaluate_all("images => images.map(image => image.alt)")
     assert len(alts) == len(set(alts)) == 3
     assert all(alts)
     for folded in page.locator("details:not([open]) summary").all():

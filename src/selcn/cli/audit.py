@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from selcn.cli.options import CatalogPath, Jobs, Json, progress
+from selcn.cli.options import CatalogPath, Jobs, Json, progress, with_threads
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(audit)
+    app.command()(with_threads(audit))
 
 
 def audit(

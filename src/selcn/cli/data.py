@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import CatalogPath, Jobs, Json, Labels, Out, parse_size, progress, resumable
+from selcn.cli.options import CatalogPath, Jobs, Json, Labels, Out, parse_size, progress, resumable, with_threads
 from selcn.errors import ConfigError
 from selcn.labels import Protocol
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     for command in (phantom, split, prepare):
-        app.command()(command)
+        app.command()(with_threads(command))
 
 
 def phantom(

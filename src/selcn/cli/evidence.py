@@ -44,9 +44,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(with_threads(evaluate))
-    app.command()(compare)
-    app.command()(report)
+    for command in (evaluate, compare, report):
+        app.command()(with_threads(command))
 
 
 def evaluate(

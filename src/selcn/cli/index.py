@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Json, Out, progress
+from selcn.cli.options import Json, Out, progress, with_threads
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ FLAGS = {
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(index)
+    app.command()(with_threads(index))
 
 
 def index(

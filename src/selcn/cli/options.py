@@ -27,7 +27,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key: --set diagnosis.epochs=5. May be repeated.")
 ]
 Device = Annotated[str, typer.Option("--device", help="Where the networks run: cpu, cuda, cuda:1 ...")]
-Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Processes or threads; all cores where not given.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Images in work at once; else as --threads.")]
 Labels = Annotated[
     str | None,
     typer.Option(
@@ -37,7 +37,7 @@ Labels = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Of torch, ONNX Runtime and OpenCV; all usable cores where not given."),
+    typer.Option("--threads", min=1, help="That compute; all usable cores where not given."),
 ]
 LINE_SECONDS = 60
 """Between two lines that tell of progress where there is no terminal."""

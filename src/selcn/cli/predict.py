@@ -60,7 +60,7 @@ class TableFormat(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(bundle)
+    app.command()(with_threads(bundle))
     app.command()(with_threads(export))
     app.command()(with_threads(predict))
     app.command()(with_threads(mask))

@@ -40,7 +40,7 @@ class Dilation(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(with_threads(saliency))
-    app.command("saliency-eval")(saliency_eval)
+    app.command("saliency-eval")(with_threads(saliency_eval))
 
 
 def saliency(

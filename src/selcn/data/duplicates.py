@@ -25,6 +25,7 @@ from selcn.data.hamming import find_near
 from selcn.data.imaging.read import read_file
 from selcn.errors import DataError, listed
 from selcn.io.tables import lines
+from selcn.io.threads import thread_count
 
 SIDE = 32
 FREQUENCIES = 8
@@ -126,7 +127,7 @@ def find_duplicates(
 
     found: list[Fingerprint] = []
     faults: list[str] = []
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs or thread_count()) as pool:
         read_in_order = pool.map(read, table["image_path"])
         for done, (line, result) in enumerate(zip(lines(table), read_in_order, strict=True), start=1):
             if isinstance(result, Fingerprint):

@@ -20,6 +20,7 @@ from selcn.data.metadata import encode_table
 from selcn.data.store.store import Store
 from selcn.errors import ConfigError
 from selcn.explain.explainers import Explainer
+from selcn.io.threads import thread_count
 from selcn.models.cascade import Known
 
 BATCH = 32
@@ -80,7 +81,7 @@ class ImageFiles:
 
     def __init__(self, table: pd.DataFrame, prepare: PrepareSection) -> None:
         self.table, self.prepare = table, prepare
-        self.pool = ThreadPoolExecutor()
+        self.pool = ThreadPoolExecutor(thread_count())
 
     def images(self, rows: np.ndarray) -> Tensor:
         """Prepared images, uint8 RGB (n, 3, H, W).

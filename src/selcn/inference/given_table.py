@@ -17,6 +17,7 @@ from selcn.inference.given import MASK, Given, saliency_name
 from selcn.inference.image_table import Finder, read_image_table
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import Predictor
+from selcn.io.threads import thread_count
 
 _ARRAY = ".npy"
 
@@ -177,5 +178,5 @@ def _check_files(rows: Mapping[int, GivenRow], items: Sequence[Item], predictor:
             return f"{item.name}: {error}" if locate(Path(item.name)).file.is_file() else None
         return None
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(thread_count()) as pool:
         yield from filter(None, pool.map(check, rows))

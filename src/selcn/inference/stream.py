@@ -22,6 +22,7 @@ from selcn.inference.result import prepare
 from selcn.inference.row import Row
 from selcn.io.files import written_whole
 from selcn.io.resume import folder_of_job
+from selcn.io.threads import thread_count
 
 BATCH = 8
 """Images of a batch; a few batches are in memory at once, and an image may have twenty megapixels."""
@@ -163,7 +164,7 @@ def _predicted(
             return error
 
     with ExitStack() as stack:
-        decoders = stack.enter_context(ThreadPoolExecutor())
+        decoders = stack.enter_context(ThreadPoolExecutor(thread_count()))
         # One thread a device; batches go to the devices in turn.
         devices = [stack.enter_context(ThreadPoolExecutor(1)) for _ in predictors]
         running: deque[Future[list[_Done[T]]]] = deque()

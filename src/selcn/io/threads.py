@@ -31,12 +31,17 @@ def use_threads(threads: int | None = None) -> int:
     Returns:
         How many they are.
     """
-    count = threads or wanted_threads() or usable_cores()
+    count = threads or thread_count()
     os.environ.update(dict.fromkeys(_VARIABLES, str(count)))  # read by libraries that are imported later
     cv2.setNumThreads(count)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(count)
     return count
+
+
+def thread_count() -> int:
+    """How many threads compute where no other number is asked for: what `use_threads` was given, else its default."""
+    return wanted_threads() or usable_cores()
 
 
 def wanted_threads() -> int | None:

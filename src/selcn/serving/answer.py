@@ -18,8 +18,8 @@ from selcn.io.files import data_uri
 from selcn.serving.about import ModelFacts
 from selcn.serving.service import NOTICE, PredictedUpload
 
-MAX_WIDTH = 640
-"""Width of an image on the page, in pixels."""
+MAX_WIDTH, MAX_LARGE_WIDTH = 640, 1600
+"""Width of an image on the page, and of one that is enlarged, in pixels."""
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -100,7 +100,7 @@ def _shown(
     row: Row, image: np.ndarray, prediction: Prediction, config: BundleConfig, facts: ModelFacts
 ) -> dict[str, Any]:
     """The template's fields of one image."""
-    small = resize(image, panel_size(image, 1, MAX_WIDTH))
+    small, large = resize(image, panel_size(image, 1, MAX_WIDTH)), panel_size(image, 1, MAX_LARGE_WIDTH)
     name = row["image"] if "frame" not in row else f"{row['image']}, frame {row['frame'] + 1}"
     withheld = withheld_classes(prediction, config)
     networks = sorted(prediction.results, key=lambda one: one != prediction.target)
@@ -114,6 +114,7 @@ def _shown(
         "named": bool(named) and not withheld,
         "size": prediction.size,
         "picture": embed(small, "jpeg"),
+        "large": embed(resize(image, large), "jpeg") if large[0] > small.shape[1] else "",
         "outline": "" if lesion is None else " ".join(f"{x},{y}" for x, y in lesion.outline.tolist()),
         "panels": _panels(name, prediction, named, (small.shape[1], small.shape[0])),
         "warnings": _warnings(prediction, withheld),

@@ -21,6 +21,7 @@ let at = 0; // number of the picture that is shown
 let turn = null; // AbortController of the work in progress; work with another one is out of date
 let strength = 75;
 let grid = false;
+let plain = false; // without outline and saliency
 
 function sentence(status) {
   if (status in REFUSED) return REFUSED[status];
@@ -142,6 +143,7 @@ function show(number) {
   else shown.replaceChildren();
   for (const input of shown.querySelectorAll(".strength input")) input.value = strength;
   for (const input of shown.querySelectorAll(".true-grid input")) input.checked = grid;
+  for (const input of shown.querySelectorAll(".plain input")) input.checked = plain;
   label();
   const behavior = still.matches ? "auto" : "smooth";
   if (narrow.matches) element.querySelector(".side").scrollIntoView({ block: "start", behavior });
@@ -200,12 +202,16 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
 document.addEventListener("drop", (event) => take(event.dataTransfer.files));
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
+  const figure = event.target.closest(".layered figure");
+  if (figure && (button || event.target.closest(".stack"))) enlarge(figure);
   if (!button) return;
   if (button.dataset.sample) begin([{ name: button.textContent.trim(), sample: Number(button.dataset.sample) }]);
   else if (button.dataset.number) show(Number(button.dataset.number));
   else if (button.dataset.step) show(at + Number(button.dataset.step));
   else if (button.matches(".stop")) turn?.abort();
   else if (button.matches(".again")) retry();
+  else if (button.dataset.zoom) magnify(scale * Number(button.dataset.zoom));
+  else if (button.matches(".close")) zoom.close();
 });
 
 function retry() {
@@ -217,13 +223,87 @@ function retry() {
 element.addEventListener("input", (event) => {
   if (event.target.closest(".strength")) {
     strength = event.target.value;
-    shown.style.setProperty("--strength", strength / 100);
+    page.style.setProperty("--strength", strength / 100);
   }
   if (event.target.closest(".true-grid")) {
     grid = event.target.checked;
-    shown.classList.toggle("by-cell", grid);
+    page.classList.toggle("by-cell", grid);
+  }
+  if (event.target.closest(".plain")) {
+    plain = event.target.checked;
+    page.classList.toggle("plain-picture", plain);
+    for (const input of page.querySelectorAll(".plain input")) input.checked = plain;
   }
 });
+const zoom = element.querySelector("dialog.zoom");
+const pane = zoom.querySelector(".pane");
+let scale = 1; // 1 shows the whole picture
+let pinch = 0; // distance of two fingers
+
+function enlarge(figure) {
+  const stack = figure.querySelector(".stack");
+  const copy = stack.cloneNode(true);
+  const large = figure.closest(".layered").dataset.large;
+  if (large) copy.querySelector("img").src = large;
+  zoom.querySelector("h2").textContent = figure.querySelector("figcaption").innerText;
+  pane.replaceChildren(copy);
+  pane.dataset.aspect = stack.clientWidth / stack.clientHeight;
+  zoom.showModal();
+  pane.focus();
+  scale = 1;
+  magnify(1);
+}
+
+// What lies at x, y of the pane stays there.
+function magnify(to, x = pane.clientWidth / 2, y = pane.clientHeight / 2) {
+  const stack = pane.firstElementChild;
+  const box = pane.getBoundingClientRect();
+  const before = stack.getBoundingClientRect();
+  scale = Math.min(8, Math.max(1, to));
+  const whole = Math.min(pane.clientWidth, pane.clientHeight * Number(pane.dataset.aspect));
+  stack.style.width = `${whole * scale}px`;
+  const after = stack.getBoundingClientRect();
+  const moved = (start, length, at) => after[start] - at + ((at - before[start]) * after[length]) / before[length];
+  pane.scrollBy(moved("left", "width", box.left + x), moved("top", "height", box.top + y));
+  for (const button of zoom.querySelectorAll("[data-zoom]")) button.disabled = button.dataset.zoom > 1 ? scale === 8 : scale === 1;
+}
+
+function magnifyAt(to, clientX, clientY) {
+  const box = pane.getBoundingClientRect();
+  magnify(to, clientX - box.left, clientY - box.top);
+}
+
+function spread([one, other]) {
+  return Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+}
+
+zoom.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const factor = { "+": 1.5, "=": 1.5, "-": 1 / 1.5, 0: 0 }[event.key];
+  if (factor !== undefined) magnify(scale * factor);
+});
+pane.addEventListener("wheel", (event) => {
+  event.preventDefault();
+  magnifyAt(scale * Math.exp(-event.deltaY / 400), event.clientX, event.clientY);
+});
+pane.addEventListener("dblclick", (event) => magnifyAt(scale > 1 ? 1 : 3, event.clientX, event.clientY));
+pane.addEventListener("pointermove", (event) => {
+  if (event.pointerType === "mouse" && event.buttons === 1) pane.scrollBy(-event.movementX, -event.movementY);
+});
+pane.addEventListener("dragstart", (event) => event.preventDefault());
+for (const kind of ["touchstart", "touchmove"]) {
+  pane.addEventListener(kind, (event) => {
+    if (event.touches.length !== 2) return; // one finger moves it
+    event.preventDefault();
+    const [one, other] = event.touches;
+    const now = spread(event.touches);
+    if (kind === "touchmove") {
+      magnifyAt((scale * now) / pinch, (one.clientX + other.clientX) / 2, (one.clientY + other.clientY) / 2);
+    }
+    pinch = now;
+  }, { passive: false });
+}
+addEventListener("resize", () => zoom.open && magnify(scale));
 // Paper shows all of it.
 addEventListener("beforeprint", () => {
   for (const folded of shown.querySelectorAll("details")) folded.open = true;

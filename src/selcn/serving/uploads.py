@@ -16,6 +16,7 @@ from selcn.data.discovery import find_images
 from selcn.data.imaging.read import read_bytes
 from selcn.data.phantom.plan import plan_lesions
 from selcn.data.phantom.write import photograph_lesion
+from selcn.data.samples import dermoscopy_samples
 from selcn.inference.bundle import BundleConfig
 from selcn.labels import HAM10000
 from selcn.serving.given import PART, GivenError, GivenUpload, named_parts, parse_given
@@ -162,11 +163,15 @@ def read_samples(folder: Path) -> list[Upload]:
 
 
 def draw_samples() -> list[Upload]:
-    """Synthetic lesions of several diagnoses, the same at every start, kept in memory only."""
+    """Dermoscopy that comes with selcn, and synthetic lesions, the same at every start, kept in memory only."""
+    photographs = [
+        Upload(f"{HAM10000.long_name(one.diagnosis)}, {one.isic_id}, CC0", read_bytes(one.path))
+        for one in dermoscopy_samples()
+    ]
     plans = list(plan_lesions(100, _SAMPLE_SEED))
     chosen = [next(plan for plan in plans if plan.diagnosis == diagnosis) for diagnosis in _SAMPLED]
     images = [next(photograph_lesion(plan, _SAMPLE_SEED, _SAMPLE_SIZE)).image for plan in chosen]
-    return [
+    return photographs + [
         Upload(f"synthetic {HAM10000.long_name(plan.diagnosis)}", cv2.imencode(".png", image[..., ::-1])[1].tobytes())
         for plan, image in zip(chosen, images, strict=True)
     ]

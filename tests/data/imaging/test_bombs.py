@@ -24,9 +24,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from selcn.data.imaging.av1_size import coded_pixels
+from selcn.data.imaging.avif_size import avif_pixels
 from selcn.data.imaging.decode import ImageFileError
 from selcn.data.imaging.dicom_segmentation import read_header
 from selcn.data.imaging.dicom_size import count_frames
+from selcn.data.imaging.jpeg2000_size import jpeg2000_pixels
 from selcn.data.imaging.read import claimed_pixels, decode_frames
 
 Dataset = Callable[..., FileDataset]
@@ -165,6 +168,37 @@ def run_lengths(mib: int) -> bytes:
     return struct.pack("<16I", 3, *starts, *[0] * 12) + 3 * segment
 
 
+def avif(side: int) -> bytes:
+    """An AVIF whose container claims 16 x 16 pixels."""
+    data = bytearray(image_file(side, "AVIF", speed=10))
+    place = data.index(b"ispe") + 8
+    data[place : place + 8] = struct.pack(">II", 16, 16)
+    return bytes(data)
+
+
+def gif(side: int) -> bytes:
+    """A GIF of 16 x 16 pixels whose second of three frames reaches beyond, and is wiped away before the third."""
+    made = io.BytesIO()
+    frames = [Image.new("L", (16, 16), level) for level in (0, 100, 200)]
+    frames[0].save(made, "GIF", save_all=True, append_images=frames[1:], disposal=2)
+    data = made.getvalue()
+    second = data.index(b",", data.index(b",") + 1)
+    return data[: second + 5] + struct.pack("<HH", side, side) + data[second + 9 :]
+
+
+def jpeg2000(side: int, tile: int, block: int = 4, precinct: int | None = None) -> bytes:
+    """A codestream of a square in square tiles, with hardly any data, and powers of two as sizes of its blocks."""
+    size = struct.pack(">H8IH", 0, side, side, 0, 0, tile, tile, 0, 0, 3) + b"\7\1\1" * 3
+    levels = 0 if precinct is None else 1
+    style = struct.pack(">BBHB5B", levels, 0, 1, 0, levels, block - 2, block - 2, 0, 1)
+    style += bytes([precinct * 17] * 2) if precinct is not None else b""
+    steps = bytes([0x40, *[0x48] * (3 * levels + 1)])
+    made = b"\xff\x4f"
+    for marker, content in ((0x51, size), (0x52, style), (0x5C, steps), (0x90, struct.pack(">HIBB", 0, 0, 0, 1))):
+        made += struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+    return made + b"\xff\x93" + bytes(500) + b"\xff\xd9"
+
+
 def bombs(dataset: Dataset) -> Iterator[tuple[str, bytes, str]]:
     """Name, content, and what is told of each."""
     large = 6_000
@@ -179,6 +213,13 @@ def bombs(dataset: Dataset) -> Iterator[tuple[str, bytes, str]]:
     yield "tiff-page", tiff_pages(tiff(large)), "too-large"
     yield "fits", fits(), "[(16, 16, 3)]"
     yield "ico", icon + huge_png, "too-large"  # by another format that it could be
+    yield "avif", avif(large), "too-large"
+    yield "gif", gif(12_000), "too-large"
+    yield "jpeg2000-tiles", jpeg2000(100, 1), "too-large"
+    yield "jpeg2000-precincts", jpeg2000(60, 60, precinct=1), "[(60, 60, 3)]"
+    tiny = {"tiles": jpeg2000(250, 1), "precincts": jpeg2000(2000, 2000, precinct=1), "blocks": jpeg2000(4000, 4000, 2)}
+    for kind, data in tiny.items():
+        yield f"dicom-{kind}", encapsulated(dataset, data, JPEG2000Lossless), "too-large"
     yield "deflate", deflated(dataset, more=100), "too-large"
     yield "deflate-claims", deflated(dataset, np.zeros((large, large, 3), np.uint8)), "too-large"
     yield "rle", encapsulated(dataset, run_lengths(35), RLELossless), "too-large"
@@ -230,6 +271,52 @@ def test_of_a_deflated_file_the_header_alone_is_read(dataset: Dataset) -> None:
     assert (claimed_pixels(data), count_frames(data)) == (256, 1)
     with pytest.raises(ImageFileError, match=r"^bomb: unpacks to more than its header claims"):
         decode_frames(data, HERE)
+
+
+def bits(*fields: tuple[int, int]) -> bytes:
+    """Values of so many bits each, padded to bytes."""
+    text = "".join(f"{value:0{length}b}" for value, length in fields)
+    return int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8))
+
+
+def unit(kind: int, content: bytes) -> bytes:
+    """An open bitstream unit of AV1 that states its size."""
+    return bytes([kind << 3 | 2, len(content)]) + content
+
+
+def test_frames_of_av1_count_as_large_as_they_can_be() -> None:
+    point = [(0, 1), (0, 1), (0, 5), (0, 12), (9, 5), (0, 1)]  # without timing; one of level 9, low tier
+    size = [(9, 4), (15, 4), (639, 10), (479, 16)]
+    tools = [(0, 1), (0, 7), (1, 1), (0, 2), (1, 1), (1, 1)]
+    film = unit(1, bits((0, 5), *point, *size, *tools))
+    still = unit(1, bits((0, 3), (3, 2), (0, 5), *size))
+    key = [(0, 1), (0, 2), (1, 1), (0, 1), (1, 1), (0, 1)]  # shown, with screen content tools of its own
+    own_size, usual, again = bits(*key, (1, 1)), bits(*key, (0, 1)), bits((1, 1), (0, 3))
+    assert coded_pixels(iter([still + unit(6, b"\xff"), unit(3, b"\xff") + unit(4, bytes(9))])) == 2 * 640 * 480
+    assert coded_pixels(iter([film + unit(6, usual) + unit(3, again)])) == 640 * 480
+    assert coded_pixels(iter([film, unit(6, own_size), unit(2, b"")])) == 1024 * 65_536
+    with pytest.raises(ValueError, match="cut off"):
+        coded_pixels(iter([unit(1, b"\0")]))
+    with pytest.raises(ValueError, match="too many units"):
+        coded_pixels(iter([unit(2, b"") * 100_001]))
+
+
+def test_what_avif_and_jpeg2000_unpack_to_is_counted() -> None:
+    file = io.BytesIO()
+    noise = [np.random.default_rng(seed).integers(0, 256, (90, 130, 4), dtype=np.uint8) for seed in range(3)]
+    Image.fromarray(noise[0]).save(file, "AVIF")
+    assert avif_pixels(file.getvalue()) == 2 * 130 * 90  # colours and transparency
+    film = io.BytesIO()
+    frames = [Image.fromarray(one[..., :3]) for one in noise]
+    frames[0].save(film, "AVIF", save_all=True, append_images=frames[1:])
+    assert avif_pixels(film.getvalue()) >= 4 * 130 * 90  # the first both as an image and in the film
+    assert len(decode_frames(film.getvalue(), HERE)) == 3
+    with pytest.raises(ImageFileError, match="not a readable image"):
+        decode_frames(film.getvalue().replace(b"stsz", b"free"), HERE)
+    # Four tiles of 64 x 64 pixels: in each one precinct and 4 x 4 blocks of 16 x 16 for each of three components.
+    assert jpeg2000_pixels(jpeg2000(100, 64)[:-2]) == 100 * 100 + 4 * (1024 + 3 * (64 + 16 * 32))
+    with pytest.raises(ValueError, match="unknown marker"):
+        jpeg2000_pixels(jpeg2000(100, 64).replace(b"\xff\x5c", b"\xff\x30"))
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

@@ -12,6 +12,7 @@ from selcn.data.audit.inspection import inspect
 from selcn.data.audit.labels import duplicate_findings, label_findings, name_findings
 from selcn.data.audit.leaks import Parts, leak_findings
 from selcn.data.duplicates import Fingerprint, match
+from selcn.io.threads import thread_count
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _inspected(
 ) -> tuple[list[Finding], dict[str, Fingerprint]]:
     findings: list[Finding] = []
     prints: dict[str, Fingerprint] = {}
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs or thread_count()) as pool:
         inspected = pool.map(inspect, table["image_path"], table["mask_path"])
         for done, (image, one) in enumerate(zip(table["image_id"], inspected, strict=True), start=1):
             findings += [Finding(kind, (image,), detail) for kind, detail in one.faults]

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from selcn.data.imaging.unpacked_size import gif_canvas, is_bomb, is_gif
 from selcn.errors import ConfigError, DataError, require_extra
 
 MAX_SIDE = 65_535
@@ -181,6 +182,8 @@ def count_pixels(data: bytes) -> int:
         data: the file's content.
     """
     try:
+        if is_gif(data):
+            return math.prod(gif_canvas(data))
         with _identified(data, Path("file")) as image:
             pages = _pages(image)
             if image.format != "TIFF":  # whose pages differ in size, and which is not decoded to reach them
@@ -199,7 +202,10 @@ def _open(
 ) -> tuple[Header, list[T]]:
     """The header as stored, and every wanted page, upright and converted."""
     try:
-        with _identified(data, path) as image:
+        with _identified(data, path, max_pixels) as image:
+            if is_bomb(data, image.format or "", math.prod(image.size) * int(getattr(image, "n_frames", 1))):
+                what = "unpacks to more than its header claims; replace the file"
+                raise ImageFileError("too-large", f"{path}: {what}")
             pages = [0] if frame == 0 else _pages(image)
             if frame is not None and frame >= len(pages):
                 raise ImageFileError("missing", f"{path}: holds {len(pages)} images, which are counted from 0")
@@ -234,8 +240,10 @@ def _open(
     return headers[0], found
 
 
-def _identified(data: bytes, path: Path) -> Image.Image:
-    """The opened image; Pillow reads HEIC once a plugin is registered."""
+def _identified(data: bytes, path: Path, max_pixels: int | None = None) -> Image.Image:
+    """The opened image; Pillow reads HEIC once a plugin is registered, and lays out a GIF's canvas as it opens it."""
+    if is_gif(data) and math.prod(gif_canvas(data)[:2]) > (max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or 2**28)):
+        raise Image.DecompressionBombError
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS and "HEIF" not in Image.OPEN:
         try:
             require_extra("pillow_heif", "heic", f"{path}: HEIC").register_heif_opener()

@@ -16,6 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from selcn.data.imaging.decode import MAX_FRAMES, ImageFileError
 from selcn.data.imaging.dicom_messages import silence_headers
+from selcn.data.imaging.unpacked_size import is_bomb
 
 MAX_HEADER = 4 * 2**20
 """Bytes of everything but the pixels, in a file whose header is compressed."""
@@ -113,7 +114,7 @@ def refuse_bomb(dataset: Any, path: Path) -> None:  # noqa: ANN401
         if syntax == RLELossless:
             bomb = _is_rle_bomb(frame, claimed * int(dataset.BitsAllocated) // 8)
         else:
-            bomb = _codestream_samples(frame) > claimed
+            bomb = _codestream_samples(frame) > claimed or is_bomb(frame, _codestream_format(frame), claimed)
         if bomb:
             raise _bomb(path)
 
@@ -156,10 +157,14 @@ def _frame_samples(dataset: Any) -> int:  # noqa: ANN401
 
 def _codestream_samples(frame: bytes) -> int:
     """Values of a frame by its own header: JPEG of any kind, JPEG-LS, JPEG 2000."""
-    if frame[:2] == _JPEG_START:
+    if _codestream_format(frame) == "JPEG":
         return _jpeg_samples(frame)
     with Image.open(io.BytesIO(frame), formats=("JPEG2000",)) as image:
         return math.prod(image.size) * len(image.getbands())
+
+
+def _codestream_format(frame: bytes) -> str:
+    return "JPEG" if frame[:2] == _JPEG_START else "JPEG2000"
 
 
 def _jpeg_samples(frame: bytes) -> int:

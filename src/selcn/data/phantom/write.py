@@ -1,7 +1,6 @@
 """A phantom data set on disk: images, masks, maps of asymmetry, catalog, contact sheet."""
 
 import multiprocessing
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,6 +17,7 @@ from selcn.data.phantom.appearance import draw_lesion
 from selcn.data.phantom.photograph import Person, Photograph, take_photograph
 from selcn.data.phantom.plan import LesionPlan, plan_lesions
 from selcn.errors import ConfigError, DataError
+from selcn.io.threads import thread_count
 
 MIN_SIDE, MAX_SIDE = 48, 2048
 IMAGES_WORTH_A_PROCESS = 60
@@ -92,7 +92,7 @@ def _fill(
     from selcn.data.phantom.contact_sheet import draw_contact_sheet  # here, or every drawing process loads matplotlib
 
     draw = partial(_draw_photographs, folder, seed, size)
-    processes = jobs or min(os.cpu_count() or 1, max(1, images // IMAGES_WORTH_A_PROCESS))
+    processes = jobs or min(thread_count(), max(1, images // IMAGES_WORTH_A_PROCESS))
     rows: list[Row] = []
     for drawn in _in_processes(draw, list(plan_lesions(images, seed)), processes):
         rows += drawn

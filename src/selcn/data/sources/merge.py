@@ -15,6 +15,7 @@ from selcn.data.sources.indexed import Indexed
 from selcn.data.sources.registry import SourceSpec, register_source
 from selcn.errors import DataError, listed
 from selcn.io.files import sha256
+from selcn.io.threads import thread_count
 from selcn.labels import lineage
 
 FACTS = ("lesion_id", "patient_id", "diagnosis", "symmetry")
@@ -68,7 +69,7 @@ def _same_content(table: pd.DataFrame) -> pd.Series:
     firsts = table.drop_duplicates("image_id")
     sizes = firsts["image_path"].map(_size)
     suspect = firsts[sizes.duplicated(keep=False) & (sizes >= 0)]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(thread_count()) as pool:
         digests = pd.Series(list(pool.map(sha256, map(Path, suspect["image_path"]))), index=suspect.index, dtype=str)
     first = suspect.groupby(digests)[["image_id", _FROM]].transform("first")
     joined = first[_FROM] != suspect[_FROM]
@@ -88,7 +89,7 @@ def _two_pictures(table: pd.DataFrame, on_progress: Callable[[int, int], None]) 
     several = paths[paths.map(len) > 1]
 
     different = []
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(thread_count()) as pool:
         for done, differs in enumerate(pool.map(_differ, several), start=1):
             different.append(differs)
             on_progress(done, len(several))

@@ -25,6 +25,7 @@ from selcn.errors import DataError, SelcnError, listed
 from selcn.io.files import written_whole
 from selcn.io.resume import OnProgress, working_folder
 from selcn.io.tables import lines
+from selcn.io.threads import thread_count
 
 CHUNK = 128
 """Rows that are mapped and flushed together: what a kill may cost, and what bounds the memory."""
@@ -113,7 +114,7 @@ def _fill(
     wanted = np.array([_state(*paths) for paths in zip(table["image_path"], table["mask_path"], strict=True)])
     todo = np.flatnonzero((journal != wanted) | (wanted == 0))
     done, line, faults = len(table) - len(todo), lines(table), list[str]()
-    pool = ThreadPoolExecutor(jobs)
+    pool = ThreadPoolExecutor(jobs or thread_count())
     try:
         for rows in np.split(todo, np.flatnonzero(np.diff(todo // CHUNK)) + 1):
             if not len(rows):
