@@ -13,8 +13,9 @@ from selcn.report.measurements import (
     saliency_metrics,
     saliency_scores,
 )
-from selcn.report.saliency_tables import lesion_shares, network_saliency_scores, saliency_tables
+from selcn.report.saliency_tables import network_saliency_scores, saliency_tables
 from selcn.runs.run import open_run
+from selcn.runs.subgroups import lesion_shares
 
 
 def test_measurements_are_those_of_the_file(tiny_run: Path) -> None:

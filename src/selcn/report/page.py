@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from selcn.config import dump_config
 from selcn.data.catalog import groups
 from selcn.data.splits.split import count_table, leaking_images
 from selcn.errors import RunError
-from selcn.evaluation import Estimate, subgroup_table
+from selcn.evaluation import Estimate
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR
@@ -35,15 +35,14 @@ from selcn.report.metric_tables import (
     tabulate_confusion,
     tabulate_folds,
 )
-from selcn.report.saliency_tables import lesion_shares, saliency_tables
-from selcn.report.wording import bounds, duration, label_title, number, spoken
+from selcn.report.saliency_tables import saliency_tables
+from selcn.report.wording import bounds, duration, group_word, label_title, number, spoken
 from selcn.runs.plan import Kind
 from selcn.runs.run import Run, open_run
+from selcn.runs.subgroups import SUBGROUPS, run_subgroups
 from selcn.runs.taken import SEEN, SEEN_IN_TEST
 
 HERE = Path(__file__).parent
-SUBGROUPS = {"sex": "sex", "age": "age", "site": "site", "source": "source", "lesion_share": "lesion size"}
-"""What subgroups are formed by, and what that is called."""
 
 
 def write_report(path: Path, out: Path) -> None:
@@ -131,7 +130,7 @@ def _context(run: Run) -> dict[str, Any]:
 def _about(run: Run, bundle: BundleConfig) -> dict[str, Any]:
     """Configuration, data and leakage of the run."""
     units, leaks = groups(run.table, run.split.duplicates), leaking_images(run.split, run.table)
-    word = _group_word(units)
+    word = group_word(units)
     return {
         "name": run.folder.path.resolve().name,
         "config": run.config,
@@ -197,7 +196,7 @@ def _of_target(run: Run, target: str, found: Mapping[str, Measurements]) -> dict
         return {"target_part": None, "interval_chart": None, "curve_charts": [], "subgroups": None, "subgroup_rows": []}
     labels = run.labels(target)
     alike = {name: found[name] for name in run.graph.classifiers if name in found and run.labels(name) == labels}
-    subgroups = _subgroups(run, target)
+    subgroups = run_subgroups(run, target)
     return {
         "target_part": primary_part(found[target]),
         "interval_chart": embed_chart(draw_intervals(alike, BALANCED_ACCURACY), BALANCED_ACCURACY),
@@ -223,16 +222,6 @@ def _curve_charts(run: Run, target: str, found: Mapping[str, Measurements]) -> l
     ]
 
 
-def _subgroups(run: Run, target: str) -> pd.DataFrame:
-    """Balanced accuracy of the target by subgroups of the catalog's columns; empty where all are unknown."""
-    shares = run.table["image_id"].map(lesion_shares(run))
-    facts = run.table.assign(lesion_share=shares.astype(object).fillna(""))
-    known = [name for name in SUBGROUPS if name in facts and len(set(facts[name]) - {""}) > 1]
-    if not known:
-        return pd.DataFrame()
-    return subgroup_table(run.predictions(target), facts, known, resamples=run.config.resamples)
-
-
 def _segmentation(run: Run, found: Mapping[str, Measurements]) -> dict[str, Any]:
     name, scores = str(run.graph.segmenter), run.scores()
     tested = pd.Series(dtype=float) if scores is None else scores.loc[scores["fold"] == TEST, "jaccard"]
@@ -255,9 +244,3 @@ def _split_tables(run: Run, group_word: str) -> list[tuple[str, pd.DataFrame]]:
         counted = pd.crosstab(subset, classes).reindex(index=counts.index, columns=columns, fill_value=0)
         tables.append((label_title(labels), counted))
     return tables
-
-
-def _group_word(units: Iterable[str]) -> str:
-    """The name of the unit of splitting, such as lesion; see `selcn.data.catalog.groups`."""
-    kinds = {unit.partition(":")[0] for unit in units}
-    return f"{kinds.pop()}s" if len(kinds) == 1 else "groups"

@@ -9,7 +9,6 @@ from selcn.evaluation.localisation import FAITHFULNESS, LOCALISATION, NETWORK
 from selcn.report.embed import Download, embed_csv
 from selcn.report.measurements import PARTS, Measurement, measurements, saliency_metrics, saliency_scores
 from selcn.report.metric_tables import MetricTable
-from selcn.runs.plan import explained_networks
 from selcn.runs.run import Run
 
 RANKED_BY = "energy"
@@ -60,18 +59,6 @@ def network_saliency_scores(run: Run, network: str) -> pd.DataFrame:
     if scores is None:
         return pd.DataFrame(columns=["image_id", "group", "fold", RANKED_BY])
     return scores[(scores["saliency"] == NETWORK) & (scores["against"] == "lesion")]
-
-
-def lesion_shares(run: Run) -> pd.Series:
-    """Share of the image that the ground-truth mask covers, by image_id, of images with scored saliency.
-
-    Args:
-        run: that is evaluated.
-    """
-    found = [scores for name in explained_networks(run.graph) if (scores := saliency_scores(run, name)) is not None]
-    if not found:
-        return pd.Series(dtype=float)
-    return pd.concat(found).drop_duplicates("image_id").set_index("image_id")["lesion_share"]
 
 
 def _saliency_table(rows: pd.DataFrame, part: Part, network: str, against: str) -> SaliencyTable:

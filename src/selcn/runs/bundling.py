@@ -33,9 +33,11 @@ from selcn.labels import TEST
 from selcn.models.cascade import Cascade, Ensemble
 from selcn.models.features import FeatureDistance
 from selcn.models.plain import write_plain
-from selcn.runs.card import model_card
+from selcn.runs.card import Background, model_card
 from selcn.runs.folder import FEATURES
+from selcn.runs.provenance import annotator_lines, cost_lines
 from selcn.runs.run import Run, open_run
+from selcn.runs.subgroups import run_subgroups, subgroup_lines
 from selcn.runs.taken import earlier_lesions, taken_sources, training_lesions
 
 COVERAGE = 0.8
@@ -108,7 +110,7 @@ def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> Bun
         metrics=metrics,
         training=run.config.model_dump(mode="json"),
         lesions=[*training_lesions(run.table, np.concatenate(run.fold_rows)), *earlier_lesions(run, names)],
-        card=model_card(config, metrics, run.split.protocol, plain=files),
+        card=model_card(config, metrics, run.split.protocol, plain=files, background=_background(run, names, target)),
         further=files,
     )
     return config
@@ -184,6 +186,12 @@ def _sources(run: Run, names: Sequence[str]) -> tuple[DataSource, ...]:
     ]
     known = {source.name for source in own}
     return (*own, *(source for source in taken_sources(run.graph, names) if source.name not in known))
+
+
+def _background(run: Run, names: Sequence[str], target: str) -> Background:
+    scored = target in run.graph.classifiers and run.folder.prediction_file(target).is_file()
+    subgroups = subgroup_lines(run_subgroups(run, target)) if scored else []
+    return Background(annotator_lines(run.table), cost_lines(run, names), subgroups)
 
 
 def _metrics(run: Run, config: BundleConfig) -> list[Mapping[str, Any]]:
