@@ -9,7 +9,20 @@ from rich.console import Console
 from rich.markup import escape
 
 import selcn
-from selcn.cli import audit, configuration, data, download, evidence, index, jobs, predict, saliency, serve, train
+from selcn.cli import (
+    annotations,
+    audit,
+    configuration,
+    data,
+    download,
+    evidence,
+    index,
+    jobs,
+    predict,
+    saliency,
+    serve,
+    train,
+)
 from selcn.cli.options import show_messages
 from selcn.errors import SelcnError
 
@@ -38,7 +51,20 @@ def options(
     """Symmetry-enhanced skin lesion classification. A research tool, not a medical device."""
 
 
-for group in (download, index, audit, data, configuration, train, jobs, predict, serve, saliency, evidence):
+for group in (
+    download,
+    index,
+    audit,
+    data,
+    configuration,
+    train,
+    jobs,
+    predict,
+    serve,
+    saliency,
+    evidence,
+    annotations,
+):
     group.register(app)
 
 
