@@ -16,7 +16,10 @@ from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import read_bundle
 from selcn.inference.bundle import read_lesions
 from selcn.runs.bundling import BundleOptions, bundle_run
+from selcn.runs.provenance import annotator_lines
 from selcn.runs.run import open_run
+from selcn.runs.subgroups import run_subgroups
+from selcn.training.compute import machine
 
 
 def copied(tiny_run: Path, folder: Path) -> Path:
@@ -166,6 +169,24 @@ def test_the_card_tells_use_data_and_figures(tiny_run: Path) -> None:
     assert f"| lesion | dice | test | {row['value']:.3f} | {row['low']:.3f} to {row['high']:.3f} |" in text
     metrics = json.loads((tiny_run / "bundle" / "metrics.json").read_text())
     assert {row["network"] for row in metrics} == {"diagnosis", "symmetry", "lesion"}
+
+
+def test_the_card_tells_annotators_subgroups_cost_and_citation(tiny_run: Path) -> None:
+    run = open_run(tiny_run)
+    table = run.table.assign(mask_by=["anna", "", "berta", "anna"] * 24, dx_type="histo")
+    assert annotator_lines(table) == [
+        "Mask given by: anna (48), berta (24); 24 images without",
+        "Diagnoses confirmed by: histo (96); 0 images without",
+    ]
+    text = (tiny_run / "bundle" / "README.md").read_text()
+    steps = [step for step in run.plan if step.kind == "networks" and step.network != "diagnosis-standalone"]
+    seconds = sum(run.folder.manifest(step)["seconds"] for step in steps)
+    assert f"in all ({seconds:.0f} seconds; lesion " in text
+    assert f"Machine: {machine()}; " in text
+    for row in run_subgroups(run, "diagnosis").to_dict("records"):
+        assert f"{row['subgroup']}{' (worst)' * row['worst']} | {row['value']:.3f} |" in text
+    assert "The catalog names nobody" in text
+    assert "@mastersthesis{selcn-thesis," in text
 
 
 def test_another_network_is_bundled_on_demand(tiny_run: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 import selcn
 from selcn.cli import (
+    annotations,
     audit,
     configuration,
     data,
@@ -51,7 +52,21 @@ def options(
     """Symmetry-enhanced skin lesion classification. A research tool, not a medical device."""
 
 
-for group in (download, index, audit, data, configuration, train, jobs, predict, serve, saliency, evidence, robustness):
+for group in (
+    download,
+    index,
+    audit,
+    data,
+    configuration,
+    train,
+    jobs,
+    predict,
+    serve,
+    saliency,
+    evidence,
+    robustness,
+    annotations,
+):
     group.register(app)
 
 

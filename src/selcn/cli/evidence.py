@@ -1,5 +1,6 @@
 """`evaluate`, `compare` and `report`: metrics with intervals from prediction files, and the page of a run."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -251,17 +252,39 @@ def _compare_seeds(
         typer.echo()
 
 
+class ChecklistName(StrEnum):
+    """Checklists of reporting; the names of `selcn.report.checklists.CHECKLISTS`."""
+
+    TRIPOD_AI = "tripod-ai"
+    CLEAR_DERM = "clear-derm"
+    CLAIM = "claim"
+
+
 def report(
     run: Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)],
     other: Annotated[Path | None, typer.Argument(help="Another's, to put beside it.", show_default=False)] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The page; RUN/report.html, or versus.html of two runs.")
+        Path | None,
+        typer.Option("--out", help="The file; RUN/report.html, versus.html, or RUN/CHECKLIST.md."),
+    ] = None,
+    checklist: Annotated[
+        ChecklistName | None,
+        typer.Option("--checklist", help="Fill this checklist of reporting instead, as far as the run knows."),
     ] = None,
 ) -> None:
-    """Write the page of a finished run, or of two side by side.
+    """Write the page of a finished run, or of two side by side; or a checklist of reporting as Markdown.
 
-    Example: `selcn report runs/demo`, or `selcn report runs/demo runs/other --out versus.html`
+    Example: `selcn report runs/demo`, or `selcn report runs/demo runs/other --out versus.html`, or
+    `selcn report runs/demo --checklist tripod-ai`
     """
+    if checklist:
+        if other:
+            raise ConfigError("--checklist: is of one run; leave the other out")
+        from selcn.report.checklists import write_checklist
+
+        file, filled, waiting = write_checklist(run, checklist.value, out)
+        typer.echo(f"{file}: {filled} items hold what the run knows, {waiting} ask for what only its authors know")
+        return
     from selcn.report import refresh_report, write_versus
 
     if other:

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,10 @@ import jinja2
 import pandas as pd
 
 from selcn.config import dump_config
-from selcn.data.appearance import ARTEFACTS, ITA
 from selcn.data.catalog import groups
 from selcn.data.splits.split import count_table, leaking_images
 from selcn.errors import RunError
-from selcn.evaluation import Estimate, score_subgroup_table, subgroup_table, worst_gap
-from selcn.evaluation.intervals import fold_parts
+from selcn.evaluation import Estimate, worst_gap
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.overlay import PREDICTED_COLOUR, TRUE_COLOUR
@@ -40,21 +38,14 @@ from selcn.report.metric_tables import (
 from selcn.report.ood_sections import ood_sections
 from selcn.report.robustness_section import robustness_section
 from selcn.report.saliency_tables import saliency_tables
-from selcn.report.wording import bounds, duration, label_title, number, spoken
-from selcn.runs.facts import LESION_SHARE, SKIN_LABELS, run_facts
+from selcn.report.wording import bounds, duration, group_word, label_title, number, spoken
+from selcn.runs.facts import run_facts
 from selcn.runs.plan import Kind
 from selcn.runs.run import Run, open_run
+from selcn.runs.subgroups import SUBGROUPS, run_subgroups
 from selcn.runs.taken import SEEN, SEEN_IN_TEST
 
 HERE = Path(__file__).parent
-SUBGROUPS = {
-    **{name: name for name in ("sex", "age", "site", "source")},
-    **dict.fromkeys(SKIN_LABELS, "skin, as labelled"),
-    LESION_SHARE: "lesion's share of the image",
-    ITA: "skin, estimated",
-    **{name: f"{name}, estimated" for name in ARTEFACTS},
-}
-"""What subgroups are formed by, and what that is called."""
 
 
 def write_report(path: Path, out: Path) -> None:
@@ -126,7 +117,7 @@ def _context(run: Run) -> dict[str, Any]:
     steps, predictor, facts = run.manifests(), open_predictor(run), run_facts(run)
     bundle = predictor.config
     found = {name: metrics for name in run.graph.nodes if (metrics := network_metrics(run, name))}
-    subgroups = {name: _subgroups(run, name, facts) for name in bundle.networks if name in found}
+    subgroups = {name: run_subgroups(run, name, facts) for name in bundle.networks if name in found}
     return {
         **_about(run, bundle),
         "steps": steps,
@@ -157,7 +148,7 @@ def _context(run: Run) -> dict[str, Any]:
 def _about(run: Run, bundle: BundleConfig) -> dict[str, Any]:
     """Configuration, data and leakage of the run."""
     units, leaks = groups(run.table, run.split.duplicates), leaking_images(run.split, run.table)
-    word = _group_word(units)
+    word = group_word(units)
     return {
         "name": run.folder.path.resolve().name,
         "config": run.config,
@@ -252,18 +243,6 @@ def _curve_charts(run: Run, target: str, found: Mapping[str, Measurements]) -> l
     ]
 
 
-def _subgroups(run: Run, network: str, facts: pd.DataFrame) -> pd.DataFrame:
-    """Balanced accuracy of a classifier, or Dice, by subgroups of what is known; empty where all are alike."""
-    known = [name for name in SUBGROUPS if name in facts and len(set(facts[name]) - {""}) > 1]
-    scores = run.scores() if network == run.graph.segmenter else run.predictions(network).table
-    shown = next(iter(fold_parts(scores).values()))["image_id"] if scores is not None else []
-    if scores is None or not known or not set(shown).issubset(facts["image_id"]):
-        return pd.DataFrame()
-    if network == run.graph.segmenter:
-        return score_subgroup_table(scores, facts, known, resamples=run.config.resamples)
-    return subgroup_table(run.predictions(network), facts, known, resamples=run.config.resamples)
-
-
 def _segmentation(run: Run, found: Mapping[str, Measurements]) -> dict[str, Any]:
     name, scores = str(run.graph.segmenter), run.scores()
     tested = pd.Series(dtype=float) if scores is None else scores.loc[scores["fold"] == TEST, "jaccard"]
@@ -286,9 +265,3 @@ def _split_tables(run: Run, group_word: str) -> list[tuple[str, pd.DataFrame]]:
         counted = pd.crosstab(subset, classes).reindex(index=counts.index, columns=columns, fill_value=0)
         tables.append((label_title(labels), counted))
     return tables
-
-
-def _group_word(units: Iterable[str]) -> str:
-    """The name of the unit of splitting, such as lesion; see `selcn.data.catalog.groups`."""
-    kinds = {unit.partition(":")[0] for unit in units}
-    return f"{kinds.pop()}s" if len(kinds) == 1 else "groups"

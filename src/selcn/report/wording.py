@@ -1,6 +1,7 @@
 """How numbers, metrics and label sets are written in the report."""
 
 import math
+from collections.abc import Iterable
 
 from selcn.evaluation import Estimate, metric_spec
 from selcn.labels import LabelSet
@@ -69,3 +70,13 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def group_word(units: Iterable[str]) -> str:
+    """The name of the unit of splitting, such as lesions; groups where there are several.
+
+    Args:
+        units: as `selcn.data.catalog.groups` names them.
+    """
+    kinds = {unit.partition(":")[0] for unit in units}
+    return f"{kinds.pop()}s" if len(kinds) == 1 else "groups"

@@ -19,10 +19,12 @@ from selcn.io.files import written_whole
 from selcn.labels import CALIBRATION
 from selcn.models.cascade import Ensemble
 from selcn.models.plain import write_plain
-from selcn.runs.card import model_card
+from selcn.runs.card import Background, model_card
 from selcn.runs.ensembles import headlines, score_test_subset
+from selcn.runs.provenance import annotator_lines, cost_lines
 from selcn.runs.reliability import measure_reliability
 from selcn.runs.run import Run, open_run
+from selcn.runs.subgroups import run_subgroups, subgroup_lines
 from selcn.runs.taken import earlier_lesions, taken_sources, training_lesions
 
 
@@ -125,7 +127,7 @@ def fill_bundle(out: Path, run: Run, target: str, options: BundleOptions = AS_CO
         metrics=metrics,
         training=run.config.model_dump(mode="json"),
         lesions=[*training_lesions(run.table, _seen(run)), *earlier_lesions(run, names)],
-        card=model_card(config, metrics, run.split.protocol, plain=files),
+        card=model_card(config, metrics, run.split.protocol, plain=files, background=_background(run, names, target)),
         further=files,
         half=half,
     )
@@ -156,6 +158,12 @@ def _sources(run: Run, names: Sequence[str]) -> tuple[DataSource, ...]:
     ]
     known = {source.name for source in own}
     return (*own, *(source for source in taken_sources(run.graph, names) if source.name not in known))
+
+
+def _background(run: Run, names: Sequence[str], target: str) -> Background:
+    scored = target in run.graph.classifiers and run.folder.prediction_file(target).is_file()
+    subgroups = subgroup_lines(run_subgroups(run, target)) if scored else []
+    return Background(annotator_lines(run.table), cost_lines(run, names), subgroups)
 
 
 def _metrics(run: Run, config: BundleConfig) -> list[Mapping[str, Any]]:

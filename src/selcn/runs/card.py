@@ -1,6 +1,7 @@
 """The model card of a bundle."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from selcn.inference.bundle import BundleConfig
@@ -8,6 +9,7 @@ from selcn.inference.reliability import NetworkReliability
 from selcn.labels import NO_MASKING, Protocol
 from selcn.models.backbones import normalisation
 from selcn.models.plain import plain_lines
+from selcn.runs.provenance import citation
 
 HEADER = """---
 library_name: selcn
@@ -34,6 +36,7 @@ device.** Do not use it to decide about anyone's care.
 - Saliency shows where the evidence for a class lies, not that the network reasons as a person would.
 - How it does on other cameras, people and clinics than those below was not measured.
 """
+NOBODY = "The catalog names nobody; see the publications of the data."
 _SPLIT = {
     Protocol.GROUPED: "Split by patient or lesion",
     Protocol.EXTERNAL: "Split by patient or lesion, whole sources as the test subset",
@@ -41,8 +44,28 @@ _SPLIT = {
 }
 
 
+@dataclass(frozen=True)
+class Background:
+    """What a run knows beside its bundle, in lines of Markdown; empty where it does not know.
+
+    Attributes:
+        annotators: who gave masks and labels.
+        cost: what the training took, and on which machines.
+        subgroups: a table of the target's metrics by subgroup.
+    """
+
+    annotators: Sequence[str] = ()
+    cost: Sequence[str] = ()
+    subgroups: Sequence[str] = ()
+
+
 def model_card(
-    config: BundleConfig, metrics: Sequence[Mapping[str, Any]], protocol: Protocol, *, plain: Sequence[str] = ()
+    config: BundleConfig,
+    metrics: Sequence[Mapping[str, Any]],
+    protocol: Protocol,
+    *,
+    plain: Sequence[str] = (),
+    background: Background = Background(),
 ) -> str:
     """The model card in Markdown, with its YAML metadata first.
 
@@ -51,6 +74,7 @@ def model_card(
         metrics: of its networks, one mapping a row of the metrics table.
         protocol: of the split.
         plain: plain state dicts of the target, relative to the bundle.
+        background: of the run that it was made of.
     """
     return "\n".join(
         [
@@ -66,11 +90,19 @@ def model_card(
             *(f"- {source.name}: {source.images} images, {source.licence}" for source in config.sources),
             f"\n{_SPLIT[protocol]}, fingerprint `{config.split[:12]}`. "
             "The weights inherit what these licences ask for.\n",
+            "### Annotators\n",
+            *(f"- {line}" for line in background.annotators or [NOBODY]),
+            "",
             "## Metrics\n",
             "95 % intervals by lesion. *test* was held out from everything; *validation* is each fold by the member "
             "that did not train on it, slightly optimistic.\n",
-            *_table(metrics),
+            *metric_lines(metrics),
+            *_section(f"Subgroups of {config.target}", background.subgroups),
             *_reliability(config),
+            *_section("Cost of training", background.cost),
+            "\n## Citation\n",
+            f"```bibtex\n{citation()}\n```\n",
+            "The data: " + "; ".join(f"{source.name}, {source.licence}" for source in config.sources) + ".\n",
         ]
     )
 
@@ -110,7 +142,16 @@ def _predictions(config: BundleConfig) -> list[str]:
     ]
 
 
-def _table(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"\n## {title}\n", *lines] if lines else []
+
+
+def metric_lines(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Metrics as a Markdown table; rows without a value are left out.
+
+    Args:
+        metrics: one mapping a row of the metrics table.
+    """
     rows = [
         f"| {row['network']} | {row['metric'].replace('_', ' ')} | {row['fold_part']} | {row['value']:.3f} | "
         f"{_interval(row)} | {row['images']} |"

@@ -23,7 +23,7 @@ from selcn.io.files import write_text
 from selcn.io.progress import OnProgress, ShowProgress, show_nothing
 from selcn.runs.folder import MANIFEST, RunFolder
 from selcn.runs.plan import Kind, Step
-from selcn.training.compute import rank
+from selcn.training.compute import machine, rank
 
 WAIT = 0.2
 """Seconds between two checks whether another process has finished a step."""
@@ -184,7 +184,7 @@ def _more_epochs(folder: RunFolder, changed: list[str]) -> str:
 
 def _environment() -> dict[str, str]:
     libraries = {name: version(name) for name in ("selcn", "torch", "torchvision", "timm", "lightning")}
-    return {**libraries, "python": platform.python_version(), "system": platform.platform()}
+    return {**libraries, "python": platform.python_version(), "system": platform.platform(), "machine": machine()}
 
 
 def changed_keys(old: Any, new: Any, key: str = "") -> list[str]:  # noqa: ANN401 - any JSON value

@@ -1,11 +1,14 @@
 """The devices and machines that a training runs on, and the rank of this process."""
 
 import os
+import platform
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from selcn.errors import ConfigError
+from selcn.io.threads import usable_cores
 
 AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
 
@@ -72,3 +75,17 @@ def rank() -> int:
 
 def _several_tasks() -> bool:
     return int(os.environ.get("SLURM_NTASKS", "1")) > 1
+
+
+def machine() -> str:
+    """Processor, cores that this process may use, and GPUs of this machine, in words."""
+    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return " and ".join([f"{usable_cores()} cores of {_processor()}", *gpus])
+
+
+def _processor() -> str:
+    """The processor's name; where the system does not tell it, its architecture."""
+    table = Path("/proc/cpuinfo")
+    lines = table.read_text(encoding="utf-8", errors="replace").splitlines() if table.is_file() else []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()

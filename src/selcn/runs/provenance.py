@@ -1,0 +1,79 @@
+"""What a run knows of where its labels come from, what its training took, and how to cite it."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import pandas as pd
+
+from selcn.labels.metadata import NEVER
+from selcn.runs.plan import Kind
+from selcn.runs.run import Run
+
+BY = "_by"
+"""End of a column that names who gave what the column before it holds: `mask_by`, `diagnosis_by`."""
+MAX_NAMED = 5
+MINUTE, HOUR = 60, 3600
+
+
+def annotator_lines(table: pd.DataFrame) -> list[str]:
+    """Who gave masks and labels, and how diagnoses were confirmed, as far as a catalog tells; one line a column.
+
+    Args:
+        table: a validated catalog. Columns that end in `_by` hold annotators, `dx_type` and `diagnosis_confirm_type`
+            how a diagnosis was confirmed.
+    """
+    lines = []
+    for column in table.columns:
+        confirmed = column in NEVER
+        if not (confirmed or column.endswith(BY)):
+            continue
+        counts = table.loc[table[column] != "", column].value_counts()
+        named = [f"{word} ({count})" for word, count in counts.head(MAX_NAMED).items()]
+        more = f" and {len(counts) - MAX_NAMED} more" if len(counts) > MAX_NAMED else ""
+        what = "Diagnoses confirmed by" if confirmed else f"{column.removesuffix(BY).capitalize()} given by"
+        known = ", ".join(named) + more or "nobody named"
+        lines.append(f"{what}: {known}; {len(table) - int(counts.sum())} images without")
+    return lines
+
+
+def cost_lines(run: Run, networks: Sequence[str]) -> list[str]:
+    """What the training of some networks took, by network and in all, and on which machines.
+
+    Args:
+        run: whose trainings have finished.
+        networks: their names.
+    """
+    steps = [step for step in run.plan if step.network in networks and step.kind in (Kind.TRAIN, Kind.FEATURES)]
+    manifests = [(step.network, run.folder.manifest(step)) for step in steps]
+    spent = {name: sum(one["seconds"] for of, one in manifests if of == name) for name in networks}
+    each = ", ".join(f"{name} {spoken_time(seconds)}" for name, seconds in spent.items())
+    machine = run.environment().get("machine", "a machine that was not recorded")
+    return [
+        f"Training took {spoken_time(sum(spent.values()))} in all ({sum(spent.values()):.0f} seconds; {each}), the "
+        f"{run.split.folds} members of each network one after another.",
+        f"Machine: {machine}; {run.environment().get('system', 'unknown system')}.",
+    ]
+
+
+def spoken_time(seconds: float) -> str:
+    """Seconds in the unit that people would use, to two digits.
+
+    Args:
+        seconds: at least 0.
+    """
+    if seconds < MINUTE:
+        return f"{seconds:.0f} s"
+    return f"{seconds / MINUTE:.0f} min" if seconds < HOUR else f"{seconds / HOUR:.1f} h"
+
+
+def citation() -> str:
+    """BibTeX entries of selcn and of the thesis whose method it implements."""
+    return f"""@software{{selcn,
+  title = {{selcn: symmetry-enhanced skin lesion classification}},
+  author = {{{{selcn contributors}}}},
+  version = {{{version("selcn")}}}
+}}
+@mastersthesis{{selcn-thesis,
+  title = {{Symmetry Enhanced Skin Lesion Classification Network}},
+  school = {{University of Twente}}
+}}"""

@@ -1,0 +1,64 @@
+"""How the networks of a run do in subgroups of its images: for the report, the model card and checklists."""
+
+import pandas as pd
+
+from selcn.data.appearance import ARTEFACTS, ITA
+from selcn.evaluation.intervals import fold_parts
+from selcn.evaluation.subgroups import score_subgroup_table, subgroup_table
+from selcn.runs.facts import LESION_SHARE, SKIN_LABELS, run_facts
+from selcn.runs.run import Run
+
+SUBGROUPS = {
+    **{name: name for name in ("sex", "age", "site", "source")},
+    **dict.fromkeys(SKIN_LABELS, "skin, as labelled"),
+    LESION_SHARE: "lesion's share of the image",
+    ITA: "skin, estimated",
+    **{name: f"{name}, estimated" for name in ARTEFACTS},
+}
+"""What subgroups are formed by, and what that is called."""
+
+
+def run_subgroups(run: Run, network: str, facts: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Balanced accuracy of a classifier, or Dice of masks, by subgroups of what is known; empty where all are alike.
+
+    Args:
+        run: that is evaluated.
+        network: its name.
+        facts: of `run_facts`; None measures them.
+
+    Returns:
+        The columns of `selcn.evaluation.subgroup_table`.
+    """
+    facts = run_facts(run) if facts is None else facts
+    known = [name for name in SUBGROUPS if name in facts and len(set(facts[name]) - {""}) > 1]
+    scores = run.scores() if network == run.graph.segmenter else run.predictions(network).table
+    shown = next(iter(fold_parts(scores).values()))["image_id"] if scores is not None else []
+    if scores is None or not known or not set(shown).issubset(facts["image_id"]):
+        return pd.DataFrame()
+    if network == run.graph.segmenter:
+        return score_subgroup_table(scores, facts, known, resamples=run.config.resamples)
+    return subgroup_table(run.predictions(network), facts, known, resamples=run.config.resamples)
+
+
+def subgroup_lines(table: pd.DataFrame) -> list[str]:
+    """A Markdown table of subgroups, one row each; the worst of at least 20 images is marked.
+
+    Args:
+        table: of `run_subgroups`; empty for none.
+    """
+    if table.empty:
+        return []
+    rows = [
+        f"| {SUBGROUPS[row['of']]} | {row['subgroup']}{' (worst)' * bool(row['worst'])} | "
+        f"{_number(row['value'])} | {_interval(row['low'], row['high'])} | {row['images']} | {row['classes']} |"
+        for row in table.to_dict("records")
+    ]
+    return ["| by | subgroup | balanced accuracy | 95 % interval | images | classes |", f"{'| --- ' * 6}|", *rows]
+
+
+def _number(value: float) -> str:
+    return "undefined" if pd.isna(value) else f"{value:.3f}"
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
