@@ -62,6 +62,6 @@ def _srgb(lightness: float, redness: float, yellowness: float) -> np.ndarray:
     f = np.array([redness / 500, 0, -yellowness / 200]) + (lightness + 16) / 116
     xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * np.array([0.95047, 1, 1.08883])
     linear = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.204, 1.057]]) @ xyz
-    return np.round(255 * np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)).astype(
-        np.uint8
-    )
+    encoded = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+    colour: np.ndarray = np.round(255 * encoded).astype(np.uint8)
+    return colour

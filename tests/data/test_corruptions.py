@@ -65,7 +65,7 @@ def test_a_map_is_moved_as_its_image_is(name: str, severity: int) -> None:
     image = np.zeros((120, 160, 3), np.uint8)
     cv2.ellipse(image, (80, 60), (48, 12), 0, 0, 360, (255, 255, 255), -1)
     cv2.circle(image, (110, 70), 9, (160, 160, 160), -1)
-    smooth = cv2.GaussianBlur(image, (0, 0), 6)
+    smooth = np.asarray(cv2.GaussianBlur(image, (0, 0), 6), dtype=np.uint8)
     spoiled = corrupt(smooth, name, severity, generator_of(3, "b", name))
     matrix = move_of(name, severity, (80, 60), generator_of(3, "b", name))
     clean, found = (cv2.resize(one[..., 0], (20, 15), interpolation=cv2.INTER_AREA) / 255 for one in (smooth, spoiled))

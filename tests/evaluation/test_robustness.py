@@ -1,5 +1,7 @@
 """Metrics of corrupted images, against scikit-learn and by hand; differences are paired by lesion."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from selcn.labels import SYMMETRY_BINARY
 NAMES = SYMMETRY_BINARY.names
 
 
-def condition(corruption: str, severity: int, shares: np.ndarray, **columns: object) -> pd.DataFrame:
+def condition(corruption: str, severity: int, shares: np.ndarray, **columns: Any) -> pd.DataFrame:
     """12 images of 6 lesions, half of them asymmetric; shares are the probability of asymmetric."""
     table = pd.DataFrame({"image_id": [f"i{n:02}" for n in range(12)], "group": [f"g{n // 2}" for n in range(12)]})
     table["truth"] = np.repeat(NAMES, 6)
@@ -35,7 +37,7 @@ def test_each_condition_is_scored_alone_and_compared_with_the_clean_images() -> 
     accuracies = []
     for (name, severity), own in shares.items():
         expected = balanced_accuracy_score(truth, np.where(own >= 0.5, *NAMES))
-        row = found.loc[(name, str(severity), "balanced_accuracy")]
+        row: Any = found.loc[(name, str(severity), "balanced_accuracy"), :]
         assert row["value"] == pytest.approx(expected)
         assert row["difference"] == pytest.approx(expected - 1)
         accuracies.append(expected)
@@ -45,7 +47,7 @@ def test_each_condition_is_scored_alone_and_compared_with_the_clean_images() -> 
     assert found.loc[("all", "1", "balanced_accuracy"), "value"] == pytest.approx(np.mean(accuracies[::2]))
     assert found.loc[("all", "mean", "balanced_accuracy"), "value"] == pytest.approx(np.mean(accuracies))
     # The same images: the difference is 0 in every resample, however much the value itself varies.
-    same = found.loc[("hair", "1", "ece")]
+    same: Any = found.loc[("hair", "1", "ece"), :]
     assert (same["difference"], same["difference_low"], same["difference_high"]) == (0, 0, 0)
     assert found.loc[("clean", "0", "ece"), "value"] == pytest.approx(0.1)
     assert "set_size" not in set(table["metric"]), "was not measured"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,8 @@ def test_scores_are_those_of_the_networks_and_what_is_odd_is_warned_of(
         for member in ensemble.members:
             logits = member(prepared).outputs["diagnosis"].logits[0].double()
             energies.append(-float(torch.log(torch.exp(logits).sum())))
-            backbone, fitted = member.networks["diagnosis"].backbone, member.distance_earlier
+            backbone: Any = member.networks["diagnosis"].backbone
+            fitted = member.distance_earlier
             small = torch.nn.functional.interpolate(prepared, (32, 32), mode="bilinear", antialias=True)
             body = backbone.body.network
             hidden = body.maxpool(body.act1(body.bn1(body.conv1(backbone.normalise(small)))))

@@ -32,8 +32,10 @@ def run_subgroups(run: Run, network: str, facts: pd.DataFrame | None = None) -> 
     facts = run_facts(run) if facts is None else facts
     known = [name for name in SUBGROUPS if name in facts and len(set(facts[name]) - {""}) > 1]
     scores = run.scores() if network == run.graph.segmenter else run.predictions(network).table
-    shown = next(iter(fold_parts(scores).values()))["image_id"] if scores is not None else []
-    if scores is None or not known or not set(shown).issubset(facts["image_id"]):
+    if scores is None or not known:
+        return pd.DataFrame()
+    shown = next(iter(fold_parts(scores).values()))["image_id"]
+    if not set(shown).issubset(facts["image_id"]):
         return pd.DataFrame()
     if network == run.graph.segmenter:
         return score_subgroup_table(scores, facts, known, resamples=run.config.resamples)
