@@ -166,7 +166,7 @@ def _serving(predictor: Predictor, *given: Any, **settings: Any) -> Iterator[str
     served = {name: settings.pop(name) for name in ("root_path", "proxies") if name in settings}
     port = settings.pop("port", 0)
     app = create_app(predictor, *given, **settings)
-    server = uvicorn.Server(uvicorn_config(app, log_level="error", log_config=None, lifespan="on", **served))
+    server = uvicorn.Server(uvicorn_config(app, log_level="error", log_config=None, **served))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", port))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

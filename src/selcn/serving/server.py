@@ -76,6 +76,7 @@ def uvicorn_config(app: ASGIApp, *, root_path: str = "", proxies: str = "", **mo
     settings: dict[str, Any] = {
         "http": LimitedProtocol,
         "ws": "none",
+        "lifespan": "on",  # a server that cannot start must not seem to
         "log_config": LOGGING,
         "access_log": False,
         "server_header": False,
