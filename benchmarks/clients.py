@@ -1,9 +1,10 @@
-"""A server under 50 clients for 60 s, then under 5,000 hostile files: its answers, and its memory.
+"""A server under 50 clients for 60 s, two attacks with large files, then 5,000 hostile ones: its answers and memory.
 
 python benchmarks/clients.py BUNDLE FOLDER_OF_REAL_PICTURES [SECONDS] [FILES]
 """
 
 import asyncio
+import io
 import itertools
 import socket
 import statistics
@@ -16,10 +17,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
+from PIL import Image
 
-from hostile import hostile_items, resident
+from hostile import crafted, hostile_items, resident
 
-CLIENTS = 50
+CLIENTS, ATTACKERS = 50, 16
 HEADERS = {"content-type": "image/jpeg"}
 REFUSED = 429
 
@@ -95,6 +97,41 @@ async def crowd(address: str, pid: int, pictures: list[bytes], seconds: float) -
     }
 
 
+async def attack(address: str, pid: int, kind: str, files: list[bytes], picture: bytes) -> dict[str, float]:
+    """Files that all come at once, while one client sends ordinary images one after the other."""
+    statuses: Counter[int] = Counter()
+    took: list[float] = []
+    before = resident(pid)
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
+
+    async def ask(client: httpx.AsyncClient, data: bytes) -> int:
+        answer = await client.post(f"{address}/v1/predict", content=data, headers=HEADERS)
+        return answer.status_code
+
+    async with httpx.AsyncClient(timeout=120) as client:
+        attackers = [asyncio.create_task(ask(client, data)) for data in files]
+        while not took or not all(attacker.done() for attacker in attackers):
+            begun = time.monotonic()
+            statuses[await ask(client, picture)] += 1
+            took.append(time.monotonic() - begun)
+        answers = Counter([await attacker for attacker in attackers])
+    return {
+        f"{kind}: requests at once": len(files),
+        **{f"{kind}: answered {status}": count for status, count in sorted(answers.items())},
+        f"{kind}: ordinary images beside them": statuses.total(),
+        f"{kind}: ordinary images answered 200": statuses[200],
+        f"{kind}: slowest ordinary image, seconds": max(took),
+        f"{kind}: MiB more at the peak": resident(pid, "VmHWM") - before,
+    }
+
+
+def square(side: int) -> bytes:
+    """A PNG of one colour, far smaller than what it unpacks to."""
+    file = io.BytesIO()
+    Image.new("RGB", (side, side), (200, 150, 140)).save(file, "PNG")
+    return file.getvalue()
+
+
 async def harm(address: str, pid: int, files: Iterator[bytes]) -> dict[str, float]:
     """Hostile files, eight at a time."""
     statuses: Counter[int] = Counter()
@@ -122,8 +159,16 @@ def measure(bundle: Path, originals: Path, seconds: float = 60, count: int = 5_0
     """One server, both kinds of visitors."""
     pictures = [path.read_bytes() for path in sorted(originals.glob("*.jpg"))]
     files = (item.data or b"" for item in hostile_items(originals, count))
+    bombs = [data for name, data in crafted().items() if name.startswith("bomb-")]
+    attacks = {  # the one that outlasts its answers last
+        "deflated DICOM of 100 MiB more than claimed": [crafted()["bomb-deflate"]] * ATTACKERS,
+        "bombs of every format": bombs,
+        f"PNG of 7,000 x 7,000, {len(square(7_000)) // 1024} KiB": [square(7_000)] * ATTACKERS,
+    }
     with serving(bundle) as (address, pid):
         crowded = asyncio.run(crowd(address, pid, pictures, seconds))
+        for kind, attackers in attacks.items():
+            crowded |= asyncio.run(attack(address, pid, kind, attackers, pictures[0]))
         return crowded | asyncio.run(harm(address, pid, files))
 
 

@@ -13,16 +13,18 @@ import sys
 import tempfile
 import zlib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
 
 from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import load
+
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
+from bombs import bombs, photograph, written
 
 HALF_MIB = 2**19
 PASSES = 3
@@ -49,8 +51,9 @@ def mutated(data: bytes, generator: np.random.Generator) -> bytes:
     return bytes(changed)
 
 
+@cache
 def crafted() -> dict[str, bytes]:
-    """Files that mean harm, or lie about what they are."""
+    """Files that mean harm, or lie about what they are or how large."""
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
     small = io.BytesIO()
     Image.new("RGB", (8, 8)).save(small, "PNG")
@@ -65,6 +68,7 @@ def crafted() -> dict[str, bytes]:
         "tiny.png": small.getvalue(),
         "dicom.dcm": bytes(128) + b"DICM" + bytes(2000),
         "pickle.jpg": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
+        **{f"bomb-{name}": data for name, data, _ in bombs()},
     }
 
 
@@ -85,18 +89,7 @@ def png_header(width: int, height: int) -> bytes:
 
 def as_dicom(data: bytes) -> bytes:
     """A picture as a visible-light DICOM image."""
-    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = VLPhotographicImageStorage, generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made = FileDataset("made", {}, file_meta=meta, preamble=b"\0" * 128)
-    made.SOPClassUID, made.SOPInstanceUID = VLPhotographicImageStorage, meta.MediaStorageSOPInstanceUID
-    made.Rows, made.Columns, made.SamplesPerPixel, made.PlanarConfiguration = *pixels.shape, 0
-    made.PhotometricInterpretation, made.PixelRepresentation = "RGB", 0
-    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelData = 8, 8, 7, pixels.tobytes()
-    file = io.BytesIO()
-    made.save_as(file, enforce_file_format=True)
-    return file.getvalue()
+    return written(photograph(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), "RGB"))
 
 
 def hostile_items(originals: Path, count: int, seed: int = 0) -> list[Item]:
@@ -113,10 +106,10 @@ def hostile_items(originals: Path, count: int, seed: int = 0) -> list[Item]:
     return made
 
 
-def resident(pid: int) -> float:
-    """MiB that a process holds."""
+def resident(pid: int, kind: str = "VmRSS") -> float:
+    """MiB that a process holds, or of `VmHWM` held at its peak."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(kind)) / 1024
 
 
 class _Allocated(ctypes.Structure):
@@ -162,6 +155,7 @@ def measure(bundle: Path, originals: Path, count: int = 5_000) -> dict[str, floa
             f"MiB held of the system in pass {one}, median": statistics.median(pass_)
             for one, pass_ in enumerate(held, 1)
         },
+        "MiB held of the system at the peak": resident(os.getpid(), "VmHWM"),
     }
 
 

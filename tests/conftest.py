@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -122,31 +121,9 @@ def browser() -> "Iterator[Browser]":
 @pytest.fixture(scope="session")
 def dataset() -> "Callable[..., FileDataset]":
     """Makes DICOM photographs of uint8 or 12-bit pixels."""
-    return _photograph
+    from bombs import photograph
 
-
-def _photograph(pixels: np.ndarray, photometric: str, syntax: str | None = None, **more: object) -> "FileDataset":
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import UID, ExplicitVRLittleEndian, VLPhotographicImageStorage, generate_uid
-
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = VLPhotographicImageStorage, generate_uid()
-    meta.TransferSyntaxUID = UID(syntax or ExplicitVRLittleEndian)
-    made = FileDataset("made", {}, file_meta=meta, preamble=b"\0" * 128)
-    made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    made.StudyInstanceUID, made.SeriesInstanceUID, made.Modality = generate_uid(), generate_uid(), "XC"
-    colours = 3 if photometric in ("RGB", "YBR_FULL", "YBR_FULL_422") else 1
-    made.Rows, made.Columns = pixels.shape[-2 - (colours == 3) :][:2]
-    made.SamplesPerPixel, made.PhotometricInterpretation = colours, photometric
-    if colours == 3:
-        made.PlanarConfiguration = 0
-    made.BitsAllocated = 8 * pixels.dtype.itemsize
-    made.BitsStored = 8 if pixels.dtype == np.uint8 else 12
-    made.HighBit, made.PixelRepresentation = made.BitsStored - 1, 0
-    made.PixelData = pixels.tobytes()
-    for name, value in more.items():
-        setattr(made, name, value)
-    return made
+    return photograph
 
 
 @pytest.fixture(scope="session")
