@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from selcn.evaluation.evaluate import evaluate_file
     from selcn.evaluation.further import Further, evaluate_further
     from selcn.evaluation.intervals import Estimate
+    from selcn.evaluation.label_errors import LabelErrors, find_label_errors
     from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
     from selcn.evaluation.predictions import (
         Predictions,
@@ -24,17 +25,19 @@ if TYPE_CHECKING:
     )
     from selcn.evaluation.registry import MetricSpec, metric_spec
     from selcn.evaluation.reloaded import evaluate_by_profile
-    from selcn.evaluation.seeds import compare_seeds
+    from selcn.evaluation.seeds import compare_seeds, evaluate_seeds
     from selcn.evaluation.segmentation import evaluate_segmentation, segmentation_scores, summarise_segmentation
     from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
     from selcn.evaluation.subgroups import subgroup_table
     from selcn.evaluation.surfaces import summarise_surfaces, surface_scores
     from selcn.evaluation.temperature import Temperature, fit_temperature
+    from selcn.evaluation.variance import training_variance
 
 __all__ = [
     "CostTable",
     "Estimate",
     "Further",
+    "LabelErrors",
     "MetricSpec",
     "PredictionSets",
     "Predictions",
@@ -50,7 +53,9 @@ __all__ = [
     "evaluate_classification",
     "evaluate_file",
     "evaluate_further",
+    "evaluate_seeds",
     "evaluate_segmentation",
+    "find_label_errors",
     "fit_prediction_sets",
     "fit_temperature",
     "metric_spec",
@@ -67,6 +72,7 @@ __all__ = [
     "summarise_segmentation",
     "summarise_surfaces",
     "surface_scores",
+    "training_variance",
     "verdict",
     "write_predictions",
     "write_scores",
@@ -76,6 +82,7 @@ _MODULES = {
     "CostTable": "costs",
     "Estimate": "intervals",
     "Further": "further",
+    "LabelErrors": "label_errors",
     "MetricSpec": "registry",
     "PredictionSets": "conformal",
     "Predictions": "predictions",
@@ -91,7 +98,9 @@ _MODULES = {
     "evaluate_classification": "classification",
     "evaluate_file": "evaluate",
     "evaluate_further": "further",
+    "evaluate_seeds": "seeds",
     "evaluate_segmentation": "segmentation",
+    "find_label_errors": "label_errors",
     "fit_prediction_sets": "conformal",
     "fit_temperature": "temperature",
     "metric_spec": "registry",
@@ -108,6 +117,7 @@ _MODULES = {
     "summarise_segmentation": "segmentation",
     "summarise_surfaces": "surfaces",
     "surface_scores": "surfaces",
+    "training_variance": "variance",
     "verdict": "comparison",
     "write_predictions": "predictions",
     "write_scores": "predictions",
