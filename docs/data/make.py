@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from selcn.data.audit.findings import KINDS
+from selcn.data.rephotographs import NEIGHBOURS
 from selcn.data.sources import source_specs
 from selcn.labels import CONCEPTS, LABEL_SETS
 
@@ -47,6 +48,8 @@ def page() -> str:
         verdict="Something blocks" if audited["blocking"] else "Nothing blocks",
         copied=f"{copies['pictures'].iloc[0]:,}",
         copies=_markdown(copies.drop(columns="pictures")),
+        neighbours=NEIGHBOURS,
+        crops=_markdown(_csv("crops")),
         leaks=_markdown(_csv("leaks")),
         **{name: _markdown(_csv(name)) for name in ("grouped", "thesis", "external")},
         **_numbers("audit", audited),

@@ -1,6 +1,7 @@
 """Indexes, audits and splits real data sets and keeps the numbers beside this script, for `make.py` to write a page of.
 
-python docs/data/measure.py DATA    # a folder that holds ham10000, ph2 and symderm_v2
+python docs/data/measure.py DATA        # a folder that holds ham10000, ph2 and symderm_v2
+python docs/data/measure.py DATA RUN    # crops.csv alone: crops found by the features of a run's target
 
 Kept are counts and the names of a few images that findings are about; no image and no table of labels.
 """
@@ -18,13 +19,19 @@ import pandas as pd
 from selcn.config import SplitSection
 from selcn.data.audit import audit
 from selcn.data.catalog import groups
+from selcn.data.datasets import in_batches
 from selcn.data.duplicates import Duplicate, find_duplicates, fingerprint, match
+from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image
+from selcn.data.rephotographs import find_pairs, neighbours
 from selcn.data.sources import Indexed, index_ham10000, index_ph2, join_symmetry, merge_catalogs
 from selcn.data.splits.protocols import make_split
 from selcn.data.splits.split import EXCLUDED, Split, count_table, leaking_images
 from selcn.io.tables import read_table
 from selcn.labels import TEST, Protocol
+from selcn.models.classifier import Classifier
+from selcn.runs.auditing import pooled_features
+from selcn.runs.run import Run, open_run
 
 HERE = Path(__file__).parent
 COPIED, SEED = 1_000, 0
@@ -108,6 +115,37 @@ def copies(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([_found(list(rows["image_id"]), images, name, make, known) for name, make in COPIES.items()])
 
 
+def crops(table: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """As `copies`, of crops that are found by the features of a run's target."""
+    rows = table.sample(COPIED, random_state=SEED)
+    lesions = rows["lesion_id"].tolist() * 2
+    images = [read_image(Path(path)) for path in rows["image_path"]]
+    classifier = run.network(run.graph.target, 0).eval()
+    assert isinstance(classifier, Classifier)
+    found = []
+    for name, share in CROPS.items():
+        both = [*images, *(np.ascontiguousarray(_crop(share)(image)) for image in images)]
+        prepared = np.stack([resize(image, run.store.size) for image in both])
+        features = np.concatenate(
+            [pooled_features(classifier, prepared[batch]) for batch in in_batches(np.arange(len(both)))]
+        )
+        pairs = find_pairs(lambda number, both=both: both[number], neighbours(features))  # type: ignore[misc]
+        of_lesion = sum(
+            lesions[pair.first] == lesions[pair.second] for pair in pairs if max(pair.first, pair.second) < COPIED
+        )
+        several = rows["lesion_id"].value_counts()
+        found.append(
+            {
+                "copy": name,
+                "found": sum(pair.second == pair.first + COPIED for pair in pairs),
+                "false pairs": sum(lesions[pair.first] != lesions[pair.second] for pair in pairs),
+                "photographs of one lesion": int((several * (several - 1) // 2).sum()),
+                "found of these": of_lesion,
+            }
+        )
+    return pd.DataFrame(found)
+
+
 def _found(
     image_ids: list[str],
     images: list[np.ndarray],
@@ -155,9 +193,16 @@ COPIES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+CROPS = {"10 % cut off each side": 0.1}
+
+
 def _write(name: str, tree: object) -> None:
     (HERE / name).write_text(json.dumps(tree, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        ham10000 = index_ham10000([Path(sys.argv[1]) / "ham10000"]).table
+        crops(ham10000, open_run(sys.argv[2])).to_csv(HERE / "crops.csv", index=False)
+    else:
+        main(Path(sys.argv[1]))

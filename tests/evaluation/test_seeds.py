@@ -50,6 +50,13 @@ def test_mean_and_spread_counted_by_hand() -> None:
     assert row["high_seeds"] == pytest.approx(row["value"] + np.hypot(row["high"] - row["value"], half))
 
 
+def test_both_methods_vary_with_the_seed() -> None:
+    a, b = ([judged([True] * n + [False] * (10 - n)) for n in counts] for counts in ((5, 7), (6, 9)))
+    row = accuracy(compare_seeds(a, b, resamples=50))
+    assert row["value"] == pytest.approx((0.1 + 0.2) / 2)
+    assert row["seed_sd"] == pytest.approx(np.sqrt(0.005))
+
+
 def test_a_lesion_is_drawn_and_exchanged_in_all_seeds_at_once() -> None:
     # Copies of one seed hold no more lesions than one does: interval and p stay as they are.
     a, b = judged([True, False] * 10), judged([True, True, False, True] * 5)

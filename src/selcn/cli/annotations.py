@@ -2,12 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from selcn.cli.options import CatalogPath, Device, EngineChoice, Out, progress, resumable
 from selcn.errors import ConfigError
+
+if TYPE_CHECKING:
+    from selcn.labels import LabelSet
 
 commands = typer.Typer(no_args_is_help=True, help="Masks and classes by people: COCO and Label Studio.")
 
@@ -48,18 +51,35 @@ def export(
     Example: `selcn annotations export runs/demo --format label-studio --top 200`, or
     `selcn annotations export runs/demo/bundle catalog.csv`
     """
-    from selcn.runs.annotating import LOCAL_FILES, QUEUE, annotate_with_bundle, annotate_with_run, write_queue
+    from selcn.cli.predict import tell_failed
+    from selcn.data.annotations.label_studio import LOCAL_FILES
+    from selcn.runs.annotating import QUEUE, write_queue
 
     if address is not None and tool is not Tool.LABEL_STUDIO:
         raise ConfigError("--address: goes with --format label-studio; leave it out")
+    with resumable():
+        failed, labels = _annotate(source, catalog, out, engine, device)
+    file, count = write_queue(
+        out, labels, tool.value, polygons=polygons, top=top, address=LOCAL_FILES if address is None else address
+    )
+    typer.echo(f"{file}: {count} images, the least sure first; {out / QUEUE} lists them")
+    tell_failed(failed)
+
+
+def _annotate(
+    source: Path, catalog: Path | None, out: Path, engine: EngineChoice, device: str
+) -> "tuple[list[str], list[LabelSet]]":
+    """Write annotations by a run or a bundle; what failed, and label sets of its classifiers, the target's first."""
+    from selcn.runs.annotating import annotate_with_bundle, annotate_with_run
+
     failed: list[str] = []
-    with resumable(), progress("annotating") as move:
+    with progress("annotating") as move:
         if catalog is None:
             from selcn.runs.run import open_run
 
             run = open_run(source)
             annotate_with_run(run, out, move)
-            classifiers, target = run.graph.classifiers, run.graph.target
+            target, sets = run.graph.target, {name: run.labels(name) for name in run.graph.classifiers}
         else:
             from selcn.cli.predict import load_predictors
             from selcn.data.catalog import read_catalog
@@ -67,15 +87,9 @@ def export(
             table = read_catalog(catalog)
             predictors, digest = load_predictors(source, engine, device)
             failed = annotate_with_bundle(predictors, table, out, source=digest, on_progress=move)
-            classifiers, target = predictors[0].config.classifiers, predictors[0].config.target
-    labels = [classifiers[name].labels for name in sorted(classifiers, key=lambda name: name != target)]
-    file, count = write_queue(
-        out, labels, tool.value, polygons=polygons, top=top, address=LOCAL_FILES if address is None else address
-    )
-    typer.echo(f"{file}: {count} images, the least sure first; {out / QUEUE} lists them")
-    from selcn.cli.predict import tell_failed
-
-    tell_failed(failed)
+            config = predictors[0].config
+            target, sets = config.target, {name: config.labels(name) for name in config.classifiers}
+    return failed, [sets[name] for name in sorted(sets, key=lambda name: name != target)]
 
 
 @commands.command("import")

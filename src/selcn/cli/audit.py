@@ -1,4 +1,4 @@
-"""`audit`: what is wrong with a catalog and what leaks in a split."""
+"""`audit`: what is wrong with a catalog and what leaks in a split; what a run's networks tell of its data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from selcn.cli.options import CatalogPath, Jobs, Json, progress, with_threads
+from selcn.cli.options import Jobs, Json, progress, resumable, with_threads
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
     from selcn.data.audit import Audit
 
 BLOCKED = 1
+SHEET = "sheet.html"
 COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 
 
@@ -24,12 +25,22 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
-    catalog: CatalogPath,
+    catalog: Annotated[Path | None, typer.Argument(help="A catalog made by `selcn index`.", show_default=False)] = None,
     split: Annotated[
         list[str] | None,
         typer.Option("--split", help="A split, or NAME=SPLIT; several are checked against each other."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write every finding to this JSON file.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="Instead of a catalog: what this run's networks tell of labels and images."),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option("--network", help="Of --run: a classifier; the target by default.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write every finding to this JSON file; of --run a folder, RUN/audit by default."),
+    ] = None,
     clean: Annotated[Path | None, typer.Option("--fix", help="Write a catalog without what is blocked.")] = None,
     jobs: Jobs = None,
     json: Json = False,
@@ -39,8 +50,24 @@ def audit(
     Every file is read once. A split may be one of `selcn split`, or a CSV with `image_id` and `part`. `--fix` drops
     rows and masks, and lists them in `CLEAN.dropped.csv`.
 
-    Example: `selcn audit catalog.csv --split split.json --fix clean.csv`
+    With `--run`, out-of-fold predictions tell which labels are probably wrong, and features which images under
+    different lesions show one lesion; tables and a contact sheet to look through are written, and nothing blocks.
+
+    Example: `selcn audit catalog.csv --split split.json --fix clean.csv`, or `selcn audit --run runs/demo`
     """
+    if run is not None:
+        if catalog is not None or split or clean or json:
+            raise ConfigError("--run: audits the run's own catalog; leave CATALOG, --split, --fix and --json out")
+        _audit_run(run, network, out, jobs)
+        return
+    if catalog is None or network:
+        raise ConfigError("audit: give a catalog, or --run RUN, with which --network goes")
+    _audit_catalog(catalog, split or [], out, clean, jobs, json=json)
+
+
+def _audit_catalog(
+    catalog: Path, split: list[str], out: Path | None, clean: Path | None, jobs: int | None, *, json: bool
+) -> None:
     from selcn.data.audit import audit as audit_catalog
     from selcn.data.audit import fix, read_parts
     from selcn.data.catalog import read_catalog, write_catalog
@@ -48,7 +75,7 @@ def audit(
     from selcn.io.tables import guarded
 
     table = read_catalog(catalog)
-    splits = {name: read_parts(path) for name, path in _named(split or []).items()}
+    splits = {name: read_parts(path) for name, path in _named(split).items()}
     with progress("auditing") as move:
         found = audit_catalog(table, splits, jobs=jobs, on_progress=move)
     if out:
@@ -65,6 +92,26 @@ def audit(
         typer.echo(f"{clean}: {len(kept)} of {len(table)} images kept, {masks} masks dropped", err=json)
     if found.blocking:
         raise typer.Exit(BLOCKED)
+
+
+def _audit_run(folder: Path, network: str | None, out: Path | None, jobs: int | None) -> None:
+    from selcn.report.audit_sheet import write_sheet
+    from selcn.runs.auditing import audit_run
+    from selcn.runs.run import open_run
+
+    run, out = open_run(folder), out or folder / "audit"
+    with resumable():
+        found = audit_run(run, out, network, jobs=jobs, show=progress)
+    write_sheet(run, found, out / SHEET)
+    if found.errors is not None:
+        typer.echo(
+            f"{found.network}: {len(found.errors.table)} of {found.errors.images} labels are confidently another; "
+            "about "
+            f"{found.errors.estimated:.0f} are estimated to be wrong"
+        )
+    leaking = int(found.pairs["leaks"].sum())
+    typer.echo(f"{len(found.pairs)} pairs under different lesions show one lesion, {leaking} in different subsets")
+    typer.echo(out / SHEET)
 
 
 def _named(given: list[str]) -> dict[str, Path]:

@@ -10,6 +10,10 @@ from selcn.cli.options import Config, Overrides, progress, resumable, with_threa
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
     from selcn.config import Graph, RunConfig
     from selcn.runs.pipeline import Pipeline
     from selcn.runs.plan import Step
@@ -59,6 +63,9 @@ def register(app: typer.Typer) -> None:
 def run(
     config: Config,
     out: RunFolder = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="Train with so many seeds, a folder each below --out, and compare.")
+    ] = None,
     devices: Devices = 1,
     nodes: Nodes = 1,
     accelerator: On = Accelerator.AUTO,
@@ -67,19 +74,39 @@ def run(
 ) -> None:
     """Do a whole run: data, split, every network on every fold, evaluation, bundle, report.
 
-    Stop it and start it again: what has finished is not repeated.
+    Stop it and start it again: what has finished is not repeated. With `--seeds`, the seed counts up from that of the
+    configuration, the split stays, and tables tell the variance of lesions, seeds and folds apart.
 
-    Example: `selcn run demo --out runs/demo`
+    Example: `selcn run demo --out runs/demo`, or `selcn run demo --seeds 3 --out runs/demo-seeds`
     """
     from selcn.config import load_config
     from selcn.report import refresh_report
+    from selcn.runs.seeds import seed_runs, write_seed_tables
 
-    folder = out or Path("runs") / config.stem
+    folder, loaded = out or Path("runs") / config.stem, load_config(config, overrides)
+    runs = {folder: loaded} if seeds is None else seed_runs(loaded, folder, seeds)
+    follows = False
     with resumable():
-        pipeline = _pipeline(load_config(config, overrides), folder, devices, nodes, accelerator, track)
-        pipeline.run()
-    if not pipeline.executor.follows:
-        typer.echo(refresh_report(folder))
+        for one, of_seed in runs.items():
+            pipeline = _pipeline(of_seed, one, devices, nodes, accelerator, track)
+            pipeline.run()
+            follows = pipeline.executor.follows
+            if not follows:
+                typer.echo(refresh_report(one))
+    if seeds is not None and not follows:
+        _print_seeds(write_seed_tables(list(runs), folder), folder)
+
+
+def _print_seeds(tables: "Mapping[str, pd.DataFrame]", folder: Path) -> None:
+    """Print the balanced accuracy of each table, on the test subset where there is one."""
+    for file, table in tables.items():
+        if not len(table):
+            continue
+        part = "test" if (table["fold_part"] == "test").any() else "validation"
+        chosen = table[(table["metric"] == "balanced_accuracy") & (table["fold_part"] == part)]
+        shown = chosen.drop(columns=["metric", "fold_part", "images", "groups"])
+        typer.echo(f"\n{folder / file}: balanced accuracy, {part}")
+        typer.echo(shown.to_string(index=False, float_format="{:.3f}".format, na_rep=""))
 
 
 def train(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from selcn.evaluation.evaluate import evaluate_file
     from selcn.evaluation.further import Further, evaluate_further
     from selcn.evaluation.intervals import Estimate
+    from selcn.evaluation.label_errors import LabelErrors, find_label_errors
     from selcn.evaluation.localisation import summarise_saliency, summarise_saliency_by
     from selcn.evaluation.ood import ood_table
     from selcn.evaluation.predictions import (
@@ -26,17 +27,19 @@ if TYPE_CHECKING:
     from selcn.evaluation.registry import MetricSpec, metric_spec
     from selcn.evaluation.reloaded import evaluate_by_profile
     from selcn.evaluation.robustness import robustness_table
-    from selcn.evaluation.seeds import compare_seeds
+    from selcn.evaluation.seeds import compare_seeds, evaluate_seeds
     from selcn.evaluation.segmentation import evaluate_segmentation, segmentation_scores, summarise_segmentation
     from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
     from selcn.evaluation.subgroups import score_subgroup_table, subgroup_table, worst_gap
     from selcn.evaluation.surfaces import summarise_surfaces, surface_scores
     from selcn.evaluation.temperature import Temperature, fit_temperature
+    from selcn.evaluation.variance import training_variance
 
 __all__ = [
     "CostTable",
     "Estimate",
     "Further",
+    "LabelErrors",
     "MetricSpec",
     "PredictionSets",
     "Predictions",
@@ -52,7 +55,9 @@ __all__ = [
     "evaluate_classification",
     "evaluate_file",
     "evaluate_further",
+    "evaluate_seeds",
     "evaluate_segmentation",
+    "find_label_errors",
     "fit_prediction_sets",
     "fit_temperature",
     "metric_spec",
@@ -72,6 +77,7 @@ __all__ = [
     "summarise_segmentation",
     "summarise_surfaces",
     "surface_scores",
+    "training_variance",
     "verdict",
     "worst_gap",
     "write_predictions",
@@ -82,6 +88,7 @@ _MODULES = {
     "CostTable": "costs",
     "Estimate": "intervals",
     "Further": "further",
+    "LabelErrors": "label_errors",
     "MetricSpec": "registry",
     "PredictionSets": "conformal",
     "Predictions": "predictions",
@@ -97,7 +104,9 @@ _MODULES = {
     "evaluate_classification": "classification",
     "evaluate_file": "evaluate",
     "evaluate_further": "further",
+    "evaluate_seeds": "seeds",
     "evaluate_segmentation": "segmentation",
+    "find_label_errors": "label_errors",
     "fit_prediction_sets": "conformal",
     "fit_temperature": "temperature",
     "metric_spec": "registry",
@@ -117,6 +126,7 @@ _MODULES = {
     "summarise_segmentation": "segmentation",
     "summarise_surfaces": "surfaces",
     "surface_scores": "surfaces",
+    "training_variance": "variance",
     "verdict": "comparison",
     "worst_gap": "subgroups",
     "write_predictions": "predictions",

@@ -82,9 +82,9 @@ def difference_on(first: Predictions, second: Predictions, part: pd.DataFrame) -
     Args:
         first: of N images.
         second: of the same images in the same order.
-        part: those rows of the first's table.
+        part: those rows, of either's table.
     """
-    of_a = metrics_of(Predictions(first.labels, part))
+    of_a = metrics_of(Predictions(first.labels, first.table.loc[part.index]))
     of_b = metrics_of(Predictions(first.labels, second.table.loc[part.index]))
 
     def difference(weights: FloatArray) -> dict[str, FloatArray]:

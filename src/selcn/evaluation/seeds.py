@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from selcn.errors import ConfigError
-from selcn.evaluation.classification import hard_metrics_of
+from selcn.evaluation.classification import hard_metrics_of, metrics_of
 from selcn.evaluation.comparison import aligned, difference_on
 from selcn.evaluation.intervals import RESAMPLES, Statistic, fold_parts, interval_table
 from selcn.evaluation.predictions import FloatArray, Predictions, as_predictions
@@ -57,7 +57,7 @@ def compare_seeds(
     def differences(rows: pd.DataFrame) -> list[Statistic]:
         return [difference_on(*pair, rows) for pair in zip(firsts, seconds, strict=True)]
 
-    table = interval_table(base.table, lambda rows: _mean(differences(rows)), resamples=resamples, seed=seed)
+    table = interval_table(base.table, lambda rows: mean_statistic(differences(rows)), resamples=resamples, seed=seed)
     found = []
     for part, rows in fold_parts(base.table).items():
         own = table[table["fold_part"] == part]
@@ -67,11 +67,49 @@ def compare_seeds(
     return pd.concat(found, ignore_index=True)
 
 
+def evaluate_seeds(
+    sources: Sequence[Source], *, labels: LabelSet | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """Return the mean over seeds of every metric of one method, with the two intervals of :func:`compare_seeds`.
+
+    Args:
+        sources: prediction files or predictions, one a seed, of the same images.
+        labels: the label set; None for that of the first.
+        resamples: number of bootstrap resamples, at least 1.
+        seed: of the bootstrap.
+
+    Returns:
+        Columns ``metric, fold_part, value, low, high, images, groups, seeds, seed_sd, low_seeds, high_seeds``.
+
+    Raises:
+        DataError: a file is wrong, or they differ in classes, images, truths, groups or folds.
+        ConfigError: ``resamples`` is below 1, or there is no seed.
+    """
+    if not sources:
+        raise ConfigError("there are no seeds; give predictions of at least one")
+    base = as_predictions(sources[0], labels)
+    several = [aligned(as_predictions(one, labels), base) for one in sources]
+
+    def metrics(rows: pd.DataFrame) -> list[Statistic]:
+        return [metrics_of(_rows(one, rows.index)) for one in several]
+
+    table = interval_table(base.table, lambda rows: mean_statistic(metrics(rows)), resamples=resamples, seed=seed)
+    parts = fold_parts(base.table)
+    found = [_with_spread(table[table["fold_part"] == part], metrics(rows), len(rows)) for part, rows in parts.items()]
+    return pd.concat(found, ignore_index=True)
+
+
 def _rows(predictions: Predictions, rows: pd.Index) -> Predictions:
     return Predictions(predictions.labels, predictions.table.loc[rows])
 
 
-def _mean(statistics: Sequence[Statistic]) -> Statistic:
+def mean_statistic(statistics: Sequence[Statistic]) -> Statistic:
+    """The mean of several statistics of the same images, metric by metric.
+
+    Args:
+        statistics: at least one.
+    """
+
     def mean(weights: FloatArray) -> dict[str, FloatArray]:
         values = [statistic(weights) for statistic in statistics]
         return {metric: np.mean([one[metric] for one in values], axis=0) for metric in values[0]}

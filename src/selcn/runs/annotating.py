@@ -189,8 +189,8 @@ def _row(
     names = [name for name in (config.target, *config.classifiers) if name in told]
     words: dict[str, str] = {}
     for name in names:
-        values = told[name]
-        words.setdefault(config.labels(name).column, max(values, key=values.__getitem__))
+        of_class = told[name]
+        words.setdefault(config.labels(name).column, max(of_class, key=of_class.__getitem__))
     values = np.array(list(told[config.target].values())) if config.target in told else None
     return asdict(
         Annotation(

@@ -1,5 +1,6 @@
 """How the networks of a run do in subgroups of its images: for the report, the model card and checklists."""
 
+import numpy as np
 import pandas as pd
 
 from selcn.data.appearance import ARTEFACTS, ITA
@@ -59,8 +60,8 @@ def subgroup_lines(table: pd.DataFrame) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return "undefined" if pd.isna(value) else f"{value:.3f}"
+    return "undefined" if np.isnan(value) else f"{value:.3f}"
 
 
 def _interval(low: float, high: float) -> str:
-    return "" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
+    return "" if np.isnan(low) else f"{low:.3f} to {high:.3f}"

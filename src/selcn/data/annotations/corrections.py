@@ -5,6 +5,7 @@ that is coarser than the catalog's confirms it: `bkl` does not overwrite `solar-
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def correct_catalog(table: pd.DataFrame, given: AnnotationFile, masks: Path) -> 
             listed, and nothing is written.
     """
     placed = _placed(table, given)
-    digest, rows = sha256(given.path), []
+    digest = sha256(given.path)
+    rows: list[dict[str, Any]] = []
     new = table.copy()
     for column in sorted({name for one in given.annotations for name in one.words}):
         if column not in new:
@@ -140,10 +142,8 @@ def _placed(table: pd.DataFrame, given: AnnotationFile) -> list[tuple[int, Annot
             if column == "symmetry" and word not in SYMMETRIES
         ]
         placed.append((found[0], one))
-    counts = pd.Series([row for row, _ in placed]).value_counts()
-    faults += [
-        f"{table['image_id'].iloc[row]} is annotated {count} times" for row, count in counts.items() if count > 1
-    ]
+    counts = Counter(str(table["image_id"].iloc[row]) for row, _ in placed)
+    faults += [f"{image} is annotated {count} times" for image, count in counts.items() if count > 1]
     if faults:
         raise DataError(f"{given.path}: {listed(faults)}; give the catalog that was exported")
     return placed

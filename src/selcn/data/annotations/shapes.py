@@ -86,7 +86,7 @@ def outline_polygons(mask: Bools) -> list[list[int]]:
     Args:
         mask: bool (H, W).
     """
-    filled = ndimage.binary_fill_holes(mask, structure=np.ones((3, 3)))
+    filled = ndimage.binary_fill_holes(mask, structure=np.ones((3, 3), dtype=bool))
     inside = np.pad(np.asarray(filled, dtype=bool), 1)
     core = inside[1:-1, 1:-1]
     # The four edges of a pixel with their beginnings, walked with the region on the right.

@@ -56,8 +56,8 @@ def _sources(run: Run) -> list[str]:
     counted = run.table.assign(group=run.table["image_id"].map(run.split.group)).groupby("source")
     return [
         f"{name or 'source not named'}: {len(rows):,} images of {rows['group'].nunique():,} {unit(run)}; "
-        f"{licence_of(str(name)) if name else 'licence unknown'}."
-        for name, rows in counted
+        f"{licence_of(name) if name else 'licence unknown'}."
+        for name, rows in ((str(source), rows) for source, rows in counted)
     ]
 
 
@@ -210,7 +210,7 @@ def _described(column: "pd.Series[str]", name: str) -> str:
 
 
 def _skin_tone(run: Run) -> list[str]:
-    there = [name for name in run.table if name.lower() in SKIN_TONE]
+    there = [name for name in map(str, run.table) if name.lower() in SKIN_TONE]
     if not there:
         return ["The catalog holds no skin tone."]
     return [f"Column `{name}`: {_described(run.table[name], name)}." for name in there]
