@@ -1,7 +1,7 @@
 """Runs benchmarks once, each in a process of its own, and keeps their results for docs/results.md.
 
 python benchmarks/record.py [NAME ...]    # all, or those named, whose rows are replaced
-python benchmarks/record.py agreement=PICTURES,BUNDLE,... start=BUNDLE,PICTURES hostile=... clients=...
+python benchmarks/record.py duplicates=IMAGES agreement=PICTURES,BUNDLE,... start=BUNDLE,PICTURES hostile=...
 """
 
 import importlib
@@ -12,8 +12,21 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-NAMES = ("saliency", "bootstrap", "phantom", "store", "audit", "epoch", "pruning", "full_size", "cascade")
-ON_FILES = ("start", "agreement", "hostile", "clients")
+NAMES = (
+    "saliency",
+    "transformer_saliency",
+    "losses",
+    "bootstrap",
+    "phantom",
+    "store",
+    "preparing",
+    "audit",
+    "epoch",
+    "pruning",
+    "full_size",
+    "cascade",
+)
+ON_FILES = ("duplicates", "start", "agreement", "hostile", "clients")
 OUT = Path(__file__).parent.parent / "docs" / "results" / "benchmarks.json"
 
 

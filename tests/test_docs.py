@@ -3,6 +3,7 @@
 import doctest
 import re
 import runpy
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import selcn
+from selcn.cli import app
+from selcn.config import load_config
 
 ROOT = Path(__file__).parent.parent
 
@@ -56,6 +60,21 @@ def test_every_block_of_the_notebook_page_runs(demo: Path) -> None:
         exec(block, names)
     assert len(blocks) >= 4
     assert (demo / "roc.svg").stat().st_size > 1000
+
+
+@pytest.mark.usefixtures("demo")
+def test_every_command_of_the_tour_runs_in_order() -> None:
+    text = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    assert len(lines) >= 8
+    for line in lines:
+        command, _, file = line.partition(" > ")
+        result = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert result.exit_code == 0, f"{line}: {result.output}"
+        if file:
+            Path(file).write_text(result.stdout, encoding="utf-8")
+    assert len(list(Path("tour/predictions/overlays").iterdir())) == len(list(Path("tour/images").iterdir())) == 150
+    load_config(Path("tour/my.yaml"))
 
 
 def test_the_python_of_the_prediction_page_runs(demo: Path) -> None:

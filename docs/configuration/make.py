@@ -23,6 +23,8 @@ SECTIONS = {
     "CatalogSource": "`data`, with `source: catalog`",
     "SplitSection": "`split`",
     "PrepareSection": "`prepare`",
+    "EvaluationSection": "`evaluation`",
+    "BundleSection": "`bundle`",
 }
 NETWORKS = {
     "SegmentationSection": ("segmentation", "A network with `task: segmentation`"),

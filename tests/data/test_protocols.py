@@ -14,7 +14,7 @@ from selcn.data.imaging.read import write_image
 from selcn.data.splits.protocols import external_split, grouped_split, make_split, thesis_split
 from selcn.data.splits.split import EXCLUDED, count_table, leaking_images
 from selcn.errors import DataError
-from selcn.labels import LABEL_SETS, TEST, LabelSet, Protocol, main_group
+from selcn.labels import CALIBRATION, LABEL_SETS, TEST, LabelSet, Protocol, main_group
 
 MakeCatalog = Callable[..., pd.DataFrame]
 
@@ -39,6 +39,9 @@ def test_parts_are_stratified_to_within_a_lesion(make_catalog: MakeCatalog) -> N
     assert counts["images"].to_dict() == {"0": 60, "1": 60, "2": 60, "3": 60, TEST: 60}
     assert (counts[["nv", "mel", "df"]] == 20).all(axis=None)
     assert (counts[["asymmetric", "one-axis"]] == 30).all(axis=None)
+    counts = count_table(grouped_split(table, folds=3, test=0.2, calibration=0.2, seed=1), table)
+    assert counts["images"].to_dict() == {"0": 60, "1": 60, "2": 60, CALIBRATION: 60, TEST: 60}
+    assert (counts[["nv", "mel", "df"]] == 20).all(axis=None)
 
 
 def test_the_same_seed_gives_the_same_split_whatever_the_row_order(make_catalog: MakeCatalog) -> None:

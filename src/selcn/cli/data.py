@@ -45,6 +45,9 @@ def split(
     ] = Protocol.GROUPED,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Number of folds.")] = 3,
     test: Annotated[float, typer.Option("--test", min=0, max=0.9, help="Share held out for testing.")] = 0.2,
+    calibration: Annotated[
+        float, typer.Option("--calibration", min=0, max=0.9, help="grouped: share to calibrate the ensemble on.")
+    ] = 0.0,
     test_source: Annotated[
         list[str] | None, typer.Option("--test-source", help="external: a source that is held out. May be repeated.")
     ] = None,
@@ -71,10 +74,15 @@ def split(
 
     if (protocol is Protocol.EXTERNAL) != bool(test_source):
         raise ConfigError("--test-source: goes with --protocol external, and only with it")
+    if calibration and protocol is not Protocol.GROUPED:
+        raise ConfigError("--calibration: goes with --protocol grouped, and only with it")
+    if test + calibration >= 1:
+        raise ConfigError("--test and --calibration leave no image for the folds; lower one of them")
     section = SplitSection(
         protocol=protocol,
         folds=folds,
         test=test,
+        calibration=calibration,
         test_sources=tuple(test_source or ()),
         seed=seed,
         duplicates=duplicates,

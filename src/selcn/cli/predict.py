@@ -72,14 +72,27 @@ def bundle(
     plain: Annotated[
         bool, typer.Option("--plain", help="Also write it as state dicts of timm or torchvision, a file a member.")
     ] = False,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--share",
+            help="A network of which the first member's serves all members, for a smaller bundle. May be repeated.",
+        ),
+    ] = None,
+    half: Annotated[
+        bool | None,
+        typer.Option("--half/--full", help="Store weights in 16 bits; what the configuration says by default."),
+    ] = None,
 ) -> None:
     """Put all that predicts into one folder: weights, configuration, reliability, metrics, model card, checksums.
+
+    With `--share` or `--half` the metrics are measured anew, on the test subset.
 
     Example: `selcn bundle runs/demo --network diagnosis-standalone --out standalone`
     """
     from selcn.runs.bundling import bundle_run
 
-    config = bundle_run(run, out, network, plain=plain)
+    config = bundle_run(run, out, network, plain=plain, share=share or (), half=half)
     typer.echo(f"{out}: {config.target}, {config.members} members")
 
 

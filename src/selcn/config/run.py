@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from selcn.config.graph import Graph, Twin, build_graph
 from selcn.config.networks import SPEC_KEYS, NetworkSection
 from selcn.config.sections import (
+    BundleSection,
     CatalogSource,
     EvaluationSection,
     Ham10000Source,
@@ -50,6 +51,7 @@ class RunConfig(Section):
     )
     target: str | None = Field(None, description="the network that the others lead to; null takes the last classifier")
     evaluation: EvaluationSection = EvaluationSection()
+    bundle: BundleSection = BundleSection()
     resamples: int = Field(2000, ge=100, description="bootstrap resamples of each interval")
 
     @model_validator(mode="before")
@@ -69,7 +71,11 @@ class RunConfig(Section):
                 raise ValueError(f"network {name!r}: begin with a lower case letter, then letters, digits, - and _")
             if name in RESERVED:
                 raise ValueError(f"network {name}: that is what an input is called; take another name")
-        for name in self.graph.bundled(self.graph.target):
+        bundled = self.graph.bundled(self.graph.target)
+        for name in self.bundle.share:
+            if name not in bundled:
+                raise ValueError(f"bundle.share: {name} is not in the bundle, which holds {', '.join(bundled)}")
+        for name in bundled:
             if getattr(self.graph.nodes[name].section, "masks", "") == "true":
                 raise ValueError(
                     f"network {name}: masks: true is for comparison, and no bundle has true masks; take another target"

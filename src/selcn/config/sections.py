@@ -55,6 +55,9 @@ class SplitSection(Section):
     protocol: Annotated[Protocol, BeforeValidator(lambda value: Protocol.parse(str(value)))] = Protocol.GROUPED
     folds: int = Field(3, ge=2)
     test: Fraction = Field(0.2, description="share of the images; not read by the external protocol")
+    calibration: Fraction = Field(
+        0, description="grouped: share of the images kept from all networks, to calibrate the ensemble on"
+    )
     test_sources: tuple[str, ...] = Field((), description="external: the sources that are the test subset")
     seed: int = 42
     duplicates: bool = Field(True, description="keep near-duplicates in one subset; not read by the thesis protocol")
@@ -64,6 +67,10 @@ class SplitSection(Section):
     def _sources_are_named_or_not(self) -> Self:
         if (self.protocol is Protocol.EXTERNAL) != bool(self.test_sources):
             raise ValueError("test_sources goes with protocol external, and only with it")
+        if self.calibration and self.protocol is not Protocol.GROUPED:
+            raise ValueError("calibration goes with protocol grouped, and only with it")
+        if self.test + self.calibration >= 1:
+            raise ValueError("test and calibration leave no image for the folds; lower one of them")
         return self
 
 
@@ -75,6 +82,13 @@ class PrepareSection(Section):
         True, description="remove hair first; thesis with red and blue swapped in the grey image, as its scripts did"
     )
     store: Path | None = Field(None, description="a store made by `selcn prepare` of this size, to be used where it is")
+
+
+class BundleSection(Section):
+    """What is kept in the run's bundle."""
+
+    share: tuple[str, ...] = Field((), description="networks of which the first member's serve all members")
+    half: bool = Field(False, description="store the weights in 16 bits; they are computed with in 32")
 
 
 class EvaluationSection(Section):

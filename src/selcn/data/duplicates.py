@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.fft import dctn
 
+from selcn.data.hamming import find_near
 from selcn.data.imaging.read import read_file
 from selcn.errors import DataError, listed
 from selcn.io.tables import lines
@@ -36,6 +37,7 @@ DETAIL = 1.5
 FLAT = 0.5
 """Grey levels of detail below which an image is blank, and like any other blank one."""
 CHUNK = 1024
+"""Images, or pairs, whose details are in memory at a time."""
 TURNS = (
     "as it is",
     "mirrored",
@@ -141,9 +143,6 @@ def find_duplicates(
 def match(image_ids: Sequence[str], fingerprints: Sequence[Fingerprint]) -> list[Duplicate]:
     """Pairs of near-duplicates; of several byte-identical ones, the first with each other.
 
-    Every pair of hashes is compared, in chunks of a few MiB: 10,000 images take seconds, ten times as many a hundred
-    times as long.
-
     Args:
         image_ids: of N images.
         fingerprints: theirs, in the same order.
@@ -164,21 +163,25 @@ def match(image_ids: Sequence[str], fingerprints: Sequence[Fingerprint]) -> list
 
 def _near(thumbnails: np.ndarray) -> list[tuple[int, int, float, int]]:
     """Rows of each pair of near copies among (N, SIDE, SIDE), their similarity, and the turn of the second."""
-    detail, textured = _detail(thumbnails)
-    rows = np.flatnonzero(textured)
-    hashes = _hashes(thumbnails[rows])
+    chunks = [thumbnails[start : start + CHUNK] for start in range(0, len(thumbnails), CHUNK)]
+    rows = np.flatnonzero(np.concatenate([_detail(chunk)[1] for chunk in chunks]))
+    hashes = np.concatenate([_hashes(thumbnails[part]) for part in _parts(rows)], axis=1) if len(rows) else _NO_HASHES
     best: dict[tuple[int, int], tuple[float, int]] = {}
-    for turn, turned in enumerate(hashes):
-        order = _WINDOW_ORDER[turn]
-        for start in range(0, len(rows), CHUNK):
-            bits = np.bitwise_count(hashes[0][start : start + CHUNK, None] ^ turned[None, start:])
-            one, other = np.nonzero(bits <= MAX_BITS)
-            one, other = rows[one[other > one] + start], rows[other[other > one] + start]
-            similarity = np.einsum("ij,ij->i", detail[one], detail[other][:, order])
+    one, query = find_near(hashes[0], hashes.ravel(), MAX_BITS)
+    turned, other = np.divmod(query, max(len(rows), 1))
+    for turn in range(len(TURNS)):
+        chosen = (turned == turn) & (other > one)
+        for first, second in zip(_parts(rows[one[chosen]]), _parts(rows[other[chosen]]), strict=True):
+            mine, theirs = _detail(thumbnails[first])[0], _detail(thumbnails[second])[0]
+            similarity = np.einsum("ij,ij->i", mine, theirs[:, _WINDOW_ORDER[turn]])
             for pair in np.flatnonzero(similarity >= MIN_SIMILARITY):
-                key, value = (int(one[pair]), int(other[pair])), (float(similarity[pair]), turn)
+                key, value = (int(first[pair]), int(second[pair])), (float(similarity[pair]), turn)
                 best[key] = max(best.get(key, value), value)
     return [(*pair, *best[pair]) for pair in sorted(best)]
+
+
+def _parts(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
 
 
 def _hashes(thumbnails: np.ndarray) -> np.ndarray:
@@ -219,6 +222,7 @@ def _window() -> np.ndarray:
     return np.flatnonzero(offset[:, None] ** 2 + offset**2 < (0.375 * SIDE) ** 2)
 
 
+_NO_HASHES = np.empty((len(TURNS), 0), np.uint64)
 _WINDOW = _window()
 # Where each pixel of the window comes from in a turned picture; the window itself is round.
 _WINDOW_ORDER = [

@@ -12,7 +12,7 @@ from selcn.errors import DataError
 from selcn.io.cells import other_case
 from selcn.io.files import written_whole
 from selcn.io.tables import guarded, lines, read_table
-from selcn.labels import LABEL_SETS, TEST, LabelSet, label_set_of
+from selcn.labels import CALIBRATION, LABEL_SETS, TEST, LabelSet, label_set_of
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -261,12 +261,12 @@ def _typed(table: pd.DataFrame, source: str, text: list[str], numbers: list[str]
 def _key_faults(table: pd.DataFrame) -> list[_Fault]:
     no_group = _blank(table["group"])
     folds_of_group = table.groupby("group")["fold"].transform("nunique").to_numpy()
-    unknown_fold = np.asarray(~table["fold"].str.fullmatch(rf"{TEST}|\d+", na=False), dtype=np.bool_)
+    unknown_fold = np.asarray(~table["fold"].str.fullmatch(rf"{TEST}|{CALIBRATION}|\d+", na=False), dtype=np.bool_)
     return [
         _Fault(_blank(table["image_id"]), "an empty image_id", "fill it in"),
         _Fault(table["image_id"].duplicated().to_numpy(), "a doubled image_id", "keep one row for each image"),
         _Fault(no_group, "an empty group", "give the lesion or, where none is known, the image_id"),
-        _Fault(unknown_fold, "an unknown fold", f"use {TEST} or the fold's number"),
+        _Fault(unknown_fold, "an unknown fold", f"use {TEST}, {CALIBRATION} or the fold's number"),
         _Fault(
             (folds_of_group > 1) & ~no_group,
             "a divided lesion (its group lies in several folds)",

@@ -82,6 +82,7 @@ class BundleConfig(Section):
         networks: specification of each network, by name, in the order in which they run.
         target: name of the network that the others lead to.
         members: number of cascades in the ensemble.
+        shared: names of the networks that the members have in common; the weights hold those of the first member.
         split: fingerprint of the split that kept the members' folds apart.
         reliability: when not to rely on a prediction; None where that was not measured.
         sources: of the data.
@@ -94,6 +95,7 @@ class BundleConfig(Section):
     networks: dict[str, ModelSpec] = Field(min_length=1)
     target: str
     members: int = Field(ge=1)
+    shared: tuple[str, ...] = ()
     split: str
     reliability: Reliability | None = None
     sources: tuple[DataSource, ...] = ()
@@ -107,6 +109,8 @@ class BundleConfig(Section):
             known.add(name)
         if sum(isinstance(spec, SegmenterSpec) for spec in self.networks.values()) > 1:
             raise ValueError("a bundle holds one segmentation network at most")
+        if not known.issuperset(self.shared):
+            raise ValueError("a shared network is no network of the bundle")
         if self.target not in known:
             raise ValueError(f"target {self.target} is no network of the bundle")
         return self

@@ -13,9 +13,10 @@ from selcn.labels.sets import (
     label_set_of,
     parse_label_set,
 )
-from selcn.labels.vocabulary import MIRROR, NO_MASKING, TEST, Control, Fusion, Protocol, Word
+from selcn.labels.vocabulary import CALIBRATION, MIRROR, NO_MASKING, TEST, Control, Fusion, Protocol, Word
 
 __all__ = [
+    "CALIBRATION",
     "CONCEPTS",
     "FIELDS",
     "HAM10000",

@@ -5,6 +5,8 @@ from typing import Self
 
 TEST = "test"
 """Name of the held-out subset, beside the numbers of the folds."""
+CALIBRATION = "calibration"
+"""Name of the subset that no network is trained on, and on which the ensemble is calibrated."""
 NO_MASKING = "none"
 """Name of the masking under which a network sees the whole image."""
 MIRROR = "mirror"

@@ -102,14 +102,15 @@ class Cascade(nn.Module):
         """The saliency method of each classifier by name."""
         return {name: spec.saliency for name, spec in self.specs.items() if isinstance(spec, ClassifierSpec)}
 
-    def forward(self, images: Tensor, known: Known = NOTHING) -> Pass:
+    def forward(self, images: Tensor, known: Known = NOTHING, lesion: Tensor | None = None) -> Pass:
         """Run all networks.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
             known: what is known of them in place of what networks predict.
+            lesion: probability that a pixel is lesion (N, 1, H, W), where the segmentation network has run already.
         """
-        return self._run(self.specs, images, known)
+        return self._run(self.specs, images, known, lesion)
 
     def before(self, network: str, images: Tensor, known: Known = NOTHING) -> Pass:
         """Run the networks that one needs, without itself and any other.
@@ -131,12 +132,12 @@ class Cascade(nn.Module):
         own = {*spec.reads, *(masks if spec.needs_mask else ())}
         return own.union(*(self._needs(name) for name in own))
 
-    def _run(self, names: Iterable[str], images: Tensor, known: Known = NOTHING) -> Pass:
+    def _run(self, names: Iterable[str], images: Tensor, known: Known = NOTHING, lesion: Tensor | None = None) -> Pass:
         found = Pass()
         for name in names:
             spec = self.specs[name]
             if isinstance(spec, SegmenterSpec):
-                found.lesion = self._segment_unknown(name, images, known.lesion)
+                found.lesion = self._segment_unknown(name, images, known.lesion) if lesion is None else lesion
                 found.saliency[name] = lesion_map(found.lesion)
             else:
                 self.add_classifier(name, self.look(name, images, found.lesion), found, known)
@@ -298,7 +299,11 @@ class Ensemble(nn.Module):
             images: (N, 3, H, W) in [0, 1].
             known: what is known of them in place of what networks predict.
         """
-        return combine([(member, member(images, known)) for member in self.members], known)
+        passes: list[tuple[Cascade, Pass]] = []
+        for member in self.members:
+            lesion = passes[0][1].lesion if passes and _share_segmenter(member, passes[0][0]) else None
+            passes.append((member, member(images, known, lesion)))
+        return combine(passes, known)
 
     def segment(self, images: Tensor) -> Tensor:
         """Lesion probability (N, 1, H, W), averaged over the members; of cascades with a segmentation network.
@@ -306,7 +311,9 @@ class Ensemble(nn.Module):
         Args:
             images: (N, 3, H, W) in [0, 1].
         """
-        return mean([member.segment(_segmenter(member.specs), images) for member in self.members])
+        first, *others = self.members
+        distinct = [first, *(member for member in others if not _share_segmenter(member, first))]
+        return mean([member.segment(_segmenter(member.specs), images) for member in distinct])
 
 
 def combine(passes: Sequence[tuple[Cascade, Pass]], known: Known = NOTHING) -> CascadeOutput:
@@ -339,6 +346,12 @@ def lesion_map(lesion: Tensor) -> Tensor:
     """
     height, width = lesion.shape[-2:]
     return resize_images((lesion > LESION_THRESHOLD).to(torch.float32), (width // _CELL, height // _CELL))
+
+
+def _share_segmenter(one: Cascade, other: Cascade) -> bool:
+    """Whether two members have one segmentation network in common."""
+    names = [name for name, spec in one.specs.items() if isinstance(spec, SegmenterSpec)]
+    return any(one.networks[name] is other.networks[name] for name in names)
 
 
 def _segmenter(specs: Specs) -> str:

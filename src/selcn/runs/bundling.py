@@ -15,10 +15,9 @@ from selcn.data.sources import licence_of
 from selcn.errors import ConfigError, RunError
 from selcn.evaluation.conformal import fit_prediction_sets
 from selcn.evaluation.predictions import Predictions
-from selcn.evaluation.registry import headline_metrics
 from selcn.evaluation.selective import abstention_threshold
 from selcn.evaluation.temperature import fit_temperature
-from selcn.inference.assembly import write_bundle
+from selcn.inference.assembly import round_networks, share_networks, write_bundle
 from selcn.inference.bundle import BundleConfig, DataSource, Preparation
 from selcn.inference.reliability import (
     ImageReliability,
@@ -30,10 +29,11 @@ from selcn.inference.reliability import (
 )
 from selcn.io.files import written_whole
 from selcn.labels import TEST
-from selcn.models.cascade import Cascade, Ensemble
+from selcn.models.cascade import Ensemble
 from selcn.models.features import FeatureDistance
 from selcn.models.plain import write_plain
 from selcn.runs.card import model_card
+from selcn.runs.ensembles import calibration_predictions, headlines, score_test_subset
 from selcn.runs.folder import FEATURES
 from selcn.runs.run import Run, open_run
 from selcn.runs.taken import earlier_lesions, taken_sources, training_lesions
@@ -46,7 +46,15 @@ _USUAL = (0.5, 99.5)  # percentiles of sharpness and brightness of training imag
 _FAR = 99.0  # percentile of out-of-fold feature distances
 
 
-def bundle_run(path: Path, out: Path, network: str | None = None, *, plain: bool = False) -> BundleConfig:
+def bundle_run(
+    path: Path,
+    out: Path,
+    network: str | None = None,
+    *,
+    plain: bool = False,
+    share: Sequence[str] = (),
+    half: bool | None = None,
+) -> BundleConfig:
     """Bundle a network of an evaluated run with all that it needs.
 
     Args:
@@ -54,10 +62,14 @@ def bundle_run(path: Path, out: Path, network: str | None = None, *, plain: bool
         out: folder to make.
         network: its name; None for the target.
         plain: also write its network of each member as a state dict of timm or torchvision.
+        share: names of networks of which the first member's serve all members; none for what the run's configuration
+            says.
+        half: whether to store the weights in 16 bits; None for what the run's configuration says.
 
     Raises:
         RunError: no run, or it has not been evaluated.
-        ConfigError: ``out`` exists, the run has no such network, or it has no plain state dict.
+        ConfigError: ``out`` exists, the run has no such network, the bundle none of ``share``, or it has no plain state
+            dict.
     """
     run = open_run(path)
     name = run.known(network)
@@ -69,10 +81,12 @@ def bundle_run(path: Path, out: Path, network: str | None = None, *, plain: bool
         raise ConfigError(f"{out}: exists already; remove it or choose another --out")
     with written_whole(out) as partial:
         partial.mkdir()
-        return fill_bundle(partial, run, name, plain=plain)
+        return fill_bundle(partial, run, name, plain=plain, share=share, half=half)
 
 
-def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> BundleConfig:
+def fill_bundle(
+    out: Path, run: Run, target: str, *, plain: bool = False, share: Sequence[str] = (), half: bool | None = None
+) -> BundleConfig:
     """Write the bundle of one network of an evaluated run into an empty folder.
 
     Args:
@@ -80,15 +94,22 @@ def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> Bun
         run: that is evaluated.
         target: name of the network.
         plain: see `bundle_run`.
+        share: see `bundle_run`.
+        half: see `bundle_run`.
 
     Raises:
-        ConfigError: ``plain`` of a network that has no plain state dict.
+        ConfigError: ``plain`` of a network that has no plain state dict, or the bundle has none of ``share``.
     """
-    names = run.graph.bundled(target)
+    names, half = run.graph.bundled(target), run.config.bundle.half if half is None else half
+    share = _shared(names, share) or [name for name in run.config.bundle.share if name in names]
     members = [run.cascade(fold, names) for fold in range(run.split.folds)]
+    ensemble = Ensemble(members)
+    share_networks(ensemble, share)
+    if half:
+        round_networks(ensemble)
     files = write_plain(out, [member.networks[target] for member in members], members[0].specs[target]) if plain else []
     measured = target in run.graph.classifiers
-    reliability = _measure(run, target, members) if measured else None
+    reliability = _measure(run, target, ensemble) if measured else None
     config = BundleConfig(
         selcn=version("selcn"),
         name=run.folder.path.resolve().name,
@@ -96,22 +117,32 @@ def fill_bundle(out: Path, run: Run, target: str, *, plain: bool = False) -> Bun
         networks={name: _with_size(spec, members[0].networks[name]) for name, spec in members[0].specs.items()},
         target=target,
         members=run.split.folds,
+        shared=tuple(share),
         split=run.split.fingerprint,
         reliability=reliability,
         sources=_sources(run, names),
     )
-    metrics = _metrics(run, config)
+    # Those of the run are of its own members in 32 bits.
+    metrics = (score_test_subset(run, ensemble, [*reversed(names)]) if share or half else []) or _metrics(run, config)
     write_bundle(
         out,
         config,
-        Ensemble(members),
+        ensemble,
         metrics=metrics,
         training=run.config.model_dump(mode="json"),
         lesions=[*training_lesions(run.table, np.concatenate(run.fold_rows)), *earlier_lesions(run, names)],
         card=model_card(config, metrics, run.split.protocol, plain=files),
         further=files,
+        half=half,
     )
     return config
+
+
+def _shared(names: Sequence[str], share: Sequence[str]) -> list[str]:
+    for name in share:
+        if name not in names:
+            raise ConfigError(f"--share {name}: is not in the bundle, which holds {', '.join(names)}")
+    return [name for name in names if name in share]
 
 
 def fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Tensor]:
@@ -145,11 +176,16 @@ def _sets(calibrated: Predictions) -> SetThresholds | None:
     return SetThresholds(coverage=fitted.coverage, lowest=fitted.thresholds)
 
 
-def _measure(run: Run, target: str, members: list[Cascade]) -> Reliability:
-    """Measure the target's reliability, and set each member's feature distance; of the images alone without labels."""
+def _measure(run: Run, target: str, ensemble: Ensemble) -> Reliability:
+    """Measure the target's reliability, and set each member's feature distance; of the images alone without labels.
+
+    Temperature and abstention are those of the ensemble where the split has a calibration subset, else of the single
+    members out of fold, whose mean is less confident than they are. Prediction sets come from the calibration subset
+    where each class has enough lesions there, else from the members out of fold.
+    """
     if not run.labelled(target)[np.concatenate(run.fold_rows)].any():
         return Reliability(image=_usual_images(run), networks={})
-    features, distances = run.output(target, FEATURES), []
+    features, distances, members = run.output(target, FEATURES), [], [*ensemble.members]
     for member, rows in zip(members, run.fold_rows, strict=True):
         units = run.table["image_id"].iloc[rows].map(run.split.group).to_numpy()
         member.distance, held = fit_distance(torch.from_numpy(np.array(features[rows])), units)
@@ -157,15 +193,18 @@ def _measure(run: Run, target: str, members: list[Cascade]) -> Reliability:
     predictions = run.predictions(target)
     held_out = predictions.table[predictions.table["fold"] != TEST].reset_index(drop=True)
     out_of_fold = Predictions(predictions.labels, held_out)
-    temperature = fit_temperature(out_of_fold)
+    own = fit_temperature(out_of_fold)
+    calibration = calibration_predictions(run, ensemble, target)
+    temperature = own if calibration is None else fit_temperature(calibration)
+    calibrated = temperature.of(out_of_fold if calibration is None else calibration)
     components = [member.distance.whitening.shape[1] for member in members if member.distance]
     network = NetworkReliability(
         temperature=temperature.value,
-        abstain_below=abstention_threshold(temperature.of(out_of_fold), COVERAGE),
+        abstain_below=abstention_threshold(calibrated, COVERAGE),
         coverage=COVERAGE,
         distance=float(np.percentile(torch.cat(distances).numpy(), _FAR)),
         components=tuple(components),
-        sets=_sets(temperature.of(out_of_fold)),
+        sets=_sets(calibrated) or _sets(own.of(out_of_fold)),
     )
     return Reliability(image=_usual_images(run), networks={target: network})
 
@@ -191,7 +230,5 @@ def _metrics(run: Run, config: BundleConfig) -> list[Mapping[str, Any]]:
     for name in reversed(config.networks):
         path = run.folder.metrics(name)
         if path.is_file():
-            table = pd.read_csv(path)
-            rows = table[table["metric"].isin(headline_metrics(table["metric"]))].astype(object)
-            found += rows.where(rows.notna(), None).assign(network=name).to_dict("records")  # type: ignore[arg-type]
+            found += headlines(pd.read_csv(path), name)
     return found

@@ -58,6 +58,7 @@ def model_card(
             f"# {config.name}: {config.target}\n",
             "A dermoscopic image goes in; out come " + "; ".join(_predictions(config)) + ". "
             f"An ensemble of {config.members} members, each trained without one fold, by selcn {config.selcn}."
+            f"{_shared(config)}"
             f"{_metadata(config)}\n",
             USE,
             *(_plain(config, plain[0]) if plain else ()),
@@ -72,6 +73,11 @@ def model_card(
             *_reliability(config),
         ]
     )
+
+
+def _shared(config: BundleConfig) -> str:
+    named = " and ".join(config.shared)
+    return f" All members use the {named} of the first." if named else ""
 
 
 def _metadata(config: BundleConfig) -> str:

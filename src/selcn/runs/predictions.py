@@ -54,12 +54,39 @@ def score_masks(run: Run, score: Score = segmentation_scores) -> pd.DataFrame:
     Returns:
         Columns ``image_id, group, fold`` and those of ``score``; empty where no image has a ground-truth mask.
     """
-    masks, store = run.output(str(run.graph.segmenter), MASKS), run.store
+    masks = run.output(str(run.graph.segmenter), MASKS)
     subsets = [*run.fold_rows, run.test_rows]
-    rows = np.concatenate([subset[store.has_mask[subset]] for subset in subsets])
+    rows = np.concatenate([subset[run.store.has_mask[subset]] for subset in subsets])
     if not len(rows):
         return pd.DataFrame()
-    scores = [score(np.asarray(store.masks[batch]) > 0, np.asarray(masks[batch]) > 0) for batch in in_batches(rows)]
+    return score_rows(run, rows, masks, at=rows, score=score)
+
+
+def score_rows(
+    run: Run,
+    rows: np.ndarray,
+    masks: np.ndarray,
+    *,
+    at: np.ndarray | None = None,
+    score: Score = segmentation_scores,
+) -> pd.DataFrame:
+    """Per-image scores of masks of images that have a ground-truth mask, at the store's size.
+
+    Args:
+        run: with its store.
+        rows: int (n,), in the catalog.
+        masks: of these images, above 0 in the lesion (m, H, W).
+        at: the position of each image's mask in ``masks``, int (n,); None where they are in the order of ``rows``.
+        score: see `score_masks`.
+
+    Returns:
+        See `score_masks`.
+    """
+    at = np.arange(len(rows)) if at is None else at
+    scores = [
+        score(np.asarray(run.store.masks[batch]) > 0, np.asarray(masks[place]) > 0)
+        for batch, place in zip(in_batches(rows), in_batches(at), strict=True)
+    ]
     return pd.concat([_keys(run, rows), pd.concat(scores, ignore_index=True)], axis=1)
 
 

@@ -11,7 +11,7 @@ from selcn.data.catalog import catalog_hash, groups
 from selcn.data.duplicates import find_duplicates
 from selcn.data.splits.split import EXCLUDED, Split, check_split
 from selcn.errors import DataError
-from selcn.labels import CONCEPTS, TEST, UNKNOWN, LabelSet, Protocol, main_group
+from selcn.labels import CALIBRATION, CONCEPTS, TEST, UNKNOWN, LabelSet, Protocol, main_group
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -43,7 +43,15 @@ def make_split(
     duplicates = [(one.first, one.second) for one in found]
     if section.protocol is Protocol.EXTERNAL:
         return external_split(table, section.test_sources, labels=labels, folds=folds, seed=seed, duplicates=duplicates)
-    return grouped_split(table, labels=labels, folds=folds, test=section.test, seed=seed, duplicates=duplicates)
+    return grouped_split(
+        table,
+        labels=labels,
+        folds=folds,
+        test=section.test,
+        calibration=section.calibration,
+        seed=seed,
+        duplicates=duplicates,
+    )
 
 
 def grouped_split(
@@ -52,6 +60,7 @@ def grouped_split(
     labels: LabelSet | None = None,
     folds: int = 3,
     test: float = 0.2,
+    calibration: float = 0.0,
     seed: int = 42,
     duplicates: Pairs = (),
 ) -> Split:
@@ -66,6 +75,7 @@ def grouped_split(
         labels: classes to stratify by; None for the diagnoses' main groups (see `selcn.labels.main_group`).
         folds: number of folds, at least 2.
         test: share of the images held out for testing, 0 for none.
+        calibration: share of the images that no network is trained on, for the calibration of the ensemble.
         seed: orders groups of equal size.
         duplicates: pairs of image_id that stay in one subset whatever lesion they are said to show.
 
@@ -80,8 +90,9 @@ def grouped_split(
         >>> split.parts, all(split.part[f"{lesion}-0"] == split.part[f"{lesion}-1"] for lesion in range(12))
         (['0', '1', 'test'], True)
     """
-    parts = [str(fold) for fold in range(folds)] + ([TEST] if test else [])
-    share = np.array([(1 - test) / folds] * folds + ([test] if test else []))
+    held = {name: share for name, share in ((CALIBRATION, calibration), (TEST, test)) if share}
+    parts = [*(str(fold) for fold in range(folds)), *held]
+    share = np.array([(1 - calibration - test) / folds] * folds + [*held.values()])
     group = groups(table, duplicates)
     strata = _strata(table, labels)
     part = _dealt(strata, group, parts, share, seed)

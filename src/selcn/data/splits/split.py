@@ -11,7 +11,7 @@ import pandas as pd
 from selcn.data.catalog import catalog_hash, groups
 from selcn.errors import DataError
 from selcn.io.files import write_text
-from selcn.labels import TEST, Protocol
+from selcn.labels import CALIBRATION, TEST, Protocol
 
 EXCLUDED = "excluded"
 """The subset of images that no network may use, since they share a group with an external test subset."""
@@ -19,7 +19,7 @@ EXCLUDED = "excluded"
 
 @dataclass(frozen=True)
 class Split:
-    """Which subset each image belongs to: `test`, the number of the fold that holds it out, or `excluded`.
+    """Which subset each image is in: `test`, `calibration`, the number of the fold that holds it out, or `excluded`.
 
     Attributes:
         protocol: how the subsets were dealt.
@@ -41,9 +41,9 @@ class Split:
 
     @property
     def parts(self) -> list[str]:
-        """The folds' names, then the test subset's where there is one."""
-        names = [str(fold) for fold in range(self.folds)]
-        return [*names, TEST] if TEST in self.part.values() else names
+        """The folds' names, then those of the calibration and the test subset where there are such."""
+        held = set(self.part.values())
+        return [*(str(fold) for fold in range(self.folds)), *(name for name in (CALIBRATION, TEST) if name in held)]
 
     @property
     def fingerprint(self) -> str:
@@ -56,7 +56,7 @@ class Split:
 
         Args:
             table: a validated catalog; images that are not in the split are left out.
-            *parts: names of subsets: `test`, or a fold's number as text.
+            *parts: names of subsets: `test`, `calibration`, or a fold's number as text.
         """
         return np.flatnonzero(table["image_id"].map(self.part).isin(parts))
 

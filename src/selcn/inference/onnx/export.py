@@ -53,11 +53,14 @@ class _Segment(nn.Module):
 
     def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
         super().__init__()
-        self.segmenters = nn.ModuleList([member.networks[str(config.segmenter)] for member in ensemble.members])
+        segmenters = [member.networks[str(config.segmenter)] for member in ensemble.members]
+        self.repeats = len(segmenters) if config.segmenter in config.shared else 1
+        self.segmenters = nn.ModuleList(segmenters[:1] if self.repeats > 1 else segmenters)
 
     def forward(self, prepared: Tensor) -> Tensor:
         images = _floats(prepared)
-        return torch.cat([segmenter(images).sigmoid() for segmenter in self.segmenters], dim=1)
+        lesions = [segmenter(images).sigmoid() for segmenter in self.segmenters]
+        return torch.cat(lesions * self.repeats, dim=1)
 
 
 class _Classify(nn.Module):
