@@ -1,6 +1,7 @@
 """What a checklist says of a run is what the run's files hold; every item of the papers is there once."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -72,6 +73,16 @@ def test_numbers_are_counted_from_the_runs_files(tripod: dict[str, str], tiny_ru
     assert open_run(tiny_run).split.fingerprint[:12] in tripod["5a"]
     assert "resnet10t with a linear head, fusing the saliency of symmetry" in tripod["12c"]
     assert "See item 10." in tripod["21"].splitlines()
+
+
+def test_images_without_lesions_are_counted_beside_their_groups(tiny_run: Path) -> None:
+    run = open_run(tiny_run)
+    groups = {image: f"image:{image}" for image in run.split.group}
+    alone = replace(run, split=replace(run.split, group=groups | dict.fromkeys(list(groups)[:2], "image:one")))
+    rows = FACTS["sample"](alone)
+    assert rows[0].startswith("| subset | images | groups |")
+    assert sum(int(row.split(" | ")[1]) for row in rows[2:]) == len(run.table)
+    assert f"{len(run.table)} images of {len(run.table) - 1} groups" in FACTS["sources"](alone)[0]
 
 
 def test_failures_are_counted(tiny_run: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 ```
 RUN/
   config.yaml              resolved configuration; once a step has finished, another training is refused
-  environment.json         versions of the software that it was started with
+  environment.json         versions of the software and machine that it was started with
   data/catalog.csv  split/split.json  store/arrays/
   features/NAME/arrays/    of a frozen backbone: views.npy, maps.npy
   networks/NAME/fold-k/    network.safetensors, metrics.csv, tensorboard/, step.json
@@ -19,7 +19,8 @@ RUN/
   evaluation/              NAME.csv, comparison.csv, cross_validation.csv, saliency.csv
   bundle/                  the deployable cascade of the target network
   jobs/  tuning/NAME/      of `selcn grid` and `selcn tune`
-  report.html
+  audit/                   of `selcn audit --run`, see `selcn.runs.auditing`
+  report.html  tripod-ai.md  clear-derm.md  claim.md
 ```
 Every step also leaves `step.json`: its result, seconds and host.
 """
@@ -66,7 +67,7 @@ class RunFolder:
 
     @property
     def environment(self) -> Path:
-        """Versions of the software that the run was started with."""
+        """Versions of the software, and the machine, that the run was started with."""
         return self.path / "environment.json"
 
     @property

@@ -47,7 +47,7 @@ def cost_lines(run: Run, networks: Sequence[str]) -> list[str]:
     manifests = [(step.network, run.folder.manifest(step)) for step in steps]
     spent = {name: sum(one["seconds"] for of, one in manifests if of == name) for name in networks}
     each = ", ".join(f"{name} {spoken_time(seconds)}" for name, seconds in spent.items())
-    machine = run.environment().get("machine", "a machine that was not recorded")
+    machine = run.environment().get("machine", "not recorded")
     return [
         f"Training took {spoken_time(sum(spent.values()))} in all ({sum(spent.values()):.0f} seconds; {each}), the "
         f"{run.split.folds} members of each network one after another.",

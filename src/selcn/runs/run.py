@@ -287,7 +287,7 @@ class Run:
         return [_curve(self.folder, network, fold, f"val_{score}") for fold in range(self.split.folds)]
 
     def environment(self) -> dict[str, str]:
-        """Versions of the software that the run was started with, and of the system."""
+        """Versions of the software and of the system that the run was started with, and the machine."""
         environment: dict[str, str] = json.loads(self.folder.environment.read_text(encoding="utf-8"))
         return environment
 

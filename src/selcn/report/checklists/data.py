@@ -44,12 +44,13 @@ def subsets(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def unit(run: Run) -> str:
-    """What the split keeps whole, such as `lesions`.
+    """What the split keeps whole, such as `lesions`; `groups` where only near-duplicates are known to belong together.
 
     Args:
         run: with a split.
     """
-    return group_word(run.split.group.values())
+    word = group_word(run.split.group.values())
+    return "groups" if word == "images" else word
 
 
 def _sources(run: Run) -> list[str]:

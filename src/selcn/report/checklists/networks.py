@@ -113,8 +113,7 @@ def _selection(run: Run) -> list[str]:
         epochs = ", ".join(str(one["epochs"]) for one in steps)
         lines.append(
             f"{name}: the epoch with the best `{steps[0]['monitor']}` on the fold left out was kept; training "
-            "stopped after "
-            f"{section.patience} epochs without improvement ({epochs} epochs by fold)."
+            f"stops after {section.patience} epochs without improvement ({epochs} epochs by fold)."
         )
     searched = sorted(path.name for path in run.folder.tuning("any").parent.glob("*/"))
     if searched:
