@@ -11,7 +11,7 @@ from rich.markup import escape
 import selcn
 from selcn.cli import audit, configuration, data, download, evidence, index, jobs, predict, saliency, serve, train
 from selcn.cli.options import show_messages
-from selcn.errors import SelcnError
+from selcn.errors import SelcnError, missing_torch
 
 
 def _print_version(wanted: bool) -> None:
@@ -51,6 +51,8 @@ def main() -> None:
         app()
     except SelcnError as error:
         _leave(str(error))
+    except ModuleNotFoundError as error:
+        _leave(str(missing_torch(error)))
     except OSError as error:
         _leave(f"{error.filename or 'a file'}: {error.strerror or error}; check the path, its permissions and the disk")
 
