@@ -7,11 +7,9 @@
 FROM python:3.12-slim AS install
 WORKDIR /src
 RUN python -m venv /opt/selcn
-COPY constraints.txt docker/requirements.txt ./
-RUN /opt/selcn/bin/pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY src src
-RUN /opt/selcn/bin/pip install --no-cache-dir --no-deps .
+RUN /opt/selcn/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve,dicom]'
 
 FROM python:3.12-slim
 COPY --from=install /opt/selcn /opt/selcn

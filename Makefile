@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test coverage docs demo demo-short clean
+.PHONY: help setup check test coverage docs installs notebooks demo demo-short clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,12 @@ coverage: $(READY) ## all tests, and which lines and branches none of them reach
 
 docs: $(READY) ## the documentation site, warnings as errors, to docs/_build/index.html
 	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build
+
+installs: $(READY) ## the wheel in empty environments, one an extra, to docs/results/installs.json; some minutes
+	$(BIN)/python tests/install/run.py
+
+notebooks: $(READY) ## execute the notebooks and store them with their outputs
+	$(BIN)/python notebooks/run.py
 
 demo: $(READY) ## the whole cascade on synthetic data, to runs/demo/report.html
 	$(BIN)/selcn run demo --out runs/demo

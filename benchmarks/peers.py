@@ -68,7 +68,7 @@ def train(run: Run, network: nn.Module, rows: np.ndarray, section: NetworkSectio
             chosen = np.sort(order[step * batch : (step + 1) * batch])
             value = loss(read_images(run, chosen, size), chosen)
             optimiser.zero_grad()
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
     return network.eval()
@@ -89,9 +89,9 @@ def classifier(backbone: str, classes: int, weights: Path) -> nn.Module:
         network.load_state_dict(state)
         network.reset_classifier(classes)  # type: ignore[operator]
         return network
-    squeezenet = torchvision.models.squeezenet1_1()
+    squeezenet: nn.Module = torchvision.models.squeezenet1_1()
     squeezenet.load_state_dict(state)
-    squeezenet.classifier[1] = nn.Conv2d(512, classes, 1)
+    squeezenet.classifier[1] = nn.Conv2d(512, classes, 1)  # type: ignore[index,operator]
     return squeezenet
 
 

@@ -40,6 +40,7 @@ def one_at_a_time(table: pd.DataFrame) -> np.ndarray:
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (17, 17))
     for row, path in enumerate(table["image_path"]):
         image = cv2.imread(path, cv2.IMREAD_COLOR)
+        assert image is not None
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         hair = (cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, cross) > 10).astype(np.uint8)
         clean = cv2.inpaint(image, hair, 1, cv2.INPAINT_TELEA)

@@ -77,7 +77,7 @@ def address(installed: Path, bundle: Path, tmp_path_factory: pytest.TempPathFact
     if subprocess.run([*locked, "true"], env=environment, capture_output=True).returncode:
         locked = []  # only who may mount can take the disk away
     with subprocess.Popen([*locked, *command], env=environment, stderr=subprocess.PIPE, text=True) as process:
-        for _ in range(600):
+        for _ in range(3000):
             with socket.socket() as client:
                 if client.connect_ex(("127.0.0.1", int(port))) == 0:
                     break
@@ -103,3 +103,30 @@ def test_it_is_small_and_runs_as_nobody(installed: Path) -> None:
     assert dockerfile("USER") == ["65534:65534"]
     (health,) = dockerfile("HEALTHCHECK")
     assert f":{PORT}/healthz" in health
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [(["run", "demo"], "train"), (["predict", "{bundle}", "{picture}"], "torch"), (["export", "{bundle}"], "export")],
+)
+def test_without_pytorch_a_command_that_needs_it_says_so_in_one_line(
+    command: list[str], extra: str, installed: Path, bundle: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    picture = sorted((tiny_run / "data" / "phantom" / "images").iterdir())[0]
+    words = [word.format(bundle=bundle, picture=picture) for word in command]
+    apart = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [str(installed / "bin" / "selcn"), *words], cwd=tmp_path, env=apart, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert f"`pip install 'selcn[{extra}]'`" in line
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_shell_completes_commands(installed: Path, tmp_path: Path) -> None:
+    asked = {"_SELCN_COMPLETE": "complete_bash", "COMP_WORDS": "selcn pre", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [str(installed / "bin" / "selcn")], env={"HOME": str(tmp_path), **asked}, capture_output=True, text=True
+    )
+    assert sorted(done.stdout.split()) == ["predict", "prepare"]

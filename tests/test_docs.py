@@ -82,7 +82,7 @@ def test_every_command_of_the_tour_runs_in_order() -> None:
 
 def test_the_python_of_the_prediction_page_runs(demo: Path) -> None:
     text = (ROOT / "docs" / "prediction.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    _, block = re.findall(r"```python\n(.*?)```", text, re.DOTALL)  # the first is tested in tests/inference
     names: dict[str, Any] = {"picture": sorted((demo / "runs/demo/data/phantom/images").iterdir())[0]}
     exec(block, names)
     assert sum(names["prediction"]["diagnosis"].probabilities.values()) == pytest.approx(1)

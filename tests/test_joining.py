@@ -1,7 +1,6 @@
 """What a newcomer relies on: hooks equal to `make check`, forms that can be read, links that lead somewhere."""
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,12 +24,6 @@ def test_a_form_asks_each_question_once(name: str) -> None:
     asked = [part["id"] for part in form["body"] if part["type"] != "markdown"]
     assert {"name", "description", "body"} <= form.keys()
     assert len(asked) == len(set(asked)) > 0
-
-
-def test_the_citation_is_of_this_version() -> None:
-    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
 
 
 def test_links_lead_somewhere_and_records_are_listed() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 
@@ -50,5 +51,42 @@ def require_extra(module: str, extra: str, purpose: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        missing = error.name or module
-        raise ConfigError(f"{purpose} needs an extra ({missing} is missing); `pip install 'selcn[{extra}]'`") from None
+        raise _no_extra(purpose, error.name or module, extra) from None
+
+
+def check_extra(extra: str, modules: Sequence[str], purpose: str) -> None:
+    """Refuse what needs an extra that is not installed, without importing any of it.
+
+    Args:
+        extra: its name.
+        modules: top-level modules that it installs.
+        purpose: what needs them, as the subject of the error message.
+
+    Raises:
+        ConfigError: one of them is not installed.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise _no_extra(purpose, module, extra)
+
+
+TORCH = frozenset({"safetensors", "segmentation_models_pytorch", "timm", "torch", "torchvision"})
+"""Modules of the extra `torch`."""
+
+
+def missing_torch(error: ModuleNotFoundError) -> ConfigError:
+    """The mistake behind a failed import of PyTorch or its companions.
+
+    Args:
+        error: of the import.
+
+    Raises:
+        ModuleNotFoundError: another module is missing, which is a fault of selcn.
+    """
+    if error.name not in TORCH:
+        raise error
+    return _no_extra("this command", error.name, "torch")
+
+
+def _no_extra(purpose: str, module: str, extra: str) -> ConfigError:
+    return ConfigError(f"{purpose} needs an extra ({module} is missing); `pip install 'selcn[{extra}]'`")

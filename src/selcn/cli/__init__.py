@@ -25,7 +25,7 @@ from selcn.cli import (
     train,
 )
 from selcn.cli.options import show_messages
-from selcn.errors import SelcnError
+from selcn.errors import SelcnError, missing_torch
 
 
 def _print_version(wanted: bool) -> None:
@@ -79,6 +79,8 @@ def main() -> None:
         app()
     except SelcnError as error:
         _leave(str(error))
+    except ModuleNotFoundError as error:
+        _leave(str(missing_torch(error)))
     except OSError as error:
         _leave(f"{error.filename or 'a file'}: {error.strerror or error}; check the path, its permissions and the disk")
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Config, Overrides, progress, resumable, with_threads
+from selcn.cli.options import Config, Overrides, progress, resumable, with_extra, with_threads
 from selcn.cli.train import (
+    TRAINING,
     Accelerator,
     Masking,
     Network,
@@ -56,8 +57,8 @@ Slurm = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(with_threads(grid, in_jobs=True))
-    app.command()(with_threads(tune, in_jobs=True))
+    for command in (grid, tune):
+        app.command()(with_threads(with_extra(command, *TRAINING), in_jobs=True))
 
 
 def grid(

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from selcn.errors import ConfigError
+from selcn.errors import ConfigError, check_extra
 from selcn.io.progress import OnProgress
 
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
@@ -71,6 +71,23 @@ def with_threads(command: Callable[..., None], *, in_jobs: bool = False) -> Call
     option = inspect.Parameter("threads", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Threads)
     run.__signature__ = of_command.replace(parameters=[*of_command.parameters.values(), option])  # type: ignore[attr-defined]
     run.__annotations__ = {**command.__annotations__, "threads": Threads}
+    return run
+
+
+def with_extra(command: Callable[..., None], extra: str, *modules: str) -> Callable[..., None]:
+    """A command that ends in one line, before it begins, where an extra is not installed.
+
+    Args:
+        command: the function of a command.
+        extra: name of the extra.
+        modules: top-level modules that it installs.
+    """
+
+    @wraps(command)
+    def run(**options: object) -> None:
+        check_extra(extra, modules, f"selcn {command.__name__}")
+        command(**options)
+
     return run
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import EngineChoice, Out, progress, resumable, with_threads
+from selcn.cli.options import EngineChoice, Out, progress, resumable, with_extra, with_threads
 from selcn.errors import ConfigError, DataError, listed
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ DEFAULT_MASKINGS = ("segmentation", "lae")
 MAX_CALIBRATION_IMAGES = 400
 
 
-Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Such as runs/demo/bundle.", show_default=False)]
+Bundle = Annotated[
+    Path,
+    typer.Argument(metavar="BUNDLE", help="Such as runs/demo/bundle, or hf://owner/name@revision.", show_default=False),
+]
 Inputs = Annotated[
     list[str],
     typer.Argument(
@@ -61,13 +64,15 @@ class TableFormat(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(with_threads(bundle))
-    app.command()(with_threads(export))
+    app.command()(with_threads(with_extra(export, "export", "torch", "onnx", "onnxscript")))
     app.command()(with_threads(predict))
     app.command()(with_threads(mask))
 
 
 def bundle(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(help="A finished run's folder; with --push also a bundle.", show_default=False)
+    ],
     out: Out = Path("bundle"),
     network: Annotated[
         str | None, typer.Option("--network", "--variant", help="Which network answers; the run's target by default.")
@@ -90,18 +95,35 @@ def bundle(
         float | None,
         typer.Option("--false-alarms", help="Share of usual images that each warning may be given of (0.01)."),
     ] = None,
+    push: Annotated[
+        str | None, typer.Option("--push", help="Also upload it to the Hugging Face hub: hf://owner/name.")
+    ] = None,
 ) -> None:
     """Put all that predicts into one folder: weights, configuration, reliability, metrics, model card, checksums.
 
-    With `--share` or `--half` the metrics are measured anew, on the test subset.
+    With `--share` or `--half` the metrics are measured anew, on the test subset. `--push` uploads it as one commit, or
+    a bundle that is there already, exports included; a new repository is private.
 
-    Example: `selcn bundle runs/demo --network diagnosis-standalone --out standalone`
+    Example: `selcn bundle runs/demo --network diagnosis-standalone --out standalone`, or
+    `selcn bundle runs/demo/bundle --push hf://owner/name`
     """
+    from selcn.inference.bundle import MANIFEST
+    from selcn.inference.hub import parse_target, push_bundle
+
+    if push:
+        parse_target(push)
+        if (run / MANIFEST).is_file():
+            if network or plain or share or half is not None or false_alarms is not None:
+                raise ConfigError(f"{run}: is a bundle already; give --push alone, or its run")
+            typer.echo(push_bundle(run, push))
+            return
     from selcn.runs.bundling import BundleOptions, bundle_run
 
     options = BundleOptions(plain=plain, share=tuple(share or ()), half=half, false_alarms=false_alarms)
     config = bundle_run(run, out, network, options)
     typer.echo(f"{out}: {config.target}, {config.members} members")
+    if push:
+        typer.echo(push_bundle(out, push))
 
 
 def export(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import Config, Overrides, progress, resumable, with_threads
+from selcn.cli.options import Config, Overrides, progress, resumable, with_extra, with_threads
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,12 +52,14 @@ Nodes = Annotated[int, typer.Option("--nodes", min=1, help="Machines, of torchru
 On = Annotated[Accelerator, typer.Option("--accelerator", help="auto takes GPUs where there are any.")]
 Track = Annotated[list[Tracker] | None, typer.Option("--track", help="Log to this too. May be repeated.")]
 Profile = Annotated[bool, typer.Option("--profile", help="Only time one epoch, and say where the time goes.")]
+TRAINING = ("train", "torch", "lightning", "torchmetrics", "optuna", "submitit", "tensorboard")
+"""The extra that training needs, and its modules."""
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(with_threads(run))
-    app.command()(with_threads(train))
+    app.command()(with_threads(with_extra(run, *TRAINING)))
+    app.command()(with_threads(with_extra(train, *TRAINING)))
 
 
 def run(

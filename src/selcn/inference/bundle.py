@@ -214,6 +214,21 @@ def read_config(path: Path) -> BundleConfig:
     return _parsed(path, checksums, [name for name in checksums if name != CARD])
 
 
+def bundle_files(path: Path) -> list[str]:
+    """Names of a bundle's files, relative to its folder: those of its manifest, the manifest, and its exports.
+
+    Args:
+        path: of the bundle.
+
+    Raises:
+        RunError: no bundle.
+    """
+    exports = [
+        file for engine in Engine for file in sorted((path / engine).glob("*")) if (path / engine / EXPORT).is_file()
+    ]
+    return [*_checksums(path), MANIFEST, *(file.relative_to(path).as_posix() for file in exports)]
+
+
 def read_export(path: Path, engine: Engine = Engine.ONNX) -> tuple[BundleConfig, list[Path]]:
     """Verify an exported bundle, and read its configuration and the files of its graphs in the order they run.
 

@@ -12,9 +12,10 @@ from selcn.data.imaging.arrays import as_rgb
 from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_image
-from selcn.errors import ConfigError
+from selcn.errors import ConfigError, require_extra
 from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, checksum, read_export, read_metrics
 from selcn.inference.given import NOTHING, Floats, Given, GivenArrays, check_given, stack_given
+from selcn.inference.hub import locate_bundle
 from selcn.inference.result import Lesion, Outputs, Prediction, describe, find_lesion, prepare
 
 
@@ -187,14 +188,14 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH)
     """Verify and load a bundle.
 
     Args:
-        bundle: its folder.
+        bundle: its folder, or `hf://owner/name@revision` on the Hugging Face hub.
         device: of the engine `torch`: `cpu`, `cuda`, `cuda:1` ...
         engine: `torch`, or `onnx` or `onnx-int8` where `selcn export` was run; those are faster on a CPU and load no
             torch.
 
     Raises:
-        RunError: no bundle, it was not exported, or a file of it is missing or changed.
-        ConfigError: there is no such device or engine, or ONNX Runtime is not installed.
+        RunError: no bundle, it was not exported, a file of it is missing or changed, or it cannot be fetched.
+        ConfigError: there is no such device or engine, or PyTorch is not installed.
 
     Example:
         >>> predictor = load("runs/demo/bundle")
@@ -203,16 +204,19 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH)
     """
     if engine not in set(Engine):
         raise ConfigError(f"engine {engine}: unknown; known are {', '.join(Engine)}")
+    if engine == Engine.TORCH:
+        require_extra("selcn.models.build", "torch", "engine torch, unlike engine onnx,")
+    folder = locate_bundle(bundle, engine)
     if engine != Engine.TORCH:
         from selcn.inference.onnx.engine import OnnxEngine
 
-        config, graphs = read_export(Path(bundle), Engine(engine))
+        config, graphs = read_export(folder, Engine(engine))
         run: Runner = OnnxEngine(config, graphs)
     else:
         from selcn.inference.assembly import read_bundle
         from selcn.inference.torch_engine import TorchEngine
 
-        config, ensemble = read_bundle(Path(bundle))
+        config, ensemble = read_bundle(folder)
         run = TorchEngine(ensemble, device)
-    digest, metrics = checksum(Path(bundle) / MANIFEST), read_metrics(Path(bundle))
+    digest, metrics = checksum(folder / MANIFEST), read_metrics(folder)
     return Predictor(config, run, digest=digest, engine=engine, metrics=metrics)

@@ -42,6 +42,26 @@ def write_metrics(run: Run, out: Path) -> None:
         pd.concat(folds).to_csv(out / CROSS_VALIDATION, index=False)
 
 
+def tracked_metrics(run: Run, folder: Path) -> dict[str, float]:
+    """Return the metrics of an evaluation as trackers show them: values by `NETWORK/SUBSET/METRIC`.
+
+    The metrics' names are those of the registry, as in the report's tables and files.
+
+    Args:
+        run: that was evaluated.
+        folder: that :func:`write_metrics` wrote to.
+    """
+    tables = {name: folder / f"{name}.csv" for name in run.graph.nodes}
+    return {
+        f"{name}/{subset}/{metric}": value
+        for name, path in tables.items()
+        if path.is_file()
+        for subset, metric, value in pd.read_csv(path)[["fold_part", "metric", "value"]]
+        .dropna()
+        .itertuples(index=False)
+    }
+
+
 def seed_table(
     folders: Sequence[Path], against: str, networks: Sequence[str] = (), *, resamples: int, seed: int = 0
 ) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from selcn.runs.bundling import fill_bundle
 from selcn.runs.executor import Executor
 from selcn.runs.features import check_features, write_features
 from selcn.runs.folder import SCORES, RunFolder
-from selcn.runs.metrics import write_metrics, write_saliency_metrics
+from selcn.runs.metrics import tracked_metrics, write_metrics, write_saliency_metrics
 from selcn.runs.out_of_fold import write_outputs
 from selcn.runs.plan import Kind, Step, with_needs
 from selcn.runs.predictions import tested_only, write_prediction_files
@@ -30,6 +30,7 @@ from selcn.tasks.classification import ClassificationTask
 from selcn.training.compute import Compute
 from selcn.training.measured import fit_measures
 from selcn.training.profiling import EpochProfiler
+from selcn.training.tracking import track_metrics
 from selcn.training.trainer import fit
 
 PROFILED_EPOCHS = 2
@@ -160,6 +161,7 @@ class Pipeline:
             case Kind.EVALUATION:
                 write_metrics(run, work)
                 write_saliency_metrics(run, work)
+                track_metrics(tracked_metrics(run, work), self.track, work)
             case Kind.BUNDLE:
                 fill_bundle(work, run, run.graph.target)
             case _:

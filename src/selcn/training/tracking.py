@@ -1,13 +1,12 @@
 """Trackers besides CSV and TensorBoard: Weights & Biases and MLflow, both offline by default."""
 
 import os
-from collections.abc import Sequence
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from selcn.errors import ConfigError
+from selcn.errors import ConfigError, check_extra
 
 TRACKERS = ("wandb", "mlflow")
 PROJECT = "selcn"
@@ -40,11 +39,25 @@ def finish(loggers: Sequence[Logger]) -> None:
             logger.experiment.finish()
 
 
+def track_metrics(metrics: Mapping[str, float], names: Sequence[str], out: Path) -> None:
+    """Log the metrics of a finished evaluation to TensorBoard and to the named trackers.
+
+    Args:
+        metrics: values by name.
+        names: of ``TRACKERS``.
+        out: folder of the evaluation, see `trackers`.
+    """
+    loggers = [TensorBoardLogger(out, "", "tensorboard"), *trackers(names, out)]
+    for logger in loggers:
+        logger.log_metrics(dict(metrics))
+        logger.finalize("success")
+    finish(loggers)
+
+
 def _tracker(name: str, out: Path) -> Logger:
     if name not in TRACKERS:
         raise ConfigError(f"--track {name}: unknown; known are {', '.join(TRACKERS)}")
-    if find_spec(name) is None:
-        raise ConfigError(f"--track {name}: not installed; pip install 'selcn[{name}]'")
+    check_extra(name, [name], f"--track {name}")
     title = "/".join(part for part in out.parts if part != ".work")
     if name == "wandb":
         offline = os.environ.get("WANDB_MODE", "offline") != "online"

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 
 from selcn.data.imaging.masking import visible_region
 from selcn.data.imaging.masks import LESION_THRESHOLD
-from selcn.errors import require_extra
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.given import MASK, Floats, GivenArrays, saliency_name
 from selcn.inference.onnx.names import (
@@ -31,13 +31,9 @@ class OnnxEngine:
         config: of the bundle.
         graphs: their files, in the order they run: one, or two with maskings that are computed between them.
         threads: number that work on one batch; None for `OMP_NUM_THREADS`, or one a core.
-
-    Raises:
-        ConfigError: ONNX Runtime is not installed.
     """
 
     def __init__(self, config: BundleConfig, graphs: Sequence[Path], threads: int | None = None) -> None:
-        onnxruntime = require_extra("onnxruntime", "onnx", "engine onnx")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or wanted_threads() or 0
         options.log_severity_level = 3

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
 from selcn.errors import require_extra
 from selcn.inference.onnx.names import IMAGES, nothing_given
@@ -40,7 +41,7 @@ def quantize(graph: Path, out: Path, prepared: np.ndarray) -> None:
     """
     onnx = require_extra("onnx", "export", "--int8")
     quantization = require_extra("onnxruntime.quantization", "export", "--int8")
-    inputs = require_extra("onnxruntime", "export", "--int8").InferenceSession(str(graph)).get_inputs()
+    inputs = onnxruntime.InferenceSession(str(graph)).get_inputs()
     nodes = [node for node in onnx.load(str(graph)).graph.node if node.op_type == "Conv"]
     chosen = [node.name for node in nodes if any(_SEGMENTERS in name for name in node.input)]
     level = logging.getLogger().level

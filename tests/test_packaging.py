@@ -1,0 +1,94 @@
+"""What strangers install, and the workflows that check and publish it."""
+
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from selcn.cli.train import TRAINING
+from selcn.errors import TORCH
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WORKFLOWS = ROOT / ".github" / "workflows"
+RELEASED = re.findall(r"^## (\d+\.\d+\.\d+) ", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+IN_CONDA = {"matplotlib": "matplotlib-base", "opencv-python-headless": "py-opencv", "torch": "pytorch"}
+
+
+def required(lines: list[str]) -> dict[str, str]:
+    """Version of each requirement by its name in conda; extras of selcn itself left out."""
+    found = [Requirement(line) for line in lines]
+    return {IN_CONDA.get(one.name, one.name): str(one.specifier) for one in found if one.name != "selcn"}
+
+
+def test_the_version_is_that_of_the_newest_section_of_the_changelog() -> None:
+    recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    fallback = PROJECT["tool"]["hatch"]["version"]["fallback-version"]
+    assert {fallback, recipe["context"]["version"], cited["version"]} == {RELEASED[0]}
+    assert cited["license"] == PROJECT["project"]["license"]
+
+
+def test_the_conda_recipe_requires_what_the_wheel_requires() -> None:
+    recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8"))["requirements"]
+    written = {line.split()[0]: line.split()[1] for part in ("run", "run_constraints") for line in recipe[part]}
+    assert written.pop("python") == PROJECT["project"]["requires-python"]
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert written == required([*PROJECT["project"]["dependencies"], *extras["torch"], *extras["train"]])
+
+
+def test_the_modules_of_an_extra_are_what_it_installs() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert {name.replace("-", "_") for name in required(extras["torch"])} == {*TORCH - {"torch"}, "pytorch"}
+    assert set(TRAINING[2:]) == set(required(extras["train"]))
+    assert TRAINING[:2] == ("train", "torch")
+
+
+def test_no_workflow_has_a_known_weakness() -> None:
+    zizmor = shutil.which("zizmor") or str(Path(sys.executable).with_name("zizmor"))
+    done = subprocess.run(
+        [zizmor, "--offline", "--no-progress", "--format=plain", str(WORKFLOWS)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_release_has_notes(version: str, tmp_path: Path) -> None:
+    release = yaml.safe_load((WORKFLOWS / "release.yml").read_text(encoding="utf-8"))
+    (step,) = [step for step in release["jobs"]["build"]["steps"] if step.get("name") == "Notes of this version"]
+    shutil.copy(ROOT / "CHANGELOG.md", tmp_path)
+    script = ["bash", "-euo", "pipefail", "-c", step["run"]]
+
+    def made_for(tag: str) -> bool:
+        given = {"GITHUB_REF_NAME": tag, "PATH": "/usr/bin:/bin"}
+        return subprocess.run(script, cwd=tmp_path, env=given, check=False).returncode == 0
+
+    assert made_for(f"v{version}")
+    section = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition(f"## {version} ")[2].partition("\n")[2]
+    expected = re.split(r"^## .*$", section, flags=re.MULTILINE)[0]
+    assert (tmp_path / "notes.md").read_text(encoding="utf-8").strip() == expected.strip()
+    assert not made_for("v99.0.0")
+
+
+def test_the_tests_run_on_every_system_and_python() -> None:
+    matrix = yaml.safe_load((WORKFLOWS / "ci.yml").read_text(encoding="utf-8"))["jobs"]["tests"]["strategy"]["matrix"]
+    supported = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if ":: 3." in line]
+    assert matrix["python"] == supported
+    assert {name.partition("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+
+
+def test_the_page_shows_what_the_installs_cost() -> None:
+    measured = json.loads((ROOT / "docs" / "results" / "installs.json").read_text(encoding="utf-8"))
+    script = runpy.run_path(str(ROOT / "tests" / "install" / "run.py"))
+    assert set(measured["installs"]) == set(script["DOES"])
+    assert script["table"](measured["installs"]) in (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
+    extras = {name for key in script["DOES"] for name in key.split(",") if name}
+    assert extras == set(PROJECT["project"]["optional-dependencies"]) - {"dev"}
