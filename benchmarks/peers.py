@@ -89,10 +89,11 @@ def classifier(backbone: str, classes: int, weights: Path) -> nn.Module:
         network.load_state_dict(state)
         network.reset_classifier(classes)  # type: ignore[operator]
         return network
-    squeezenet: nn.Module = torchvision.models.squeezenet1_1()
+    squeezenet = torchvision.models.squeezenet1_1()
     squeezenet.load_state_dict(state)
-    squeezenet.classifier[1] = nn.Conv2d(512, classes, 1)  # type: ignore[index,operator]
-    return squeezenet
+    squeezenet.classifier[1] = nn.Conv2d(512, classes, 1)
+    ours: nn.Module = squeezenet
+    return ours
 
 
 def fine_tuned(run: Run, fold: int, weights: Path) -> tuple[np.ndarray, np.ndarray]:

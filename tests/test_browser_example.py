@@ -55,10 +55,11 @@ def page(browser: Browser, example: Path, bundle: Path, tmp_path_factory: pytest
     path = tmp_path_factory.mktemp("page") / "page.html"
     runpy.run_path(str(example / "build.py"))["build"](bundle, path)
     page = browser.new_page(viewport={"width": 390, "height": 900})
-    page.said = []  # type: ignore[attr-defined]
-    page.on("console", lambda message: page.said.append(message.text))  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.said.append(str(error)))  # type: ignore[attr-defined]
-    page.on("request", lambda one: page.said.append(one.url) if one.url.startswith("http") else None)  # type: ignore[attr-defined]
+    said: list[str] = []
+    page.said = said  # type: ignore[attr-defined]
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda one: said.append(one.url) if one.url.startswith("http") else None)
     page.goto(f"file://{path}")
     page.get_by_text("Ready.").wait_for(timeout=120_000)
     yield page

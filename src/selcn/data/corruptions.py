@@ -69,7 +69,7 @@ def corrupt(image: Bytes, corruption: str, severity: int, rng: np.random.Generat
         )
         return np.asarray(moved, dtype=np.uint8)
     assert chosen.change
-    changed = chosen.change(rng, image.astype(np.float32) / 255, amount)
+    changed = chosen.change(rng, np.asarray(image.astype(np.float32) / 255, dtype=np.float32), amount)
     return np.round(np.clip(changed, 0, 1) * 255).astype(np.uint8)
 
 
@@ -159,13 +159,16 @@ def _white_balance(rng: np.random.Generator, image: Floats, amount: float) -> Fl
     direction = rng.standard_normal(3)
     direction -= direction.mean()
     gains = 1 + amount * direction / np.abs(direction).max()
-    return image * gains.astype(np.float32)
+    balanced: Floats = image * gains.astype(np.float32)
+    return balanced
 
 
 def _jpeg(_rng: np.random.Generator, image: Floats, quality: float) -> Floats:
     pixels = np.round(image[..., ::-1] * 255).astype(np.uint8)
     _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.asarray(decoded[..., ::-1], dtype=np.float32) / np.float32(255)
 
 
 def _noise(rng: np.random.Generator, image: Floats, deviation: float) -> Floats:

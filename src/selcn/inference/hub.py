@@ -160,7 +160,7 @@ def _in_one_line(address: HubAddress) -> Iterator[None]:
                 f"{address}: is not in the hub's cache, and HF_HUB_OFFLINE is set; fetch it once without"
             ) from None
         raise RunError(f"{address}: the hub cannot be reached ({_cause(error)}); check the connection") from None
-    except (OSError, ValueError, errors.HTTPError) as error:
+    except (OSError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]  # httpx's, not in its __all__
         raise RunError(f"{address}: {_cause(error)}; check the connection, and HF_TOKEN") from None
 
 

@@ -109,8 +109,7 @@ def _draw_light(rng: np.random.Generator, grid: Grid) -> Floats:
     if stopped:
         light = light * (0.04 + 0.96 * soft_step((stop - distance) * np.float32(60)))
     balance = rng.normal(1, 0.012, 3).astype(np.float32)
-    tinted: Floats = light * balance[:, None, None]
-    return tinted
+    return np.asarray(light * balance[:, None, None], dtype=np.float32)
 
 
 def vignette(to_corner: Floats, depth: float) -> Floats:
