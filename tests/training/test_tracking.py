@@ -63,7 +63,9 @@ def test_mlflow_and_wandb_show_these_names_without_a_connection(
     from mlflow import MlflowClient
 
     client = MlflowClient((tmp_path / "mlruns").as_uri())
-    (run,) = client.search_runs([client.get_experiment_by_name("selcn").experiment_id])
+    experiment = client.get_experiment_by_name("selcn")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
     assert run.data.metrics == values
     assert run.info.status == "FINISHED"
     (offline,) = (tmp_path / "runs" / "evaluation" / "wandb").glob("offline-run-*/run-*.wandb")

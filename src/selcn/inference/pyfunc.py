@@ -25,7 +25,7 @@ _CODE = (
 )
 
 
-class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # of an untyped library
+class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]  # untyped
     """A bundle behind MLflow's interface.
 
     Attributes:
