@@ -158,6 +158,7 @@ export class Cascade {
     const found = {
       "no lesion found": lesion && !lesion.some((p) => p > LESION_THRESHOLD),
       "blurred": sharpness < usual.sharpness,
+      "noisier or sharper than the training images": usual.sharpest !== null && sharpness > usual.sharpest,
       "darker or brighter than the training images": brightness < usual.brightness[0] || brightness > usual.brightness[1],
       "unlike the training images": measured && distance > measured.distance,
     };

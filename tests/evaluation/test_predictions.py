@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         ),
         (
             {"fold": ["test", "test", "train", "-1"]},
-            "2 rows with an unknown fold: line 4 (b1), line 5 (c1); use test or the fold's number",
+            "2 rows with an unknown fold: line 4 (b1), line 5 (c1); use test, calibration or the fold's number",
         ),
         (
             {"fold": ["test", 0, 1, 1]},

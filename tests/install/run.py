@@ -46,6 +46,7 @@ DOES: dict[str, list[list[str]]] = {
     "torch": [[*PREDICT, "--out", "torch"]],
     "serve": [["python", "-c", READY]],
     "parquet": [[*PREDICT, "--engine", "onnx", "--table", "parquet", "--out", "parquet"]],
+    "annotations": [["python", "-c", "from pycocotools import mask"]],
     "dicom": [["python", "-c", "from selcn.data.imaging import dicom, dicom_segmentation"]],
     "download": [["selcn", "download"], ["python", "-c", "import pooch, requests"]],
     "hdf5": [["python", "-c", "import h5py"]],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selcn.cli.options import CatalogPath, Device, EngineChoice, Out, progress, resumable
+from selcn.cli.options import CatalogPath, Device, EngineChoice, Out, progress, resumable, with_threads
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ class Tool(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    commands.command()(with_threads(export))
+    commands.command("import")(import_)
     app.add_typer(commands, name="annotations")
 
 
-@commands.command()
 def export(
     source: Annotated[Path, typer.Argument(help="A finished run, or a bundle with CATALOG.", show_default=False)],
     catalog: Annotated[
@@ -92,7 +93,6 @@ def _annotate(
     return failed, [sets[name] for name in sorted(sets, key=lambda name: name != target)]
 
 
-@commands.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="COCO, or Label Studio's export as JSON.", show_default=False)],
     catalog: CatalogPath,
