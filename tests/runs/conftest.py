@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from selcn.cli import main
 from selcn.config import RunConfig
 from selcn.runs.pipeline import Pipeline
 
@@ -28,6 +29,21 @@ def small_networks() -> dict[str, dict[str, Any]]:
         "diagnosis": {**PLAIN, "labels": "ham10000", "masking": "segmentation", "reads": {"symmetry": "concat"}},
         "plain": {**PLAIN, "labels": "ham10000"},
     }
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs `selcn` with some words and 20 resamples, and gives its exit code."""
+
+    def run(*words: object) -> int:
+        monkeypatch.setattr("sys.argv", ["selcn", *map(str, words), "--resamples", "20"])
+        try:
+            main()
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        return 0
+
+    return run
 
 
 @pytest.fixture(scope="session")

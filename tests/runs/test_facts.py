@@ -3,13 +3,13 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from selcn.cli import main
 from selcn.data.appearance import measure_appearance
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.imaging.read import read_image
@@ -55,18 +55,10 @@ def test_labels_go_before_estimates_and_unreadable_images_are_unknown(copy: Path
 
 
 def test_the_command_gives_subgroups_of_a_run(
-    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    copy: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def evaluate(*words: object) -> int:
-        monkeypatch.setattr("sys.argv", ["selcn", "evaluate", *map(str, words), "--resamples", "20"])
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        return 0
-
     run = open_run(copy)
-    assert evaluate(copy, "--by", "lesion_share", "--by", "vignette", "--network", "lesion", "--json") == 0
+    assert command("evaluate", copy, "--by", "lesion_share", "--by", "vignette", "--network", "lesion", "--json") == 0
     rows = pd.DataFrame(json.loads(capsys.readouterr().out))
     quartiles = rows[rows["of"] == "lesion_share"]
     assert quartiles["images"].tolist() == [len(run.test_rows) // 4] * 4
@@ -79,9 +71,9 @@ def test_the_command_gives_subgroups_of_a_run(
     ]
     assert quartiles["value"].iloc[0] == pytest.approx(small["dice"].mean())
     assert quartiles["gap"].iloc[0] == pytest.approx(tested["dice"].mean() - small["dice"].mean())
-    assert evaluate(copy, "--by", "vignette") == 0
+    assert command("evaluate", copy, "--by", "vignette") == 0
     assert "gap_low" in capsys.readouterr().out
-    assert evaluate(copy, "--by", "vignette", "--catalog", "c.csv") == 2
+    assert command("evaluate", copy, "--by", "vignette", "--catalog", "c.csv") == 2
     assert "--catalog" in capsys.readouterr().err
-    assert evaluate(copy, "--by", "moon") == 2
+    assert command("evaluate", copy, "--by", "moon") == 2
     assert "the catalog has no column moon" in capsys.readouterr().err

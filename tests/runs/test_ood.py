@@ -11,7 +11,6 @@ import torch
 from sklearn.datasets import load_sample_images
 
 import selcn
-from selcn.cli import main
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.datasets import as_floats
 from selcn.data.imaging.read import read_image, write_image
@@ -39,23 +38,10 @@ def strange(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "odd.csv"
 
 
-@pytest.fixture
-def evaluate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    def run(*words: object) -> int:
-        monkeypatch.setattr("sys.argv", ["selcn", "evaluate", *map(str, words), "--resamples", "20"])
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        return 0
-
-    return run
-
-
 def test_scores_are_those_of_the_networks_and_what_is_odd_is_warned_of(
-    tiny_run: Path, strange: Path, tmp_path: Path, evaluate: Callable[..., int]
+    tiny_run: Path, strange: Path, tmp_path: Path, command: Callable[..., int]
 ) -> None:
-    assert evaluate(tiny_run, "--ood", strange, "--out", tmp_path / "ood") == 0
+    assert command("evaluate", tiny_run, "--ood", strange, "--out", tmp_path / "ood") == 0
     scores = pd.read_csv(tmp_path / "ood" / "scores.csv").fillna({"warnings": ""})
     odd = scores[scores["ood"] == 1]
     assert len(scores) == len(odd) + len(open_run(tiny_run).test_rows)
@@ -116,7 +102,7 @@ def test_what_cannot_be_compared_is_one_line(
     tiny_run: Path,
     strange: Path,
     tmp_path: Path,
-    evaluate: Callable[..., int],
+    command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = open_run(tiny_run)
@@ -127,7 +113,7 @@ def test_what_cannot_be_compared_is_one_line(
     for name, place in places.items():
         arguments = [one.replace(name, place) for one in arguments]
         message = message.replace(name, place)
-    assert evaluate(*arguments, "--out", tmp_path / "out") == 2
+    assert command("evaluate", *arguments, "--out", tmp_path / "out") == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

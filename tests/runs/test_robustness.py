@@ -11,7 +11,6 @@ import pytest
 from scipy.stats import spearmanr
 
 import selcn
-from selcn.cli import main
 from selcn.data.catalog import write_catalog
 from selcn.data.corruptions import corrupt, generator_of
 from selcn.data.imaging.read import read_image
@@ -21,19 +20,6 @@ from selcn.runs import robustness
 from selcn.runs.run import open_run
 
 CORRUPTIONS = ["--corruption", "noise", "--corruption", "rotation"]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    def run(*words: object) -> int:
-        monkeypatch.setattr("sys.argv", ["selcn", "robustness", *map(str, words), "--resamples", "20"])
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        return 0
-
-    return run
 
 
 def test_rows_are_what_the_bundle_says_of_each_image_and_an_interrupted_command_resumes(
@@ -54,11 +40,11 @@ def test_rows_are_what_the_bundle_says_of_each_image_and_an_interrupted_command_
         return real(predictor, entry, names, seed)
 
     monkeypatch.setattr(robustness, "_image_rows", counted)
-    assert command(*words) == 130
-    assert command(*words) == 0
+    assert command("robustness", *words) == 130
+    assert command("robustness", *words) == 0
     assert len(measured) == 5, "two images were finished before"
     capsys.readouterr()
-    assert command(*words, "--json") == 0
+    assert command("robustness", *words, "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said == json.loads((tmp_path / "robust" / "robustness.json").read_text(encoding="utf-8"))
     assert (said["images"], said["without_truth"], said["failed"]) == (4, 0, [])
@@ -93,7 +79,7 @@ def test_the_report_of_a_run_shows_it(
 ) -> None:
     run = open_run(tiny_run)
     assert robustness_section(run) is None
-    assert command(tiny_run, *CORRUPTIONS, "--images", 2, "--out", tmp_path / "robust") == 0
+    assert command("robustness", tiny_run, *CORRUPTIONS, "--images", 2, "--out", tmp_path / "robust") == 0
     monkeypatch.setattr(type(run.folder), "robustness", tmp_path / "robust")
     section = robustness_section(run)
     assert section is not None
@@ -128,7 +114,7 @@ def test_what_cannot_be_measured_is_one_line(
     write_catalog(unknown, tmp_path / "unknown.csv")
     for name, place in places.items():
         words, message = [one.replace(name, place) for one in words], message.replace(name, place)
-    assert command(*words, "--out", tmp_path / "out") == 2
+    assert command("robustness", *words, "--out", tmp_path / "out") == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

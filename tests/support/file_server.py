@@ -2,13 +2,14 @@
 
 import hashlib
 import io
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
+
+from running import running
 
 
 class FileServer(ThreadingHTTPServer):
@@ -75,14 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving() -> Iterator[FileServer]:
     """A running server."""
-    with FileServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(FileServer()) as server:
+        yield server
 
 
 def zipped(members: Mapping[str, bytes], compression: int = ZIP_STORED) -> bytes:

@@ -4,13 +4,14 @@ import base64
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from running import running
 
 TOKEN = "hf_writer"
 
@@ -196,11 +197,5 @@ def _entry(path: str, content: bytes) -> dict[str, Any]:
 @contextmanager
 def hub() -> Iterator[Hub]:
     """A running hub."""
-    with Hub() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(Hub()) as server:
+        yield server
