@@ -21,8 +21,9 @@ from selcn.inference.onnx.engine import OnnxEngine
 from selcn.inference.onnx.export import export_graphs
 from selcn.inference.torch_engine import TorchEngine
 from selcn.models.build import build_network
-from selcn.models.cascade import Cascade, Ensemble
+from selcn.models.cascade import Cascade
 from selcn.models.classifier import Classifier
+from selcn.models.ensemble import Ensemble
 
 REPEATS = 15
 PRESETS = ("thesis", "light")

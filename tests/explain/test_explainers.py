@@ -11,7 +11,8 @@ from selcn.explain.explainers import Choice, ClassExplainer, LesionExplainer, bu
 from selcn.explain.lesion import explain_lesion
 from selcn.inference.assembly import build_cascade
 from selcn.labels import Fusion
-from selcn.models.cascade import Cascade, Ensemble
+from selcn.models.cascade import Cascade
+from selcn.models.ensemble import Ensemble
 from selcn.models.segmenter import Segmenter
 
 SPECS: dict[str, SegmenterSpec | ClassifierSpec] = {

@@ -24,7 +24,7 @@ from selcn.inference.predictor import Predictor
 from selcn.inference.row import flatten, row_fields
 from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import Fusion
-from selcn.models.cascade import Ensemble
+from selcn.models.ensemble import Ensemble
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from selcn.inference.result import Prediction
 from selcn.inference.row import flatten
 from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import Fusion
-from selcn.models.cascade import Ensemble
 from selcn.models.classifier import Classifier
+from selcn.models.ensemble import Ensemble
 from selcn.models.explained import explain
 from selcn.models.masking import apply_masking
 

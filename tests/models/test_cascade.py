@@ -6,8 +6,9 @@ from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.errors import ConfigError
 from selcn.inference.assembly import build_cascade
 from selcn.labels import Control, Fusion
-from selcn.models.cascade import Cascade, Ensemble, Pass
+from selcn.models.cascade import Cascade, Pass
 from selcn.models.classifier import Classifier
+from selcn.models.ensemble import Ensemble
 from selcn.models.explained import explain
 from selcn.models.masking import apply_masking
 from selcn.saliency import methods

@@ -19,7 +19,7 @@ from selcn.inference.assembly import read_bundle
 from selcn.inference.onnx.export import _Segment
 from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import CALIBRATION
-from selcn.models.cascade import Ensemble
+from selcn.models.ensemble import Ensemble
 from selcn.runs.bundling import BundleOptions, bundle_run
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.run import open_run

@@ -14,7 +14,8 @@ from torch import Tensor
 from selcn.data.datasets import Sources, as_floats, gather_images
 from selcn.models.backbones import resize_images
 from selcn.models.build import build_network
-from selcn.models.cascade import Cascade, Ensemble, Pass
+from selcn.models.cascade import Cascade, Pass
+from selcn.models.ensemble import Ensemble
 from selcn.runs import pipeline as pipeline_module
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.plan import Kind, Step

@@ -10,7 +10,7 @@ from selcn.config import ClassifierSpec
 from selcn.inference.assembly import build_cascade, write_bundle
 from selcn.inference.bundle import BundleConfig, Preparation
 from selcn.inference.predictor import Predictor
-from selcn.models.cascade import Ensemble
+from selcn.models.ensemble import Ensemble
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """`phantom`, `split`, `prepare`: a synthetic data set, and from a catalog to a prepared one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,10 @@ from selcn.errors import ConfigError
 from selcn.labels import Protocol
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from selcn.data.splits.split import Split
+    from selcn.labels import LabelSet
 
 
 def register(app: typer.Typer) -> None:
@@ -54,8 +58,7 @@ def split(
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same split.")] = 42,
     labels: Labels = None,
     duplicates: Annotated[
-        bool,
-        typer.Option("--duplicates/--no-duplicates", help="Read the images and keep near-duplicates in one subset."),
+        bool, typer.Option("--duplicates/--no-duplicates", help="Read images and keep near-duplicates in one subset.")
     ] = True,
     jobs: Jobs = None,
     json: Json = False,
@@ -70,14 +73,9 @@ def split(
     from selcn.config import SplitSection, read_label_set
     from selcn.data.catalog import read_catalog
     from selcn.data.splits.protocols import make_split
-    from selcn.data.splits.split import count_table, leaking_images, write_split
+    from selcn.data.splits.split import leaking_images, write_split
 
-    if (protocol is Protocol.EXTERNAL) != bool(test_source):
-        raise ConfigError("--test-source: goes with --protocol external, and only with it")
-    if calibration and protocol is not Protocol.GROUPED:
-        raise ConfigError("--calibration: goes with --protocol grouped, and only with it")
-    if test + calibration >= 1:
-        raise ConfigError("--test and --calibration leave no image for the folds; lower one of them")
+    _check_subsets(protocol, test, calibration, test_source or [])
     section = SplitSection(
         protocol=protocol,
         folds=folds,
@@ -91,10 +89,25 @@ def split(
     with progress("looking for duplicates") as move:
         dealt = make_split(table, section, labels=classes, jobs=jobs, on_progress=move)
     write_split(dealt, table, out)
+    _print_counts(dealt, table, classes, json=json)
+    _warn(dealt, leaking_images(dealt, table))
+
+
+def _print_counts(dealt: "Split", table: "pd.DataFrame", classes: "LabelSet | None", *, json: bool) -> None:
+    from selcn.data.splits.split import count_table
+
     shown = table if classes is None else table.assign(diagnosis=[*map(classes.class_of, table[classes.column])])
     counts = count_table(dealt, shown)
     typer.echo(counts.to_json(orient="index") if json else counts.to_string())
-    _warn(dealt, leaking_images(dealt, table))
+
+
+def _check_subsets(protocol: Protocol, test: float, calibration: float, test_sources: Sequence[str]) -> None:
+    if (protocol is Protocol.EXTERNAL) != bool(test_sources):
+        raise ConfigError("--test-source: goes with --protocol external, and only with it")
+    if calibration and protocol is not Protocol.GROUPED:
+        raise ConfigError("--calibration: goes with --protocol grouped, and only with it")
+    if test + calibration >= 1:
+        raise ConfigError("--test and --calibration leave no image for the folds; lower one of them")
 
 
 def _warn(dealt: "Split", leaking: dict[str, int]) -> None:

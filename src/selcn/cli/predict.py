@@ -81,19 +81,13 @@ def bundle(
         bool, typer.Option("--plain", help="Also write it as state dicts of timm or torchvision, a file a member.")
     ] = False,
     share: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--share",
-            help="A network of which the first member's serves all members, for a smaller bundle. May be repeated.",
-        ),
+        list[str] | None, typer.Option("--share", help="Let the first member's network of that name serve all; repeat.")
     ] = None,
     half: Annotated[
-        bool | None,
-        typer.Option("--half/--full", help="Store weights in 16 bits; what the configuration says by default."),
+        bool | None, typer.Option("--half/--full", help="Store weights in 16 bits; by default as configured.")
     ] = None,
     false_alarms: Annotated[
-        float | None,
-        typer.Option("--false-alarms", help="Share of usual images that each warning may be given of (0.01)."),
+        float | None, typer.Option("--false-alarms", help="Share of usual images that each warning is given of (0.01).")
     ] = None,
     push: Annotated[
         str | None, typer.Option("--push", help="Also upload it to the Hugging Face hub: hf://owner/name.")
@@ -112,16 +106,16 @@ def bundle(
 
     if push:
         parse_target(push)
-        if (run / MANIFEST).is_file():
-            if network or plain or share or half is not None or false_alarms is not None:
-                raise ConfigError(f"{run}: is a bundle already; give --push alone, or its run")
-            typer.echo(push_bundle(run, push))
-            return
-    from selcn.runs.bundling import BundleOptions, bundle_run
+    if push and (run / MANIFEST).is_file():
+        if network or plain or share or half is not None or false_alarms is not None:
+            raise ConfigError(f"{run}: is a bundle already; give --push alone, or its run")
+        out = run
+    else:
+        from selcn.runs.bundling import BundleOptions, bundle_run
 
-    options = BundleOptions(plain=plain, share=tuple(share or ()), half=half, false_alarms=false_alarms)
-    config = bundle_run(run, out, network, options)
-    typer.echo(f"{out}: {config.target}, {config.members} members")
+        options = BundleOptions(plain=plain, share=tuple(share or ()), half=half, false_alarms=false_alarms)
+        config = bundle_run(run, out, network, options)
+        typer.echo(f"{out}: {config.target}, {config.members} members")
     if push:
         typer.echo(push_bundle(out, push))
 

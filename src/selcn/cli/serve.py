@@ -44,73 +44,77 @@ def read_options(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+Bundles = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="BUNDLE",
+        help="Folders of bundles; the first answers, unless a request names another.",
+        show_default=False,
+        envvar="SELCN_BUNDLES",
+    ),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="YAML file of these options, such as `port: 8000`.",
+        envvar="SELCN_CONFIG",
+        is_eager=True,
+        callback=read_options,
+    ),
+]
+Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for every one.", envvar="SELCN_HOST")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on.", envvar="SELCN_PORT")]
+Engine = Annotated[EngineChoice, typer.Option("--engine", help="What runs the networks.", envvar="SELCN_ENGINE")]
+Device = Annotated[str, typer.Option("--device", help="Where PyTorch runs: cpu, cuda ...", envvar="SELCN_DEVICE")]
+Body = Annotated[int, typer.Option("--body", min=1, help="MiB that a request may have.", envvar="SELCN_BODY")]
+Waiting = Annotated[int, typer.Option("--waiting", min=1, help="Images that may wait at once.", envvar="SELCN_WAITING")]
+Page = Annotated[bool, typer.Option(help="A page for people at /.", envvar="SELCN_PAGE")]
+Samples = Annotated[
+    Path | None,
+    typer.Option(
+        "--samples", help="Folder of images to try there; without it, synthetic ones.", envvar="SELCN_SAMPLES"
+    ),
+]
+Seconds = Annotated[float, typer.Option("--seconds", min=0.1, help="That an answer may take.", envvar="SELCN_SECONDS")]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option("--allow-origin", help="Another site whose pages may ask; repeat.", envvar="SELCN_ALLOW_ORIGIN"),
+]
+RootPath = Annotated[
+    str, typer.Option("--root-path", help="Path at which a proxy serves it.", envvar="SELCN_ROOT_PATH")
+]
+Proxies = Annotated[
+    str,
+    typer.Option("--proxies", help="Addresses, by commas, whose X-Forwarded-* is believed.", envvar="SELCN_PROXIES"),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option("--token-file", help="File of the token, in place of SELCN_TOKEN.", envvar="SELCN_TOKEN_FILE"),
+]
+Archive = Annotated[
+    str | None,
+    typer.Option("--stow-to", help="Root of the DICOMweb service that gets segmentations.", envvar="SELCN_STOW_TO"),
+]
+
+
 def serve(
-    bundles: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="BUNDLE",
-            help="Folders of bundles; the first answers, unless a request names another.",
-            show_default=False,
-            envvar="SELCN_BUNDLES",
-        ),
-    ],
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            help="YAML file of these options, such as `port: 8000`.",
-            envvar="SELCN_CONFIG",
-            is_eager=True,
-            callback=read_options,
-        ),
-    ] = None,
-    host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for every one.", envvar="SELCN_HOST")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port to listen on.", envvar="SELCN_PORT")
-    ] = 8000,
-    engine: Annotated[
-        EngineChoice, typer.Option("--engine", help="What runs the networks.", envvar="SELCN_ENGINE")
-    ] = EngineChoice.TORCH,
-    device: Annotated[
-        str, typer.Option("--device", help="Where PyTorch runs: cpu, cuda ...", envvar="SELCN_DEVICE")
-    ] = "cpu",
-    body: Annotated[int, typer.Option("--body", min=1, help="MiB that a request may have.", envvar="SELCN_BODY")] = 20,
-    waiting: Annotated[
-        int, typer.Option("--waiting", min=1, help="Images that may wait at once.", envvar="SELCN_WAITING")
-    ] = 64,
-    page: Annotated[bool, typer.Option(help="A page for people at /.", envvar="SELCN_PAGE")] = True,
-    samples: Annotated[
-        Path | None,
-        typer.Option(
-            "--samples", help="Folder of images to try there; without it, synthetic ones.", envvar="SELCN_SAMPLES"
-        ),
-    ] = None,
-    seconds: Annotated[
-        float, typer.Option("--seconds", min=0.1, help="That an answer may take.", envvar="SELCN_SECONDS")
-    ] = 30.0,
-    origins: Annotated[
-        list[str] | None,
-        typer.Option("--allow-origin", help="Another site whose pages may ask; repeat.", envvar="SELCN_ALLOW_ORIGIN"),
-    ] = None,
-    root_path: Annotated[
-        str, typer.Option("--root-path", help="Path at which a proxy serves it.", envvar="SELCN_ROOT_PATH")
-    ] = "",
-    proxies: Annotated[
-        str,
-        typer.Option(
-            "--proxies", help="Addresses, by commas, whose X-Forwarded-* is believed.", envvar="SELCN_PROXIES"
-        ),
-    ] = "",
-    token_file: Annotated[
-        Path | None,
-        typer.Option("--token-file", help="File of the token, in place of SELCN_TOKEN.", envvar="SELCN_TOKEN_FILE"),
-    ] = None,
-    archive: Annotated[
-        str | None,
-        typer.Option("--stow-to", help="Root of the DICOMweb service that gets segmentations.", envvar="SELCN_STOW_TO"),
-    ] = None,
+    bundles: Bundles,
+    config: ConfigFile = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    engine: Engine = EngineChoice.TORCH,
+    device: Device = "cpu",
+    body: Body = 20,
+    waiting: Waiting = 64,
+    page: Page = True,
+    samples: Samples = None,
+    seconds: Seconds = 30.0,
+    origins: Origins = None,
+    root_path: RootPath = "",
+    proxies: Proxies = "",
+    token_file: TokenFile = None,
+    archive: Archive = None,
 ) -> None:
     """Answer over HTTP: POST /v1/predict, GET /v1/model, health, metrics; a page at / and OpenAPI's at /docs.
 

@@ -23,7 +23,8 @@ from selcn.inference.bundle import (
 )
 from selcn.io.files import sha256
 from selcn.models.build import build_network
-from selcn.models.cascade import Cascade, Ensemble, Specs
+from selcn.models.cascade import Cascade, Specs
+from selcn.models.ensemble import Ensemble
 from selcn.models.features import FeatureDistance
 
 

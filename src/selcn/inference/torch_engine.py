@@ -11,7 +11,8 @@ from selcn.errors import ConfigError
 from selcn.inference.given import MASK, METADATA, Floats, GivenArrays, saliency_name
 from selcn.inference.result import Outputs
 from selcn.labels.metadata import WIDTH
-from selcn.models.cascade import Cascade, Ensemble, Known, Pass, combine
+from selcn.models.cascade import Cascade, Known, Pass
+from selcn.models.ensemble import Ensemble, combine
 
 
 class TorchEngine:

@@ -17,7 +17,7 @@ from selcn.inference.assembly import round_networks, share_networks, write_bundl
 from selcn.inference.bundle import BundleConfig, DataSource, Preparation
 from selcn.io.files import written_whole
 from selcn.labels import CALIBRATION
-from selcn.models.cascade import Ensemble
+from selcn.models.ensemble import Ensemble
 from selcn.models.plain import write_plain
 from selcn.runs.card import Background, model_card
 from selcn.runs.ensembles import headlines, score_test_subset
@@ -94,11 +94,8 @@ def fill_bundle(out: Path, run: Run, target: str, options: BundleOptions = AS_CO
     names, asked = run.graph.bundled(target), run.config.bundle
     half = asked.half if options.half is None else options.half
     share = _shared(names, options.share) or [name for name in asked.share if name in names]
-    members = [run.cascade(fold, names) for fold in range(run.split.folds)]
-    ensemble = Ensemble(members)
-    share_networks(ensemble, share)
-    if half:
-        round_networks(ensemble)
+    ensemble = _built(run, names, share, half=half)
+    members = [*ensemble.members]
     networks, files = [member.networks[target] for member in members], list[str]()
     if options.plain:
         files = write_plain(out, networks, members[0].specs[target])
@@ -132,6 +129,15 @@ def fill_bundle(out: Path, run: Run, target: str, options: BundleOptions = AS_CO
         half=half,
     )
     return config
+
+
+def _built(run: Run, names: Sequence[str], share: Sequence[str], *, half: bool) -> Ensemble:
+    """The members of a run as the bundle holds them."""
+    ensemble = Ensemble([run.cascade(fold, names) for fold in range(run.split.folds)])
+    share_networks(ensemble, share)
+    if half:
+        round_networks(ensemble)
+    return ensemble
 
 
 def _seen(run: Run) -> np.ndarray:

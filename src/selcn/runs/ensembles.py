@@ -16,7 +16,8 @@ from selcn.evaluation.evaluate import evaluate_file
 from selcn.evaluation.predictions import Predictions, read_predictions, write_scores
 from selcn.evaluation.registry import headline_metrics
 from selcn.labels import CALIBRATION
-from selcn.models.cascade import Ensemble, Known
+from selcn.models.cascade import Known
+from selcn.models.ensemble import Ensemble
 from selcn.runs.predictions import score_rows, write_labelled
 from selcn.runs.run import Run
 

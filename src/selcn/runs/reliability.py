@@ -22,7 +22,8 @@ from selcn.inference.reliability import (
     sharpness,
 )
 from selcn.labels import TEST
-from selcn.models.cascade import Cascade, Ensemble
+from selcn.models.cascade import Cascade
+from selcn.models.ensemble import Ensemble
 from selcn.models.features import FeatureDistance
 from selcn.runs.ensembles import calibration_predictions
 from selcn.runs.folder import FEATURES, FEATURES_EARLIER

@@ -17,7 +17,8 @@ from selcn.inference.given import ABSENT, MASK
 from selcn.io.progress import OnProgress
 from selcn.io.resume import work_in_parts
 from selcn.labels import TEST
-from selcn.models.cascade import Ensemble, Known
+from selcn.models.cascade import Known
+from selcn.models.ensemble import Ensemble
 from selcn.runs.predictions import write_labelled
 from selcn.runs.run import Run
 

@@ -128,19 +128,9 @@ def protocol_routes(models: Models, guard: Sequence[Dependency]) -> APIRouter:
         guard: dependencies that ask for the token.
     """
     routes = APIRouter(prefix=PROTOCOL)
+    _add_health(routes, models)
     known = [identity.name for identity in models.identities]
     named = Path(description="Name of a bundle, or the beginning of its hash.", examples=known)
-
-    @routes.get("/health/live")
-    async def live() -> Live:
-        """Whether the server is up."""
-        return Live(live=True)
-
-    @routes.get("/health/ready", responses={503: {"model": Ready}})
-    async def ready(response: Response) -> Ready:
-        """Whether the networks of every bundle have predicted, a blank image at the start."""
-        response.status_code = 200 if models.ready else 503
-        return Ready(ready=models.ready)
 
     @routes.get("", dependencies=guard, responses=failures(401))
     async def server() -> ServerDescription:
@@ -171,6 +161,19 @@ def protocol_routes(models: Models, guard: Sequence[Dependency]) -> APIRouter:
         return _answer(asked, service.identity, [_tensor(output, rows) for output in outputs])
 
     return routes
+
+
+def _add_health(routes: APIRouter, models: Models) -> None:
+    @routes.get("/health/live")
+    async def live() -> Live:
+        """Whether the server is up."""
+        return Live(live=True)
+
+    @routes.get("/health/ready", responses={503: {"model": Ready}})
+    async def ready(response: Response) -> Ready:
+        """Whether the networks of every bundle have predicted, a blank image at the start."""
+        response.status_code = 200 if models.ready else 503
+        return Ready(ready=models.ready)
 
 
 def failures(*codes: int) -> dict[int | str, dict[str, Any]]:

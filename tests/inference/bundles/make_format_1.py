@@ -13,7 +13,7 @@ from selcn.inference.assembly import build_cascade, write_bundle
 from selcn.inference.bundle import BundleConfig, DataSource, Preparation, lesion_hash
 from selcn.inference.reliability import ImageReliability, NetworkReliability, Reliability
 from selcn.labels import Fusion
-from selcn.models.cascade import Ensemble
+from selcn.models.ensemble import Ensemble
 
 COARSE = 32
 STREAKS = {

@@ -1,4 +1,4 @@
-"""What is said of one image by a network before, or by a person after: a mask and words of the catalog's columns."""
+"""The annotation of one image, by a network before or by a person after: a mask and words of the catalog's columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,17 +15,17 @@ LESION = "lesion"
 
 @dataclass(frozen=True)
 class Annotation:
-    """What is said of one image.
+    """The annotation of one image.
 
     Attributes:
         image_id: of the catalog; "" where a file of a tool does not tell it.
         path: of the image, as the catalog or the tool's file has it.
         size: width and height in pixels; of the mask, where there is one.
-        counts: the mask in COCO's compressed run lengths; None where nothing is said of the lesion.
+        counts: the mask in COCO's compressed run lengths; None where the lesion is not annotated.
         words: by column of the catalog, such as `{"diagnosis": "mel"}`.
         uncertainty: entropy of the target's probabilities over its largest value, 0 to 1; None where it has none.
         confidence: largest probability of the target, 0 to 1; None where it has none.
-        by: the network or the person that says it.
+        by: the network or the person that it comes from.
         when: of a person's annotation, as the tool writes it.
     """
 

@@ -36,7 +36,8 @@ from selcn.inference.result import Outputs, prepare
 from selcn.inference.torch_engine import TorchEngine
 from selcn.io.files import sha256, written_whole
 from selcn.labels.metadata import WIDTH
-from selcn.models.cascade import Cascade, Ensemble, Known, Pass, combine, lesion_map
+from selcn.models.cascade import Cascade, Known, Pass, lesion_map
+from selcn.models.ensemble import Ensemble, combine
 from selcn.models.explained import prefer
 
 OPSET = 20
