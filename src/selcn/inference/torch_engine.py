@@ -66,8 +66,7 @@ class TorchEngine:
             prepared: uint8 RGB (N, H, W, 3), see `selcn.inference.result.prepare`.
             given: results in place of which nothing is predicted.
         """
-        images, known = self._floats(prepared), self._known(given or GivenArrays())
-        return [(member, member(images, known)) for member in self.ensemble.members]
+        return self.ensemble.passes(self._floats(prepared), self._known(given or GivenArrays()))
 
     @torch.inference_mode()
     def outputs(self, passes: Sequence[tuple[Cascade, Pass]], given: GivenArrays | None = None) -> Outputs:

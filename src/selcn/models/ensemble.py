@@ -45,11 +45,20 @@ class Ensemble(nn.Module):
             images: (N, 3, H, W) in [0, 1].
             known: what is known of them in place of what networks predict.
         """
-        passes: list[tuple[Cascade, Pass]] = []
+        return combine(self.passes(images, known), known)
+
+    def passes(self, images: Tensor, known: Known = NOTHING) -> list[tuple[Cascade, Pass]]:
+        """Each member with its pass; a segmentation network that members have in common runs once.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+            known: what is known of them in place of what networks predict.
+        """
+        found: list[tuple[Cascade, Pass]] = []
         for member in self.members:
-            lesion = passes[0][1].lesion if passes and _share_segmenter(member, passes[0][0]) else None
-            passes.append((member, member(images, known, lesion)))
-        return combine(passes, known)
+            lesion = found[0][1].lesion if found and _share_segmenter(member, found[0][0]) else None
+            found.append((member, member(images, known, lesion)))
+        return found
 
     def segment(self, images: Tensor) -> Tensor:
         """Lesion probability (N, 1, H, W), averaged over the members; of cascades with a segmentation network.

@@ -20,12 +20,12 @@ from selcn.data.catalog import catalog_hash, groups
 from selcn.data.imaging.prepare import prepare_mask
 from selcn.data.imaging.read import read_mask
 from selcn.data.metadata import known_values
-from selcn.errors import ConfigError, DataError
+from selcn.errors import DataError
 from selcn.evaluation.evaluate import evaluate_file
 from selcn.evaluation.predictions import Predictions, write_predictions, write_scores
 from selcn.evaluation.segmentation import segmentation_scores
 from selcn.inference.batch import predict_frames
-from selcn.inference.bundle import BundleConfig, read_lesions
+from selcn.inference.bundle import BundleConfig
 from selcn.inference.given_table import GivenRow
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import Predictor
@@ -34,7 +34,7 @@ from selcn.inference.row import Row
 from selcn.inference.stream import Decoded, work_through
 from selcn.io.files import write_text
 from selcn.labels import TEST, LabelSet
-from selcn.runs.taken import seen_rows
+from selcn.runs.taken import refuse_seen
 
 METRICS, EVALUATION = "metrics.csv", "evaluation.json"
 _RAW = "scored.jsonl"
@@ -97,12 +97,7 @@ def score_bundle(
         ConfigError: the bundle was trained on lesions of the catalog, and ``overlap`` is not set.
         DataError: no network has any truth.
     """
-    config, seen = predictors[0].config, int(seen_rows(table, read_lesions(bundle)).sum())
-    if seen and not overlap:
-        raise ConfigError(
-            f"{bundle}: was trained on lesions or images of {seen} of the {len(table)} images; leave them out, or give "
-            "--overlap for optimistic metrics"
-        )
+    config, seen = predictors[0].config, refuse_seen(bundle, table, overlap=overlap)
     truth = _truth(config, table)
     if not any(known.any() for known in truth.values()):
         raise DataError("the catalog knows neither masks nor classes of the bundle's networks; fill in its columns")

@@ -31,7 +31,6 @@ from selcn.data.metadata import known_values
 from selcn.errors import ConfigError, DataError
 from selcn.evaluation.intervals import RESAMPLES
 from selcn.evaluation.robustness import robustness_table
-from selcn.inference.bundle import read_lesions
 from selcn.inference.given import Given
 from selcn.inference.overlay import arrange, panel_size
 from selcn.inference.predictor import Predictor
@@ -42,7 +41,7 @@ from selcn.io.progress import OnProgress
 from selcn.io.resume import work_in_parts
 from selcn.io.tables import guarded
 from selcn.labels import LabelSet
-from selcn.runs.taken import seen_rows
+from selcn.runs.taken import refuse_seen
 
 SCORES, TABLE, SUMMARY, SHEET = "scores.csv", "robustness.csv", "robustness.json", "corruptions.jpg"
 _PART = "rows.json"
@@ -173,12 +172,7 @@ def _chosen(
     target = predictor.config.target
     if target not in predictor.config.classifiers:
         raise ConfigError(f"{bundle}: its target {target} is no classifier; give a bundle of one")
-    seen = int(seen_rows(table, read_lesions(bundle)).sum())
-    if seen and not wanted.overlap:
-        raise ConfigError(
-            f"{bundle}: was trained on lesions or images of {seen} of the {len(table)} images; leave them out, or give "
-            "--overlap for optimistic metrics"
-        )
+    refuse_seen(bundle, table, overlap=wanted.overlap)
     labels = _labels(predictor)
     words = table.get(labels.column, pd.Series("", index=table.index))
     known = table.assign(group=groups(table), truth=[labels.class_of(word) for word in words])

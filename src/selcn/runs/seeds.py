@@ -110,8 +110,7 @@ def _variances(
 
 
 def _members(runs: Sequence[Run], name: str) -> list[list[Predictions]]:
-    """Test predictions of each member, by seed and fold, of the images that all predict; none where files are "
-    "missing."""
+    """Test predictions of members by seed and fold, on the images that all predict; none where a file is missing."""
     files = [[run.folder.member_file(name, fold) for fold in range(run.split.folds)] for run in runs]
     if not all(file.is_file() for of_seed in files for file in of_seed):
         return []

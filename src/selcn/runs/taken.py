@@ -142,6 +142,26 @@ def seen_rows(table: pd.DataFrame, known: frozenset[str]) -> np.ndarray:
     return np.array([not known.isdisjoint(map(lesion_hash, names)) for names in pairs], dtype=bool)
 
 
+def refuse_seen(bundle: Path, table: pd.DataFrame, *, overlap: bool) -> int:
+    """Count the images of a catalog that, or whose lesion, a bundle was trained on, and refuse them.
+
+    Args:
+        bundle: its folder.
+        table: a catalog.
+        overlap: whether there may be some.
+
+    Raises:
+        ConfigError: there are some, and ``overlap`` is not set.
+    """
+    seen = int(seen_rows(table, read_lesions(bundle)).sum())
+    if seen and not overlap:
+        raise ConfigError(
+            f"{bundle}: was trained on lesions or images of {seen} of the {len(table)} images; leave them out, or give "
+            "--overlap for optimistic metrics"
+        )
+    return seen
+
+
 def trained_before(run: Run, network: str, fold: int) -> frozenset[str]:
     """Hashes of the lesions and images that a fold's network was trained on before this run.
 
