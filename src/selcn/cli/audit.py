@@ -106,8 +106,7 @@ def _audit_run(folder: Path, network: str | None, out: Path | None, jobs: int | 
     if found.errors is not None:
         typer.echo(
             f"{found.network}: {len(found.errors.table)} of {found.errors.images} labels are confidently another; "
-            "about "
-            f"{found.errors.estimated:.0f} are estimated to be wrong"
+            f"about {found.errors.estimated:.0f} are estimated to be wrong"
         )
     leaking = int(found.pairs["leaks"].sum())
     typer.echo(f"{len(found.pairs)} pairs under different lesions show one lesion, {leaking} in different subsets")

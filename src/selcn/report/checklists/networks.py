@@ -98,8 +98,7 @@ def _augmentation(run: Run) -> list[str]:
             flips = "flips" if one.flip else "no flips"
             lines.append(
                 f"{name}: rotation up to {one.rotation:g} degrees, zoom {one.zoom:g}, shift {one.shift:g}, {flips}, "
-                "colour "
-                f"{one.colour:g}, in training alone."
+                f"colour {one.colour:g}, in training alone."
             )
     return lines
 
@@ -124,8 +123,7 @@ def _selection(run: Run) -> list[str]:
 def _ensemble(run: Run) -> list[str]:
     return [
         f"{run.split.folds} members, each trained without one fold; on new images their probabilities are averaged. "
-        "What "
-        "trains a later network comes from members that did not see the lesion."
+        "What trains a later network comes from members that did not see the lesion."
     ]
 
 
@@ -149,14 +147,12 @@ def _output(run: Run) -> list[str]:
         lines.append(
             f"{config.target} answers with the most probable class, and abstains below a probability of "
             f"{measured.abstain_below:.3f}, chosen so that it answers {100 * measured.coverage:.0f} % of the "
-            "out-of-fold "
-            "images."
+            "out-of-fold images."
         )
     if config.sets:
         lines.append(
             f"Its prediction sets are fitted to hold the truth for {100 * config.sets.coverage:.0f} % of the images "
-            "of each "
-            "class."
+            "of each class."
         )
     return lines
 
@@ -168,8 +164,7 @@ def _updating(run: Run) -> list[str]:
         return ["The model was not updated."]
     return [
         f"Probabilities of {config.target} are recalibrated with one temperature, {measured.temperature:.3f}, fitted "
-        "on "
-        "out-of-fold predictions; metrics are of the probabilities before it."
+        "on out-of-fold predictions; metrics are of the probabilities before it."
     ]
 
 
@@ -192,8 +187,7 @@ def _availability(run: Run) -> list[str]:
     config = read_config(run.folder.bundle)
     return [
         f"selcn {config.selcn} is published under the Apache License 2.0. The folder `{run.folder.bundle.name}` of "
-        "the run "
-        f"holds weights, configuration and metrics of the {config.members} members with their checksums."
+        f"the run holds weights, configuration and metrics of the {config.members} members with their checksums."
     ]
 
 

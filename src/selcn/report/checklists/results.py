@@ -39,9 +39,8 @@ def _measures(run: Run) -> list[str]:
 def _uncertainty(run: Run) -> list[str]:
     return [
         f"95 % percentile intervals from {run.config.resamples:,} bootstrap resamples of whole {unit(run)} (Field & "
-        "Welsh "
-        "2007). Networks are compared by the paired difference on the same resamples, a permutation test by group, and "
-        "McNemar's exact test of the accuracy."
+        "Welsh 2007). Networks are compared by the paired difference on the same resamples, a permutation test by "
+        "group, and McNemar's exact test of the accuracy."
     ]
 
 
@@ -49,8 +48,7 @@ def _performance(run: Run) -> list[str]:
     rows = read_metrics(run.folder.bundle)
     said = [
         "*test* was held out from everything; *validation* is each fold by the member that did not train on it, "
-        "slightly "
-        "optimistic.",
+        "slightly optimistic.",
         "",
     ]
     return [*said, *metric_lines(rows)] if rows else []
@@ -75,8 +73,7 @@ def _by_fold(run: Run) -> list[str]:
         of = "single members" if row["fold_part"] == TEST else "folds"
         lines.append(
             f"Balanced accuracy on {row['fold_part']} by {of}: {', '.join(values)}; mean {row['mean']:.3f}, standard "
-            "deviation "
-            f"{row['sd']:.3f}."
+            f"deviation {row['sd']:.3f}."
         )
     return lines
 
@@ -106,8 +103,7 @@ def _failures(run: Run) -> list[str]:
     wrong = int((truth != predicted).sum())
     return [
         f"{wrong} of {len(rows)} images of {part} are predicted wrongly; the report of the run shows some of them. "
-        "Truth in "
-        "rows, prediction in columns:",
+        "Truth in rows, prediction in columns:",
         "",
         *table_lines(counts, "truth"),
     ]

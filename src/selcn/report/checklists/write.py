@@ -91,9 +91,8 @@ def write_checklist(path: Path, name: str, out: Path | None = None) -> tuple[Pat
     head = [
         f"# {checklist.title} for the run {run.folder.path.resolve().name}",
         f"Written by selcn {run.environment()['selcn']} from the run's folder. {answers.filled} of {total} items "
-        "hold what "
-        f"the run knows, {answers.waiting} ask for what only its authors know: replace each line that begins with "
-        "**Authors**, and fill in the pages. Items are worded in short; their full text is in: "
+        f"hold what the run knows, {answers.waiting} ask for what only its authors know: replace each line that begins "
+        "with **Authors**, and fill in the pages. Items are worded in short; their full text is in: "
         f"{checklist.paper}.",
     ]
     file = out or run.folder.path / f"{name}.md"
