@@ -107,7 +107,7 @@ def test_a_broken_picture_does_not_keep_the_others_from_being_predicted(
         (["split", "absent.csv"], "absent.csv: cannot be read"),
         (["prepare", "absent.csv", "--size", "9"], "absent.csv: cannot be read"),
         (["run", "absent.yaml"], "absent.yaml: no such file and no preset"),
-        (["predict", "absent", "."], "not a bundle"),
+        (["predict", "absent", "."], "absent: no such file or folder"),
         (["evaluate", "absent.csv"], "absent.csv: cannot be read"),
         (["report", "absent"], "absent"),
         (["phantom", "x", "--size", "9"], "--size 9: write width x height"),

@@ -21,15 +21,12 @@ DEFAULT_MASKINGS = ("segmentation", "lae")
 MAX_CALIBRATION_IMAGES = 400
 
 
-Bundle = Annotated[
-    Path,
-    typer.Argument(metavar="BUNDLE", help="Such as runs/demo/bundle, or hf://owner/name@revision.", show_default=False),
-]
-Inputs = Annotated[
+Words = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT...",
-        help="Images (also DICOM), folders, patterns, a CSV with a column of paths; - for standard input.",
+        metavar="[BUNDLE] INPUT...",
+        help="Images (also DICOM), folders, patterns, a CSV with a column of paths; - for standard input. Before them "
+        "a bundle, such as runs/demo/bundle or hf://owner/name@revision; without one, that which ships with selcn.",
         show_default=False,
     ),
 ]
@@ -146,8 +143,7 @@ def export(
 
 
 def predict(
-    folder: Bundle,
-    pictures: Inputs,
+    words: Words,
     out: Out = Path("predictions"),
     table: Annotated[
         TableFormat | None, typer.Option("--table", help="Also write the rows as predictions.csv or .parquet.")
@@ -170,13 +166,16 @@ def predict(
 ) -> None:
     """Outline, symmetry, saliency and diagnosis of images: a JSON line each, and an overlay.
 
-    Resumable by the same command. Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
+    Resumable by the same command. Example: `selcn predict lesion.jpg --out predictions`, or with a bundle of one's own
+    `selcn predict runs/demo/bundle lesion.jpg more/`
     """
     from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
     from selcn.inference.given_table import read_given
     from selcn.inference.inputs import list_items
     from selcn.inference.metadata_table import add_metadata
+    from selcn.inference.shipped import split_words
 
+    folder, pictures = split_words(words)
     items = list_items(pictures)
     predictors, source = load_predictors(folder, engine, devices)
     known = read_given(given, items, predictors[0]) if given else None
@@ -195,10 +194,10 @@ def predict(
 
 
 def mask(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle, or a run's folder.", show_default=False)],
-    pictures: Annotated[
-        list[str] | None, typer.Argument(metavar="INPUT...", help="As of `predict`; or --subset.", show_default=False)
-    ] = None,
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="[BUNDLE] INPUT...", help="As of `predict`; with --subset a run.", show_default=False),
+    ],
     out: Out = Path("masks"),
     subset: Annotated[
         Subset | None, typer.Option("--subset", help="The images of a run's test subset, in place of INPUT.")
@@ -223,7 +222,7 @@ def mask(
     """
     from selcn.inference.mask_files import BOXES, MaskKind, write_masks
 
-    folder, items = _masked_files(folder, pictures or [], subset)
+    folder, items = _masked_files(words, subset)
     wanted = set(kind or [Kind.ALL])
     kinds = [one for one in MaskKind if wanted & {Kind.ALL, Kind(one.value)}]
     predictors, source = load_predictors(folder, engine, devices)
@@ -241,16 +240,18 @@ def mask(
     tell_failed(failed)
 
 
-def _masked_files(folder: Path, pictures: list[str], subset: Subset | None) -> "tuple[Path, list[Item]]":
+def _masked_files(words: list[str], subset: Subset | None) -> "tuple[Path | str | None, list[Item]]":
     """A bundle, and the files that are given or those of the run's test subset, on which none of it was trained."""
     from selcn.inference.inputs import Item, list_items
-
-    if bool(pictures) == bool(subset):
-        raise ConfigError("mask: give images, folders or a table, or else a run's folder and --subset test")
-    if subset is None:
-        return folder, list_items(pictures)
+    from selcn.inference.shipped import split_words
     from selcn.runs.run import open_run
 
+    if subset is None:
+        bundle, pictures = split_words(words)
+        return bundle, list_items(pictures)
+    if len(words) > 1:
+        raise ConfigError(f"--subset {subset.value}: give the run alone; no images follow it")
+    folder = Path(words[0])
     run = open_run(folder)
     tested = run.table.iloc[run.test_rows]
     if tested.empty:
@@ -259,11 +260,11 @@ def _masked_files(folder: Path, pictures: list[str], subset: Subset | None) -> "
     return run.folder.bundle, [Item(path, None, name) for path, name in pairs]
 
 
-def load_predictors(folder: Path, engine: EngineChoice, devices: str) -> "tuple[list[Predictor], str]":
+def load_predictors(folder: str | Path | None, engine: EngineChoice, devices: str) -> "tuple[list[Predictor], str]":
     """A predictor a device, and what identifies bundle and engine.
 
     Args:
-        folder: of the bundle.
+        folder: of the bundle; None for the one that ships.
         engine: what runs it.
         devices: of PyTorch, between commas.
     """

@@ -45,10 +45,10 @@ def read_options(context: typer.Context, path: Path | None) -> Path | None:
 
 
 Bundles = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Argument(
-        metavar="BUNDLE",
-        help="Folders of bundles; the first answers, unless a request names another.",
+        metavar="[BUNDLE]...",
+        help="Folders of bundles; the first answers, unless a request names another. By default that of selcn.",
         show_default=False,
         envvar="SELCN_BUNDLES",
     ),
@@ -99,7 +99,7 @@ Archive = Annotated[
 
 
 def serve(
-    bundles: Bundles,
+    bundles: Bundles = None,
     config: ConfigFile = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
@@ -119,7 +119,7 @@ def serve(
     """Answer over HTTP: POST /v1/predict, GET /v1/model, health, metrics; a page at / and OpenAPI's at /docs.
 
     Callers must send the token of the environment's SELCN_TOKEN, where that is set. SIGHUP reads the bundles again.
-    Nothing is stored or logged of an image. Example: `selcn serve runs/demo/bundle --port 8000`
+    Nothing is stored or logged of an image. Example: `selcn serve`, or `selcn serve runs/demo/bundle --port 8000`
     """
     del config  # its callback has read it
     for module in ("uvicorn", "selcn.serving.app", *(["selcn.serving.web"] if page else [])):
@@ -141,7 +141,7 @@ def serve(
     shown = None if not page else read_samples(samples) if samples else draw_samples()
 
     def build() -> Any:  # noqa: ANN401 - a FastAPI, which is imported only here
-        predictors = [load(bundle, device, engine=engine.value) for bundle in bundles]
+        predictors = [load(bundle, device, engine=engine.value) for bundle in bundles or [None]]
         return create_app(*predictors, limits=limits, access=access, samples=shown, metrics=metrics, archive=archive)
 
     app = ReloadingApp(build, metrics, 2 * seconds)

@@ -17,6 +17,7 @@ from selcn.inference.bundle import MANIFEST, BundleConfig, Engine, checksum, rea
 from selcn.inference.given import NOTHING, Floats, Given, GivenArrays, check_given, stack_given
 from selcn.inference.hub import locate_bundle
 from selcn.inference.result import Lesion, Outputs, Prediction, describe, find_lesion, prepare
+from selcn.inference.shipped import shipped_bundle
 
 
 class Runner(Protocol):
@@ -184,11 +185,11 @@ class Predictor:
         ]
 
 
-def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH) -> Predictor:
+def load(bundle: str | Path | None = None, device: str = "cpu", *, engine: str = Engine.TORCH) -> Predictor:
     """Verify and load a bundle.
 
     Args:
-        bundle: its folder, or `hf://owner/name@revision` on the Hugging Face hub.
+        bundle: its folder, or `hf://owner/name@revision` on the Hugging Face hub; None for the one that ships.
         device: of the engine `torch`: `cpu`, `cuda`, `cuda:1` ...
         engine: `torch`, or `onnx` or `onnx-int8` where `selcn export` was run; those are faster on a CPU and load no
             torch.
@@ -206,7 +207,7 @@ def load(bundle: str | Path, device: str = "cpu", *, engine: str = Engine.TORCH)
         raise ConfigError(f"engine {engine}: unknown; known are {', '.join(Engine)}")
     if engine == Engine.TORCH:
         require_extra("selcn.models.build", "torch", "engine torch, unlike engine onnx,")
-    folder = locate_bundle(bundle, engine)
+    folder = shipped_bundle() if bundle is None else locate_bundle(bundle, engine)
     if engine != Engine.TORCH:
         from selcn.inference.onnx.engine import OnnxEngine
 
