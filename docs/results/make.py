@@ -21,24 +21,14 @@ from selcn.evaluation import Estimate, verdict
 from selcn.runs.folder import MANIFEST
 from selcn.runs.metrics import grid_table
 from selcn.runs.run import open_run
+from shipped import README, shipped_sections, with_headlines
+from tables import METRICS, interval, markdown, metric_table
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "results.md"
 RUNS = STUDY, DEMO_RUN, GRID_RUN = "ham10000-small", "demo", "phantom-grid"
 OWN_CLASSES = "isic2017"
 MEASURED_RUN = "symmetry-measured"
-SUBSET = {"part": "subset", "fold_part": "subset"}
-"""Headings of this page for columns of the files."""
-METRICS = [
-    "balanced_accuracy",
-    "kappa",
-    "macro_f1",
-    "accuracy",
-    "macro_auc",
-    "sensitivity_mel",
-    "sensitivity_asymmetric",
-]
-
 CLASS_METRICS = [
     "balanced_accuracy",
     "kappa",
@@ -177,6 +167,7 @@ def page() -> str:
             [
                 INTRODUCTION,
                 *([OLD_NAMES] if any("networks" not in _config(HERE / name) for name in RUNS) else []),
+                *shipped_sections(),
                 *_run(STUDY, REAL),
                 *_label_sets(OWN_CLASSES),
                 *_measured(MEASURED_RUN),
@@ -200,10 +191,10 @@ def _run(name: str, text: str) -> list[str]:
         text.format(
             images=split["images"].sum(), lesions=split["groups"].sum(), minutes=seconds / 60, folds=networks.folds
         ),
-        _markdown(split),
-        "**Diagnosis**\n\n" + _metrics(folder, networks.answering),
-        "**Symmetry**\n\n" + _metrics(folder, networks.criteria),
-        "**Segmentation**, scored at the store's size\n\n" + _metrics(folder, [networks.segmenter], MASK_METRICS),
+        markdown(split),
+        "**Diagnosis**\n\n" + metric_table(folder, networks.answering),
+        "**Symmetry**\n\n" + metric_table(folder, networks.criteria),
+        "**Segmentation**, scored at the store's size\n\n" + metric_table(folder, [networks.segmenter], MASK_METRICS),
         "**With saliency against without**, paired, the same resampled lesions for both\n\n" + _differences(folder),
     ]
 
@@ -214,12 +205,12 @@ def _label_sets(name: str) -> list[str]:
     graph = RunConfig.model_validate(_config(folder)).graph
     seconds, split = pd.read_csv(folder / "seconds.csv")["seconds"].sum(), pd.read_csv(folder / "split.csv").fillna(0)
     tables = [
-        f"**{network}**, label set `{section.labels.name}`\n\n" + _metrics(folder, [network], CLASS_METRICS)
+        f"**{network}**, label set `{section.labels.name}`\n\n" + metric_table(folder, [network], CLASS_METRICS)
         for network, section in graph.classifiers.items()
     ]
     labelled = int(split.drop(columns=["part", "images", "groups"], errors="ignore").to_numpy().sum())
     text = ISIC.format(images=split["images"].sum(), labelled=labelled, minutes=seconds / 60)
-    return [text, _markdown(split), *tables]
+    return [text, markdown(split), *tables]
 
 
 def _measured(name: str) -> list[str]:
@@ -235,8 +226,8 @@ def _measured(name: str) -> list[str]:
     )
     masks = pd.read_csv(folder / f"{networks.segmenter}.csv")
     jaccard = masks[masks["metric"] == "jaccard"].set_index("fold_part")
-    scored = " and ".join(f"{_interval(dict(jaccard.loc[part]))} on {part}" for part in jaccard.index)
-    return [text, _metrics(folder, networks.answering), f"Jaccard index of the predicted masks: {scored}.", TUNED]
+    scored = " and ".join(f"{interval(dict(jaccard.loc[part]))} on {part}" for part in jaccard.index)
+    return [text, metric_table(folder, networks.answering), f"Jaccard index of the predicted masks: {scored}.", TUNED]
 
 
 def _saliency() -> list[str]:
@@ -262,10 +253,10 @@ def _scored(name: str, against: str) -> str:
     rows = []
     for kind, scores in table.groupby("saliency", sort=False):
         known = {str(row["metric"]): row for row in scores.to_dict("records")}
-        cells = {SCORES[name]: _interval(known[name]) if name in known else "" for name in SCORES}
+        cells = {SCORES[name]: interval(known[name]) if name in known else "" for name in SCORES}
         rows.append({"": kind, "images": int(scores["images"].max()), **cells})
     wide = pd.DataFrame(rows)
-    return _markdown(wide.loc[:, (wide != "").any()])
+    return markdown(wide.loc[:, (wide != "").any()])
 
 
 def _found(name: str) -> str:
@@ -279,7 +270,7 @@ def _found(name: str) -> str:
             chosen = table[(table["saliency"] == f"network - {other}") & (table["metric"] == metric)]
             row = chosen.iloc[0].to_dict()
             which = higher if row["low"] > 0 else lower if row["high"] < 0 else neither
-            compared.append(f"{which} for {other} ({_interval(row, signed=True)})")
+            compared.append(f"{which} for {other} ({interval(row, signed=True)})")
         sentences.append(f"{begin} {'; '.join(compared)}.")
     return " ".join(sentences)
 
@@ -291,10 +282,10 @@ def _grid(name: str) -> list[str]:
     rows = []
     for row in pd.read_csv(folder / "grid.csv").rename(columns={"variant": "network"}).to_dict("records"):
         difference = {key: row[f"difference{ending}"] for key, ending in DIFFERENCE.items()}
-        paired = "" if pd.isna(row["difference"]) else _interval(difference, signed=True)
+        paired = "" if pd.isna(row["difference"]) else interval(difference, signed=True)
         p = "" if pd.isna(row["p"]) else f"{row['p']:.3f}"
         corrected = "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}"
-        own = _interval({"value": row["balanced_accuracy"], **row})
+        own = interval({"value": row["balanced_accuracy"], **row})
         rows.append(
             {"": row["network"], "balanced accuracy": own, "minus standalone": paired, "p": p, "p, Holm": corrected}
         )
@@ -305,30 +296,19 @@ def _grid(name: str) -> list[str]:
         hours=seconds / 3600,
         test=split.loc[split["part"] == "test", "images"].sum(),
     )
-    return [text, _markdown(pd.DataFrame(rows))]
-
-
-def _metrics(folder: Path, names: list[str], wanted: list[str] = METRICS) -> str:
-    rows = []
-    for name in names:
-        table = pd.read_csv(folder / f"{name}.csv")
-        for subset, measured in table.groupby("fold_part"):
-            known = {str(row["metric"]): row for row in measured.to_dict("records")}
-            cells = {metric.replace("_", " "): _interval(known[metric]) for metric in wanted if metric in known}
-            rows.append({"": name, "subset": subset, "images": int(measured["images"].iloc[0]), **cells})
-    return _markdown(pd.DataFrame(rows))
+    return [text, markdown(pd.DataFrame(rows))]
 
 
 def _differences(folder: Path) -> str:
     table = pd.read_csv(folder / "comparison.csv")
     shown = table[table["metric"].isin(METRICS)]
-    rows = shown.assign(difference=[_interval(row, signed=True) for row in shown.to_dict("records")])
+    rows = shown.assign(difference=[interval(row, signed=True) for row in shown.to_dict("records")])
     rows["metric"] = rows["metric"].str.replace("_", " ")
     wide = rows.pivot_table(index=["b", "a", "fold_part"], columns="metric", values="difference", aggfunc="first")
     wide = wide[[m.replace("_", " ") for m in METRICS if m.replace("_", " ") in wide.columns]].reset_index()
     test = table[(table["metric"] == "balanced_accuracy") & (table["fold_part"] == "test")]
     words = [_in_words(row) for row in test.to_dict("records")]
-    return _markdown(wide.rename(columns={"b": "", "a": "minus"})) + "\n\n" + " ".join(words)
+    return markdown(wide.rename(columns={"b": "", "a": "minus"})) + "\n\n" + " ".join(words)
 
 
 def _in_words(row: Mapping[Any, Any]) -> str:
@@ -340,21 +320,10 @@ def _benchmarks() -> list[str]:
     path = HERE / "benchmarks.json"
     measured = pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).rename(columns={"figure": "measure"})
     tables = [
-        f"**{title}**\n\n{_markdown(rows[['measure', 'value']])}"
+        f"**{title}**\n\n{markdown(rows[['measure', 'value']])}"
         for title, rows in measured.groupby("benchmark", sort=False)
     ]
     return [BENCHMARKS, *tables]
-
-
-def _interval(row: Mapping[Any, Any], *, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    return f"{row['value']:{sign}.3f} ({row['low']:{sign}.3f} to {row['high']:{sign}.3f})"
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    table = table.rename(columns=SUBSET)
-    rows = [list(map(str, table.columns)), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 INTRODUCTION = """# Results
@@ -494,4 +463,5 @@ if __name__ == "__main__":
     for run, name in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         copy_run(Path(run), name)
     PAGE.write_text(page(), encoding="utf-8")
+    README.write_text(with_headlines(README.read_text(encoding="utf-8")), encoding="utf-8")
     print(PAGE)

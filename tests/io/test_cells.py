@@ -56,6 +56,18 @@ def test_a_spreadsheet_reads_as_its_csv_does(tmp_path: Path) -> None:
         read_table(tmp_path / "broken.xlsx")
 
 
+def test_parquet_reads_as_its_csv_does(tmp_path: Path) -> None:
+    table = pd.DataFrame({"image_id": ["a", "=b"], "share": [0.1 + 0.2, float("nan")], "fold": [1, 0]})
+    table.to_parquet(tmp_path / "t.parquet")
+    guarded(table).to_csv(tmp_path / "t.csv", index=False)
+    read = read_table(tmp_path / "t.parquet")
+    assert read.equals(read_table(tmp_path / "t.csv"))
+    assert float(read["share"][2]) == 0.1 + 0.2
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1nothing")
+    with pytest.raises(DataError, match=r"broken\.parquet: not a readable Parquet file"):
+        read_table(tmp_path / "broken.parquet")
+
+
 def test_needed_columns_are_found_in_another_case(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("IMAGE_ID,Dx\na,nv\n")
     assert list(read_table(tmp_path / "t.csv", ["image_id", "dx"])) == ["image_id", "dx"]

@@ -14,7 +14,7 @@ from selcn.data.imaging.read import count_frames, is_dicom
 from selcn.data.naming import IMAGE_SUFFIXES, Role, image_name, mask_owner, owners, role_of
 from selcn.errors import ConfigError, DataError, listed
 
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".xlsx"})
+TABLE_SUFFIXES = frozenset({".csv", ".parquet", ".tsv", ".tab", ".xlsx"})
 SINGLE_SUFFIXES = IMAGE_SUFFIXES - {".tif", ".tiff", ".gif", ".webp", ".avif", ".dcm", ".dicom"}
 """Of files that are not opened to count their frames."""
 _OF_DICOM = re.compile(r"\.\d+|\.ima|", re.IGNORECASE)

@@ -17,6 +17,7 @@ from selcn.errors import DataError, listed, require_extra
 DELIMITERS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _ZIP = b"PK\x03\x04"
+_PARQUET = b"PAR1"
 _FORMULA = re.compile(r"'*[=+\-@].", re.DOTALL)
 _GUARDED = re.compile(r"'+[=+\-@].", re.DOTALL)
 logger = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ def read_cells(path: Path, names: Sequence[str] | None = None) -> tuple[list[str
     """The header of a table, and each row's line number, from 1, with its cells; all stripped.
 
     Read are CSV with the comma, semicolon, tab or bar that is most frequent in the header or that a first line `sep=;`
-    names, and the first sheet of an `.xlsx` file. Empty rows are left out, and what `guard_cell` put before a cell.
+    names, Parquet, and the first sheet of an `.xlsx` file. Empty rows are left out, and what `guard_cell` put before a
+    cell. Numbers come as the shortest text that reads back to them.
 
     Args:
         path: the file, text in UTF-8 (or UTF-16 with its mark).
@@ -35,10 +37,13 @@ def read_cells(path: Path, names: Sequence[str] | None = None) -> tuple[list[str
 
     Raises:
         DataError: unreadable, empty, or rows are longer or shorter than the header; all faulty lines are named at once.
-        ConfigError: a spreadsheet, and the extra that reads it is not installed.
+        ConfigError: a spreadsheet or Parquet, and the extra that reads it is not installed.
     """
     data = _content(path)
-    rows = _sheet(data, path) if data.startswith(_ZIP) else _text_rows(_text(data, path), path)
+    if data.startswith(_ZIP):
+        rows = _sheet(data, path)
+    else:
+        rows = _columns(data, path) if data.startswith(_PARQUET) else _text_rows(_text(data, path), path)
     filled = [(line, [_unguarded(cell) for cell in cells]) for line, cells in rows if any(cells)]
     if not filled:
         raise DataError(f"{path}: is empty; write a header and rows")
@@ -118,6 +123,17 @@ def _sheet(data: bytes, path: Path) -> Rows:
         logger.info("%s: sheet %s is read; not used: sheet %s", path, first.title, names)
     width = max(map(len, rows), default=0)
     return [(line, [*cells, *[""] * (width - len(cells))]) for line, cells in enumerate(rows, start=1)]
+
+
+def _columns(data: bytes, path: Path) -> Rows:
+    pq = require_extra("pyarrow.parquet", "parquet", f"{path}: a Parquet file")
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({error}); write it again, or save CSV") from None
+    columns = [[_cell_text(cell) for cell in column.to_pylist()] for column in table.columns]
+    rows = [table.column_names, *map(list, zip(*columns, strict=True))]
+    return list(enumerate(rows, start=1))
 
 
 def _cell_text(value: object) -> str:
