@@ -1,4 +1,4 @@
-"""Runs benchmarks once, each in a process of its own, and keeps their results for docs/results.md.
+"""Runs benchmarks once, each in a process of its own, and keeps their results for docs/benchmarks.md.
 
 python benchmarks/record.py [NAME ...]    # all, or those named, whose rows are replaced
 python benchmarks/record.py duplicates=IMAGES agreement=PICTURES,BUNDLE,... start=BUNDLE,PICTURES hostile=...
@@ -26,7 +26,7 @@ NAMES = (
     "full_size",
     "cascade",
 )
-ON_FILES = ("duplicates", "start", "agreement", "hostile", "clients")
+ON_FILES = ("duplicates", "size", "many", "start", "agreement", "hostile", "plain_server", "clients")
 OUT = Path(__file__).parent.parent / "docs" / "results" / "benchmarks.json"
 
 

@@ -1,6 +1,8 @@
 """Seconds from nothing to the first prediction of a file, `selcn predict --engine onnx` in a process of its own.
 
 python benchmarks/start.py BUNDLE FOLDER_OF_REAL_PICTURES
+
+Beside it `import selcn`, `selcn --help`, and an interpreter that does nothing, which is the floor of both.
 """
 
 import statistics
@@ -13,22 +15,40 @@ from pathlib import Path
 from selcn.data.discovery import find_images
 
 REPEATS = 7
+SELCN = str(Path(sys.executable).with_name("selcn"))
+COMMANDS = {
+    "nothing": [sys.executable, "-c", ""],
+    "import selcn": [sys.executable, "-c", "import selcn"],
+    "selcn --help": [SELCN, "--help"],
+}
 
 
-def seconds(bundle: Path, picture: Path) -> float:
+def seconds(command: list[str]) -> float:
     """Of one start."""
-    with tempfile.TemporaryDirectory() as out:
-        program = [str(Path(sys.executable).with_name("selcn")), "predict", str(bundle), str(picture)]
-        begun = time.perf_counter()
-        subprocess.run([*program, "--engine", "onnx", "--out", out], check=True, capture_output=True)
-        return time.perf_counter() - begun
+    begun = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - begun
+
+
+def repeated(command: list[str]) -> list[float]:
+    """Of several starts; the first, from a cold disk, is not counted."""
+    return [seconds(command) for _ in range(REPEATS + 1)][1:]
 
 
 def measure(bundle: Path, originals: Path) -> dict[str, float]:
-    """The median and the slowest of several starts; the first, from a cold disk, is not counted."""
+    """The median and the slowest of several starts, and the medians of the others."""
     picture = find_images(originals)[0]
-    taken = [seconds(bundle, picture) for _ in range(REPEATS + 1)][1:]
-    return {"starts": REPEATS, "median seconds": statistics.median(taken), "slowest seconds": max(taken)}
+    with tempfile.TemporaryDirectory() as folder:
+        # Each into a folder of its own, since a finished one is not predicted again.
+        predict = [SELCN, "predict", str(bundle), str(picture), "--engine", "onnx", "--out"]
+        taken = [seconds([*predict, f"{folder}/{number}"]) for number in range(REPEATS + 1)][1:]
+    others = {f"{name}, median seconds": statistics.median(repeated(command)) for name, command in COMMANDS.items()}
+    return {
+        "starts": REPEATS,
+        "median seconds": statistics.median(taken),
+        "slowest seconds": max(taken),
+        **others,
+    }
 
 
 if __name__ == "__main__":

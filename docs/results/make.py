@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
+import speed
 from selcn.config import Graph, RunConfig
 from selcn.evaluation import Estimate, verdict
 from selcn.runs.folder import MANIFEST
@@ -174,7 +175,6 @@ def page() -> str:
                 *_run(DEMO_RUN, DEMO),
                 *_saliency(),
                 *_grid(GRID_RUN),
-                *_benchmarks(),
                 LOG,
             ]
         )
@@ -316,16 +316,6 @@ def _in_words(row: Mapping[Any, Any]) -> str:
     return f"On the test subset, {verdict(estimate, 'balanced_accuracy', str(row['a']), str(row['b']))}."
 
 
-def _benchmarks() -> list[str]:
-    path = HERE / "benchmarks.json"
-    measured = pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).rename(columns={"figure": "measure"})
-    tables = [
-        f"**{title}**\n\n{markdown(rows[['measure', 'value']])}"
-        for title, rows in measured.groupby("benchmark", sort=False)
-    ]
-    return [BENCHMARKS, *tables]
-
-
 INTRODUCTION = """# Results
 
 The numbers on this page are written by `python docs/results/make.py` from the files in `docs/results/`: configuration,
@@ -438,11 +428,6 @@ This is what controls are for: behind `lae` masking the networks that read salie
 do those that read another lesion's saliency or noise. Most of that gain belongs to the E-layer, not to symmetry, and
 none of it survives the correction."""
 
-BENCHMARKS = """## Benchmarks
-
-`python benchmarks/record.py`, on two CPU cores without a GPU. The machine was shared: ratios are more reliable than
-times. *Stages* are segmentation, symmetry and classification, now the networks `lesion`, `symmetry` and `diagnosis`."""
-
 LOG = """## What did not work
 - **Choosing the symmetry epoch by validation loss** on some 400 training images: the loss was lowest at an early epoch
   whose balanced accuracy was below that of later ones. `configs/ham10000-small.yaml` monitors the score and weights the
@@ -463,5 +448,6 @@ if __name__ == "__main__":
     for run, name in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         copy_run(Path(run), name)
     PAGE.write_text(page(), encoding="utf-8")
+    speed.PAGE.write_text(speed.page(), encoding="utf-8")
     README.write_text(with_headlines(README.read_text(encoding="utf-8")), encoding="utf-8")
     print(PAGE)
