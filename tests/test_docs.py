@@ -14,6 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 import selcn
+import shipped
+import speed
 from selcn.cli import app
 from selcn.config import load_config
 from selcn.data.catalog import read_catalog, write_catalog
@@ -27,6 +29,12 @@ ROOT = Path(__file__).parent.parent
 def test_a_page_of_tables_is_made_from_its_files(name: str) -> None:
     make = runpy.run_path(str(ROOT / "docs" / name / "make.py"))
     assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == make["page"]()
+
+
+def test_the_benchmarks_and_the_headlines_are_made_from_their_files() -> None:
+    assert speed.PAGE.read_text(encoding="utf-8") == speed.page()
+    readme = shipped.README.read_text(encoding="utf-8")
+    assert readme == shipped.with_headlines(readme)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -46,7 +46,9 @@ def headline_table() -> str:
 
 
 def shipped_sections() -> list[str]:
-    """The page's section of the bundle that ships."""
+    """The page's section of the bundle that ships; nothing before there is one."""
+    if not SCORES.is_file():
+        return []
     split = pd.read_csv(RUN / "split.csv").fillna(0)
     seconds = pd.read_csv(RUN / "seconds.csv")["seconds"].sum()
     return [
@@ -59,7 +61,9 @@ def shipped_sections() -> list[str]:
 
 
 def with_headlines(readme: str) -> str:
-    """The README with the table between its two marks made anew."""
+    """The README with the table between its two marks, where it has them, made anew."""
+    if BEGIN not in readme:
+        return readme
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{headline_table()}\n{END}{after}"
