@@ -35,6 +35,20 @@ def test_means_leave_out_what_is_undefined_and_differences_are_paired() -> None:
     assert values["network - measured", "asymmetry_auc"] == pytest.approx(1 / 3)
 
 
+def test_a_network_whose_maps_are_all_flat_has_no_score_but_that() -> None:
+    flat = scores().assign(flat=1.0)
+    flat.loc[flat["saliency"] == "network", ["road", "map_asymmetry", "max_sensitivity"]] = np.nan
+    table = saliency_quality_table(flat, resamples=5)
+    assert table.loc[table["saliency"] == "network", "metric"].tolist() == ["flat"]
+    assert set(table.loc[table["saliency"] == "measured", "metric"]) == {
+        "flat",
+        "road",
+        "map_asymmetry",
+        "asymmetry_auc",
+    }
+    assert not table["metric"].isin(["max_sensitivity"]).any()
+
+
 def test_intervals_resample_lesions() -> None:
     table = saliency_quality_table(scores(), resamples=40, seed=3).set_index(["saliency", "metric"])
     drawn = draw_groups(3, 40, np.random.default_rng(3))[:, [0, 1, 2, 2]].astype(float)

@@ -92,7 +92,10 @@ def test_the_report_shows_it(quality: Path, tiny_run: Path, monkeypatch: pytest.
         road = rows.query("saliency == 'network' and metric == 'road'")["value"]
         shown = section.tables[0].rows["network"]
         assert len(road) == 0 or shown["road"].estimate.value == pytest.approx(road.item())
-        assert len(section.charts) == 2, "the phantom's place is known"
+        assert "place_8" in {metric for table in section.tables for metric in table.metrics}, (
+            "the phantom's place is known"
+        )
+        assert section.charts
 
 
 def test_what_cannot_be_measured_is_one_line(tiny_run: Path, tmp_path: Path, phantom: pd.DataFrame) -> None:

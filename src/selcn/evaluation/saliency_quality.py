@@ -105,7 +105,7 @@ def _estimates(rows: pd.DataFrame, resamples: int, seed: int) -> dict[tuple[str,
     for key, estimate in found.items():
         kind, metric = key.split(_SEPARATOR)
         defined = ranked[kind][1] if metric == ASYMMETRY_AUC else ~np.isnan(means[kind][:, names.index(metric)])
-        if defined.any() and not (metric == ASYMMETRY_AUC and np.isnan(estimate.value)):
+        if not np.isnan(estimate.value):
             count, lesions = int(defined.sum()), groups[defined].nunique()
             low, high = (estimate.low, estimate.high) if lesions > 1 else (np.nan, np.nan)
             numbers = {"value": estimate.value, "low": low, "high": high, "images": count, "groups": lesions}
@@ -125,7 +125,8 @@ def _ranked(scores: dict[str, pd.DataFrame], first: pd.DataFrame) -> Ranked:
     values = {kind: of_kind["map_asymmetry"].to_numpy(dtype=np.float64) for kind, of_kind in scores.items()}
     pairs = {kind: [one] for kind, one in values.items()}
     pairs |= {f"{NETWORK} - {kind}": [values[NETWORK], one] for kind, one in values.items() if kind != NETWORK}
-    return {kind: (ones, known & ~np.isnan(np.sum(ones, axis=0)), positive) for kind, ones in pairs.items()}
+    ranked = {kind: (ones, known & ~np.isnan(np.sum(ones, axis=0)), positive) for kind, ones in pairs.items()}
+    return {kind: one for kind, one in ranked.items() if one[1].any()}
 
 
 def _statistic(means: dict[str, FloatArray], names: Sequence[str], ranked: Ranked) -> Statistic:

@@ -188,9 +188,9 @@ def _rivals(batch: _Images, own: Tensor, random_weights: Tensor, seed: int) -> d
 
 def _scores_of_map(one: Tensor, batch: _Images, compared: Mapping[str, Tensor], place: np.ndarray | None) -> Columns:
     """What a map alone tells: whether it is flat, how spread out, how like its mirror image and others, and where."""
-    found = {"flat": is_flat(one).double(), "complexity": complexity(one)}
-    found["map_asymmetry"] = Mirror().to(one.device).compare_map(one, batch.lesion)
-    inside = at_side(batch.lesion) > 1 / 2
+    flat, inside = is_flat(one), at_side(batch.lesion) > 1 / 2
+    found = {"flat": flat.double(), "complexity": complexity(one)}
+    found["map_asymmetry"] = torch.where(flat, torch.nan, Mirror().to(one.device).compare_map(one, batch.lesion))
     for name, other in compared.items():
         if other is not one:
             found[f"agreement_{name}"] = rank_correlation(at_side(one), at_side(other), inside)

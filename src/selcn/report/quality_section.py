@@ -95,7 +95,7 @@ def _table(
 
 
 def _charts(network: str, own: Mapping[str, dict[str, Measurement]]) -> list[Chart]:
-    charts = [draw_randomised(network, own[NETWORK])]
+    charts = [draw_randomised(network, own[NETWORK])] if f"randomised_{round(100 * DEPTHS[-1])}" in own[NETWORK] else []
     if any(f"place_{cells}" in found for found in own.values() for cells in PLACE_CELLS):
         charts.append(draw_place(network, own))
     return charts
@@ -118,8 +118,8 @@ def draw_randomised(network: str, found: Mapping[str, Measurement]) -> Chart:
         axes.set(xlim=(0, 104), ylim=(min(-0.2, *data["low"].fillna(0)), 1.05), xticks=[0, *percents])
         axes.set(xlabel="% of the layers, from the output, at random", ylabel="rank correlation")
         axes.set_title("Cascading randomisation", loc="left")
-    data = data.assign(metric=list(names.values()) or ["randomised"])
-    listed = "; ".join(f"{percent} %: {value:.3f}" for percent, value in zip(names, data["value"], strict=False))
+    data = data.assign(metric=list(names.values()))
+    listed = "; ".join(f"{percent} %: {value:.3f}" for percent, value in zip(names, data["value"], strict=True))
     return Chart(figure, data, f"Rank correlation of the map of {network} with itself, layers at random: {listed}")
 
 
