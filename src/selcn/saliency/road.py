@@ -66,7 +66,7 @@ def _impute(values: Tensor, known: Tensor, steps: int) -> Tensor:
     own, hole = values / known.clamp(min=torch.finfo(values.dtype).tiny), (known == 0).to(values)
     if max(values.shape[2:]) == 1 or not hole.any():
         return own
-    smaller = _impute(*(F.avg_pool2d(one, 2, ceil_mode=True) for one in (values, known)), steps)
+    smaller = _impute(F.avg_pool2d(values, 2, ceil_mode=True), F.avg_pool2d(known, 2, ceil_mode=True), steps)
     start = F.interpolate(smaller, size=values.shape[2:], mode="bilinear", align_corners=False)
     return _relax(own + hole * (start - own), hole, steps)
 
