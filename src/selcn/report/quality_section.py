@@ -71,8 +71,8 @@ def _of_network(network: str, rows: pd.DataFrame) -> QualityOfNetwork:
     alike = [name for name in dict.fromkeys(chosen["metric"]) if name.startswith("agreement_") and name not in _STABLE]
     places = [f"place_{cells}" for cells in PLACE_CELLS]
     tables = [
-        _table(f"Faithfulness of the saliency of {network}", part, own, _FAITHFUL),
-        _table(f"Symmetry of the saliency of {network}, and known place", part, own, [*_SYMMETRIC, *alike, *places]),
+        _table(f"Saliency of {network}: faithfulness", part, own, _FAITHFUL),
+        _table(f"Saliency of {network}: symmetry and known place", part, own, [*_SYMMETRIC, *alike, *places]),
         _table(
             f"Saliency of {network} less other maps", part, less, ["road", *_SYMMETRIC, *alike, *places], signed=True
         ),
@@ -80,7 +80,7 @@ def _of_network(network: str, rows: pd.DataFrame) -> QualityOfNetwork:
     return QualityOfNetwork(
         network,
         [one for one in tables if one],
-        _table(f"Stability of the saliency of {network}", part, {NETWORK: own[NETWORK]}, _STABLE),
+        _table(f"Saliency of {network}: stability", part, {NETWORK: own[NETWORK]}, _STABLE),
         [embed_chart(one, f"{one.data['metric'].iloc[0]}-{network}") for one in _charts(network, own)],
         embed_csv(rows, f"saliency-quality-{network}"),
     )
