@@ -88,7 +88,7 @@ def saliency_quality_table(scores: pd.DataFrame, *, resamples: int = RESAMPLES, 
 
 
 def _scored(table: pd.DataFrame) -> list[str]:
-    return [name for name in table if name not in (*_KEYS, *_FACTS)]
+    return [str(name) for name in table if name not in (*_KEYS, *_FACTS)]
 
 
 def _estimates(rows: pd.DataFrame, resamples: int, seed: int) -> dict[tuple[str, str], dict[str, object]]:
@@ -101,7 +101,7 @@ def _estimates(rows: pd.DataFrame, resamples: int, seed: int) -> dict[tuple[str,
     means = values | {f"{NETWORK} - {kind}": values[NETWORK] - one for kind, one in values.items() if kind != NETWORK}
     ranked = _ranked(scores, first)
     found = bootstrap(_statistic(means, names, ranked), groups, resamples=resamples, seed=seed)
-    estimates = {}
+    estimates: dict[tuple[str, str], dict[str, object]] = {}
     for key, estimate in found.items():
         kind, metric = key.split(_SEPARATOR)
         defined = ranked[kind][1] if metric == ASYMMETRY_AUC else ~np.isnan(means[kind][:, names.index(metric)])
@@ -131,7 +131,7 @@ def _ranked(scores: dict[str, pd.DataFrame], first: pd.DataFrame) -> Ranked:
 
 def _statistic(means: dict[str, FloatArray], names: Sequence[str], ranked: Ranked) -> Statistic:
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
-        found = {}
+        found: dict[str, FloatArray] = {}
         for kind, values in means.items():
             defined = ~np.isnan(values)
             averages = fraction(weights @ np.where(defined, values, 0), weights @ defined.astype(np.float64))

@@ -142,7 +142,7 @@ def draw_place(network: str, own: Mapping[str, dict[str, Measurement]]) -> Chart
                 rows.append(drawn.assign(metric=[f"place_{cells}" for cells in held]))
         axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
         axes.set(xticks=range(len(PLACE_CELLS)), xticklabels=[f"{cells}×{cells}" for cells in PLACE_CELLS])
-        axes.set(xlabel="cells of the grid", ylabel="AUC inside the lesion; 0.5 by chance")
+        axes.set(xlabel="cells of the grid", ylabel="AUC inside the lesion")
         axes.set_title("Known place of asymmetry", loc="left")
         figure.legend(loc="outside lower left", ncols=2)
     data = pd.concat(rows, ignore_index=True)
