@@ -1,5 +1,7 @@
 """Means, paired differences and the AUC of the map's asymmetry, counted by hand."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,8 +17,16 @@ def scores() -> pd.DataFrame:
         {"image_id": list("abcd"), "group": ["u", "v", "w", "w"], "fold": "test", "network": "symmetry"}
     )
     keys["symmetry"] = ["symmetric", "asymmetric", "symmetric", "one-axis"]
-    network = {"road": [0.1, np.nan, 0.3, 0.2], "map_asymmetry": [0.1, 0.4, 0.3, 0.2], "max_sensitivity": [1, 1, 2, 4]}
-    measured = {"road": [0.0, 0.5, 0.1, np.nan], "map_asymmetry": [0.1, 0.5, 0.2, 0.6], "max_sensitivity": np.nan}
+    network: dict[str, Any] = {
+        "road": [0.1, np.nan, 0.3, 0.2],
+        "map_asymmetry": [0.1, 0.4, 0.3, 0.2],
+        "max_sensitivity": [1, 1, 2, 4],
+    }
+    measured: dict[str, Any] = {
+        "road": [0.0, 0.5, 0.1, np.nan],
+        "map_asymmetry": [0.1, 0.5, 0.2, 0.6],
+        "max_sensitivity": np.nan,
+    }
     return pd.concat([keys.assign(saliency="network", **network), keys.assign(saliency="measured", **measured)])
 
 
@@ -26,7 +36,7 @@ def test_means_leave_out_what_is_undefined_and_differences_are_paired() -> None:
     assert values["network", "road"] == pytest.approx(0.2)
     assert values["measured", "road"] == pytest.approx(0.2)
     assert values["network - measured", "road"] == pytest.approx((0.1 + 0.2) / 2)  # of images a and c
-    assert table.loc[("network - measured", "road"), ["images", "groups"]].tolist() == [2, 2]
+    assert list(table.loc[("network - measured", "road"), ["images", "groups"]]) == [2, 2]
     assert values["network", "max_sensitivity"] == 2
     assert ("measured", "max_sensitivity") not in values, "undefined is left out, not zero"
     # Asymmetric b against symmetric a, c and d: 0.4 is above all of them, the measured 0.5 above two of three.
@@ -54,7 +64,7 @@ def test_intervals_resample_lesions() -> None:
     drawn = draw_groups(3, 40, np.random.default_rng(3))[:, [0, 1, 2, 2]].astype(float)
     values = np.array([1, 1, 2, 4])
     means = (drawn @ values) / drawn.sum(1)
-    found = table.loc[("network", "max_sensitivity"), ["low", "high"]].tolist()
+    found = list(table.loc[("network", "max_sensitivity"), ["low", "high"]])
     assert found == pytest.approx(np.percentile(means, [2.5, 97.5]).tolist())
 
 
