@@ -19,6 +19,7 @@ from selcn.evaluation import (
     ood_table,
     prediction_set_table,
     robustness_table,
+    saliency_quality_table,
     segmentation_scores,
     summarise_segmentation,
     surface_scores,
@@ -35,6 +36,15 @@ from selcn.report.metric_tables import tabulate
 
 DrawPredictions = Callable[..., Predictions]
 
+OF_MAPS = [
+    "road",
+    "infidelity",
+    "max_sensitivity",
+    "complexity",
+    "map_asymmetry",
+    "agreement_members",
+    "agreement_seeds",
+]
 OWN = LabelSet("own", (LabelClass("at_90", malignant=True), LabelClass("b c", malignant=False)), ordinal=True)
 
 
@@ -57,6 +67,9 @@ def test_every_metric_that_is_computed_is_registered(draw_predictions: DrawPredi
     corrupted = pd.DataFrame({"image_id": ["a"], "group": ["a"], "truth": ["asymmetric"], "corruption": ["clean"]})
     corrupted = corrupted.assign(severity=0, asymmetric=0.5, symmetric=0.5, **dict.fromkeys(PER_IMAGE, 1))
     computed |= set(robustness_table(corrupted, SYMMETRY_BINARY, resamples=5)["metric"])
+    keys = {"image_id": ["a", "b"], "group": ["a", "b"], "fold": "test", "network": "symmetry", "saliency": "network"}
+    scored = dict.fromkeys(OF_MAPS, 0.5) | {"symmetry": ["symmetric", "asymmetric"]}
+    computed |= set(saliency_quality_table(pd.DataFrame(keys | scored), resamples=5)["metric"])
     for spacing in (None, 0.1):
         computed |= set(surface_scores(*masks(), tolerance=1, spacing=spacing).columns)
     costs = CostTable(tuple(HAM10000.names), 1 - np.eye(7))

@@ -7,7 +7,14 @@ from torch import Tensor, nn
 
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.errors import ConfigError
-from selcn.explain.explainers import Choice, ClassExplainer, LesionExplainer, build_explainer, randomised
+from selcn.explain.explainers import (
+    Choice,
+    ClassExplainer,
+    LesionExplainer,
+    build_explainer,
+    randomised,
+    randomised_from_top,
+)
 from selcn.explain.lesion import explain_lesion
 from selcn.inference.assembly import build_cascade
 from selcn.labels import Fusion
@@ -68,6 +75,22 @@ def test_random_weights_change_the_explained_network_alone(members: list[Cascade
         kept = dict(twin.members[0].networks[name].named_parameters())
         for parameter, values in members[0].networks[name].named_parameters():
             assert torch.equal(kept[parameter], values)
+
+
+def test_layers_become_random_from_the_output_down(members: list[Cascade]) -> None:
+    explainer = ClassExplainer(members, "diagnosis")
+    for member, twin_of in zip(members, range(2), strict=True):
+        kept = dict(member.networks["diagnosis"].named_parameters())
+        changed = []
+        for twin in randomised_from_top(explainer, (0.01, 0.5, 1.0), seed=3):
+            own = twin.members[twin_of].networks["diagnosis"].named_parameters()
+            changed.append({name for name, values in own if not torch.equal(values, kept[name])})
+        assert changed[0] == {"head.linear.weight", "head.linear.bias"}
+        assert changed[0] < changed[1] < changed[2]
+        assert any("layer4" in name for name in changed[1])
+        assert not any("conv1.0" in name or "layer1" in name for name in changed[1])
+        weights = {name for name, values in kept.items() if values.ndim > 1}
+        assert weights <= changed[2]  # the scales of batch norms start at 1 again
 
 
 @torch.inference_mode()

@@ -169,3 +169,26 @@ def test_measures_stand_beside_the_features_of_a_network() -> None:
     assert output.activations.shape[1] == network.channels  # its saliency is of its own features
     assert float(output.logits[0, 0]) == pytest.approx(measured(image, mask)["contrast"], rel=1e-4)
     assert not unmeasured.any()  # undefined measures say nothing
+
+
+def test_a_map_against_its_own_mirror_image_counted_by_hand() -> None:
+    """A map of the disc's right half meets its mirror image about one axis only, wherever the lesion lies."""
+    mirror, (_, mask) = Mirror(), draw(ellipse, turn=0.4, shift=(9, -5))
+    rows, columns = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
+    right, down = columns - WIDTH / 2 - 9, rows - HEIGHT / 2 + 5
+    x, y = math.cos(0.4) * right + math.sin(0.4) * down, math.cos(0.4) * down - math.sin(0.4) * right
+    half, quarter = (x > 0).float(), ((x > 0) & (y > 0)).float()
+    # About the minor axis the half meets nothing (1), about the major one itself (0); the quarter meets nothing twice.
+    # The tilt 2 + x / s, s being half the length, differs by 2 x / s of a sum of 4, and the mean of |x| / s is
+    # 4 / (3 pi).
+    tilt = 2 + x / (30 * 1.3)
+    maps = {"even": torch.ones_like(x), "half": half, "quarter": quarter, "tilt": tilt}
+    found = {name: mirror.compare_map(one[None, None], mask).item() for name, one in maps.items()}
+    assert found["even"] == pytest.approx(0, abs=1e-4)
+    assert found["half"] == pytest.approx(1 / 2, abs=0.03)
+    assert found["quarter"] == pytest.approx(1, abs=0.05)
+    assert found["tilt"] == pytest.approx(4 / (3 * math.pi) / 2 / 2, abs=0.01)
+    coarse = torch.nn.functional.avg_pool2d(tilt[None, None], 10)
+    assert mirror.compare_map(coarse, mask).item() == pytest.approx(found["tilt"], abs=0.01)
+    assert mirror.compare_map(half[None, None], torch.zeros_like(mask)).isnan().all()
+    assert mirror.compare_map(torch.zeros_like(mask), mask).isnan().all()

@@ -1,4 +1,4 @@
-"""`saliency` and `saliency-eval`: where networks looked, and whether that means anything."""
+"""`saliency`, `saliency-eval`, `saliency-quality`: where networks looked, and whether that means anything."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(with_threads(saliency))
     app.command("saliency-eval")(with_threads(saliency_eval))
+    app.command("saliency-quality")(with_threads(saliency_quality))
 
 
 def saliency(
@@ -138,3 +139,54 @@ def saliency_eval(
         typer.echo(f"network {job.network}, against the {against}, {part} ({rows['images'].max()} images)")
         typer.echo(f"{table.to_string(float_format='{:.3f}'.format, na_rep='')}\n")
     typer.echo(f"intervals are in {out / 'summary.csv'}")
+
+
+def saliency_quality(
+    source: Source,
+    images: Images = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the result goes; RUN/saliency-quality, or saliency-quality.")
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option("--network", "--head", help="May be repeated; the target and what it reads by default."),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option("--against", help="Another run of the same split, such as another seed. May be repeated."),
+    ] = None,
+    method: Method = None,
+    layer: Layer = None,
+    count: Annotated[
+        int, typer.Option("--images", min=1, help="Images that are measured, sampled from the test subset.")
+    ] = 100,
+    resamples: Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap resamples of lesions.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", help="Of sample, noise, random weights and bootstrap.")] = 0,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """What saliency is worth: faithfulness, stability, sanity, symmetry, and whether it finds a known place.
+
+    The network's map is compared with the measured map of asymmetry, random weights, a Gaussian, the true mask and
+    noise. Writes NETWORK/scores.csv, quality.csv (means and paired differences with 95 % intervals by lesion) and
+    quality.json; the report of a run shows them.
+
+    Example: `selcn saliency-quality runs/demo --images 40`, or `selcn saliency-quality runs/s/seed-0 --against
+    runs/s/seed-1`
+    """
+    from selcn.runs.saliency_quality import SUMMARY, TABLE, QualityOptions, default_folder, measure_saliency_quality
+
+    folder = out or default_folder(source)
+    options = QualityOptions(images or (), network or (), against or (), method, layer, count)
+    with resumable(), progress("measuring") as move:
+        table = measure_saliency_quality(
+            source, folder, options, resamples=resamples, seed=seed, device=device, on_progress=move
+        )
+    if json:
+        typer.echo((folder / SUMMARY).read_text(encoding="utf-8"))
+        return
+    own = table[~table["saliency"].str.contains(" - ")]
+    for (name, part), rows in own.groupby(["network", "fold_part"], sort=False):
+        shown = rows.pivot_table("value", "metric", "saliency", sort=False).to_string(float_format="{:.3f}".format)
+        typer.echo(f"network {name}, {part} ({rows['images'].max()} images)\n{shown}\n")
+    typer.echo(f"intervals and differences are in {folder / TABLE}")

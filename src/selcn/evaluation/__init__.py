@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from selcn.evaluation.registry import MetricSpec, metric_spec
     from selcn.evaluation.reloaded import evaluate_by_profile
     from selcn.evaluation.robustness import robustness_table
+    from selcn.evaluation.saliency_quality import saliency_quality_table
     from selcn.evaluation.seeds import compare_seeds, evaluate_seeds
     from selcn.evaluation.segmentation import evaluate_segmentation, segmentation_scores, summarise_segmentation
     from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
@@ -69,6 +70,7 @@ __all__ = [
     "reliability",
     "risk_coverage",
     "robustness_table",
+    "saliency_quality_table",
     "score_subgroup_table",
     "segmentation_scores",
     "subgroup_table",
@@ -118,6 +120,7 @@ _MODULES = {
     "reliability": "calibration",
     "risk_coverage": "selective",
     "robustness_table": "robustness",
+    "saliency_quality_table": "saliency_quality",
     "score_subgroup_table": "subgroups",
     "segmentation_scores": "segmentation",
     "subgroup_table": "subgroups",

@@ -18,7 +18,14 @@ Compute = Callable[
 ]
 """From class numbers (N,), probabilities (N, C), the label set of the C classes and weights (B, N) to values (B,)."""
 _NUMBER = r"\d+(?:\.\d+)?"
-_PLACEHOLDERS = {"class": ".+", "percent": r"\d+", "share": _NUMBER, "beta": _NUMBER}
+_PLACEHOLDERS = {
+    "class": ".+",
+    "network": ".+",
+    "percent": r"\d+",
+    "cells": r"\d+",
+    "share": _NUMBER,
+    "beta": _NUMBER,
+}
 _HEADLINE_CLASSES = ("mel", "melanoma", "malignant")
 
 
@@ -27,8 +34,8 @@ class MetricSpec:
     """Display and direction of a metric, or of a family of metrics with one member a class.
 
     Attributes:
-        name: as in the column `metric` of tables; a family's has the placeholders `{class}`, `{percent}` (whole),
-            `{share}` (in per cent) and `{beta}`.
+        name: as in the column `metric` of tables; a family's has the placeholders `{class}`, `{network}`,
+            `{percent}` and `{cells}` (whole), `{share}` (in per cent) and `{beta}`.
         label: the display name, with the same placeholders.
         direction: which values are better; "neither" where a metric only describes.
         unit: "fraction" (its differences are given in percentage points), "nats", "diagonals" (of the image), "pixels",
@@ -137,6 +144,18 @@ METRICS = {
         MetricSpec("rank_correlation", "rank correlation with the network's map", direction="neither", unit=""),
         MetricSpec("deletion", "deletion", direction="lower"),
         MetricSpec("insertion", "insertion"),
+        # Of saliency, where asked for (see `selcn.evaluation.saliency_quality`).
+        MetricSpec("road", "ROAD", unit=""),
+        MetricSpec("infidelity", "infidelity", direction="lower"),
+        MetricSpec("max_sensitivity", "sensitivity to noise", direction="lower", unit=""),
+        MetricSpec("complexity", "complexity", direction="neither"),
+        MetricSpec("agreement_members", "rank correlation between members", unit=""),
+        MetricSpec("agreement_seeds", "rank correlation between seeds", unit=""),
+        MetricSpec("agreement_{network}", "rank correlation with the map of {network}", direction="neither", unit=""),
+        MetricSpec("randomised_{percent}", "rank correlation, {percent} % of layers random", "lower", unit=""),
+        MetricSpec("map_asymmetry", "difference from its own mirror image", direction="neither"),
+        MetricSpec("asymmetry_auc", "AUC of asymmetric lesions by the map's difference from its mirror image"),
+        MetricSpec("place_{cells}", "known place found, {cells} x {cells} cells"),
     )
 }
 """Every metric and family by name, in the order in which tables show them; a family comes after its exceptions."""

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -104,12 +104,12 @@ class ClassExplainer(Explainer):
         """
         return [self._look(member, images, known) for member in self.members]
 
-    def explain(self, images: Tensor, target: int | None = None, known: Known = NOTHING) -> Explained:
+    def explain(self, images: Tensor, target: int | Tensor | None = None, known: Known = NOTHING) -> Explained:
         """Averaged probabilities, and the averaged saliency of one class.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
-            target: class number; None for each image's predicted class.
+            target: class number, or one an image, int64 (N,); None for each image's predicted class.
             known: what is known of the images, such as their metadata.
 
         Raises:
@@ -124,6 +124,11 @@ class ClassExplainer(Explainer):
             for member, view in zip(self.members, views, strict=True)
         ]
         return explained._replace(saliency=torch.stack(maps).mean(dim=0))
+
+    def single_members(self) -> "list[ClassExplainer]":
+        """An explainer of each member alone, of the same networks."""
+        choice = Choice(self.method, self.layer)
+        return [ClassExplainer([member], self.network, choice) for member in self.members]
 
     def _explain_layer(self, network: Classifier, view: View, target: Tensor) -> Tensor:
         """Saliency (N, 1, h, w) of one member at the chosen layer."""
@@ -230,8 +235,38 @@ def randomised(explainer: ClassExplainer, seed: int = 0) -> ClassExplainer:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for member in twin.members:
-            for module in member.networks[twin.network].modules():
-                reset = getattr(module, "reset_parameters", None)
-                if callable(reset):
-                    reset()
+            for layer in _layers(member.networks[twin.network]):
+                layer.reset_parameters()  # type: ignore[operator]
     return twin
+
+
+def randomised_from_top(explainer: ClassExplainer, shares: Sequence[float], seed: int = 0) -> Iterator[ClassExplainer]:
+    """One copy whose explained network has new random weights in ever more of its layers, from the output down.
+
+    Cascading randomisation (Adebayo et al. 2018): a map that explains what was learned loses its likeness as layers
+    lose theirs. Layers are modules with weights, in the order in which they were built.
+
+    Args:
+        explainer: the original; not modified.
+        shares: of the layers that are random, rising; at least one layer is.
+        seed: of the weights.
+
+    Yields:
+        The same copy each time, with the next share at random.
+    """
+    twin, done = copy.deepcopy(explainer), 0
+    layers = [_layers(member.networks[twin.network])[::-1] for member in twin.members]
+    for share in shares:
+        count = max(1, round(share * len(layers[0])))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + done)
+            for of_member in layers:
+                for layer in of_member[done:count]:
+                    layer.reset_parameters()  # type: ignore[operator]
+        done = count
+        yield twin
+
+
+def _layers(network: nn.Module) -> list[nn.Module]:
+    """The modules that can be made random again."""
+    return [module for module in network.modules() if callable(getattr(module, "reset_parameters", None))]

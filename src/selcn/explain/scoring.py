@@ -68,7 +68,7 @@ def write_saliency_scores(
     masked = job.only((job.table["mask_path"] != "").to_numpy())
     if not masked.assignments:
         raise DataError("no image has a true mask to hold saliency against; fill in the catalog's mask_path")
-    batches, traced = masked.batches(), _sampled(masked, curves, seed)
+    batches, traced = masked.batches(), sample_rows(masked, curves, seed)
     rivals = {id(assignment.explainer): _rival(assignment.explainer, seed) for assignment in masked.assignments}
 
     @torch.inference_mode()
@@ -89,8 +89,14 @@ def _join(parts: list[Path], folder: Path) -> None:
     guarded(scores).to_csv(folder / SCORES, index=False)
 
 
-def _sampled(job: SaliencyJob, count: int, seed: int) -> np.ndarray:
-    """Which rows have their curves measured, bool (N,): of the test subset, where there is one."""
+def sample_rows(job: SaliencyJob, count: int, seed: int) -> np.ndarray:
+    """Some rows of a job's table, bool (N,): of the test subset, where there is one.
+
+    Args:
+        job: whose assigned rows are sampled.
+        count: number of rows, at most.
+        seed: of the sample.
+    """
     rows = np.concatenate([assignment.rows for assignment in job.assignments])
     tested = rows[job.table["fold"].to_numpy()[rows] == "test"]
     pool = tested if len(tested) else rows
@@ -124,7 +130,7 @@ def _score(
     keys = keys.assign(head=job.network, lesion_share=masks.mean((1, 2)).round(4))
     faithful = _faithfulness(explainer, images, known, explained.target, maps, traced)
     found = []
-    for against, places in _places(job, rows, masks).items():
+    for against, places in read_places(job, rows, masks).items():
         present = places.any((1, 2))
         for kind, saliency in [*maps.items(), (CHANCE, explained.saliency)]:
             measure = chance_scores if kind == CHANCE else localisation_scores
@@ -143,8 +149,17 @@ def _with_lesion(rows: np.ndarray, images: Tensor, masks: np.ndarray, traced: np
     return rows[chosen], images[torch.from_numpy(chosen)], masks[chosen], traced[chosen]
 
 
-def _places(job: SaliencyJob, rows: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
-    """The regions that maps are compared with, bool (n, H, W) each; empty where an image has no such region."""
+def read_places(job: SaliencyJob, rows: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
+    """The regions that maps are compared with, bool (n, H, W) each; empty where an image has no such region.
+
+    Args:
+        job: of the images.
+        rows: int (n,) rows of its table.
+        masks: of the lesions, bool (n, H, W).
+
+    Raises:
+        DataError: a map of asymmetry cannot be read.
+    """
     if "asymmetry_path" not in job.table:
         return {LESION: masks}
     size = masks.shape[2], masks.shape[1]

@@ -103,6 +103,35 @@ class Mirror(nn.Module):
             valid,
         )
 
+    @torch.no_grad()
+    def compare_map(self, maps: Tensor, mask: Tensor) -> Tensor:
+        """How a map differs from its own mirror images about the lesion's two principal axes (N,).
+
+        The sum of the differences over that of both, where the lesion and its mirror image overlap, so that its outline
+        does not count; the mean of both axes.
+
+        Args:
+            maps: (N, 1, h, w), not negative, of the whole image.
+            mask: of the lesion (N, 1, H, W), 0 or 1, with square pixels.
+
+        Returns:
+            From 0 where the map is its own mirror image to 1 where it meets none of it; NaN where there is no region to
+            mirror, and where the map is 0 in it.
+        """
+        mask = _averaged(mask)
+        region, pose, valid = _find_pose(mask)
+        grid = _frame_grid(pose, mask)
+        shape = F.grid_sample(region, grid, align_corners=False)
+        own = torch.cat([F.grid_sample(maps, grid, padding_mode="border", align_corners=False), shape], dim=1)
+        found = []
+        for axis in (0, AXES // 2):
+            reflection = self.reflections[axis * SIDE : (axis + 1) * SIDE].expand(len(own), -1, -1, -1)
+            other = F.grid_sample(own, reflection, align_corners=False)
+            shared = own[:, 1] * other[:, 1]
+            difference, both = (own[:, 0] - other[:, 0]).abs(), own[:, 0] + other[:, 0]
+            found.append((shared * difference).sum((1, 2)) / (shared * both).sum((1, 2)))
+        return torch.where(valid, torch.stack(found).mean(0), torch.nan)
+
     def _mirror(self, own: "_Fields") -> "_Fields":
         """The fields of the mirror image about each axis."""
         stacked = torch.cat(own, dim=1)[:, :, 0]

@@ -36,6 +36,7 @@ from selcn.report.metric_tables import (
     tabulate_folds,
 )
 from selcn.report.ood_sections import ood_sections
+from selcn.report.quality_section import quality_sections
 from selcn.report.robustness_section import robustness_section
 from selcn.report.saliency_tables import saliency_tables
 from selcn.report.wording import bounds, duration, group_word, label_title, number, spoken
@@ -129,6 +130,7 @@ def _context(run: Run) -> dict[str, Any]:
         "ood": ood_sections(run, predictor),
         "robustness": robustness_section(run),
         "saliency_tables": saliency_tables(run),
+        "quality": quality_sections(run),
         "methods": sorted({spec.saliency for spec in bundle.classifiers.values()}),
         "gallery": make_gallery(run, predictor),
         "rule": {"most": CASES, "confident": CONFIDENT_CASES, "seed": SEED},

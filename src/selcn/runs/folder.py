@@ -14,6 +14,7 @@ RUN/
   explained/NAME/          scores/scores.csv of a classifier's saliency
   given/NAME/              per-image probabilities on the test subset with true masks or classes given
   facts/                   what the images themselves tell of lesion size, skin and artefacts
+  saliency-quality/        of `selcn saliency-quality RUN`: NAME/scores.csv, quality.csv, quality.json
   robustness/              metrics of corrupted test images, of `selcn robustness RUN`
   ood/NAME/                scores of images out of distribution, of `selcn evaluate RUN --ood NAME.csv`
   evaluation/              NAME.csv, comparison.csv, cross_validation.csv, saliency.csv
@@ -193,6 +194,11 @@ class RunFolder:
     def robustness(self) -> Path:
         """Metrics of corrupted test images."""
         return self.path / "robustness"
+
+    @property
+    def saliency_quality(self) -> Path:
+        """What the saliency of its networks is worth."""
+        return self.path / "saliency-quality"
 
     def ood(self, name: str) -> Path:
         """Folder of scores of images out of distribution.

@@ -32,7 +32,7 @@ def deletion_insertion(
     Returns:
         Deletion and insertion, (N,) each, in [0, 1], by the trapezoidal rule.
     """
-    rank = _rank(saliency, seen.shape[-2:])
+    rank = pixel_ranks(saliency, seen.shape[-2:])
     colours, mask = seen[:, :3], seen[:, 3:]
     grey, blurred = seen.new_tensor(GREY)[:, None, None], _blur(colours)
     deletion, insertion = [], []
@@ -43,8 +43,13 @@ def deletion_insertion(
     return _area(deletion), _area(insertion)
 
 
-def _rank(saliency: Tensor, size: torch.Size) -> Tensor:
-    """Rank of each pixel (N, 1, H, W) within its image, as a share: 0 for the most salient, below 1 for the least."""
+def pixel_ranks(saliency: Tensor, size: torch.Size) -> Tensor:
+    """Rank of each pixel (N, 1, H, W) within its image, as a share: 0 for the most salient, below 1 for the least.
+
+    Args:
+        saliency: (N, 1, h, w), resized bilinearly; ties are broken at random, with a fixed seed.
+        size: height and width H, W.
+    """
     stretched = F.interpolate(saliency, size=size, mode="bilinear", align_corners=False)
     flat = stretched.flatten(1)
     turn = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(0)).to(flat.device)
