@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selcn.cli.cluster import with_cluster
 from selcn.cli.options import EngineChoice, Out, progress, resumable, with_extra, with_threads
-from selcn.errors import ConfigError, DataError, listed
+from selcn.cli.storage import with_storage
+from selcn.errors import ConfigError, PartialResultError, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from selcn.inference.bundle import BundleConfig
     from selcn.inference.inputs import Item
     from selcn.inference.predictor import Predictor
+    from selcn.runs.jobs import Cluster
     from selcn.runs.run import Run
 
 DEFAULT_MASKINGS = ("segmentation", "lae")
@@ -65,7 +68,7 @@ def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(with_threads(bundle))
     app.command()(with_threads(with_extra(export, "export", "torch", "onnx", "onnxscript")))
-    app.command()(with_threads(predict))
+    app.command()(with_threads(with_cluster(with_storage(predict, "out"))))
     app.command()(with_threads(mask))
 
 
@@ -167,10 +170,13 @@ def predict(
     ] = False,
     engine: Engine = EngineChoice.TORCH,
     devices: Devices = "cpu",
+    cluster: "Cluster | None" = None,
 ) -> None:
     """Outline, symmetry, saliency and diagnosis of images: a JSON line each, and an overlay.
 
-    Resumable by the same command. Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
+    Resumable by the same command. With `--executor` the images are shared out as jobs, with the same result.
+
+    Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
     """
     from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
     from selcn.inference.given_table import read_given
@@ -178,13 +184,21 @@ def predict(
     from selcn.inference.metadata_table import add_metadata
 
     items = list_items(pictures)
-    predictors, source = load_predictors(folder, engine, devices)
+    predictors, source = load_predictors(folder, engine, "cpu" if cluster else devices)
     known = read_given(given, items, predictors[0]) if given else None
     if metadata:
         known = add_metadata(metadata, items, predictors[0], known)
     with resumable(), progress("predicting") as move:
         options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations)
-        failed = predict_files(predictors, items, out, options=options, given=known, source=source, on_progress=move)
+        if cluster:
+            from selcn.runs.sharded import PredictWork, predict_in_jobs
+
+            work = PredictWork(folder, engine.value, devices, source, options, known.digest if known else "", out)
+            failed = predict_in_jobs(cluster, work, items, given=known, on_progress=move)
+        else:
+            failed = predict_files(
+                predictors, items, out, options=options, given=known, source=source, on_progress=move
+            )
     if table:
         _write_table(out, table, predictors[0].config)
     typer.echo(f"{out / ROWS}: {len(items) - len(failed)} of {len(items)} files")
@@ -305,10 +319,10 @@ def tell_failed(failed: list[str]) -> None:
         failed: the error of each.
 
     Raises:
-        DataError: there are any.
+        PartialResultError: there are any.
     """
     if failed:
-        raise DataError(f"{len(failed)} files were left out: {listed(failed)}")
+        raise PartialResultError(f"{len(failed)} files were left out: {listed(failed)}")
 
 
 def _write_table(out: Path, table: TableFormat, config: "BundleConfig") -> None:

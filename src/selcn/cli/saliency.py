@@ -2,12 +2,17 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selcn.cli.cluster import with_cluster
 from selcn.cli.options import Device, Json, Out, progress, resumable, with_threads
+from selcn.cli.storage import with_storage
 from selcn.errors import ConfigError
+
+if TYPE_CHECKING:
+    from selcn.runs.jobs import Cluster
 
 Source = Annotated[
     Path,
@@ -39,7 +44,7 @@ class Dilation(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(with_threads(saliency))
+    app.command()(with_threads(with_cluster(with_storage(saliency, "out"))))
     app.command("saliency-eval")(with_threads(saliency_eval))
 
 
@@ -59,11 +64,12 @@ def saliency(
         typer.Option("--sheet", help="Only draw a run's maps of all networks side by side, of this image_id or `all`."),
     ] = None,
     device: Device = "cpu",
+    cluster: "Cluster | None" = None,
 ) -> None:
     """Saliency of every image, in one memory-mapped file at the network's own grid.
 
     Of a run each fold is explained by the networks that did not see it. The same command resumes after a stop, and
-    draws overlays of what is already there.
+    draws overlays of what is already there. With `--executor` the images are shared out as jobs, with the same result.
 
     Example: `selcn saliency runs/demo --network diagnosis --target mel --out maps --overlay all`
     """
@@ -81,9 +87,16 @@ def saliency(
     from selcn.report.saliency_overlays import write_overlays
     from selcn.runs.saliency_jobs import open_job
 
-    job = open_job(source, images or [], network, method=method, layer=layer, device=device)
+    here = "cpu" if cluster else device
+    job = open_job(source, images or [], network, method=method, layer=layer, device=here)
     with resumable(), progress("explaining") as move:
-        maps = write_saliency(job, out, target=target, on_progress=move)
+        share = None
+        if cluster:
+            from selcn.runs.sharded import SaliencyWork, share_saliency
+
+            work = SaliencyWork(source, tuple(images or ()), network, method, layer, device, target)
+            share = share_saliency(cluster, work, len(job.batches()), move)
+        maps = write_saliency(job, out, target=target, share=share, on_progress=move)
     rows, height, width = maps.maps.shape
     typer.echo(f"{out}: {rows} maps of {width}x{height}, network {job.network}")
     if overlay:
