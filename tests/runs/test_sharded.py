@@ -141,9 +141,12 @@ def test_a_finished_shard_is_done_again_only_where_it_no_longer_holds(tmp_path: 
 
 def test_no_shard_is_done_by_two_jobs(tmp_path: Path) -> None:
     names = [str(tmp_path / f"{number:06}") for number in range(2)]
+    for name in names:
+        Path(f"{name}.inputs").write_bytes(pickle.dumps(range(3)))
     (tmp_path / "000001").mkdir()
     with FileLock(f"{names[0]}.lock"):
         assert do_shards(0, names, Square(tmp_path / "log")) == {"shards": 0}
+    assert do_shards(0, [*names, str(tmp_path / "gone")], Square(tmp_path / "log")) == {"shards": 1}
 
 
 def test_predictions_in_jobs_are_those_of_one_process_though_the_command_is_killed(

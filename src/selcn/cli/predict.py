@@ -1,6 +1,8 @@
 """`bundle`, `export`, `predict` and `mask`: a cascade put to work."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -178,7 +180,7 @@ def predict(
 
     Example: `selcn predict runs/demo/bundle lesion.jpg more/ --out predictions`
     """
-    from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
+    from selcn.inference.batch import ROWS, OutputOptions, predict_files
     from selcn.inference.given_table import read_given
     from selcn.inference.inputs import list_items
     from selcn.inference.metadata_table import add_metadata
@@ -188,23 +190,15 @@ def predict(
     known = read_given(given, items, predictors[0]) if given else None
     if metadata:
         known = add_metadata(metadata, items, predictors[0], known)
+    predict_all = _in_jobs(cluster, folder, engine, devices) if cluster else partial(predict_files, predictors)
+    options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations)
     with resumable(), progress("predicting") as move:
-        options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations)
-        if cluster:
-            from selcn.runs.sharded import PredictWork, predict_in_jobs
-
-            work = PredictWork(folder, engine.value, devices, source, options, known.digest if known else "", out)
-            failed = predict_in_jobs(cluster, work, items, given=known, on_progress=move)
-        else:
-            failed = predict_files(
-                predictors, items, out, options=options, given=known, source=source, on_progress=move
-            )
+        failed = predict_all(items, out, options=options, given=known, source=source, on_progress=move)
     if table:
         _write_table(out, table, predictors[0].config)
     typer.echo(f"{out / ROWS}: {len(items) - len(failed)} of {len(items)} files")
     if segmentations:
-        unnamed = [row["segmentation_error"] for row in read_rows(out / ROWS) if "segmentation_error" in row]
-        typer.echo(f"{len(unnamed)} DICOM images without segmentation{f', such as {unnamed[0]}' if unnamed else ''}")
+        _tell_unnamed(out / ROWS)
     tell_failed(failed)
 
 
@@ -323,6 +317,20 @@ def tell_failed(failed: list[str]) -> None:
     """
     if failed:
         raise PartialResultError(f"{len(failed)} files were left out: {listed(failed)}")
+
+
+def _in_jobs(cluster: "Cluster", folder: Path, engine: EngineChoice, devices: str) -> Callable[..., list[str]]:
+    """In place of `predict_files` with its predictors."""
+    from selcn.runs.sharded import BundleInJobs, predict_in_jobs
+
+    return partial(predict_in_jobs, cluster, BundleInJobs(folder, engine.value, devices))
+
+
+def _tell_unnamed(rows: Path) -> None:
+    from selcn.inference.batch import read_rows
+
+    unnamed = [row["segmentation_error"] for row in read_rows(rows) if "segmentation_error" in row]
+    typer.echo(f"{len(unnamed)} DICOM images without segmentation{f', such as {unnamed[0]}' if unnamed else ''}")
 
 
 def _write_table(out: Path, table: TableFormat, config: "BundleConfig") -> None:

@@ -74,28 +74,22 @@ def saliency(
     Example: `selcn saliency runs/demo --network diagnosis --target mel --out maps --overlay all`
     """
     if sheet:
-        from selcn.report.saliency_sheets import write_sheets
-        from selcn.runs.run import open_run
-
         if images or network or target or method or overlay:
             raise ConfigError("--sheet: draws what a run has; give the run's folder and --out alone")
-        with progress("drawing") as move:
-            drawn = write_sheets(open_run(source), sheet, out / "sheets", move)
-        typer.echo(f"{out / 'sheets'}: {drawn} images")
+        _draw_sheets(source, sheet, out / "sheets")
         return
     from selcn.explain.runner import write_saliency
     from selcn.report.saliency_overlays import write_overlays
     from selcn.runs.saliency_jobs import open_job
 
-    here = "cpu" if cluster else device
-    job = open_job(source, images or [], network, method=method, layer=layer, device=here)
+    how = (source, tuple(images or ()), network, method, layer)
+    job = open_job(*how[:3], method=method, layer=layer, device="cpu" if cluster else device)
     with resumable(), progress("explaining") as move:
         share = None
         if cluster:
             from selcn.runs.sharded import SaliencyWork, share_saliency
 
-            work = SaliencyWork(source, tuple(images or ()), network, method, layer, device, target)
-            share = share_saliency(cluster, work, len(job.batches()), move)
+            share = share_saliency(cluster, SaliencyWork(*how, device, target), len(job.batches()), move)
         maps = write_saliency(job, out, target=target, share=share, on_progress=move)
     rows, height, width = maps.maps.shape
     typer.echo(f"{out}: {rows} maps of {width}x{height}, network {job.network}")
@@ -103,6 +97,15 @@ def saliency(
         with progress("drawing") as move:
             drawn = write_overlays(maps, job.table, overlay, out / "overlays", on_progress=move)
         typer.echo(f"{out / 'overlays'}: {drawn} images")
+
+
+def _draw_sheets(run: Path, wanted: list[str], out: Path) -> None:
+    from selcn.report.saliency_sheets import write_sheets
+    from selcn.runs.run import open_run
+
+    with progress("drawing") as move:
+        drawn = write_sheets(open_run(run), wanted, out, move)
+    typer.echo(f"{out}: {drawn} images")
 
 
 def saliency_eval(

@@ -69,7 +69,6 @@ def predict_files(
         ConfigError: segmentations are asked for and the extra that writes them is not installed.
     """
     options = options or OutputOptions()
-    plan = predict_plan(options, given, source)
     names, model = stems or distinct_stems(items), predictors[0].label
 
     def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
@@ -82,7 +81,7 @@ def predict_files(
         predictors,
         items,
         out / ROWS,
-        plan,
+        predict_plan(options, given, source),
         predict=predict_frames,
         describe=describe,
         seal=_write_rows,

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from selcn.errors import DataError
 from selcn.io import storage
-from selcn.io.files import write_text, written_whole
+from selcn.io.files import remove_folder, write_text, written_whole
 
 PLAN = "plan.json"
 SHARDS = ".shards"
@@ -92,7 +92,7 @@ def working_folder(out: Path, plan: str) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
             write_text(work / PLAN, plan)
         yield work
-        shutil.rmtree(work)
+        remove_folder(work)
 
 
 @contextmanager

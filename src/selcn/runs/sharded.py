@@ -21,7 +21,7 @@ from selcn.inference.given_table import GivenRow, GivenTable
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import load
 from selcn.inference.stream import BATCH, distinct_stems, plan_digest, whole_plan
-from selcn.io.files import write_text, written_whole
+from selcn.io.files import remove_folder, write_text, written_whole
 from selcn.io.resume import SHARDS, OnProgress, folder_of_job, work_in_parts, working_folder
 from selcn.io.tables import LINE, lines
 from selcn.runs.jobs import Cluster
@@ -34,22 +34,33 @@ IMAGES_WRITTEN = ("overlays", "masks", "segmentations")
 
 
 @dataclass(frozen=True)
+class BundleInJobs:
+    """A bundle, and how jobs run it.
+
+    Attributes:
+        folder: of the bundle, or its address on the hub.
+        engine: what runs it.
+        devices: of PyTorch, between commas.
+    """
+
+    folder: Path
+    engine: str
+    devices: str
+
+
+@dataclass(frozen=True)
 class PredictWork:
     """Prediction of some files of a command.
 
     Attributes:
-        bundle: its folder, or an address on the hub.
-        engine: what runs it.
-        devices: of PyTorch, between commas.
+        bundle: that predicts.
         source: identifies bundle and engine.
         options: what is written beside the rows.
         given: digest of what is given of all files; "" for nothing.
         out: folder that images are written to.
     """
 
-    bundle: Path
-    engine: str
-    devices: str
+    bundle: BundleInJobs
     source: str
     options: OutputOptions
     given: str
@@ -57,9 +68,10 @@ class PredictWork:
 
     def open(self) -> Do:
         """Load the bundle."""
-        predictors = [load(self.bundle, device.strip(), engine=self.engine) for device in self.devices.split(",")]
-        if f"{predictors[0].digest} {self.engine}" != self.source:
-            raise RunError(f"{self.bundle}: was changed while jobs predicted with it; start again")
+        folder, engine = self.bundle.folder, self.bundle.engine
+        predictors = [load(folder, device.strip(), engine=engine) for device in self.bundle.devices.split(",")]
+        if f"{predictors[0].digest} {engine}" != self.source:
+            raise RunError(f"{folder}: was changed while jobs predicted with it; start again")
 
         def do(inputs: Sequence[Asked], folder: Path) -> None:
             items, stems, rows = zip(*inputs, strict=True)
@@ -74,29 +86,36 @@ class PredictWork:
 
 def predict_in_jobs(
     cluster: Cluster,
-    work: PredictWork,
+    bundle: BundleInJobs,
     items: Sequence[Item],
+    out: Path,
     *,
+    options: OutputOptions,
     given: GivenTable | None = None,
+    source: str = "",
     on_progress: OnProgress | None = None,
 ) -> list[str]:
     """Do what `selcn.inference.batch.predict_files` does, in jobs; resumable.
 
     Args:
         cluster: where jobs run.
-        work: what they do.
+        bundle: that predicts.
         items: files to predict.
+        out: folder of this job alone.
+        options: what to write beside the rows.
         given: results of these files that go before predicted ones.
+        source: identifies bundle and engine.
         on_progress: called with files done and files in all.
 
     Returns:
         The error of each file that cannot be read.
 
     Raises:
-        DataError: another process works in the folder, or it holds something else.
+        DataError: another process works in ``out``, or it holds something else.
         RunError: a job failed for good.
     """
-    out, plan = work.out, whole_plan(predict_plan(work.options, given, work.source), items)
+    plan = whole_plan(predict_plan(options, given, source), items)
+    work = PredictWork(bundle, source, options, given.digest if given else "", out.absolute())
     rows = given.rows if given else {}
     names = distinct_stems(items)
     inputs = [(item, stem, rows.get(number)) for number, (item, stem) in enumerate(zip(items, names, strict=True))]
@@ -108,7 +127,7 @@ def predict_in_jobs(
             for folder in folders:
                 with (folder / ROWS).open("rb") as part:
                     shutil.copyfileobj(part, joined)
-        shutil.rmtree(out / SHARDS)
+        remove_folder(out / SHARDS)
     return [row["error"] for row in read_rows(out / ROWS) if "error" in row]
 
 

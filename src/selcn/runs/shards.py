@@ -107,8 +107,10 @@ def do_shards(_number: int, shards: Sequence[str], work: Work) -> dict[str, Any]
     do: Do | None = None
     done = 0
     for shard in map(Path, shards):
+        if not _to_do(shard):
+            continue
         with suppress(Timeout), FileLock(shard.with_suffix(".lock"), timeout=0):
-            if not shard.exists():
+            if _to_do(shard):
                 do = do or work.open()
                 _unfinished(shard).mkdir(exist_ok=True)
                 do(pickle.loads(_inputs(shard).read_bytes()), _unfinished(shard))
@@ -135,6 +137,11 @@ def _size(cluster: Cluster, folder: Path, plan: str, count: int, unit: int, batc
 
 def _slice(inputs: Inputs, start: int, end: int) -> Inputs:
     return inputs.iloc[start:end] if isinstance(inputs, pd.DataFrame) else inputs[start:end]
+
+
+def _to_do(shard: Path) -> bool:
+    """Whether a shard is there and not finished; once all are joined they are removed, also under a job left behind."""
+    return _inputs(shard).exists() and not shard.exists()
 
 
 def _unfinished(shard: Path) -> Path:
