@@ -139,3 +139,10 @@ def test_nothing_names_a_path_of_one_machine() -> None:
     stored = [path for path in (ROOT / "docs").rglob("*") if path.suffix in {".csv", ".json", ".md", ".yaml"}]
     for path in [*ROOT.glob("*.toml"), ROOT / "constraints.txt", *(ROOT / "configs").glob("*.yaml"), *stored]:
         assert not re.search(r"(?<![\w.])/(home|work|root|tmp)/", path.read_text(encoding="utf-8")), path
+
+
+def test_the_arithmetic_of_ten_million_images_is_that_of_the_measured_rates() -> None:
+    script = runpy.run_path(str(ROOT / "benchmarks" / "ten_million.py"))
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    assert script["table"]() in page
+    assert script["reading"]() in page

@@ -1,13 +1,19 @@
 """Errors that a user can correct, each in one line: what is wrong, where, and the remedy."""
 
+import re
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
+_ADDRESS = re.compile(r"\b(s3|gs):/(?=[^/])")  # of object storage, as a path: one slash is missing
+
 
 class SelcnError(Exception):
     """Base of all mistakes that a user can correct; the command line prints the line and exits with 2."""
+
+    def __str__(self) -> str:
+        return _ADDRESS.sub(r"\1://", super().__str__())
 
 
 class ConfigError(SelcnError):
@@ -16,6 +22,14 @@ class ConfigError(SelcnError):
 
 class DataError(SelcnError):
     """A catalog, split, image, mask or prediction file is wrong."""
+
+
+class PartialResultError(DataError):
+    """Files were left out of a result that is complete otherwise."""
+
+
+class StorageError(SelcnError):
+    """Object storage cannot be reached, refuses, or does not hold what it should; a later attempt may succeed."""
 
 
 class RunError(SelcnError):

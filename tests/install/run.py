@@ -53,6 +53,7 @@ DOES: dict[str, list[list[str]]] = {
     "heic": [["python", "-c", "import pillow_heif"]],
     "hub": [["python", "-c", "import huggingface_hub"]],
     "postgres": [["python", "-c", "import psycopg"]],
+    "storage": [["python", "-c", "import fsspec, gcsfs, s3fs"]],
     "xlsx": [["python", "-c", "import openpyxl"]],
     "train,wandb": [["selcn", "train", "lesion", "--config", "demo", "--out", "tracked", "--track", "wandb", *TINY]],
     "train,mlflow": [["selcn", "train", "lesion", "--config", "demo", "--out", "logged", "--track", "mlflow", *TINY]],

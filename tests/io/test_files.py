@@ -1,9 +1,10 @@
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 
-from selcn.io.files import sha256, write_text, written_whole
+from selcn.io.files import remove_folder, sha256, write_text, written_whole
 
 
 def test_a_file_or_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -42,3 +43,22 @@ def test_what_a_killed_attempt_left_is_no_trouble(tmp_path: Path) -> None:
 def test_checksums_are_those_of_hashlib(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_folder_is_removed_though_a_file_is_written_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, calls, whole = tmp_path / "work", list[Path](), shutil.rmtree
+
+    def late(path: Path, **given: bool) -> None:
+        whole(path, **given)
+        if not calls:
+            path.mkdir()
+            (path / "late").touch()
+        calls.append(path)
+
+    folder.mkdir()
+    monkeypatch.setattr(shutil, "rmtree", late)
+    remove_folder(folder)
+    assert calls == [folder, folder]
+    assert not folder.exists()

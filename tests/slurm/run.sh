@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A grid on a real SLURM of one machine: Debian's slurm-wlm and munge, started here as root, stopped at the end.
+# A grid, and a prediction with its bundle, on a real SLURM of one machine: Debian's slurm-wlm and munge, started here as root, stopped at the end.
 #
 #   apt-get install slurm-wlm munge
 #   tests/slurm/run.sh [SELCN]        # the selcn to use; .venv/bin/selcn by default
@@ -55,4 +55,11 @@ cd "$work"
 "$selcn" grid "$here/grid.yaml" --out "$work/run" --executor slurm --jobs 2 --hours 0.5 \
     --slurm partition=main --slurm cpus_per_task=1
 cat "$work/run/jobs/jobs.csv"
+
+images=$work/run/data/phantom/images
+export OMP_NUM_THREADS=1
+"$selcn" predict "$work/run/bundle" "$images" --out "$work/one"
+"$selcn" predict "$work/run/bundle" "$images" --out "$work/jobs" --executor slurm --jobs 2 --hours 0.5 \
+    --slurm partition=main --slurm cpus_per_task=1
+diff -r --exclude .lock "$work/one" "$work/jobs"
 echo "done: $work/run"

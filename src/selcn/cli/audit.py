@@ -8,11 +8,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from selcn.cli.cluster import with_cluster
 from selcn.cli.options import Jobs, Json, progress, resumable, with_threads
+from selcn.cli.storage import with_storage
 from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
     from selcn.data.audit import Audit
+    from selcn.data.audit.leaks import Parts
+    from selcn.runs.jobs import Cluster
 
 BLOCKED = 1
 SHEET = "sheet.html"
@@ -21,7 +29,7 @@ COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(with_threads(audit))
+    app.command()(with_threads(with_cluster(with_storage(audit, "out", "clean"))))
 
 
 def audit(
@@ -44,11 +52,13 @@ def audit(
     clean: Annotated[Path | None, typer.Option("--fix", help="Write a catalog without what is blocked.")] = None,
     jobs: Jobs = None,
     json: Json = False,
+    cluster: "Cluster | None" = None,
 ) -> None:
     """Say what is wrong with files, masks, labels and splits; exit code 1 where something blocks.
 
     Every file is read once. A split may be one of `selcn split`, or a CSV with `image_id` and `part`. `--fix` drops
-    rows and masks, and lists them in `CLEAN.dropped.csv`.
+    rows and masks, and lists them in `CLEAN.dropped.csv`. With `--executor` the files are read in jobs, with the same
+    findings, and what jobs found of them is kept beside `--out` until it is written.
 
     With `--run`, out-of-fold predictions tell which labels are probably wrong, and features which images under
     different lesions show one lesion; tables and a contact sheet to look through are written, and nothing blocks.
@@ -56,30 +66,29 @@ def audit(
     Example: `selcn audit catalog.csv --split split.json --fix clean.csv`, or `selcn audit --run runs/demo`
     """
     if run is not None:
-        if catalog is not None or split or clean or json:
-            raise ConfigError("--run: audits the run's own catalog; leave CATALOG, --split, --fix and --json out")
+        if catalog is not None or split or clean or json or cluster:
+            raise ConfigError(
+                "--run: audits the run's own catalog; leave CATALOG, --split, --fix, --json and --executor out"
+            )
         _audit_run(run, network, out, jobs)
         return
     if catalog is None or network:
         raise ConfigError("audit: give a catalog, or --run RUN, with which --network goes")
-    _audit_catalog(catalog, split or [], out, clean, jobs, json=json)
+    if cluster and out is None:
+        raise ConfigError("--executor: goes with --out, beside which jobs keep what they have found")
+    _audit_catalog(catalog, split or [], out, clean, cluster or jobs, json=json)
 
 
 def _audit_catalog(
-    catalog: Path, split: list[str], out: Path | None, clean: Path | None, jobs: int | None, *, json: bool
+    catalog: Path, split: list[str], out: Path | None, clean: Path | None, jobs: "Cluster | int | None", *, json: bool
 ) -> None:
-    from selcn.data.audit import audit as audit_catalog
     from selcn.data.audit import fix, read_parts
     from selcn.data.catalog import read_catalog, write_catalog
     from selcn.io.files import write_text
     from selcn.io.tables import guarded
 
     table = read_catalog(catalog)
-    splits = {name: read_parts(path) for name, path in _named(split).items()}
-    with progress("auditing") as move:
-        found = audit_catalog(table, splits, jobs=jobs, on_progress=move)
-    if out:
-        write_text(out, found.to_json())
+    found = _findings(table, {name: read_parts(path) for name, path in _named(split).items()}, out, jobs)
     if json:
         typer.echo(found.to_json())
     else:
@@ -92,6 +101,27 @@ def _audit_catalog(
         typer.echo(f"{clean}: {len(kept)} of {len(table)} images kept, {masks} masks dropped", err=json)
     if found.blocking:
         raise typer.Exit(BLOCKED)
+
+
+def _findings(
+    table: "pd.DataFrame", splits: "Mapping[str, Parts]", out: Path | None, jobs: "Cluster | int | None"
+) -> "Audit":
+    """What is found, written to ``out`` where there is one."""
+    from selcn.data.audit import audit as audit_catalog
+    from selcn.io.files import write_text
+
+    with resumable(), progress("auditing") as move:
+        if out is None or jobs is None or isinstance(jobs, int):
+            found = audit_catalog(table, splits, jobs=jobs, on_progress=move)
+            if out:
+                write_text(out, found.to_json())
+            return found
+        from selcn.runs.sharded import inspected_in_jobs
+
+        with inspected_in_jobs(jobs, table, out, move) as inspected:
+            found = audit_catalog(table, splits, inspected=inspected)
+            write_text(out, found.to_json())
+    return found
 
 
 def _audit_run(folder: Path, network: str | None, out: Path | None, jobs: int | None) -> None:

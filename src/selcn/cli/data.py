@@ -6,20 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selcn.cli.cluster import with_cluster
 from selcn.cli.options import CatalogPath, Jobs, Json, Labels, Out, parse_size, progress, resumable, with_threads
+from selcn.cli.storage import with_storage
 from selcn.errors import ConfigError
 from selcn.labels import Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from selcn.config.sections import Hair
     from selcn.data.splits.split import Split
     from selcn.labels import LabelSet
+    from selcn.runs.jobs import Cluster
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    for command in (phantom, split, prepare):
+    for command in (phantom, split, with_cluster(with_storage(prepare, "out"))):
         app.command()(with_threads(command))
 
 
@@ -133,19 +137,25 @@ def prepare(
         bool, typer.Option("--thesis-hair", help="Remove hair as the thesis did: red and blue swapped in grey.")
     ] = False,
     jobs: Jobs = None,
+    cluster: "Cluster | None" = None,
 ) -> None:
     """Decode, clean and resize every image and mask once, into memory-mapped arrays.
 
-    Stop it and start it again: what has been prepared is not repeated.
+    Stop it and start it again: what has been prepared is not repeated. With `--executor` the images are shared out as
+    jobs, with the same result.
 
     Example: `selcn prepare catalog.csv --size 256x192 --out store`
     """
     from selcn.data.catalog import read_catalog
     from selcn.data.store.build import build_store
 
-    table = read_catalog(catalog)
+    table, pixels = read_catalog(catalog), parse_size(size)
+    removal: Hair = "thesis" if thesis_hair else hair
     with resumable(), progress("preparing") as move:
-        store = build_store(
-            table, out, size=parse_size(size), hair="thesis" if thesis_hair else hair, jobs=jobs, on_progress=move
-        )
+        if cluster:
+            from selcn.runs.sharded import PrepareWork, prepare_in_jobs
+
+            store = prepare_in_jobs(cluster, PrepareWork(pixels, removal), table, out, move)
+        else:
+            store = build_store(table, out, size=pixels, hair=removal, jobs=jobs, on_progress=move)
     typer.echo(f"{out}: {len(store.image_ids)} images at {size}, {store.has_mask.sum()} with a mask")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selcn.cli.cluster import Executor, with_cluster
 from selcn.cli.options import Config, Overrides, progress, resumable, with_extra, with_threads
 from selcn.cli.train import (
     TRAINING,
@@ -19,17 +20,9 @@ from selcn.cli.train import (
     find_network,
     with_maskings,
 )
-from selcn.errors import ConfigError
 
 if TYPE_CHECKING:
     from selcn.runs.jobs import Cluster
-
-
-class Executor(StrEnum):
-    """Where jobs run."""
-
-    LOCAL = "local"
-    SLURM = "slurm"
 
 
 class Pruner(StrEnum):
@@ -40,37 +33,18 @@ class Pruner(StrEnum):
     NONE = "none"
 
 
-Where = Annotated[Executor, typer.Option("--executor", help="Processes of this machine, or SLURM.")]
-AtOnce = Annotated[
-    int | None,
-    typer.Option("--jobs", min=1, help="Jobs at once; one a GPU (or one) here, all on SLURM."),
-]
-Retries = Annotated[
-    int,
-    typer.Option("--retries", min=0, help="How often in a row jobs may be killed or fail without finishing any work."),
-]
-Hours = Annotated[float, typer.Option("--hours", min=0.02, help="Time limit of a job.")]
-Slurm = Annotated[
-    list[str] | None, typer.Option("--slurm", help="SLURM's own, such as partition=gpu or gpus_per_node=1. Repeatable.")
-]
-
-
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     for command in (grid, tune):
-        app.command()(with_threads(with_extra(command, *TRAINING), in_jobs=True))
+        app.command()(with_threads(with_cluster(with_extra(command, *TRAINING), Executor.LOCAL)))
 
 
 def grid(
+    cluster: "Cluster",
     config: Config,
     out: RunFolder = None,
     attention: Annotated[bool, typer.Option("--attention", help="Also the nine variants with attention.")] = False,
     controls: Annotated[bool, typer.Option("--controls", help="Also zero, shuffled and random saliency.")] = False,
-    executor: Where = Executor.LOCAL,
-    jobs: AtOnce = None,
-    retries: Retries = 2,
-    hours: Hours = 24,
-    slurm: Slurm = None,
     accelerator: On = Accelerator.AUTO,
     track: Track = None,
     overrides: Overrides = None,
@@ -95,13 +69,14 @@ def grid(
     with resumable():
         compute = Compute(accelerator=accelerator.value)
         pipeline = Pipeline(expanded, folder, progress, compute=compute, track=[str(name) for name in track or ()])
-        run = run_in_jobs(pipeline, _cluster(executor, jobs, retries, hours, slurm))
+        run = run_in_jobs(pipeline, cluster)
     names = [name for name in expanded.graph.classifiers if name.startswith(f"{target}-")]
     typer.echo(grid_table(run, names).to_string(index=False, float_format="{:.3f}".format))
     typer.echo(refresh_report(folder))
 
 
 def tune(
+    cluster: "Cluster",
     network: Network,
     config: Annotated[Path, typer.Option("--config", help="A run's YAML, or a preset's name.")],
     out: RunFolder = None,
@@ -115,11 +90,6 @@ def tune(
     fold: Annotated[int, typer.Option("--fold", min=0, help="The fold that trials are validated on.")] = 0,
     mask: Masking = None,
     saliency_mask: SaliencyMasking = None,
-    executor: Where = Executor.LOCAL,
-    jobs: AtOnce = None,
-    retries: Retries = 2,
-    hours: Hours = 24,
-    slurm: Slurm = None,
     accelerator: On = Accelerator.AUTO,
     overrides: Overrides = None,
 ) -> None:
@@ -146,17 +116,5 @@ def tune(
         search = find(
             run, name_of, space=ranges, trials=trials, name=name, storage=storage, pruner=pruner.value, fold=fold
         )
-        found = search_in_jobs(pipeline, run, search, _cluster(executor, jobs, retries, hours, slurm))
+        found = search_in_jobs(pipeline, run, search, cluster)
     typer.echo(found / "best.yaml")
-
-
-def _cluster(executor: Executor, jobs: int | None, retries: int, hours: float, slurm: list[str] | None) -> "Cluster":
-    from selcn.runs.jobs import Cluster
-
-    pairs = [text.partition("=") for text in slurm or ()]
-    wrong = [text for text, (name, _, value) in zip(slurm or (), pairs, strict=True) if not (name and value)]
-    if wrong:
-        raise ConfigError(f"--slurm {wrong[0]}: write it as name=value, such as partition=gpu")
-    if slurm and executor is not Executor.SLURM:
-        raise ConfigError("--slurm: goes with --executor slurm only")
-    return Cluster(executor.value, jobs, retries, hours, {name: value for name, _, value in pairs})

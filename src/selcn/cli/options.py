@@ -51,17 +51,16 @@ class EngineChoice(StrEnum):
     ONNX_INT8 = "onnx-int8"
 
 
-def with_threads(command: Callable[..., None], *, in_jobs: bool = False) -> Callable[..., None]:
-    """A command with the option `--threads`, which holds before it begins.
+def with_threads(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the option `--threads`, which holds before it begins; jobs divide the cores where it is not given.
 
     Args:
         command: the function of a command.
-        in_jobs: whether its jobs divide the cores among them where no number is given.
     """
 
     @wraps(command)
     def run(threads: int | None = None, **options: object) -> None:
-        if threads or not in_jobs:
+        if threads or options.get("executor") is None:
             from selcn.io.threads import use_threads
 
             use_threads(threads)

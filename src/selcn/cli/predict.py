@@ -1,13 +1,17 @@
 """`bundle`, `export`, `predict` and `mask`: a cascade put to work."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selcn.cli.cluster import with_cluster
 from selcn.cli.options import EngineChoice, Out, progress, resumable, with_extra, with_threads
-from selcn.errors import ConfigError, DataError, listed
+from selcn.cli.storage import with_storage
+from selcn.errors import ConfigError, PartialResultError, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from selcn.inference.bundle import BundleConfig
     from selcn.inference.inputs import Item
     from selcn.inference.predictor import Predictor
+    from selcn.runs.jobs import Cluster
     from selcn.runs.run import Run
 
 DEFAULT_MASKINGS = ("segmentation", "lae")
@@ -62,7 +67,7 @@ def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(with_threads(bundle))
     app.command()(with_threads(with_extra(export, "export", "torch", "onnx", "onnxscript")))
-    app.command()(with_threads(predict))
+    app.command()(with_threads(with_cluster(with_storage(predict, "out"))))
     app.command()(with_threads(mask))
 
 
@@ -163,33 +168,36 @@ def predict(
     ] = False,
     engine: Engine = EngineChoice.TORCH,
     devices: Devices = "cpu",
+    cluster: "Cluster | None" = None,
 ) -> None:
     """Outline, symmetry, saliency and diagnosis of images: a JSON line each, and an overlay.
 
-    Resumable by the same command. Example: `selcn predict lesion.jpg --out predictions`, or with a bundle of one's own
+    Resumable by the same command. With `--executor` the images are shared out as jobs, with the same result.
+
+    Example: `selcn predict lesion.jpg --out predictions`, or with a bundle of one's own
     `selcn predict runs/demo/bundle lesion.jpg more/`
     """
-    from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
+    from selcn.inference.batch import ROWS, OutputOptions, predict_files
     from selcn.inference.given_table import read_given
     from selcn.inference.inputs import list_items
     from selcn.inference.metadata_table import add_metadata
-    from selcn.inference.shipped import split_words
+    from selcn.inference.shipped import shipped_bundle, split_words
 
-    folder, pictures = split_words(words)
-    items = list_items(pictures)
-    predictors, source = load_predictors(folder, engine, devices)
+    named, pictures = split_words(words)
+    items, folder = list_items(pictures), Path(named) if named else shipped_bundle()
+    predictors, source = load_predictors(folder, engine, "cpu" if cluster else devices)
     known = read_given(given, items, predictors[0]) if given else None
     if metadata:
         known = add_metadata(metadata, items, predictors[0], known)
+    predict_all = _in_jobs(cluster, folder, engine, devices) if cluster else partial(predict_files, predictors)
+    options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations)
     with resumable(), progress("predicting") as move:
-        options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations)
-        failed = predict_files(predictors, items, out, options=options, given=known, source=source, on_progress=move)
+        failed = predict_all(items, out, options=options, given=known, source=source, on_progress=move)
     if table:
         _write_table(out, table, predictors[0].config)
     typer.echo(f"{out / ROWS}: {len(items) - len(failed)} of {len(items)} files")
     if segmentations:
-        unnamed = [row["segmentation_error"] for row in read_rows(out / ROWS) if "segmentation_error" in row]
-        typer.echo(f"{len(unnamed)} DICOM images without segmentation{f', such as {unnamed[0]}' if unnamed else ''}")
+        _tell_unnamed(out / ROWS)
     tell_failed(failed)
 
 
@@ -240,15 +248,16 @@ def mask(
     tell_failed(failed)
 
 
-def _masked_files(words: list[str], subset: Subset | None) -> "tuple[Path | str | None, list[Item]]":
+def _masked_files(words: list[str], subset: Subset | None) -> "tuple[Path, list[Item]]":
     """A bundle, and the files that are given or those of the run's test subset, on which none of it was trained."""
     from selcn.inference.inputs import Item, list_items
-    from selcn.inference.shipped import split_words
+    from selcn.inference.shipped import shipped_bundle, split_words
     from selcn.runs.run import open_run
 
     if subset is None:
-        bundle, pictures = split_words(words)
-        return bundle, list_items(pictures)
+        named, pictures = split_words(words)
+        items = list_items(pictures)
+        return Path(named) if named else shipped_bundle(), items
     if len(words) > 1:
         raise ConfigError(f"--subset {subset.value}: give the run alone; no images follow it")
     folder = Path(words[0])
@@ -260,11 +269,11 @@ def _masked_files(words: list[str], subset: Subset | None) -> "tuple[Path | str 
     return run.folder.bundle, [Item(path, None, name) for path, name in pairs]
 
 
-def load_predictors(folder: str | Path | None, engine: EngineChoice, devices: str) -> "tuple[list[Predictor], str]":
+def load_predictors(folder: Path, engine: EngineChoice, devices: str) -> "tuple[list[Predictor], str]":
     """A predictor a device, and what identifies bundle and engine.
 
     Args:
-        folder: of the bundle; None for the one that ships.
+        folder: of the bundle.
         engine: what runs it.
         devices: of PyTorch, between commas.
     """
@@ -306,10 +315,24 @@ def tell_failed(failed: list[str]) -> None:
         failed: the error of each.
 
     Raises:
-        DataError: there are any.
+        PartialResultError: there are any.
     """
     if failed:
-        raise DataError(f"{len(failed)} files were left out: {listed(failed)}")
+        raise PartialResultError(f"{len(failed)} files were left out: {listed(failed)}")
+
+
+def _in_jobs(cluster: "Cluster", folder: Path, engine: EngineChoice, devices: str) -> Callable[..., list[str]]:
+    """In place of `predict_files` with its predictors."""
+    from selcn.runs.sharded import BundleInJobs, predict_in_jobs
+
+    return partial(predict_in_jobs, cluster, BundleInJobs(folder, engine.value, devices))
+
+
+def _tell_unnamed(rows: Path) -> None:
+    from selcn.inference.batch import read_rows
+
+    unnamed = [row["segmentation_error"] for row in read_rows(rows) if "segmentation_error" in row]
+    typer.echo(f"{len(unnamed)} DICOM images without segmentation{f', such as {unnamed[0]}' if unnamed else ''}")
 
 
 def _write_table(out: Path, table: TableFormat, config: "BundleConfig") -> None:

@@ -2,12 +2,17 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selcn.cli.cluster import with_cluster
 from selcn.cli.options import Device, Json, Out, progress, resumable, with_threads
+from selcn.cli.storage import with_storage
 from selcn.errors import ConfigError
+
+if TYPE_CHECKING:
+    from selcn.runs.jobs import Cluster
 
 Source = Annotated[
     Path,
@@ -39,7 +44,7 @@ class Dilation(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(with_threads(saliency))
+    app.command()(with_threads(with_cluster(with_storage(saliency, "out"))))
     app.command("saliency-eval")(with_threads(saliency_eval))
     app.command("saliency-quality")(with_threads(saliency_quality))
 
@@ -60,37 +65,48 @@ def saliency(
         typer.Option("--sheet", help="Only draw a run's maps of all networks side by side, of this image_id or `all`."),
     ] = None,
     device: Device = "cpu",
+    cluster: "Cluster | None" = None,
 ) -> None:
     """Saliency of every image, in one memory-mapped file at the network's own grid.
 
     Of a run each fold is explained by the networks that did not see it. The same command resumes after a stop, and
-    draws overlays of what is already there.
+    draws overlays of what is already there. With `--executor` the images are shared out as jobs, with the same result.
 
     Example: `selcn saliency runs/demo --network diagnosis --target mel --out maps --overlay all`
     """
     if sheet:
-        from selcn.report.saliency_sheets import write_sheets
-        from selcn.runs.run import open_run
-
         if images or network or target or method or overlay:
             raise ConfigError("--sheet: draws what a run has; give the run's folder and --out alone")
-        with progress("drawing") as move:
-            drawn = write_sheets(open_run(source), sheet, out / "sheets", move)
-        typer.echo(f"{out / 'sheets'}: {drawn} images")
+        _draw_sheets(source, sheet, out / "sheets")
         return
     from selcn.explain.runner import write_saliency
     from selcn.report.saliency_overlays import write_overlays
     from selcn.runs.saliency_jobs import open_job
 
-    job = open_job(source, images or [], network, method=method, layer=layer, device=device)
+    how = (source, tuple(images or ()), network, method, layer)
+    job = open_job(*how[:3], method=method, layer=layer, device="cpu" if cluster else device)
     with resumable(), progress("explaining") as move:
-        maps = write_saliency(job, out, target=target, on_progress=move)
+        share = None
+        if cluster:
+            from selcn.runs.sharded import SaliencyWork, share_saliency
+
+            share = share_saliency(cluster, SaliencyWork(*how, device, target), len(job.batches()), move)
+        maps = write_saliency(job, out, target=target, share=share, on_progress=move)
     rows, height, width = maps.maps.shape
     typer.echo(f"{out}: {rows} maps of {width}x{height}, network {job.network}")
     if overlay:
         with progress("drawing") as move:
             drawn = write_overlays(maps, job.table, overlay, out / "overlays", on_progress=move)
         typer.echo(f"{out / 'overlays'}: {drawn} images")
+
+
+def _draw_sheets(run: Path, wanted: list[str], out: Path) -> None:
+    from selcn.report.saliency_sheets import write_sheets
+    from selcn.runs.run import open_run
+
+    with progress("drawing") as move:
+        drawn = write_sheets(open_run(run), wanted, out, move)
+    typer.echo(f"{out}: {drawn} images")
 
 
 def saliency_eval(

@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from selcn.errors import DataError, listed
 from selcn.io.cells import other_case
 from selcn.io.files import written_whole
+from selcn.io.storage import is_remote, joined
 from selcn.io.tables import guarded, lines, read_table, whole_numbers, without_placeholders
 from selcn.labels import SYMMETRIES
 
@@ -22,7 +23,7 @@ COLUMNS = ["image_id", "image_path", "mask_path", "lesion_id", "patient_id", "di
 def read_catalog(path: Path) -> pd.DataFrame:
     """Read and validate a catalog; every cell is a string, an empty one means unknown.
 
-    Paths, in every column named `..._path`, come back joined to the catalog's folder.
+    Paths, in every column named `..._path`, come back joined to the catalog's folder; they may be addresses.
 
     Args:
         path: the CSV.
@@ -33,7 +34,7 @@ def read_catalog(path: Path) -> pd.DataFrame:
     rows = read_table(path)
     table = complete_catalog(rows.rename(columns=other_case(rows.columns, COLUMNS)), str(path))
     for column in _path_columns(table):
-        table[column] = [str(path.parent / name) if name else "" for name in table[column]]
+        table[column] = [joined(path.parent, name) if name else "" for name in table[column]]
     return table
 
 
@@ -138,6 +139,8 @@ def _path_columns(table: pd.DataFrame) -> list[str]:
 
 
 def _portable(name: str, folder: Path) -> str:
+    if is_remote(name):
+        return name
     absolute = Path(os.path.abspath(name))  # noqa: PTH100 - resolve() would follow symlinks out of the folder
     parent = Path(os.path.abspath(folder))  # noqa: PTH100
     return absolute.relative_to(parent).as_posix() if absolute.is_relative_to(parent) else absolute.as_posix()

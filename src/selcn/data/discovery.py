@@ -13,6 +13,7 @@ from selcn.data.imaging.address import HDF5_SUFFIXES, locate, printable
 from selcn.data.imaging.read import count_frames, is_dicom
 from selcn.data.naming import IMAGE_SUFFIXES, Role, image_name, mask_owner, owners, role_of
 from selcn.errors import ConfigError, DataError, listed
+from selcn.io import storage
 
 TABLE_SUFFIXES = frozenset({".csv", ".parquet", ".tsv", ".tab", ".xlsx"})
 SINGLE_SUFFIXES = IMAGE_SUFFIXES - {".tif", ".tiff", ".gif", ".webp", ".avif", ".dcm", ".dicom"}
@@ -64,6 +65,11 @@ def walk(folder: Path) -> list[Path]:
     Raises:
         DataError: no such folder, one that cannot be read, or whose own path is not UTF-8.
     """
+    if storage.is_remote(folder):
+        found = [Path(address) for address in storage.find(folder)]
+        if not found:
+            raise DataError(f"{printable(folder)}: no such folder, or it is empty; check the address")
+        return found
     if not folder.is_dir():
         remedy = "is a file; give its folder" if folder.exists() else "no such file or folder; check the path"
         raise DataError(f"{folder}: {remedy}")
@@ -115,8 +121,12 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     Raises:
         DataError: a path does not exist, or a folder holds no images.
     """
-    files = [found for path in paths for found in ([path] if path.is_file() else find_images(path))]
+    files = [found for path in paths for found in ([path] if _is_file(path) else find_images(path))]
     return [Path(address) for file in files for address in frame_addresses(printable(file))]
+
+
+def _is_file(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES if storage.is_remote(path) else path.is_file()
 
 
 def frame_addresses(path: str) -> list[str]:

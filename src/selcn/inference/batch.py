@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,7 @@ def predict_files(
     options: OutputOptions | None = None,
     given: GivenTable | None = None,
     source: str = "",
+    stems: Sequence[str] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Predict files into ``out/predictions.jsonl``, in their order, with paths relative to ``out``; resumable.
@@ -56,6 +58,7 @@ def predict_files(
         options: what to write beside the rows; None for overlays.
         given: results of these files that go before predicted ones.
         source: identifies bundle and engine; work of another source is not resumed.
+        stems: names of what is written of each file; None for `selcn.inference.stream.distinct_stems`.
         on_progress: called with files done and files in all.
 
     Returns:
@@ -66,9 +69,7 @@ def predict_files(
         ConfigError: segmentations are asked for and the extra that writes them is not installed.
     """
     options = options or OutputOptions()
-    if options.segmentations:
-        import selcn.data.imaging.dicom_segmentation  # noqa: F401 - a missing extra must fail before anything is predicted
-    names, model = distinct_stems(items), predictors[0].label
+    names, model = stems or distinct_stems(items), predictors[0].label
 
     def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
         rows = _rows(items[number], names[number], decoded, predictions, out, options, model)
@@ -80,13 +81,34 @@ def predict_files(
         predictors,
         items,
         out / ROWS,
-        {"command": "predict", "bundle": source, "options": asdict(options), "given": given.digest if given else None},
+        predict_plan(options, given, source),
         predict=predict_frames,
         describe=describe,
         seal=_write_rows,
         given=given.rows if given else None,
         on_progress=on_progress,
     )
+
+
+def predict_plan(options: OutputOptions, given: GivenTable | None, source: str) -> dict[str, Any]:
+    """What identifies the work of `predict_files` beside its files, as JSON.
+
+    Args:
+        options: what is written beside the rows.
+        given: results that go before predicted ones.
+        source: identifies bundle and engine.
+
+    Raises:
+        ConfigError: segmentations are asked for and the extra that writes them is not installed.
+    """
+    if options.segmentations:
+        import selcn.data.imaging.dicom_segmentation  # noqa: F401 - a missing extra must fail before anything is predicted
+    return {
+        "command": "predict",
+        "bundle": source,
+        "options": asdict(options),
+        "given": given.digest if given else None,
+    }
 
 
 def read_rows(path: Path) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selcn.data.imaging.address import locate
+from selcn.data.imaging.address import is_file, locate
 from selcn.data.imaging.decode import decode_pages, peek_size
 from selcn.data.imaging.read import read_bytes, read_mask
 from selcn.errors import DataError, listed
@@ -17,6 +17,7 @@ from selcn.inference.given import MASK, Given, saliency_name
 from selcn.inference.image_table import Finder, read_image_table
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import Predictor
+from selcn.io.storage import joined
 from selcn.io.threads import thread_count
 
 _ARRAY = ".npy"
@@ -152,9 +153,9 @@ def decode_map(data: bytes, path: Path, max_pixels: int | None = None, frame: in
 def _row(row: Mapping[str, str], folder: Path, predictor: Predictor) -> GivenRow:
     cells = {name: value for name, value in row.items() if value}
     networks = list(predictor.config.classifiers)
-    files = {name: folder / cells[name] for name in (MASK, *map(saliency_name, networks)) if name in cells}
+    files = {name: Path(joined(folder, cells[name])) for name in (MASK, *map(saliency_name, networks)) if name in cells}
     for path in files.values():
-        if not locate(path).file.is_file():
+        if not is_file(path):
             raise DataError(f"{path}: no such file; correct the path")
     maps = {name: files[saliency_name(name)] for name in networks if saliency_name(name) in files}
     given = GivenRow(files.get(MASK), {name: cells[name] for name in networks if name in cells}, maps)
@@ -175,7 +176,7 @@ def _check_files(rows: Mapping[int, GivenRow], items: Sequence[Item], predictor:
             predictor.check(given, peek_size(item.read(), item.frame or 0) if given.mask is not None else None)
         except DataError as error:
             # A missing image becomes a row with its error, as without given results.
-            return f"{item.name}: {error}" if locate(Path(item.name)).file.is_file() else None
+            return f"{item.name}: {error}" if is_file(item.name) else None
         return None
 
     with ThreadPoolExecutor(thread_count()) as pool:

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from selcn.data.discovery import TABLE_SUFFIXES, find_images, images
-from selcn.data.imaging.address import HDF5_SUFFIXES, locate, printable
+from selcn.data.imaging.address import HDF5_SUFFIXES, file_states, is_file, locate, printable
 from selcn.data.imaging.decode import peek_size
 from selcn.data.imaging.read import decode_frames, is_dicom, read_bytes, read_file
 from selcn.data.naming import IMAGE_SUFFIXES
 from selcn.errors import DataError, listed
-from selcn.io import cells
+from selcn.io import cells, storage
 from selcn.io.resume import holds_job
 
 STANDARD_INPUT = "-"
@@ -55,19 +55,6 @@ class Item:
         """The frame that the name is of; None where it names none."""
         return None if self.data is not None else locate(Path(self.name)).frame
 
-    def state(self) -> tuple[str, int | None, int | str | None]:
-        """Name, size in bytes, and time of change in nanoseconds, which tell a replaced file; None of a missing one.
-
-        Of standard input, SHA-256 in place of the time.
-        """
-        if self.data is not None:
-            return self.name, len(self.data), hashlib.sha256(self.data).hexdigest()
-        try:
-            found = locate(Path(self.name)).file.stat()
-        except OSError:
-            return self.name, None, None
-        return self.name, found.st_size, found.st_mtime_ns
-
     def frames(self) -> list[np.ndarray]:
         """The images, uint8 RGB (H, W, 3) each.
 
@@ -78,6 +65,26 @@ class Item:
         return read_file(path).frames if self.data is None else decode_frames(self.data, path)
 
 
+def item_states(items: Sequence[Item]) -> list[tuple[str, int | None, int | str | None]]:
+    """Name, size in bytes, and time of change in nanoseconds of files, which tell a replaced one.
+
+    Of a missing file None; of standard input SHA-256 in place of the time, of object storage its tag.
+
+    Args:
+        items: the files.
+
+    Raises:
+        StorageError: object storage cannot be reached or refuses.
+    """
+    states = iter(file_states([item.name for item in items if item.data is None]))
+    return [
+        (item.name, *(next(states) or (None, None)))
+        if item.data is None
+        else (item.name, len(item.data), hashlib.sha256(item.data).hexdigest())
+        for item in items
+    ]
+
+
 def list_items(inputs: Sequence[str]) -> list[Item]:
     """All files that the inputs name, in order; one that is named twice is listed twice.
 
@@ -85,7 +92,7 @@ def list_items(inputs: Sequence[str]) -> list[Item]:
 
     Args:
         inputs: files, folders, glob patterns, tables (`.csv`, `.tsv`, `.xlsx`, `.txt`) with a column of
-            ``PATH_COLUMNS`` or a path a line, or `-` for standard input.
+            ``PATH_COLUMNS`` or a path a line, here or in object storage, or `-` for standard input.
 
     Raises:
         DataError: a path or pattern matches nothing, a folder holds no images, or a table has no column of paths or an
@@ -96,6 +103,8 @@ def list_items(inputs: Sequence[str]) -> list[Item]:
 
 def _items(given: str) -> Iterable[Item]:
     path = Path(given)
+    if storage.is_remote(given):
+        return _stored(storage.address_of(given))
     if given == STANDARD_INPUT:
         return _standard_input(sys.stdin.buffer.read())
     there = os.path.exists(given)  # noqa: PTH110 - Path.exists() raises at a name that is too long
@@ -115,6 +124,23 @@ def _items(given: str) -> Iterable[Item]:
     if not there and locate(path).file == path:
         raise DataError(f"{printable(given)}: no such file or folder; check the path")
     return [Item(printable(given))]
+
+
+def _stored(address: str) -> Iterable[Item]:
+    """What an address of object storage names."""
+    path = Path(address)
+    if "*" in address:
+        found = storage.find(address)
+        if not found:
+            raise DataError(f"{address}: nothing is named so; check the pattern")
+        return _without_results(address, Path(address.partition("*")[0].rpartition("/")[0]), found)
+    if path.suffix.lower() in _TABLES:
+        return _listed_in(path)
+    if locate(path).file.suffix.lower() not in IMAGE_SUFFIXES:
+        return _without_results(address, path, [printable(found) for found in find_images(path)])
+    if not is_file(address):
+        raise DataError(f"{address}: no such file; check the address")
+    return [Item(address)]
 
 
 def _without_results(given: str, base: Path, names: Sequence[str]) -> list[Item]:
@@ -177,7 +203,7 @@ def _listed_in(table: Path) -> list[Item]:
     if empty:
         logger.warning("%s: %d rows without %s are left out: %s", table, len(empty), column, listed(empty))
     filled = [row for _, row in found if row[column]]
-    return [Item(printable(table.parent / row[column]), None, row.get("image_id", "")) for row in filled]
+    return [Item(printable(storage.joined(table.parent, row[column])), None, row.get("image_id", "")) for row in filled]
 
 
 def _is_address(line: str) -> bool:

@@ -16,7 +16,7 @@ import selcn
 from selcn.data.naming import image_name
 from selcn.errors import DataError
 from selcn.inference.given import NOTHING, Given, check_frames
-from selcn.inference.inputs import Item
+from selcn.inference.inputs import Item, item_states
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import prepare
 from selcn.inference.row import Row
@@ -93,9 +93,9 @@ def work_through(
     Raises:
         DataError: another process works in the folder, or it holds files of no such job.
     """
-    whole_plan = {**plan, "selcn": selcn.__version__, "inputs": [item.state() for item in items]}
-    with folder_of_job(path.parent, whole_plan):
-        journal = _Journal(path.with_name(f".{path.name}"), hashlib.sha256(json.dumps(whole_plan).encode()).hexdigest())
+    whole = whole_plan(plan, items)
+    with folder_of_job(path.parent, whole):
+        journal = _Journal(path.with_name(f".{path.name}"), plan_digest(whole))
         done = journal.done
         if on_progress:
             on_progress(done, len(items))
@@ -109,6 +109,25 @@ def work_through(
         errors = [row["error"] for row in journal.rows() if "error" in row]
         journal.path.unlink()
         return errors
+
+
+def whole_plan(plan: Mapping[str, Any], items: Sequence[Item]) -> dict[str, Any]:
+    """A plan with the version of selcn and the files, as they are now.
+
+    Args:
+        plan: see `work_through`.
+        items: the files.
+    """
+    return {**plan, "selcn": selcn.__version__, "inputs": item_states(items)}
+
+
+def plan_digest(plan: Mapping[str, Any]) -> str:
+    """SHA-256 of a plan, in hexadecimal.
+
+    Args:
+        plan: as JSON.
+    """
+    return hashlib.sha256(json.dumps(plan).encode()).hexdigest()
 
 
 class _Journal:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from selcn.errors import DataError, listed, require_extra
+from selcn.io import storage
 
 DELIMITERS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -146,7 +147,7 @@ def _cell_text(value: object) -> str:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return storage.read(path) if storage.is_remote(path) else path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
 

@@ -4,12 +4,15 @@ import base64
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 MAX_NAME = 255
 """Bytes of a file's name that file systems take."""
+REMOVALS = 20
+"""How often a folder is removed until it is gone."""
 
 
 @contextmanager
@@ -40,6 +43,20 @@ def write_text(path: Path, text: str) -> None:
     """
     with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, in which a process that ends may still write its last file.
+
+    Args:
+        folder: an existing one.
+    """
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
+    shutil.rmtree(folder)
 
 
 def sha256(path: Path) -> str:

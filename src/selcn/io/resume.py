@@ -11,9 +11,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from selcn.errors import DataError
-from selcn.io.files import write_text, written_whole
+from selcn.io import storage
+from selcn.io.files import remove_folder, write_text, written_whole
 
 PLAN = "plan.json"
+SHARDS = ".shards"
+"""Folder of what jobs do, in the folder of a work."""
 OnProgress = Callable[[int, int], None]
 _JOB_START = '{"command": '
 logger = logging.getLogger(__name__)
@@ -26,6 +29,8 @@ def work_in_parts(
     do: Callable[[int, Path], None],
     seal: Callable[[list[Path], Path], None],
     on_progress: OnProgress | None = None,
+    *,
+    share: Callable[[Path, str], list[Path]] | None = None,
 ) -> None:
     """Do every part once, join them, and write the result to ``out`` with its ``plan.json``.
 
@@ -38,6 +43,8 @@ def work_in_parts(
         do: writes a part, given its number from 0 and an empty folder, which is renamed when it is complete.
         seal: joins the folders of all parts, in order, into another folder.
         on_progress: called with parts done and parts in all.
+        share: does the parts in other processes instead, given a folder to work in and the plan as text; it returns the
+            folders that ``seal`` joins.
 
     Raises:
         DataError: ``out`` holds something else, or another process is making it.
@@ -47,18 +54,23 @@ def work_in_parts(
         _refuse_other(out, text)
         return
     with working_folder(out, text) as work:
-        folders = [work / f"{number:06}" for number in range(parts)]
-        for number, folder in enumerate(folders):
-            if not folder.exists():
-                with written_whole(folder) as partial:
-                    partial.mkdir()
-                    do(number, partial)
-            if on_progress:
-                on_progress(number + 1, parts)
+        folders = share(work / SHARDS, text) if share else _do_parts(work, parts, do, on_progress)
         with written_whole(out) as partial:
             partial.mkdir()
             seal(folders, partial)
             write_text(partial / PLAN, text)
+
+
+def _do_parts(work: Path, parts: int, do: Callable[[int, Path], None], on_progress: OnProgress | None) -> list[Path]:
+    folders = [work / f"{number:06}" for number in range(parts)]
+    for number, folder in enumerate(folders):
+        if not folder.exists():
+            with written_whole(folder) as partial:
+                partial.mkdir()
+                do(number, partial)
+        if on_progress:
+            on_progress(number + 1, parts)
+    return folders
 
 
 @contextmanager
@@ -80,7 +92,7 @@ def working_folder(out: Path, plan: str) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
             write_text(work / PLAN, plan)
         yield work
-        shutil.rmtree(work)
+        remove_folder(work)
 
 
 @contextmanager
@@ -115,6 +127,8 @@ def holds_job(folder: Path) -> bool:
         folder: any path.
     """
     try:
+        if storage.is_remote(folder):
+            return storage.read(folder / PLAN).decode().startswith(_JOB_START)
         with (folder / PLAN).open(encoding="utf-8") as file:
             return file.read(len(_JOB_START)) == _JOB_START
     except (OSError, UnicodeDecodeError):

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import submitit
 
-from selcn.errors import ConfigError, RunError, SelcnError
+from selcn.errors import ConfigError, RunError, SelcnError, StorageError
 from selcn.io.files import write_text
 from selcn.io.threads import THREADS, usable_cores
 
@@ -192,7 +192,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 
 def _in_job(work: Work, number: int, local: bool, arguments: tuple[object, ...]) -> dict[str, Any]:
-    """The work in the job's process; a user's mistake is reported, and not retried."""
+    """The work in the job's process; a user's mistake is reported, and not retried, unless storage may be mended."""
     if local:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(number % gpus()) if gpus() else ""
     start = time.perf_counter()
@@ -200,7 +200,7 @@ def _in_job(work: Work, number: int, local: bool, arguments: tuple[object, ...])
     try:
         where |= work(number, *arguments)
     except SelcnError as error:
-        where |= {"error": str(error), "final": True}
+        where |= {"error": str(error), "final": not isinstance(error, StorageError)}
     return {**where, "seconds": round(time.perf_counter() - start, 1)}
 
 

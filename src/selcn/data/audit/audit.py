@@ -1,18 +1,16 @@
 """One pass over a catalog's files, and its findings."""
 
 import json
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from selcn.data.audit.findings import KINDS, Finding, Severity
-from selcn.data.audit.inspection import inspect
+from selcn.data.audit.inspection import Inspected, inspect_all
 from selcn.data.audit.labels import duplicate_findings, label_findings, name_findings
 from selcn.data.audit.leaks import Parts, leak_findings
 from selcn.data.duplicates import Fingerprint, match
-from selcn.io.threads import thread_count
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,7 @@ def audit(
     splits: Mapping[str, Parts] | None = None,
     *,
     jobs: int | None = None,
+    inspected: Iterable[Inspected] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
     """Read every image and mask once and say what is wrong with files, masks, labels and splits.
@@ -66,9 +65,12 @@ def audit(
         table: a validated catalog.
         splits: parts by image of each split (`read_parts`), by the name of the split or of what it serves.
         jobs: threads, all cores by default.
+        inspected: what `inspect` says of each row, where that is known; nothing is read then.
         on_progress: called with images read and images in all.
     """
-    findings, prints = _inspected(table, jobs, on_progress)
+    if inspected is None:
+        inspected = inspect_all(table, jobs=jobs, on_progress=on_progress)
+    findings, prints = _inspected(table, inspected)
     duplicates = match(list(prints), list(prints.values()))
     findings += name_findings(table) + label_findings(table) + duplicate_findings(table, duplicates)
     findings += leak_findings(table, duplicates, splits or {})
@@ -78,17 +80,11 @@ def audit(
     )
 
 
-def _inspected(
-    table: pd.DataFrame, jobs: int | None, on_progress: Callable[[int, int], None] | None
-) -> tuple[list[Finding], dict[str, Fingerprint]]:
+def _inspected(table: pd.DataFrame, inspected: Iterable[Inspected]) -> tuple[list[Finding], dict[str, Fingerprint]]:
     findings: list[Finding] = []
     prints: dict[str, Fingerprint] = {}
-    with ThreadPoolExecutor(jobs or thread_count()) as pool:
-        inspected = pool.map(inspect, table["image_path"], table["mask_path"])
-        for done, (image, one) in enumerate(zip(table["image_id"], inspected, strict=True), start=1):
-            findings += [Finding(kind, (image,), detail) for kind, detail in one.faults]
-            if one.print:
-                prints[image] = one.print
-            if on_progress:
-                on_progress(done, len(table))
+    for image, one in zip(table["image_id"], inspected, strict=True):
+        findings += [Finding(kind, (image,), detail) for kind, detail in one.faults]
+        if one.print:
+            prints[image] = one.print
     return findings, prints

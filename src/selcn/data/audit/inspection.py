@@ -1,17 +1,24 @@
 """One image with its mask -> what is wrong with the two files, and a fingerprint to find duplicates by."""
 
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
-from selcn.data.duplicates import Fingerprint, fingerprint
+from selcn.data.duplicates import SIDE, Fingerprint, fingerprint
 from selcn.data.imaging.address import locate
 from selcn.data.imaging.decode import Header, ImageFileError
 from selcn.data.imaging.read import read_file, read_mask, same_aspect
 from selcn.errors import DataError
+from selcn.io.files import write_text
+from selcn.io.threads import thread_count
 
+FAULTS, THUMBNAILS = "faults.json", "thumbnails.npy"
 MIN_SIDE, MAX_ASPECT = 32, 4
 SUFFIXES_OF = {
     "DICOM": {".dcm", ".dicom", ".ima"},
@@ -56,6 +63,48 @@ def inspect(image_path: str, mask_path: str) -> Inspected:
     else:
         faults.append(("no-mask", ""))
     return Inspected(faults, fingerprint(data, image))
+
+
+def inspect_all(
+    table: pd.DataFrame, *, jobs: int | None = None, on_progress: Callable[[int, int], None] | None = None
+) -> Iterator[Inspected]:
+    """What `inspect` says of each row of a catalog, in order, several read at once.
+
+    Args:
+        table: a validated catalog, or rows of one.
+        jobs: threads, all cores by default.
+        on_progress: called with images read and images in all.
+    """
+    with ThreadPoolExecutor(jobs or thread_count()) as pool:
+        for done, one in enumerate(pool.map(inspect, table["image_path"], table["mask_path"]), start=1):
+            yield one
+            if on_progress:
+                on_progress(done, len(table))
+
+
+def write_inspected(inspected: Sequence[Inspected], folder: Path) -> None:
+    """Write what is known of some rows, for `read_inspected`.
+
+    Args:
+        inspected: one a row.
+        folder: an existing one.
+    """
+    rows = [(one.faults, one.print.digest.hex() if one.print else None) for one in inspected]
+    write_text(folder / FAULTS, json.dumps(rows))
+    prints = [one.print.thumbnail for one in inspected if one.print]
+    np.save(folder / THUMBNAILS, np.array(prints, np.uint8).reshape(-1, SIDE, SIDE))
+
+
+def read_inspected(folder: Path) -> Iterator[Inspected]:
+    """What `write_inspected` wrote, in order.
+
+    Args:
+        folder: that holds it.
+    """
+    thumbnails = iter(np.load(folder / THUMBNAILS))
+    for faults, digest in json.loads((folder / FAULTS).read_text(encoding="utf-8")):
+        found = Fingerprint(bytes.fromhex(digest), next(thumbnails)) if digest else None
+        yield Inspected([(kind, detail) for kind, detail in faults], found)
 
 
 def _image_faults(header: Header, image: np.ndarray, path: Path) -> list[Fault]:

@@ -1,13 +1,18 @@
 """Addresses of images, as any table can hold them: a file, a frame of a file, or an image of an HDF5 file.
 
+Files may be in object storage (`s3://bucket/scan.tif`), but HDF5 files.
 `scan.tif#2` is the third page of `scan.tif`, `train-image.hdf5#ISIC_0015670` the image of that id. Bytes of a file's
 name that are not UTF-8 are written as `\\xff`.
 """
 
 import os
 import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+from selcn.io import storage
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5"})
 _BYTE = re.compile(rb"\\x([0-9a-f]{2})")
@@ -33,6 +38,8 @@ def printable(path: str | Path) -> str:
     Args:
         path: of a file, or an address.
     """
+    if storage.is_remote(path):
+        return storage.address_of(path)
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -42,6 +49,9 @@ def locate(address: Path) -> Located:
     Args:
         address: of an image; where nothing is there, it is taken for a file's path.
     """
+    if storage.is_remote(address):
+        name, _, part = str(address).rpartition("#")
+        return Located(Path(name), int(part)) if part.isascii() and part.isdecimal() else Located(address)
     whole = _existing(str(address))
     if whole is not None:
         return Located(whole)
@@ -52,6 +62,53 @@ def locate(address: Path) -> Located:
     if file.suffix.lower() in HDF5_SUFFIXES:
         return Located(file, key=part)
     return Located(file, int(part)) if part.isascii() and part.isdecimal() else Located(address)
+
+
+def file_state(address: str | Path) -> tuple[int, int | str] | None:
+    """Size in bytes and time of change in nanoseconds of the file that holds an image, which tell a replaced file.
+
+    Args:
+        address: of an image.
+
+    Returns:
+        None of a missing one. Of one in object storage its tag in place of the time.
+
+    Raises:
+        StorageError: object storage cannot be reached or refuses.
+    """
+    file = locate(Path(address)).file
+    if storage.is_remote(file):
+        return storage.state(file)
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def is_file(address: str | Path) -> bool:
+    """Whether the file that holds an image is there.
+
+    Args:
+        address: of an image.
+
+    Raises:
+        StorageError: object storage cannot be reached or refuses.
+    """
+    file = locate(Path(address)).file
+    return storage.state(file) is not None if storage.is_remote(file) else file.is_file()
+
+
+def file_states(addresses: Sequence[str]) -> list[tuple[int, int | str] | None]:
+    """`file_state` of each address; those of object storage are asked for several at a time.
+
+    Args:
+        addresses: of images.
+    """
+    if not any(map(storage.is_remote, addresses)):
+        return [file_state(address) for address in addresses]
+    with ThreadPoolExecutor(storage.TRANSFERS) as pool:
+        return list(pool.map(file_state, addresses))
 
 
 def _existing(name: str) -> Path | None:

@@ -9,6 +9,7 @@ import numpy as np
 from selcn.data.imaging.address import locate
 from selcn.data.imaging.decode import Header, ImageFileError, count_pages, count_pixels, decode_mask, decode_pages
 from selcn.errors import ConfigError, DataError
+from selcn.io import storage
 from selcn.io.files import written_whole
 
 MAX_ASPECT_RATIO = 1.02
@@ -51,6 +52,7 @@ def read_bytes(path: Path) -> bytes:
 
     Raises:
         ImageFileError: missing, or not to be read.
+        StorageError: object storage cannot be reached or refuses.
     """
     found = locate(path)
     try:
@@ -58,6 +60,8 @@ def read_bytes(path: Path) -> bytes:
             from selcn.data.imaging.hdf5 import read_key
 
             return read_key(found.file, found.key)
+        if storage.is_remote(found.file):
+            return storage.read(found.file)
         return found.file.read_bytes()
     except ConfigError as error:
         raise ImageFileError("unreadable", str(error)) from None

@@ -7,6 +7,7 @@ is written after its pixels are on disk, and never before, so that it may be tru
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,13 +18,13 @@ from numpy.lib.format import open_memmap
 
 from selcn.config.sections import Hair
 from selcn.data.catalog import catalog_hash
-from selcn.data.imaging.address import locate
+from selcn.data.imaging.address import file_states
 from selcn.data.imaging.prepare import prepare_image, prepare_mask
 from selcn.data.imaging.read import read_image, read_mask
 from selcn.data.store.store import IMAGES, MASKS, Store, open_store, seal_store
-from selcn.errors import DataError, SelcnError, listed
+from selcn.errors import DataError, SelcnError, StorageError, listed
 from selcn.io.files import written_whole
-from selcn.io.resume import OnProgress, working_folder
+from selcn.io.resume import SHARDS, OnProgress, working_folder
 from selcn.io.tables import lines
 from selcn.io.threads import thread_count
 
@@ -32,6 +33,7 @@ CHUNK = 128
 BLOCK = 2**20
 """Bytes that are written at once where the system cannot allocate a file."""
 JOURNAL, ARRAYS = "journal.npy", "arrays"
+Share = Callable[[Path, str], tuple[list[Path], list[str]]]
 
 
 def build_store(
@@ -41,6 +43,7 @@ def build_store(
     size: tuple[int, int] = (256, 192),
     hair: Hair = True,
     jobs: int | None = None,
+    share: Share | None = None,
     on_progress: OnProgress | None = None,
 ) -> Store:
     """Decode every image and mask once, in parallel, and keep them at ``size`` (width, height).
@@ -54,6 +57,8 @@ def build_store(
         size: width and height in pixels.
         hair: whether hair is removed first.
         jobs: threads, all cores by default.
+        share: prepares the rows in other processes instead, given a folder and the plan as text; it returns the folders
+            that `fill_arrays` filled, in order, and what could not be prepared.
         on_progress: called with images prepared and images in all.
 
     Raises:
@@ -62,15 +67,19 @@ def build_store(
     """
     if out.exists():
         raise DataError(f"{out}: exists already; remove it or choose another --out")
-    with working_folder(out, _plan(table, size, hair)) as work:
-        if not (work / JOURNAL).exists():
-            _lay_out(work, len(table), size)
-        faults = _fill(table, work, size, hair, jobs, on_progress)
+    plan = _plan(table, size, hair)
+    with working_folder(out, plan) as work:
+        if share:
+            filled, faults = share(work / SHARDS, plan)
+        else:
+            filled, faults = [], fill_arrays(table, work, size=size, hair=hair, jobs=jobs, on_progress=on_progress)
         if faults:
             raise DataError(
                 f"{len(faults)} images cannot be prepared: {listed(faults)}; mend them or drop them with `selcn audit "
                 f"--fix`, and start again: the other {len(table) - len(faults)} stay prepared"
             )
+        if share:
+            _join(filled, work, len(table), size)
         seal_store(work / ARRAYS, table, size, hair=hair)
         (work / ARRAYS).rename(out)
     return open_store(out, table)
@@ -79,6 +88,56 @@ def build_store(
 def _plan(table: pd.DataFrame, size: tuple[int, int], hair: Hair) -> str:
     order = hashlib.sha256("\n".join(table["image_id"]).encode()).hexdigest()
     return json.dumps({"size": size, "hair": hair, "catalog": catalog_hash(table), "order": order})
+
+
+def fill_arrays(
+    table: pd.DataFrame,
+    work: Path,
+    *,
+    size: tuple[int, int],
+    hair: Hair,
+    jobs: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[str]:
+    """Prepare every row of a catalog that a folder does not hold yet, and return what is wrong with the others' files.
+
+    Args:
+        table: a validated catalog, or rows of one.
+        work: the folder, empty or with what an earlier attempt left.
+        size: width and height in pixels.
+        hair: whether hair is removed first.
+        jobs: threads, all cores by default.
+        on_progress: called with images prepared and images in all.
+    """
+    if not (work / JOURNAL).exists():
+        _lay_out(work, len(table), size)
+    return _fill(table, work, size, hair, jobs, on_progress)
+
+
+def is_filled(table: pd.DataFrame, work: Path) -> bool:
+    """Whether a folder holds every row of a catalog, of files as they are now.
+
+    Args:
+        table: as `fill_arrays` was given it.
+        work: the folder that it filled.
+    """
+    wanted = _states(table)
+    return bool(((np.load(work / JOURNAL) == wanted) & (wanted != 0)).all())
+
+
+def _join(filled: list[Path], work: Path, rows: int, size: tuple[int, int]) -> None:
+    """Copy the arrays of some folders behind one another into those of the whole."""
+    _lay_out(work, rows, size)
+    for name in (IMAGES, MASKS):
+        start = 0
+        for folder in filled:
+            part = np.load(folder / ARRAYS / name, mmap_mode="r")
+            for row in range(0, len(part), CHUNK):
+                some = part[row : row + CHUNK]
+                mapped = _mapped(work / ARRAYS / name, start + row, len(some))
+                mapped[:] = some
+                mapped.flush()
+            start += len(part)
 
 
 def _lay_out(work: Path, rows: int, size: tuple[int, int]) -> None:
@@ -111,7 +170,7 @@ def _fill(
 ) -> list[str]:
     """Prepare every row that the journal does not know, chunk by chunk, and return what could not be."""
     journal = open_memmap(work / JOURNAL, "r+")
-    wanted = np.array([_state(*paths) for paths in zip(table["image_path"], table["mask_path"], strict=True)])
+    wanted = _states(table)
     todo = np.flatnonzero((journal != wanted) | (wanted == 0))
     done, line, faults = len(table) - len(todo), lines(table), list[str]()
     pool = ThreadPoolExecutor(jobs or thread_count())
@@ -150,6 +209,8 @@ class _Chunk:
             mask = prepare_mask(read_mask(Path(mask_path), image.shape[1::-1]), self.size) if mask_path else False
             self.images[row - self.start] = prepare_image(image, self.size, hair=self.hair)
             self.masks[row - self.start] = mask
+        except StorageError:
+            raise
         except SelcnError as error:
             return str(error)
         return None
@@ -166,11 +227,14 @@ def _mapped(path: Path, start: int, count: int) -> np.memmap:
     return np.memmap(path, np.uint8, "r+", offset, (count, *whole.shape[1:]))
 
 
-def _state(*paths: str) -> int:
-    """A number, never 0, that changes when a file does; 0 where one is missing."""
-    try:
-        states = [locate(Path(path)).file.stat() for path in paths if path]
-    except OSError:
+def _states(table: pd.DataFrame) -> np.ndarray:
+    """For each row a number, never 0, that changes when one of its files does; 0 where one is missing."""
+    images, masks = ([*table[column]] for column in ("image_path", "mask_path"))
+    states = iter(file_states([path for row in zip(images, masks, strict=True) for path in row if path]))
+    return np.array([_number([next(states) for path in row if path]) for row in zip(images, masks, strict=True)])
+
+
+def _number(states: list[tuple[int, int | str] | None]) -> int:
+    if None in states:
         return 0
-    text = repr([(state.st_size, state.st_mtime_ns) for state in states])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") + 1
+    return int.from_bytes(hashlib.sha256(repr(states).encode()).digest()[:7], "big") + 1
