@@ -52,8 +52,8 @@ def test_scores_are_those_of_the_ensemble_s_own_maps(tiny_run: Path, quality: Pa
         alone = [one.explain(images, together.target, job.known(rows)) for one in explainer.single_members()]
         asymmetry = Mirror().compare_map(together.saliency, masks)
     for number, row in enumerate(own.to_dict("records")):
-        pair = [one.saliency[number].flatten().numpy() for one in alone]
-        expected = spearmanr(*pair).statistic if all(np.ptp(one) for one in pair) else np.nan
+        first, second = (one.saliency[number].flatten().numpy() for one in alone)
+        expected = spearmanr(first, second).statistic if np.ptp(first) and np.ptp(second) else np.nan
         assert row["agreement_members"] == pytest.approx(expected, abs=1e-6, nan_ok=True)
         assert row["map_asymmetry"] == pytest.approx(asymmetry[number].item(), abs=1e-5, nan_ok=True)
         flat = not together.saliency[number].any()

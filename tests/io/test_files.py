@@ -50,8 +50,8 @@ def test_a_folder_is_removed_though_a_file_is_written_meanwhile(
 ) -> None:
     folder, calls, whole = tmp_path / "work", list[Path](), shutil.rmtree
 
-    def late(path: Path, **given: bool) -> None:
-        whole(path, **given)
+    def late(path: Path, *, ignore_errors: bool = False) -> None:
+        whole(path, ignore_errors=ignore_errors)
         if not calls:
             path.mkdir()
             (path / "late").touch()

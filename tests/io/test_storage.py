@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from selcn.cli import main
-from selcn.cli import storage as cli_storage
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.imaging.address import locate, printable
 from selcn.errors import ConfigError, StorageError
@@ -79,7 +78,7 @@ def catalog(phantom: pd.DataFrame, bucket: Any, tmp_path: Path) -> Path:
     table = phantom.head(IMAGES).copy()
     for column in ("image_path", "mask_path"):
         (folder / column).mkdir(parents=True)
-        table[column] = [shutil.copy(path, folder / column) for path in table[column]]
+        table[column] = [str(shutil.copy(path, folder / column)) for path in table[column]]
     write_catalog(table, folder / "catalog.csv")
     bucket.put(f"{folder}/", "skin/data/", recursive=True)
     return folder / "catalog.csv"
@@ -182,11 +181,11 @@ def test_predictions_and_saliency_go_to_the_bucket(
     def stop(*_: Any) -> int:
         raise StorageError("no network")
 
-    monkeypatch.setattr(cli_storage.storage, "upload", stop)
+    monkeypatch.setattr(storage, "upload", stop)
     again = [*words, f"{BUCKET}/data/image_path", "--out", f"{BUCKET}/out/made"]
     assert selcn(*again) == 2
     assert fetched(bucket, "skin/out/made") == {}
-    monkeypatch.setattr(cli_storage.storage, "upload", whole)
+    monkeypatch.setattr(storage, "upload", whole)
     monkeypatch.setattr("selcn.inference.batch.predict_files", None)  # nothing is predicted again
     assert selcn(*again) == 2
     monkeypatch.undo()

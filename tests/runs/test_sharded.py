@@ -73,7 +73,7 @@ def catalog(phantom: pd.DataFrame, tmp_path: Path) -> Path:
     pictures.mkdir()
     table = phantom.head(IMAGES).copy()
     table["image_path"] = [
-        shutil.copy(path, pictures / f"{n:02}{Path(path).suffix}") for n, path in enumerate(table["image_path"])
+        str(shutil.copy(path, pictures / f"{n:02}{Path(path).suffix}")) for n, path in enumerate(table["image_path"])
     ]
     shutil.copy(table["image_path"][3], table["image_path"][30])
     table.loc[5, "mask_path"] = ""

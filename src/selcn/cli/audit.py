@@ -111,15 +111,16 @@ def _findings(
     from selcn.io.files import write_text
 
     with resumable(), progress("auditing") as move:
-        if out is None or jobs is None or isinstance(jobs, int):
-            found = audit_catalog(table, splits, jobs=jobs, on_progress=move)
-            if out:
+        if out and jobs and not isinstance(jobs, int):
+            from selcn.runs.sharded import inspected_in_jobs
+
+            with inspected_in_jobs(jobs, table, out, move) as inspected:
+                found = audit_catalog(table, splits, inspected=inspected)
                 write_text(out, found.to_json())
             return found
-        from selcn.runs.sharded import inspected_in_jobs
-
-        with inspected_in_jobs(jobs, table, out, move) as inspected:
-            found = audit_catalog(table, splits, inspected=inspected)
+        threads = jobs if isinstance(jobs, int) else None
+        found = audit_catalog(table, splits, jobs=threads, on_progress=move)
+        if out:
             write_text(out, found.to_json())
     return found
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,8 +141,10 @@ def serve(
     limits = Limits(body=body * 2**20, waiting=waiting, seconds=seconds)
     shown = None if not page else read_samples(samples) if samples else draw_samples()
 
+    served: Sequence[Path | None] = bundles or [None]
+
     def build() -> Any:  # noqa: ANN401 - a FastAPI, which is imported only here
-        predictors = [load(bundle, device, engine=engine.value) for bundle in bundles or [None]]
+        predictors = [load(bundle, device, engine=engine.value) for bundle in served]
         return create_app(*predictors, limits=limits, access=access, samples=shown, metrics=metrics, archive=archive)
 
     app = ReloadingApp(build, metrics, 2 * seconds)

@@ -108,8 +108,8 @@ def _estimates(rows: pd.DataFrame, resamples: int, seed: int) -> dict[tuple[str,
         if not np.isnan(estimate.value):
             count, lesions = int(defined.sum()), groups[defined].nunique()
             low, high = (estimate.low, estimate.high) if lesions > 1 else (np.nan, np.nan)
-            numbers = {"value": estimate.value, "low": low, "high": high, "images": count, "groups": lesions}
-            estimates[kind, metric] = numbers
+            counts: dict[str, object] = {"images": count, "groups": lesions}
+            estimates[kind, metric] = {"value": estimate.value, "low": low, "high": high, **counts}
     return estimates
 
 
