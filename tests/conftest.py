@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from selcn.cli import main
 from selcn.config import RunConfig, load_config
 from selcn.data.catalog import read_catalog
 from selcn.data.phantom import write_phantom
@@ -78,6 +80,21 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def selcn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs `selcn ARGUMENTS` within the test and returns its exit code."""
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["selcn", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+    return run
 
 
 @pytest.fixture(scope="session")

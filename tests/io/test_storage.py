@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from selcn.cli import main
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.imaging.address import locate, printable
 from selcn.errors import ConfigError, StorageError
@@ -54,21 +53,6 @@ def bucket(_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     yield system
     system.rm("skin", recursive=True)
     system.invalidate_cache()
-
-
-@pytest.fixture
-def selcn(monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs `selcn ARGUMENTS` and returns its exit code."""
-
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["selcn", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return run
 
 
 @pytest.fixture

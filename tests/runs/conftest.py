@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from selcn.cli import main
 from selcn.config import RunConfig
 from selcn.runs.pipeline import Pipeline
 
@@ -32,18 +31,9 @@ def small_networks() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def command(selcn: Callable[..., int]) -> Callable[..., int]:
     """Runs `selcn` with some words and 20 resamples, and gives its exit code."""
-
-    def run(*words: object) -> int:
-        monkeypatch.setattr("sys.argv", ["selcn", *map(str, words), "--resamples", "20"])
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        return 0
-
-    return run
+    return lambda *words: selcn(*words, "--resamples", "20")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from selcn.cli import main
 from selcn.data.catalog import write_catalog
 from selcn.errors import RunError
 from selcn.runs import shards
@@ -32,21 +31,6 @@ JOBS = ("--executor", "local", "--jobs", 2)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "MIN_IMAGES", 16)
     monkeypatch.setattr(shards, "WAIT", 0.0)
-
-
-@pytest.fixture
-def selcn(monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs `selcn ARGUMENTS` and returns its exit code."""
-
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["selcn", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return run
 
 
 class OneJob:
