@@ -255,6 +255,8 @@ def _masked_files(words: list[str], subset: Subset | None) -> "tuple[Path, list[
     from selcn.runs.run import open_run
 
     if subset is None:
+        if len(words) == 1 and (Path(words[0]) / "bundle").is_dir():
+            raise ConfigError(f"{words[0]}: is a run; add --subset test, or give its bundle and images")
         named, pictures = split_words(words)
         items = list_items(pictures)
         return Path(named) if named else shipped_bundle(), items

@@ -163,16 +163,15 @@ class _Progress:
 
     def __init__(self, folder: Path, sizes: Sequence[int], on_progress: OnProgress | None) -> None:
         self.folder, self.sizes, self.on_progress = folder, sizes, on_progress
-        self.known: set[str] = set()
         self.ready()
 
     def ready(self) -> int:
         """Number of shards that can be in progress."""
-        self.known = {path.name for path in self.folder.iterdir() if path.name.isdecimal()}
-        if self.on_progress:
-            self.on_progress(sum(self.sizes[int(name)] for name in self.known), sum(self.sizes))
-        return len(self.sizes) - len(self.known)
+        return len(self.sizes) - self.done()
 
     def done(self) -> int:
         """Number of finished shards."""
-        return len(self.known)
+        known = {path.name for path in self.folder.iterdir() if path.name.isdecimal()}
+        if self.on_progress:
+            self.on_progress(sum(self.sizes[int(name)] for name in known), sum(self.sizes))
+        return len(known)
