@@ -191,8 +191,12 @@ class SaliencyWork:
     """Explanation of some batches of a saliency job.
 
     Attributes:
-        source, images, network: see `selcn.runs.saliency_jobs.open_job`.
-        method, layer, device: see there.
+        source: a bundle, a run, or the folder of one of its networks.
+        images: a catalog, or images and folders of them; empty for the run's own.
+        network: name of the explained network; None for the target.
+        method: name of a saliency method; None for the network's own.
+        layer: name of a layer; None for the head's input.
+        device: to run on.
         target: name of the class to explain; None for the predicted class of each image.
     """
 
