@@ -14,11 +14,11 @@ PAGE = Path(__file__).parents[1] / "benchmarks.md"
 
 
 class Compared(NamedTuple):
-    """A path beside what one would use instead.
+    """A code path and the alternative that it is compared with.
 
     Attributes:
-        path: what is done.
-        peer: instead of it, in the same run.
+        path: what is measured.
+        peer: the alternative, measured in the same run.
         module: of `benchmarks/`.
         figure: of the module's results: how many times as fast selcn is.
         aim: how many times as fast it should be.

@@ -179,12 +179,9 @@ def predict(
     """
     from selcn.inference.batch import ROWS, OutputOptions, predict_files
     from selcn.inference.given_table import read_given
-    from selcn.inference.inputs import list_items
     from selcn.inference.metadata_table import add_metadata
-    from selcn.inference.shipped import shipped_bundle, split_words
 
-    named, pictures = split_words(words)
-    items, folder = list_items(pictures), Path(named) if named else shipped_bundle()
+    folder, items = _bundle_and_items(words)
     predictors, source = load_predictors(folder, engine, "cpu" if cluster else devices)
     known = read_given(given, items, predictors[0]) if given else None
     if metadata:
@@ -225,8 +222,7 @@ def mask(
 ) -> None:
     """Lesion masks, boxes and masked images of files, as PNG of their own size, and boxes.csv.
 
-    Resumable by the same command. Example: `selcn mask runs/demo/bundle folder/ --masking lae --out masks`, or
-    `selcn mask runs/demo --subset test`
+    Resumable. Example: `selcn mask runs/demo/bundle folder/ --masking lae`, or `selcn mask runs/demo --subset test`
     """
     from selcn.inference.mask_files import BOXES, MaskKind, write_masks
 
@@ -248,18 +244,25 @@ def mask(
     tell_failed(failed)
 
 
+def _bundle_and_items(words: list[str]) -> "tuple[Path, list[Item]]":
+    """The bundle that is named first, or else the one that ships, and the files that are given."""
+    from selcn.inference.inputs import list_items
+    from selcn.inference.shipped import shipped_bundle, split_words
+
+    named, pictures = split_words(words)
+    items = list_items(pictures)  # first, so that a misspelt path is told before anything of a bundle
+    return Path(named) if named else shipped_bundle(), items
+
+
 def _masked_files(words: list[str], subset: Subset | None) -> "tuple[Path, list[Item]]":
     """A bundle, and the files that are given or those of the run's test subset, on which none of it was trained."""
-    from selcn.inference.inputs import Item, list_items
-    from selcn.inference.shipped import shipped_bundle, split_words
+    from selcn.inference.inputs import Item
     from selcn.runs.run import open_run
 
     if subset is None:
         if len(words) == 1 and (Path(words[0]) / "bundle").is_dir():
             raise ConfigError(f"{words[0]}: is a run; add --subset test, or give its bundle and images")
-        named, pictures = split_words(words)
-        items = list_items(pictures)
-        return Path(named) if named else shipped_bundle(), items
+        return _bundle_and_items(words)
     if len(words) > 1:
         raise ConfigError(f"--subset {subset.value}: give the run alone; no images follow it")
     folder = Path(words[0])

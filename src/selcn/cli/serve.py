@@ -140,7 +140,6 @@ def serve(
         typer.echo(f"warning: everyone who reaches {host} may ask; set SELCN_TOKEN", err=True)
     limits = Limits(body=body * 2**20, waiting=waiting, seconds=seconds)
     shown = None if not page else read_samples(samples) if samples else draw_samples()
-
     served: Sequence[Path | None] = bundles or [None]
 
     def build() -> Any:  # noqa: ANN401 - a FastAPI, which is imported only here

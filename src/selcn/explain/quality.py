@@ -187,7 +187,7 @@ def _rivals(batch: _Images, own: Tensor, random_weights: Tensor, seed: int) -> d
 
 
 def _scores_of_map(one: Tensor, batch: _Images, compared: Mapping[str, Tensor], place: np.ndarray | None) -> Columns:
-    """What a map alone tells: whether it is flat, how spread out, how like its mirror image and others, and where."""
+    """Scores of a map itself: flatness, complexity, asymmetry, agreement with other maps, known place."""
     flat, inside = is_flat(one), at_side(batch.lesion) > 1 / 2
     found = {"flat": flat.double(), "complexity": complexity(one)}
     found["map_asymmetry"] = torch.where(flat, torch.nan, Mirror().to(one.device).compare_map(one, batch.lesion))
