@@ -26,7 +26,7 @@ def shipped_bundle() -> Path:
         if (place / NAME / MANIFEST).is_file():
             logger.info("bundle %s of selcn, trained on HAM10000; weights for research, %s", NAME, LICENCE)
             return place / NAME
-    raise RunError("no bundle ships with this installation of selcn; name one before the images, such as runs/demo/bundle")
+    raise RunError("no bundle ships with this installation of selcn; name one, such as runs/demo/bundle")
 
 
 def split_words(words: Sequence[str]) -> tuple[str | None, list[str]]:
