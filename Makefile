@@ -25,10 +25,10 @@ check: $(READY) ## lint, formatting, strict typing, layer contract
 	$(BIN)/lint-imports --no-cache
 
 test: $(READY) ## all tests, warnings as errors
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 coverage: $(READY) ## all tests, and which lines and branches none of them reaches
-	$(BIN)/pytest --numprocesses 2 --cov
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov
 
 docs: $(READY) ## the documentation site, warnings as errors, to docs/_build/index.html
 	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build
