@@ -6,10 +6,12 @@
 #     --publish 127.0.0.1:8000:8000 --volume "$PWD/runs/demo/bundle:/bundle:ro" selcn
 FROM python:3.12-slim AS install
 WORKDIR /src
-RUN python -m venv /opt/selcn
+RUN python -m pip install uv
+RUN python -m uv venv /opt/selcn
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY src src
-RUN /opt/selcn/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve,dicom]'
+COPY bundles bundles
+RUN python -m uv pip install --python /opt/selcn/bin/python --compile-bytecode --constraint constraints.txt '.[serve,dicom]'
 
 FROM python:3.12-slim
 COPY --from=install /opt/selcn /opt/selcn

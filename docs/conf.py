@@ -18,7 +18,16 @@ HERE = Path(__file__).parent
 GENERATED = HERE / "generated"
 ROOT_PAGES = {
     name: f"generated/{name.partition('.')[0].lower()}"
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "LICENSE")
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "CODE_OF_CONDUCT.md",
+        "SECURITY.md",
+        "LICENSE",
+        "bundles/README.md",
+        "bundles/ham10000/README.md",
+    )
 }
 
 project = "selcn"
@@ -63,12 +72,14 @@ def write_reference(_: Sphinx) -> None:
 
 
 def write_root_pages(_: Sphinx) -> None:
-    """Write a copy of each Markdown file at the root of the repository, with links to the pages of this site."""
+    """Write a copy of each page that is not in this folder, with links to the pages of this site."""
     for name in ROOT_PAGES:
         text = (
             (HERE.parent / name)
             .read_text(encoding="utf-8")
             .replace("](docs/", "](/")
+            .replace("](../docs/", "](/")
+            .replace("](../../docs/", "](/")
             .replace('"docs/images/', '"_static/')
         )
         for other, page in ROOT_PAGES.items():

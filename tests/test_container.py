@@ -100,6 +100,7 @@ def test_it_is_small_and_runs_as_nobody(installed: Path) -> None:
     packages = {path.name for path in (installed / "lib").glob("python*/site-packages/*")}
     assert "onnxruntime" in packages
     assert not packages & {"torch", "lightning", "nvidia", "triton"}
+    assert list((installed / "lib").glob("python*/site-packages/selcn/bundles/*/manifest.json"))
     assert dockerfile("USER") == ["65534:65534"]
     (health,) = dockerfile("HEALTHCHECK")
     assert f":{PORT}/healthz" in health

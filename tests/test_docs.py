@@ -10,9 +10,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import experiments
 import selcn
 import shipped
 import speed
@@ -20,6 +22,7 @@ from selcn.cli import app
 from selcn.config import load_config
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.phantom import write_phantom
+from selcn.evaluation.evaluate import evaluate_file
 from selcn.runs.run import open_run
 
 ROOT = Path(__file__).parent.parent
@@ -31,10 +34,11 @@ def test_a_page_of_tables_is_made_from_its_files(name: str) -> None:
     assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == make["page"]()
 
 
-def test_the_benchmarks_and_the_headlines_are_made_from_their_files() -> None:
-    assert speed.PAGE.read_text(encoding="utf-8") == speed.page()
-    readme = shipped.README.read_text(encoding="utf-8")
-    assert readme == shipped.with_headlines(readme)
+def test_the_other_pages_and_the_headlines_are_made_from_their_files() -> None:
+    for made in (speed, experiments):
+        assert made.PAGE.read_text(encoding="utf-8") == made.page()
+    for file in (shipped.README, shipped.CARD):
+        assert file.read_text(encoding="utf-8") == shipped.with_headlines(file.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -146,3 +150,10 @@ def test_the_arithmetic_of_ten_million_images_is_that_of_the_measured_rates() ->
     page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
     assert script["table"]() in page
     assert script["reading"]() in page
+
+
+@pytest.mark.parametrize("file", sorted(shipped.SCORES.parent.glob("*.parquet")), ids=lambda file: file.stem)
+def test_the_scores_of_the_bundle_are_had_again_from_what_it_predicted(file: Path) -> None:
+    stored = pd.read_csv(shipped.SCORES).query("file == @file.stem").drop(columns="file").reset_index(drop=True)
+    found = evaluate_file(file)
+    pd.testing.assert_frame_equal(found, stored[found.columns], rtol=1e-9, check_dtype=False)

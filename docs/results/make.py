@@ -16,19 +16,22 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
+import experiments
 import speed
+from score import keep
 from selcn.config import Graph, RunConfig
-from selcn.evaluation import Estimate, verdict
 from selcn.runs.folder import MANIFEST
 from selcn.runs.metrics import grid_table
 from selcn.runs.run import open_run
-from shipped import README, shipped_sections, with_headlines
-from tables import METRICS, interval, markdown, metric_table
+from shipped import CARD, README, shipped_sections, with_headlines
+from tables import difference_table, interval, markdown, metric_table
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "results.md"
 RUNS = STUDY, DEMO_RUN, GRID_RUN = "ham10000-small", "demo", "phantom-grid"
 OWN_CLASSES = "isic2017"
+PREDICTED = ("ham10000",)
+"""Runs of which predictions are stored, to be compared with those of later runs on the same split."""
 MEASURED_RUN = "symmetry-measured"
 CLASS_METRICS = [
     "balanced_accuracy",
@@ -135,7 +138,7 @@ def _old_name(variant: Mapping[str, str]) -> str:
 
 
 def copy_run(path: Path, name: str) -> None:
-    """Keep of a finished run what its metrics are written from: no image, and no label of a single image."""
+    """Keep of a finished run what its metrics are written from, and of one of public data what the target predicted."""
     out = HERE / name
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -149,6 +152,9 @@ def copy_run(path: Path, name: str) -> None:
         shutil.copyfile(file, out / file.name)
     text = yaml.safe_dump(_portable(_config(path)), sort_keys=False, allow_unicode=True)
     (out / run.folder.config.name).write_text(text, encoding="utf-8")
+    if name in PREDICTED:
+        predictions = pd.read_csv(run.folder.path / "predictions" / f"{run.graph.target}.csv")
+        keep(predictions, out / f"{run.graph.target}.parquet")
     if "grid" in name:
         grid_table(run, same_labels(run.graph)).to_csv(out / "grid.csv", index=False)
     counts = json.loads(run.folder.split.read_text(encoding="utf-8"))["counts"]
@@ -175,7 +181,6 @@ def page() -> str:
                 *_run(DEMO_RUN, DEMO),
                 *_saliency(),
                 *_grid(GRID_RUN),
-                LOG,
             ]
         )
         + "\n"
@@ -195,7 +200,7 @@ def _run(name: str, text: str) -> list[str]:
         "**Diagnosis**\n\n" + metric_table(folder, networks.answering),
         "**Symmetry**\n\n" + metric_table(folder, networks.criteria),
         "**Segmentation**, scored at the store's size\n\n" + metric_table(folder, [networks.segmenter], MASK_METRICS),
-        "**With saliency against without**, paired, the same resampled lesions for both\n\n" + _differences(folder),
+        "**With saliency against without**, paired, the same resampled lesions for both\n\n" + difference_table(folder),
     ]
 
 
@@ -297,23 +302,6 @@ def _grid(name: str) -> list[str]:
         test=split.loc[split["part"] == "test", "images"].sum(),
     )
     return [text, markdown(pd.DataFrame(rows))]
-
-
-def _differences(folder: Path) -> str:
-    table = pd.read_csv(folder / "comparison.csv")
-    shown = table[table["metric"].isin(METRICS)]
-    rows = shown.assign(difference=[interval(row, signed=True) for row in shown.to_dict("records")])
-    rows["metric"] = rows["metric"].str.replace("_", " ")
-    wide = rows.pivot_table(index=["b", "a", "fold_part"], columns="metric", values="difference", aggfunc="first")
-    wide = wide[[m.replace("_", " ") for m in METRICS if m.replace("_", " ") in wide.columns]].reset_index()
-    test = table[(table["metric"] == "balanced_accuracy") & (table["fold_part"] == "test")]
-    words = [_in_words(row) for row in test.to_dict("records")]
-    return markdown(wide.rename(columns={"b": "", "a": "minus"})) + "\n\n" + " ".join(words)
-
-
-def _in_words(row: Mapping[Any, Any]) -> str:
-    estimate = Estimate(row["value"], row["low"], row["high"])
-    return f"On the test subset, {verdict(estimate, 'balanced_accuracy', str(row['a']), str(row['b']))}."
 
 
 INTRODUCTION = """# Results
@@ -428,26 +416,12 @@ This is what controls are for: behind `lae` masking the networks that read salie
 do those that read another lesion's saliency or noise. Most of that gain belongs to the E-layer, not to symmetry, and
 none of it survives the correction."""
 
-LOG = """## What did not work
-- **Choosing the symmetry epoch by validation loss** on some 400 training images: the loss was lowest at an early epoch
-  whose balanced accuracy was below that of later ones. `configs/ham10000-small.yaml` monitors the score and weights the
-  loss.
-- **Filling each subset only by what its strata lack** left a small test subset without rare diagnoses. A subset that
-  has no image of a class now comes first.
-- **Seeding dropout by epoch**: a resumed training sampled other values than an unbroken one, since making a data loader
-  draws from the same generator. Each step is seeded now, and a test compares the weights.
-- **SqueezeNet 1.1 and LCNet from random weights** stayed at chance for symmetry in the demo's few minutes on some 300
-  synthetic images. The demo uses a ResNet-10-T; its saliency is a grid of 3x3, coarse beside the 11x8 of SqueezeNet on
-  HAM10000.
-- **Sensitivity for melanoma** did not rise with the E-layer on HAM10000, though balanced accuracy did (table above).
-- **Classifiers in 8 bits** changed the diagnosis of more than one image in a hundred, whichever way they were
-  calibrated, and were no faster on a CPU. `selcn export BUNDLE --int8 IMAGES` quantizes the segmentation networks
-  alone."""
-
 if __name__ == "__main__":
     for run, name in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         copy_run(Path(run), name)
     PAGE.write_text(page(), encoding="utf-8")
-    speed.PAGE.write_text(speed.page(), encoding="utf-8")
-    README.write_text(with_headlines(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for other in (speed, experiments):
+        other.PAGE.write_text(other.page(), encoding="utf-8")
+    for file in (README, CARD):
+        file.write_text(with_headlines(file.read_text(encoding="utf-8")), encoding="utf-8")
     print(PAGE)

@@ -6,7 +6,8 @@ Images are the run's test subset, PH2, and ISIC 2017; the catalogs are those of 
 ISIC 2017 has three diagnoses, of which keratoses are no class of HAM10000: its images are scored as melanoma against
 the rest, and as keratosis (bkl) against the rest.
 
-OUT/SET-NETWORK.parquet: per image, with the truth; OUT/scores.csv: metrics with 95 % intervals.
+OUT/SET-NETWORK.parquet: per image, with the truth, images of PH2 numbered in place of their names; OUT/scores.csv:
+metrics with 95 % intervals.
 """
 
 import sys
@@ -27,6 +28,7 @@ from selcn.runs.run import open_run
 ONE_AGAINST_REST = {"mel": "mel", "bkl": "seborrheic-keratosis"}
 """Classes of the bundle, and their names in ISIC 2017."""
 REST = "rest"
+NUMBERED = "ph2"
 BATCH = 32
 
 
@@ -55,6 +57,9 @@ def score_one_against_rest(predictor: Predictor, table: pd.DataFrame, prefix: st
 
 def keep(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet with numbers in 32 bits."""
+    if path.stem.startswith(NUMBERED):
+        numbers = pd.Series(range(len(table)), index=table.index).map("{:04}".format)
+        table = table.assign(image_id=numbers, group=numbers)  # its terms allow no copies of its labels
     floats = table.select_dtypes("float").columns
     table.astype(dict.fromkeys(floats, "float32")).to_parquet(path, index=False, compression="zstd")
 

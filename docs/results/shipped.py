@@ -5,10 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from failures import failure_sections
 from tables import interval, markdown, metric_table
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
+CARD = HERE.parents[1] / "bundles" / "ham10000" / "README.md"
 RUN, SCORES = HERE / "ham10000", HERE / "ham10000-bundle" / "scores.csv"
 BEGIN, END = "<!-- headlines: written by docs/results/make.py -->", "<!-- end of headlines -->"
 SETS = {
@@ -46,9 +48,7 @@ def headline_table() -> str:
 
 
 def shipped_sections() -> list[str]:
-    """The page's section of the bundle that ships; nothing before there is one."""
-    if not SCORES.is_file():
-        return []
+    """The page's section of the bundle that ships."""
     split = pd.read_csv(RUN / "split.csv").fillna(0)
     seconds = pd.read_csv(RUN / "seconds.csv")["seconds"].sum()
     return [
@@ -57,6 +57,7 @@ def shipped_sections() -> list[str]:
         headline_table(),
         MEMBERS,
         metric_table(RUN, ["diagnosis", "symmetry"]),
+        *failure_sections(),
     ]
 
 
@@ -75,8 +76,8 @@ TEXT = """## All of HAM10000: the bundle that ships
     python docs/results/score.py runs/ham10000 bundles/ham10000 ph2.csv isic2017.csv docs/results/ham10000-bundle
 
 {images} images of {lesions} lesions at 200x150 pixels, five folds and a held-out test subset; another 5 % of the images
-calibrate the ensemble. {hours:.1f} hours on two CPU cores with other work beside. Scored is the bundle itself, weights
-in 16 bits and one segmentation network for all members. What it predicted of each image is kept beside the metrics:
+calibrate the ensemble. {hours:.1f} hours on two CPU cores. Scored is the bundle itself, weights in
+16 bits and one segmentation network for all members. What it predicted of each image is kept beside the metrics:
 `selcn evaluate docs/results/ham10000-bundle/*.parquet` gives every number again. PH2 and ISIC 2017 were scored once,
 when the bundle was final; nothing was chosen on them."""
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from selcn.evaluation import Estimate, verdict
+
 SUBSET = {"part": "subset", "fold_part": "subset"}
 """Headings of this page for columns of the files."""
 METRICS = [
@@ -28,7 +30,25 @@ def metric_table(folder: Path, names: list[str], wanted: Sequence[str] = METRICS
             known = {str(row["metric"]): row for row in measured.to_dict("records")}
             cells = {metric.replace("_", " "): interval(known[metric]) for metric in wanted if metric in known}
             rows.append({"": name, "subset": subset, "images": int(measured["images"].iloc[0]), **cells})
-    return markdown(pd.DataFrame(rows))
+    return markdown(pd.DataFrame(rows).fillna(""))
+
+
+def difference_table(folder: Path) -> str:
+    """The paired differences of `comparison.csv`, and in words that of balanced accuracy on the test subset."""
+    table = pd.read_csv(folder / "comparison.csv")
+    shown = table[table["metric"].isin(METRICS)]
+    rows = shown.assign(difference=[interval(row, signed=True) for row in shown.to_dict("records")])
+    rows["metric"] = rows["metric"].str.replace("_", " ")
+    wide = rows.pivot_table(index=["b", "a", "fold_part"], columns="metric", values="difference", aggfunc="first")
+    wide = wide[[m.replace("_", " ") for m in METRICS if m.replace("_", " ") in wide.columns]].reset_index()
+    test = table[(table["metric"] == "balanced_accuracy") & (table["fold_part"] == "test")]
+    words = [_in_words(row) for row in test.to_dict("records")]
+    return markdown(wide.rename(columns={"b": "", "a": "minus"})) + "\n\n" + " ".join(words)
+
+
+def _in_words(row: Mapping[Any, Any]) -> str:
+    estimate = Estimate(row["value"], row["low"], row["high"])
+    return f"On the test subset, {verdict(estimate, 'balanced_accuracy', str(row['a']), str(row['b']))}."
 
 
 def interval(row: Mapping[Any, Any], *, signed: bool = False) -> str:

@@ -1,0 +1,39 @@
+"""Writes docs/experiments.md from `experiments.csv`; a part of `python docs/results/make.py`."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from tables import markdown
+
+TRIED = Path(__file__).parent / "experiments.csv"
+PAGE = Path(__file__).parents[1] / "experiments.md"
+
+
+def page() -> str:
+    """The whole page."""
+    tried = pd.read_csv(TRIED, dtype=str, keep_default_na=False)
+    return "\n\n".join([INTRODUCTION, markdown(tried), LOG]) + "\n"
+
+
+INTRODUCTION = """# Experiments
+
+What was tried on the way to the networks of the [protocol](protocol.md), whether it was kept or not. Values are of
+validation folds, never of the test subset; the runs of what was not kept are not stored."""
+
+LOG = """## What did not work
+- **Choosing the symmetry epoch by validation loss** on some 400 training images: the loss was lowest at an early epoch
+  whose balanced accuracy was below that of later ones. `configs/ham10000-small.yaml` monitors the score and weights the
+  loss.
+- **Filling each subset only by what its strata lack** left a small test subset without rare diagnoses. A subset that
+  has no image of a class now comes first.
+- **Seeding dropout by epoch**: a resumed training sampled other values than an unbroken one, since making a data loader
+  draws from the same generator. Each step is seeded now, and a test compares the weights.
+- **SqueezeNet 1.1 and LCNet from random weights** stayed at chance for symmetry in the demo's few minutes on some 300
+  synthetic images. The demo uses a ResNet-10-T; its saliency is a grid of 3x3, coarse beside the 11x8 of SqueezeNet on
+  HAM10000.
+- **Sensitivity for melanoma** did not rise with the E-layer on some 1,000 lesions of HAM10000, though balanced accuracy
+  did ([Results](results.md)).
+- **Classifiers in 8 bits** changed the diagnosis of more than one image in a hundred, whichever way they were
+  calibrated, and were no faster on a CPU. `selcn export BUNDLE --int8 IMAGES` quantizes the segmentation networks
+  alone."""
