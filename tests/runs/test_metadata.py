@@ -53,7 +53,7 @@ def accuracy(run: Run, network: str) -> float:
 
 
 def test_what_metadata_alone_tells_is_learnt_by_those_that_read_it(run: Run) -> None:
-    assert accuracy(run, "symmetry") > 0.95
+    assert accuracy(run, "symmetry") > 0.9
     assert accuracy(run, "symmetry-no-metadata") < 0.9
     assert accuracy(run, "symmetry-shuffled-metadata") < 0.9
     assert run.graph.pairs() == [
