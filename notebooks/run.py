@@ -53,6 +53,8 @@ def execute(name: str, *, minutes: float | None = None) -> nbformat.NotebookNode
             if output.output_type == "stream":
                 output.text = _LOCAL.sub("…", output.text)
             elif "text/plain" in output.get("data", {}):
+                if "image/png" in output.data:
+                    output.data.pop("image/jpeg", None)  # Pillow gives the same picture twice
                 output.data["text/plain"] = _LOCAL.sub("…", output.data["text/plain"])
     return notebook
 

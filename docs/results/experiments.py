@@ -18,8 +18,9 @@ def page() -> str:
 
 INTRODUCTION = """# Experiments
 
-What was tried on the way to the networks of the [protocol](protocol.md), whether it was kept or not. Values are of
-validation folds, never of the test subset; the runs of what was not kept are not stored."""
+What was tried on the way to the networks of the [protocol](protocol.md), whether it was kept or not. Metrics are of
+validation folds, never of the test subset. No run of what was not kept is stored: its row was entered from the log of
+the training, and so is that of 64x48; no file repeats them."""
 
 LOG = """## What did not work
 - **Choosing the symmetry epoch by validation loss** on some 400 training images: the loss was lowest at an early epoch

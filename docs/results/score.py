@@ -29,6 +29,7 @@ ONE_AGAINST_REST = {"mel": "mel", "bkl": "seborrheic-keratosis"}
 """Classes of the bundle, and their names in ISIC 2017."""
 REST = "rest"
 NUMBERED = "ph2"
+"""Whose images are numbered: published for research and benchmarking, so that no list of its labels is made."""
 BATCH = 32
 
 
@@ -59,7 +60,7 @@ def keep(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet with numbers in 32 bits."""
     if path.stem.startswith(NUMBERED):
         numbers = pd.Series(range(len(table)), index=table.index).map("{:04}".format)
-        table = table.assign(image_id=numbers, group=numbers)  # its terms allow no copies of its labels
+        table = table.assign(image_id=numbers, group=numbers)
     floats = table.select_dtypes("float").columns
     table.astype(dict.fromkeys(floats, "float32")).to_parquet(path, index=False, compression="zstd")
 

@@ -76,9 +76,11 @@ TEXT = """## All of HAM10000: the bundle that ships
     python docs/results/score.py runs/ham10000 bundles/ham10000 ph2.csv isic2017.csv docs/results/ham10000-bundle
 
 {images} images of {lesions} lesions at 200x150 pixels, five folds and a held-out test subset; another 5 % of the images
-calibrate the ensemble. {hours:.1f} hours on two CPU cores. Scored is the bundle itself, weights in
-16 bits and one segmentation network for all members. What it predicted of each image is kept beside the metrics:
-`selcn evaluate docs/results/ham10000-bundle/*.parquet` gives every number again. PH2 and ISIC 2017 were scored once,
-when the bundle was final; nothing was chosen on them."""
+calibrate the ensemble. At least {hours:.1f} hours on two CPU cores up to the predictions: of a training that was
+resumed, the last part alone is counted. The bundle was made from the predictions, before the run's own saliency was
+scored, which it does not depend on. Scored is the bundle itself, weights in 16 bits and one segmentation network for
+all members. What it predicted of each image is kept beside the metrics: `selcn evaluate
+docs/results/ham10000-bundle/*.parquet` gives every number again. PH2 and ISIC 2017 were scored once, when the bundle
+was final; nothing was chosen on them."""
 
 MEMBERS = "The run's own members, in 32 bits and not calibrated, each with its own segmentation network:"

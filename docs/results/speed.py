@@ -103,5 +103,5 @@ INTRODUCTION = """# Benchmarks
     python benchmarks/record.py clients=BUNDLE,FOLDER   # those that do, by name
 
 Measured by the scripts in `benchmarks/` on two CPU cores without a GPU, each in a process of its own, and kept in
-`docs/results/benchmarks.json`. The machine was shared: ratios, taken from alternated repeats in one run, are more
-reliable than times."""
+`docs/results/benchmarks.json`. The machines were shared, and not the same one for all scripts: ratios, taken from
+alternated repeats in one run, are more reliable than times, and times of different scripts are not to be compared."""
