@@ -67,6 +67,21 @@ def test_colour_follows_its_definition_in_a_hand_counted_case() -> None:
 
 
 @given(st.floats(0, 0.9), st.integers(0, 99))
+def test_colour_is_gain_then_saturation_then_contrast_each_about_its_own_grey(colour: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(3, 3, 2, 5, generator=generator)
+    drawn = Colour.draw(3, AugmentSection(colour=colour), generator)
+    for image, gain, contrast, saturation, changed in zip(
+        images, drawn.gain, drawn.contrast, drawn.saturation, drawn.apply(images), strict=True
+    ):
+        gained = image * gain[:, None, None]
+        grey = gained.mean(dim=0, keepdim=True)
+        saturated = grey + (gained - grey) * saturation
+        wanted = saturated.mean() + (saturated - saturated.mean()) * contrast
+        torch.testing.assert_close(changed, wanted.clamp(0, 1), rtol=0, atol=1e-5)
+
+
+@given(st.floats(0, 0.9), st.integers(0, 99))
 def test_colours_stay_in_range(colour: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(2, 3, 4, 4, generator=generator)
