@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from selcn.config import ClassifierSpec, SegmenterSpec
@@ -48,10 +49,15 @@ class BundleOptions:
 
 
 AS_CONFIGURED = BundleOptions()
+CPU = torch.device("cpu")
 
 
 def bundle_run(
-    path: Path, out: Path, network: str | None = None, options: BundleOptions = AS_CONFIGURED
+    path: Path,
+    out: Path,
+    network: str | None = None,
+    options: BundleOptions = AS_CONFIGURED,
+    device: torch.device = CPU,
 ) -> BundleConfig:
     """Bundle a network of an evaluated run with all that it needs.
 
@@ -60,6 +66,7 @@ def bundle_run(
         out: folder to make.
         network: its name; None for the target.
         options: what is asked of it.
+        device: where its metrics are measured.
 
     Raises:
         RunError: no run, or it has not been evaluated.
@@ -76,10 +83,12 @@ def bundle_run(
         raise ConfigError(f"{out}: exists already; remove it or choose another --out")
     with written_whole(out) as partial:
         partial.mkdir()
-        return fill_bundle(partial, run, name, options)
+        return fill_bundle(partial, run, name, options, device)
 
 
-def fill_bundle(out: Path, run: Run, target: str, options: BundleOptions = AS_CONFIGURED) -> BundleConfig:
+def fill_bundle(
+    out: Path, run: Run, target: str, options: BundleOptions = AS_CONFIGURED, device: torch.device = CPU
+) -> BundleConfig:
     """Write the bundle of one network of an evaluated run into an empty folder.
 
     Args:
@@ -87,6 +96,7 @@ def fill_bundle(out: Path, run: Run, target: str, options: BundleOptions = AS_CO
         run: that is evaluated.
         target: name of the network.
         options: what is asked of it.
+        device: where its metrics are measured.
 
     Raises:
         ConfigError: see `bundle_run`.
@@ -102,6 +112,7 @@ def fill_bundle(out: Path, run: Run, target: str, options: BundleOptions = AS_CO
     measured = target in run.graph.classifiers
     if (rate := options.false_alarms) is not None and not (measured and 0 < rate < 1):
         raise ConfigError(f"--false-alarms {rate:g}: give a share above 0 and below 1, of a bundle of classes")
+    ensemble.to(device)
     reliability = measure_reliability(run, target, ensemble, options.false_alarms) if measured else None
     config = BundleConfig(
         selcn=version("selcn"),
@@ -117,6 +128,7 @@ def fill_bundle(out: Path, run: Run, target: str, options: BundleOptions = AS_CO
     )
     # Those of the run are of its own members in 32 bits.
     metrics = (score_test_subset(run, ensemble, [*reversed(names)]) if share or half else []) or _metrics(run, config)
+    ensemble.cpu()
     write_bundle(
         out,
         config,

@@ -37,7 +37,7 @@ class EnsembleOutputs:
 
 @torch.inference_mode()
 def predict_stored(run: Run, ensemble: Ensemble, rows: np.ndarray) -> EnsembleOutputs:
-    """Predict images of a run's store with an ensemble on the CPU.
+    """Predict images of a run's store with an ensemble, on the device that it is on.
 
     Args:
         run: with its store.
@@ -45,12 +45,13 @@ def predict_stored(run: Run, ensemble: Ensemble, rows: np.ndarray) -> EnsembleOu
         rows: int (n,), in the catalog; at least one.
     """
     masks, probabilities = [], []
+    device = next(ensemble.parameters()).device
     for batch in in_batches(rows):
-        metadata = torch.from_numpy(run.metadata.numbers[batch])
-        found = ensemble(as_floats(gather_images(run.store, batch)), Known(metadata=metadata))
+        metadata = torch.from_numpy(run.metadata.numbers[batch]).to(device)
+        found = ensemble(as_floats(gather_images(run.store, batch).to(device)), Known(metadata=metadata))
         if found.lesion is not None:
-            masks.append((found.lesion[:, 0] > LESION_THRESHOLD).to(torch.uint8).numpy())
-        probabilities.append({name: one.numpy() for name, one in found.probabilities.items()})
+            masks.append((found.lesion[:, 0] > LESION_THRESHOLD).to(torch.uint8).numpy(force=True))
+        probabilities.append({name: one.numpy(force=True) for name, one in found.probabilities.items()})
     joined = {name: np.concatenate([part[name] for part in probabilities]) for name in probabilities[0]}
     return EnsembleOutputs(np.concatenate(masks) if masks else np.empty(0, dtype=np.uint8), joined)
 

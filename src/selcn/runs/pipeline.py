@@ -163,7 +163,7 @@ class Pipeline:
                 write_saliency_metrics(run, work)
                 track_metrics(tracked_metrics(run, work), self.track, work)
             case Kind.BUNDLE:
-                fill_bundle(work, run, run.graph.target)
+                fill_bundle(work, run, run.graph.target, device=self.compute.device)
             case _:
                 raise ValueError(f"step {step} comes before the plan")
         return None

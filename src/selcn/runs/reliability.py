@@ -60,7 +60,7 @@ def measure_reliability(run: Run, target: str, ensemble: Ensemble, false_alarms:
     held, lesions = torch.cat(distances).numpy().astype(np.float64), pd.Series(np.concatenate(units))
     rate = max(FALSE_ALARMS, 1 / (lesions.nunique() + 1)) if false_alarms is None else false_alarms
     for member, distance in zip(members, fitted, strict=True):
-        member.distance = distance
+        member.distance = distance.to(next(member.parameters()).device)
     predictions = run.predictions(target)
     held_out = predictions.table[predictions.table["fold"] != TEST].reset_index(drop=True)
     out_of_fold = Predictions(predictions.labels, held_out)
@@ -120,7 +120,7 @@ def _fit_earlier(run: Run, target: str, members: list[Cascade]) -> EarlierLayer 
         return None
     fitted = [distance for distance, _, _ in _distances(run, target, FEATURES_EARLIER)]
     for member, distance in zip(members, fitted, strict=True):
-        member.distance_earlier = distance
+        member.distance_earlier = distance.to(next(member.parameters()).device)
     channels, _ = fitted[0].whitening.shape
     return EarlierLayer(channels=channels, components=tuple(one.whitening.shape[1] for one in fitted))
 
