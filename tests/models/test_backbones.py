@@ -64,6 +64,38 @@ def test_timm_features_feed_the_network_s_own_head(tmp_path: Path) -> None:
     assert features.shape[1] == backbone.channels
 
 
+@pytest.mark.parametrize(("name", "reduction"), [("test_efficientnet", 16), ("resnet10t", 8)])
+def test_a_backbone_ends_behind_the_last_stage_of_a_reduction(name: str, reduction: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network: Any = timm.create_model(name, num_classes=9).eval()
+    weights = save_state(network, tmp_path / "w.safetensors")
+    backbone = build_backbone(name, weights, reduction=reduction).eval()
+    images = torch.rand(2, 3, 96, 160)
+    stage = [info["reduction"] for info in network.feature_info].index(reduction)
+    with torch.no_grad():
+        features = backbone(images)
+        (expected,) = network.forward_intermediates(
+            backbone.normalise(images), indices=[stage], intermediates_only=True
+        )
+    torch.testing.assert_close(features, expected)
+    assert features.shape == (2, backbone.channels, 96 // reduction, 160 // reduction)
+    kept = sum(parameter.numel() for parameter in backbone.parameters())
+    assert kept < 0.7 * sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "reduction", "message"),
+    [
+        ("squeezenet1_1", 16, "only timm's networks for any image size end behind a stage"),
+        ("vit_tiny_patch16_224", 16, "only timm's networks for any image size end behind a stage"),
+        ("convnext_atto", 2, "no stage of reduction 2, it has 4, 8, 16, 32; leave reduction out"),
+    ],
+)
+def test_a_reduction_that_a_network_has_not_is_refused(name: str, reduction: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_backbone(name, reduction=reduction)
+
+
 def test_building_leaves_batch_norm_and_training_mode_untouched() -> None:
     backbone = build_backbone("torchvision/resnet18")
     assert all(module.training for module in backbone.modules())

@@ -19,10 +19,11 @@ from selcn.inference.onnx.engine import OnnxEngine
 from selcn.inference.onnx.export import export_graphs
 from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import Fusion
-from selcn.models.backbones import TimmFeatures, build_backbone
+from selcn.models.backbones import build_backbone
 from selcn.models.classifier import Classifier
 from selcn.models.ensemble import Ensemble
 from selcn.models.explained import explain
+from selcn.models.timm_backbones import TimmFeatures
 from selcn.saliency.gradcam_pp import autograd_grad_cam_pp
 
 FAMILIES = {

@@ -12,7 +12,7 @@ from selcn.evaluation import Estimate
 from selcn.report.charts import WIDTH, Chart, draw_curves, draw_intervals, draw_jaccard_histogram, draw_terms
 from selcn.report.embed import embed_chart
 from selcn.report.measurements import Measurement, Measurements
-from selcn.runs.run import Curve
+from selcn.runs.curves import Curve
 
 
 def svg(chart: Chart) -> tuple[ElementTree.Element, str]:

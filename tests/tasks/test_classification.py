@@ -67,9 +67,9 @@ def test_a_balanced_epoch_is_sampled_from_the_labels_of_its_own_rows() -> None:
 LABELS = ["a", "b", "c"]
 
 
-def task_of(weight: Tensor | None = None, **keys: object) -> ClassificationTask:
+def task_of(weight: Tensor | None = None, prior: Tensor | None = None, **keys: object) -> ClassificationTask:
     section = ClassificationSection.model_validate({"labels": LABELS, "backbone": "test_resnet", **keys})
-    return ClassificationTask("criterion", section, weight)
+    return ClassificationTask("criterion", section, weight, prior)
 
 
 class Given(nn.Module):
@@ -96,6 +96,17 @@ def cross_entropy(logits: Tensor, label: list[int], weight: list[float], smoothi
         sums[0] -= float((wanted * weight * logarithm).sum())
         sums[1] += weight[true]
     return sums[0], sums[1]
+
+
+def test_adjusted_logits_are_those_of_the_training_images_frequencies() -> None:
+    """Balanced softmax: the softmax of logits plus log frequencies, -log(p_y e^z_y / sum p_k e^z_k), by hand."""
+    logits, shares = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 1.0]]), torch.tensor([0.7, 0.2, 0.1])
+    batch = Batch(torch.rand(2, 3, 2, 2), label=torch.tensor([2, 0]))
+    task = task_of(prior=shares, adjusted=True).to(torch.device("cpu"))
+    loss, answered = task.loss(Given(logits).train(), batch)
+    parts = [0.1 * np.exp(-1) / (0.7 * np.e + 0.2 + 0.1 * np.exp(-1)), 0.7 / (0.7 + 0.2 * np.e**2 + 0.1 * np.e)]
+    assert float(loss) == pytest.approx(-np.log(parts).mean(), rel=1e-6)
+    assert answered is logits, "what the network answers is not adjusted"
 
 
 def test_the_loss_is_the_weighted_mean_cross_entropy_smoothed_in_training_alone() -> None:

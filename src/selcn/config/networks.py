@@ -72,6 +72,11 @@ class ClassifierSpec(Section):
     task: Literal["classification"] = "classification"
     labels: Labels
     backbone: Backbone = "efficientnet_b4"
+    reduction: Literal[4, 8, 16, 32] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="pixels to one position of the features: timm's network ends behind its last stage of that many",
+    )
     head: Literal["linear", "squeezenet"] = Field(
         "linear", description="squeezenet: its own 1x1 convolution and ReLU, of the SqueezeNet backbones"
     )
@@ -259,6 +264,11 @@ class ClassificationSection(Training, ClassifierSpec):
     )
     weighted: bool = Field(False, description="weight the loss by inverse class frequency")
     balance: int | None = Field(None, ge=1, description="images of each class in an epoch, as far as copies reach")
+    adjusted: bool = Field(
+        False,
+        description="add the log of class frequencies to the logits in training, so that the network answers as if all "
+        "classes were equally frequent",
+    )
     label_smoothing: Fraction = 0
     mix: Literal["mixup", "cutmix"] | None = None
     mix_alpha: float = Field(0.2, gt=0, description="of the beta distribution that shares are sampled from")
@@ -298,6 +308,8 @@ class ClassificationSection(Training, ClassifierSpec):
 
     @model_validator(mode="after")
     def _can_be_trained_so(self) -> Self:
+        if self.adjusted and (self.weighted or self.balance):
+            raise ValueError("adjusted evens classes out by itself; leave weighted and balance out")
         if self.measured and self.freeze:
             raise ValueError("backbone mirror has no features to freeze; leave freeze out")
         if self.measured and self.init:

@@ -5,8 +5,8 @@ import difflib
 from torch import Tensor, nn
 
 from selcn.errors import ConfigError
-from selcn.models.backbones import TimmFeatures
 from selcn.models.classifier import Classifier
+from selcn.models.timm_backbones import TimmFeatures
 
 _CLOSE = 3
 

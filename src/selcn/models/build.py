@@ -35,6 +35,7 @@ def build_network(
         metadata=spec.metadata,
         measures=spec.measures,
         mask=spec.input == IMAGE_AND_MASK,
+        reduction=spec.reduction,
     )
 
 

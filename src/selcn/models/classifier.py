@@ -63,6 +63,7 @@ class Classifier(nn.Module):
         metadata: fields of `selcn.labels.metadata` that it reads; empty for none.
         measures: whether the lesion's measured symmetry, standardised, stands beside the features of a linear head.
         mask: whether images have a fourth channel, the lesion's mask.
+        reduction: see `build_backbone`.
 
     Raises:
         ConfigError: the backbone is unknown, cannot take the size, or its weights are unavailable.
@@ -81,9 +82,10 @@ class Classifier(nn.Module):
         metadata: Sequence[str] = (),
         measures: bool = False,
         mask: bool = False,
+        reduction: int | None = None,
     ) -> None:
         super().__init__()
-        self.backbone = build_backbone(backbone, weights, size, mask=mask)
+        self.backbone = build_backbone(backbone, weights, size, mask=mask, reduction=reduction)
         self.size = self.backbone.size
         channels = self.backbone.channels
         self.fuse = SaliencyFusion(channels, fusions) if fusions else None

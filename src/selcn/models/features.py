@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from selcn.models.backbones import TimmFeatures
 from selcn.models.heads import HeadOutput
+from selcn.models.timm_backbones import TimmFeatures
 
 COMPONENTS = 32
 _ROWS_A_COMPONENT = 5

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from selcn.config import ClassifierSpec, SegmenterSpec
 from selcn.errors import ConfigError
-from selcn.models.backbones import TORCHVISION, create_timm, from_torchvision, input_size
+from selcn.models.backbones import TORCHVISION, from_torchvision
 from selcn.models.classifier import Classifier
+from selcn.models.timm_backbones import create_timm, input_size
 
 FOLDER = "plain"
 _TIMM = "network."  # before timm's own keys, in a backbone
@@ -32,6 +33,8 @@ def write_plain(folder: Path, networks: Sequence[nn.Module], spec: SegmenterSpec
     """
     if not isinstance(spec, ClassifierSpec):
         raise ConfigError("--plain: a segmentation network has no plain state dict; leave --plain out")
+    if spec.reduction:
+        raise ConfigError("--plain: the network ends before its library's own does; leave --plain out")
     if spec.takes_mask:
         raise ConfigError("--plain: the network measures symmetry, which no plain network does; leave --plain out")
     if spec.reads:

@@ -5,6 +5,7 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -90,7 +91,8 @@ class Segmenter(nn.Module):
         """
         width, height = self.size or size
         logits: Tensor = self.network.segmentation_head(self.network.decoder(features))[..., :height, :width]
-        return resize_images(logits, size)
+        # Antialiased resizing has no 16-bit kernel on a CPU, and the loss wants 32 bits.
+        return resize_images(logits.to(torch.promote_types(logits.dtype, torch.float32)), size)
 
 
 def _check_names(architecture: str, encoder: str, weights: Path | str | None) -> None:

@@ -19,7 +19,7 @@ from selcn.evaluation.intervals import Part, fold_parts
 from selcn.evaluation.segmentation import JACCARD_THRESHOLD
 from selcn.report.measurements import Measurements
 from selcn.report.wording import interval, spoken
-from selcn.runs.run import Curve
+from selcn.runs.curves import Curve
 
 # Okabe & Ito (2008), without the yellow, which has no contrast to white.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]

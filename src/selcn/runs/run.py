@@ -28,6 +28,7 @@ from selcn.models.build import build_network
 from selcn.models.cascade import Cascade
 from selcn.models.classifier import Classifier
 from selcn.models.segmenter import Segmenter
+from selcn.runs.curves import Curve, read_curve
 from selcn.runs.folder import FEATURE_VIEWS, MASKS, SALIENCY, RunFolder, with_present_classes
 from selcn.runs.plan import Kind, Plan, Step, make_plan
 from selcn.runs.starts import find_start
@@ -163,11 +164,12 @@ class Run:
         assert isinstance(section, ClassificationSection)
         kind = FrozenTask if section.freeze else ClassificationTask
         # Saliency that is read needs every class in training: that of an untrained class is meaningless.
-        if not (section.weighted or self.graph.is_read(network)):
+        if not (section.weighted or section.adjusted or self.graph.is_read(network)):
             return kind(network, section, start=start)
         numbers = self.class_numbers(network)[self.training_rows(fold)]
         weight = class_weights(numbers, section.labels.names, section.balance)
-        return kind(network, section, weight if section.weighted else None, start=start)
+        prior = 1 / (len(weight) * weight) if section.adjusted else None
+        return kind(network, section, weight if section.weighted else None, prior, start=start)
 
     def sources(self, network: str) -> Sources:
         """The arrays that a network is trained on; the outputs of the networks that it needs must exist.
@@ -274,7 +276,7 @@ class Run:
         path = self.folder.prediction_file(segmenter) if segmenter else None
         return read_scores(path) if path and path.is_file() else None
 
-    def curves(self, network: str) -> "list[Curve]":
+    def curves(self, network: str) -> list[Curve]:
         """The learning curves of a network, one a fold; none of one that was taken from a bundle, or is measured.
 
         Args:
@@ -284,7 +286,7 @@ class Run:
         if measured or self.graph.nodes[network].section.taken:
             return []
         score = (SegmentationTask if network == self.graph.segmenter else ClassificationTask).score
-        return [_curve(self.folder, network, fold, f"val_{score}") for fold in range(self.split.folds)]
+        return [read_curve(self.folder, network, fold, f"val_{score}") for fold in range(self.split.folds)]
 
     def environment(self) -> dict[str, str]:
         """Versions of the software and of the system that the run was started with, and the machine."""
@@ -299,26 +301,6 @@ class Run:
         """
         own = [Kind.DATA, Kind.SPLIT, *([] if self.config.prepare.store else [Kind.STORE])]
         return {step.path: self.folder.manifest(step) for step in (*map(Step, own), *self.plan)}
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """The learning curve of one network trained without one fold.
-
-    Attributes:
-        fold: that it was trained without.
-        epochs: ``train_loss``, ``val_loss``, ``val_<score>``, the terms of the loss (``train_`` and ``val_<term>``) and
-            further metrics (``val_<metric>``), indexed by epoch from 1.
-        score: name of the score's column.
-        monitor: the column that determined the best epoch.
-        best_epoch: the epoch whose weights were kept.
-    """
-
-    fold: int
-    epochs: pd.DataFrame
-    score: str
-    monitor: str
-    best_epoch: int
 
 
 def open_run(path: Path | str) -> Run:
@@ -339,12 +321,3 @@ def open_run(path: Path | str) -> Run:
     table = read_catalog(folder.catalog)
     config = with_present_classes(load_config(folder.config), table)
     return Run(folder, config, table, read_split(folder.split, table))
-
-
-def _curve(folder: RunFolder, network: str, fold: int, score: str) -> Curve:
-    epochs = pd.read_csv(folder.training(network, fold) / "metrics.csv", index_col="epoch")
-    epochs.index += 1
-    monitor = str(folder.manifest(Step(Kind.TRAIN, network, fold))["monitor"])
-    values = epochs[monitor].to_numpy()
-    best = int(np.nanargmin(values) if monitor == "val_loss" else np.nanargmax(values))
-    return Curve(fold, epochs, score, monitor, int(epochs.index[best]))

@@ -25,9 +25,9 @@ from selcn.inference.bundle import (
 )
 from selcn.inference.bundle import WEIGHTS as BUNDLE_WEIGHTS
 from selcn.io.files import sha256
-from selcn.models.backbones import input_size
 from selcn.models.build import build_network
 from selcn.models.start import kept_and_new
+from selcn.models.timm_backbones import input_size
 from selcn.runs.run import Run, open_run
 from selcn.runs.starts import find_start, network_file, run_of
 from selcn.training.trainer import WEIGHTS

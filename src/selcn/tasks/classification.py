@@ -28,11 +28,14 @@ class ClassificationTask(Task):
 
     Attributes:
         weight: loss weight of each class (C,); None for equal weights.
+        prior: share of each class among the training images (C,), the log of which the loss adds to the logits
+            (balanced softmax; Ren et al. 2020, arXiv:2007.10740); None for none.
     """
 
     name: str
     section: ClassificationSection
     weight: Tensor | None = None
+    prior: Tensor | None = None
     score: str = "balanced_accuracy"
     start: Start | None = None
 
@@ -86,12 +89,13 @@ class ClassificationTask(Task):
         )
 
     def to(self, device: torch.device) -> Self:
-        """The task with its class weights on a device.
+        """The task with its class weights and frequencies on a device.
 
         Args:
             device: to move them to.
         """
-        return self if self.weight is None else replace(self, weight=self.weight.to(device))
+        weight, prior = (None if one is None else one.to(device) for one in (self.weight, self.prior))
+        return replace(self, weight=weight, prior=prior)
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy, a scalar, and logits (N, C); label smoothing in training only.
@@ -154,6 +158,8 @@ class ClassificationTask(Task):
 
     def _cross_entropy(self, logits: Tensor, label: Tensor, training: bool) -> Tensor:
         smoothing = self.section.label_smoothing if training else 0.0
+        if self.prior is not None:
+            logits = logits + self.prior.log()
         return F.cross_entropy(logits, label, weight=self.weight, label_smoothing=smoothing)
 
 

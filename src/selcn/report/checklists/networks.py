@@ -56,7 +56,8 @@ def _architecture(run: Run) -> list[str]:
             built = "logistic model of the differences between a lesion and its mirror images"
         else:
             fused = f", fusing the saliency of {', '.join(section.reads)}" if section.reads else ""
-            built = f"{section.backbone} with a {section.head} head{fused}, {len(section.labels.names)} classes"
+            ended = f" up to {section.reduction} pixels a position" if section.reduction else ""
+            built = f"{section.backbone}{ended} with a {section.head} head{fused}, {len(section.labels.names)} classes"
         width, height = section.size or run.config.prepare.size
         count = sum(one.numel() for one in run.network(name, 0).parameters())
         lines.append(f"{name}: {built}; input {width} x {height} pixels; {count:,} parameters.")
