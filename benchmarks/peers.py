@@ -37,11 +37,11 @@ LITE0, LITE2, SQUEEZENET = "tf_efficientnet_lite0", "tf_efficientnet_lite2", "sq
 Loss = Callable[[Tensor, np.ndarray], Tensor]
 
 
-def read_images(run: Run, rows: np.ndarray, size: tuple[int, int]) -> Tensor:
+def read_images(run: Run, rows: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:
     """Normalised images (n, 3, H, W)."""
-    images = torch.from_numpy(np.asarray(run.store.images[rows])).permute(0, 3, 1, 2).float() / 255
+    images = torch.from_numpy(np.asarray(run.store.images[rows])).to(device).permute(0, 3, 1, 2).float() / 255
     resized = F.interpolate(images, (size[1], size[0]), mode="bilinear", antialias=True, align_corners=False)
-    return ((resized - MEAN) / SD).contiguous(memory_format=torch.channels_last)
+    return ((resized - MEAN.to(device)) / SD.to(device)).contiguous(memory_format=torch.channels_last)
 
 
 def image_size(run: Run, section: NetworkSection) -> tuple[int, int]:
@@ -55,10 +55,12 @@ def flip(images: Tensor, *others: Tensor) -> list[Tensor]:
     return [one.flip(axes) if axes else one for one in (images, *others)]
 
 
-def train(run: Run, network: nn.Module, rows: np.ndarray, section: NetworkSection, loss: Loss) -> nn.Module:
+def train(
+    run: Run, network: nn.Module, rows: np.ndarray, section: NetworkSection, loss: Loss, device: torch.device
+) -> nn.Module:
     """A plain training loop: AdamW, one-cycle learning rate, the weights of the last epoch."""
     size, epochs, batch = image_size(run, section), section.epochs, section.batch
-    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.train().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=section.lr, weight_decay=1e-2)
     steps = len(rows) // batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, section.lr, epochs * steps)
@@ -66,7 +68,7 @@ def train(run: Run, network: nn.Module, rows: np.ndarray, section: NetworkSectio
         order = np.random.default_rng(epoch).permutation(rows)
         for step in range(steps):
             chosen = np.sort(order[step * batch : (step + 1) * batch])
-            value = loss(read_images(run, chosen, size), chosen)
+            value = loss(read_images(run, chosen, size, device), chosen)
             optimiser.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -75,10 +77,12 @@ def train(run: Run, network: nn.Module, rows: np.ndarray, section: NetworkSectio
 
 
 @torch.inference_mode()
-def predict(run: Run, rows: np.ndarray, size: tuple[int, int], network: Callable[[Tensor], Tensor]) -> np.ndarray:
+def predict(
+    run: Run, rows: np.ndarray, size: tuple[int, int], network: Callable[[Tensor], Tensor], device: torch.device
+) -> np.ndarray:
     """A network's output for all rows."""
     batches = np.array_split(rows, max(1, len(rows) // 64))
-    return np.concatenate([network(read_images(run, one, size)).numpy() for one in batches])
+    return np.concatenate([network(read_images(run, one, size, device)).numpy(force=True) for one in batches])
 
 
 def classifier(backbone: str, classes: int, weights: Path) -> nn.Module:
@@ -96,7 +100,7 @@ def classifier(backbone: str, classes: int, weights: Path) -> nn.Module:
     return ours
 
 
-def fine_tuned(run: Run, fold: int, weights: Path) -> tuple[np.ndarray, np.ndarray]:
+def fine_tuned(run: Run, fold: int, weights: Path, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of the fold that is left out, and of the test subset."""
     name = run.graph.target
     section, numbers = run.graph.classifiers[name], torch.from_numpy(run.class_numbers(name))
@@ -108,20 +112,20 @@ def fine_tuned(run: Run, fold: int, weights: Path) -> tuple[np.ndarray, np.ndarr
 
     def loss(images: Tensor, chosen: np.ndarray) -> Tensor:
         (flipped,) = flip(images)
-        return F.cross_entropy(network(flipped), numbers[chosen], weight)
+        return F.cross_entropy(network(flipped), numbers[chosen].to(device), weight.to(device))
 
-    train(run, network, rows, section, loss)
+    train(run, network, rows, section, loss, device)
     held, tested = (
-        predict(run, part, image_size(run, section), lambda images: network(images).softmax(1))
+        predict(run, part, image_size(run, section), lambda images: network(images).softmax(1), device)
         for part in (run.fold_rows[fold], run.test_rows)
     )
     return held, tested
 
 
-def linear_probe(run: Run, fold: int, weights: Path) -> tuple[np.ndarray, np.ndarray]:
+def linear_probe(run: Run, fold: int, weights: Path, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of the fold that is left out, and of the test subset."""
     name, numbers = run.graph.target, run.class_numbers(run.graph.target)
-    features = _lite2_features(run, weights)
+    features = _lite2_features(run, weights, device)
     rows = run.training_rows(fold)
     rows = rows[numbers[rows] >= 0]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, class_weight="balanced", max_iter=2000))
@@ -130,21 +134,21 @@ def linear_probe(run: Run, fold: int, weights: Path) -> tuple[np.ndarray, np.nda
     return model.predict_proba(features[run.fold_rows[fold]]), model.predict_proba(features[run.test_rows])
 
 
-def _lite2_features(run: Run, weights: Path) -> np.ndarray:
+def _lite2_features(run: Run, weights: Path, device: torch.device) -> np.ndarray:
     cache = run.folder.path / "peers-lite2.npy"
     if not cache.is_file():
         network = timm.create_model(LITE2)
         network.load_state_dict(load_file(weights / f"{LITE2}_imagenet.safetensors"))
         network.reset_classifier(0)  # type: ignore[operator]
-        network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        features = predict(run, np.arange(len(run.table)), run.config.prepare.size, network)
+        network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        features = predict(run, np.arange(len(run.table)), run.config.prepare.size, network, device)
         with written_whole(cache) as partial, partial.open("wb") as file:
             np.save(file, features)
     found: np.ndarray = np.load(cache)
     return found
 
 
-def unet(run: Run, fold: int, weights: Path) -> tuple[np.ndarray, np.ndarray]:
+def unet(run: Run, fold: int, weights: Path, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
     """Lesion probability of the fold that is left out, and of the test subset, at the store's size."""
     section = run.graph.nodes[str(run.graph.segmenter)].section
     size, stored = image_size(run, section), run.config.prepare.size
@@ -156,7 +160,7 @@ def unet(run: Run, fold: int, weights: Path) -> tuple[np.ndarray, np.ndarray]:
     rows = rows[run.store.has_mask[rows]]
 
     def loss(images: Tensor, chosen: np.ndarray) -> Tensor:
-        masks = torch.from_numpy(np.asarray(run.store.masks[chosen]) > 0).float()[:, None]
+        masks = torch.from_numpy(np.asarray(run.store.masks[chosen]) > 0).to(device).float()[:, None]
         flipped, true = flip(images, F.interpolate(masks, images.shape[-2:], mode="area"))
         return F.binary_cross_entropy_with_logits(logits(flipped), true)
 
@@ -168,22 +172,22 @@ def unet(run: Run, fold: int, weights: Path) -> tuple[np.ndarray, np.ndarray]:
     def lesion(images: Tensor) -> Tensor:
         return F.interpolate(logits(images), (stored[1], stored[0]), mode="bilinear").sigmoid()[:, 0]
 
-    train(run, network, rows, section, loss)
-    held, tested = (predict(run, part, size, lesion) for part in (run.fold_rows[fold], run.test_rows))
+    train(run, network, rows, section, loss, device)
+    held, tested = (predict(run, part, size, lesion, device) for part in (run.fold_rows[fold], run.test_rows))
     return held, tested
 
 
 PEERS = {"linear-probe": linear_probe, "fine-tuned": fine_tuned, "unet": unet}
 
 
-def write_peer(run: Run, name: str, weights: Path, out: Path) -> None:
+def write_peer(run: Run, name: str, weights: Path, out: Path, device: torch.device) -> None:
     """Write the prediction file of a peer, one fold after the other."""
     held, tested = [], []
     for fold in range(run.split.folds):
         part = out / "parts" / f"{name}-{fold}.npz"
         if not part.is_file():
             torch.manual_seed(run.config.seed)
-            one, two = PEERS[name](run, fold, weights)
+            one, two = PEERS[name](run, fold, weights, device)
             with written_whole(part) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, held=one, tested=two)
         loaded = np.load(part)
@@ -204,9 +208,10 @@ if __name__ == "__main__":
     parser.add_argument("run", type=Path)
     parser.add_argument("--weights", type=Path, required=True, help="folder of the ImageNet weights")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", choices=[*PEERS], action="append")
     chosen = parser.parse_args()
     (chosen.out / "parts").mkdir(parents=True, exist_ok=True)
     opened = open_run(chosen.run)
     for peer in chosen.only or PEERS:
-        write_peer(opened, peer, chosen.weights, chosen.out)
+        write_peer(opened, peer, chosen.weights, chosen.out, torch.device(chosen.device))
