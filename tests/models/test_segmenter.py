@@ -52,6 +52,17 @@ def test_any_size_in_is_the_size_out(architecture: str, size: tuple[int, int]) -
     assert logits.shape == (1, 1, *size)
 
 
+def test_masks_of_another_size_are_resized_in_32_bits_where_the_network_computes_in_16() -> None:
+    torch.manual_seed(0)
+    network, images = Segmenter("Linknet", SMALL, size=(48, 32)).eval(), torch.rand(2, 3, 64, 96)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(images)
+    logits.mean().backward()
+    assert logits.dtype == torch.float32
+    with torch.no_grad():
+        torch.testing.assert_close(logits, network(images), rtol=0.1, atol=0.1)
+
+
 def count(network: Segmenter) -> int:
     return sum(parameter.numel() for parameter in network.network.parameters())
 

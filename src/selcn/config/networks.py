@@ -137,9 +137,11 @@ class ClassifierSpec(Section):
             raise ValueError("head squeezenet goes with a SqueezeNet backbone that reads nothing; use head linear")
         if self.head == "squeezenet" and self.measures:
             raise ValueError("measures stand beside the features of a linear head; use head linear")
-        more = self.masking != NO_MASKING or self.input == IMAGE_AND_MASK
+        more = self.masking != NO_MASKING or self.input == IMAGE_AND_MASK or self.reduction
         if self.measured and (self.reads or self.measures or self.flips or self.metadata or more):
-            raise ValueError("backbone mirror measures the whole image; leave all other inputs, flips and masking out")
+            raise ValueError(
+                "backbone mirror measures the whole image; leave all other inputs, flips, masking, reduction out"
+            )
         if (self.saliency.lower() == MIRROR) != self.measured:
             raise ValueError("saliency mirror is the map of backbone mirror, which has no other; leave saliency out")
         return self
