@@ -84,6 +84,20 @@ def test_an_override_means_a_section_before_a_network_of_its_name(tmp_path: Path
         (changed(other={"task": "segmentation", "labels": None}), "unknown key networks.other.labels"),
         (changed(diagnosis={"control": "zero", "reads": {}}), "control stands in place of saliency"),
         (changed(symmetry={"head": "squeezenet"}), "head squeezenet goes with a SqueezeNet backbone"),
+        (
+            changed(symmetry={"adjusted": True, "weighted": True}),
+            "adjusted evens classes out by itself; leave weighted",
+        ),
+        (changed(symmetry={"adjusted": True, "balance": 9}), "adjusted evens classes out by itself; leave weighted"),
+        (
+            changed(symmetry={"adjusted": True, "by_masking": {"none": {"weighted": True}}}),
+            "adjusted evens classes out by itself; leave weighted",
+        ),
+        (
+            changed(symmetry={"adjusted": True, "backbone": "mirror"}),
+            "backbone mirror is fitted; take weighted in place",
+        ),
+        (changed(symmetry={"reduction": 16, "backbone": "mirror"}), "flips, masking and reduction out"),
         (changed(symmetry={"labels": "symmetri"}), "unknown label set 'symmetri'; known are .*symmetry-binary"),
         (changed(symmetry={"labels": [True, False]}), "a class is called True; put yes, no, .* in quotes"),
         (changed(symmetry={"labels": ["a"]}), "has 1 classes; give at least 2"),

@@ -79,6 +79,9 @@ def test_colour_is_gain_then_saturation_then_contrast_each_about_its_own_grey(co
         saturated = grey + (gained - grey) * saturation
         wanted = saturated.mean() + (saturated - saturated.mean()) * contrast
         torch.testing.assert_close(changed, wanted.clamp(0, 1), rtol=0, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):  # as in a training of 16 bits
+        in_training = drawn.apply(images)
+    torch.testing.assert_close(in_training, drawn.apply(images), rtol=0, atol=1e-6)
 
 
 @given(st.floats(0, 0.9), st.integers(0, 99))

@@ -12,9 +12,11 @@ import torch
 import yaml
 
 import selcn
+from selcn.config import ClassifierSpec
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import read_bundle
 from selcn.inference.bundle import read_lesions
+from selcn.models.plain import write_plain
 from selcn.runs.bundling import BundleOptions, bundle_run
 from selcn.runs.provenance import annotator_lines
 from selcn.runs.run import open_run
@@ -253,6 +255,9 @@ def test_a_plain_state_dict_answers_as_the_member_does_by_the_lines_of_the_card(
     with pytest.raises(ConfigError, match="--plain: a segmentation network has no plain state dict"):
         bundle_run(tiny_run, tmp_path / "lesion", "lesion", BundleOptions(plain=True))
     assert list(tmp_path.iterdir()) == []
+    ended = ClassifierSpec(labels=["a", "b"], backbone="test_resnet", reduction=16)
+    with pytest.raises(ConfigError, match="--plain: the network ends before its library's own does"):
+        write_plain(tmp_path, [], ended)
     bundle_run(tiny_run, tmp_path / "b", "diagnosis-standalone", BundleOptions(plain=True))
     card = (tmp_path / "b" / "README.md").read_text()
     lines = [line[4:] for line in card[card.index("without selcn") :].splitlines() if line.startswith("    ")]

@@ -155,7 +155,7 @@ def _left_half(masks: np.ndarray) -> np.ndarray:
 
 def test_a_bundle_without_a_segmenter_is_exported(tmp_path: Path) -> None:
     specs: dict[str, SegmenterSpec | ClassifierSpec] = {
-        "streaks": ClassifierSpec(labels=["absent", "present"], backbone="test_resnet")
+        "streaks": ClassifierSpec(labels=["absent", "present"], backbone="test_efficientnet", reduction=16)
     }
     torch.manual_seed(0)
     config = bundle_config(specs)
@@ -166,6 +166,8 @@ def test_a_bundle_without_a_segmenter_is_exported(tmp_path: Path) -> None:
     image = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     ours, theirs = selcn.load(bundle, engine="onnx").predict(image), selcn.load(bundle).predict(image)
     assert ours["streaks"].probabilities == pytest.approx(theirs["streaks"].probabilities, abs=1e-4)
+    assert ours["streaks"].saliency == pytest.approx(theirs["streaks"].saliency, abs=1e-4)
+    assert ours["streaks"].saliency.shape == (3, 4), "the backbone ends at 16 pixels a position"
     assert (ours.lesion, ours.warnings, ours.abstain) == (None, (), False)
     rows = [flatten({"image": "x", **one.to_json()}, config) for one in (ours, theirs)]
     assert [list(row) for row in rows] == [list(row_fields(config))] * 2

@@ -83,12 +83,19 @@ def test_a_backbone_ends_behind_the_last_stage_of_a_reduction(name: str, reducti
     assert kept < 0.7 * sum(parameter.numel() for parameter in network.parameters())
 
 
+def test_weights_of_a_deeper_network_are_refused_for_a_part_too(tmp_path: Path) -> None:
+    weights = save_state(timm.create_model("resnet34"), tmp_path / "w.safetensors")
+    with pytest.raises(ConfigError, match="do not fit ResNet: unexpected"):
+        build_backbone("resnet18", weights, reduction=16)
+
+
 @pytest.mark.parametrize(
     ("name", "reduction", "message"),
     [
         ("squeezenet1_1", 16, "only timm's networks for any image size end behind a stage"),
         ("vit_tiny_patch16_224", 16, "only timm's networks for any image size end behind a stage"),
         ("convnext_atto", 2, "no stage of reduction 2, it has 4, 8, 16, 32; leave reduction out"),
+        ("hrnet_w18_small", 16, r"no \(N, C, h, w\) feature map"),
     ],
 )
 def test_a_reduction_that_a_network_has_not_is_refused(name: str, reduction: int, message: str) -> None:

@@ -47,6 +47,11 @@ def test_class_weights_are_of_the_training_rows_alone(run: Run) -> None:
         weight = task_of(run, "diagnosis", fold).weight
         assert weight is not None
         assert weight.tolist() == pytest.approx(expected)
+        adjusted = task_of(run, "diagnosis", fold, weighted=False, adjusted=True)
+        assert adjusted.weight is None
+        assert adjusted.prior is not None
+        shares = [counts[name] / counts.sum() for name in run.labels("diagnosis").names]
+        assert adjusted.prior.tolist() == pytest.approx(shares)
     assert task_of(run, "diagnosis", 0, weighted=False).weight is None
     assert task_of(run, "symmetry", 0).weight is None
 

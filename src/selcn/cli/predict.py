@@ -114,9 +114,10 @@ def bundle(
         out = run
     else:
         from selcn.runs.bundling import BundleOptions, bundle_run
+        from selcn.training.compute import Compute
 
         options = BundleOptions(plain=plain, share=tuple(share or ()), half=half, false_alarms=false_alarms)
-        config = bundle_run(run, out, network, options)
+        config = bundle_run(run, out, network, options, Compute().device)
         typer.echo(f"{out}: {config.target}, {config.members} members")
     if push:
         typer.echo(push_bundle(out, push))

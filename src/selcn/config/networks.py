@@ -140,7 +140,7 @@ class ClassifierSpec(Section):
         more = self.masking != NO_MASKING or self.input == IMAGE_AND_MASK or self.reduction
         if self.measured and (self.reads or self.measures or self.flips or self.metadata or more):
             raise ValueError(
-                "backbone mirror measures the whole image; leave all other inputs, flips, masking, reduction out"
+                "backbone mirror measures the whole image; leave all other inputs, flips, masking and reduction out"
             )
         if (self.saliency.lower() == MIRROR) != self.measured:
             raise ValueError("saliency mirror is the map of backbone mirror, which has no other; leave saliency out")
@@ -268,7 +268,7 @@ class ClassificationSection(Training, ClassifierSpec):
     balance: int | None = Field(None, ge=1, description="images of each class in an epoch, as far as copies reach")
     adjusted: bool = Field(
         False,
-        description="add the log of class frequencies to the logits in training, so that the network answers as if all "
+        description="add the log of class frequencies to the logits in the loss, so that the network answers as if all "
         "classes were equally frequent",
     )
     label_smoothing: Fraction = 0
@@ -310,8 +310,11 @@ class ClassificationSection(Training, ClassifierSpec):
 
     @model_validator(mode="after")
     def _can_be_trained_so(self) -> Self:
-        if self.adjusted and (self.weighted or self.balance):
+        recipes = [*self.by_masking.values(), *self.by_fusion.values()]
+        if self.adjusted and (self.weighted or self.balance or any(one.weighted for one in recipes)):
             raise ValueError("adjusted evens classes out by itself; leave weighted and balance out")
+        if self.adjusted and self.measured:
+            raise ValueError("backbone mirror is fitted; take weighted in place of adjusted")
         if self.measured and self.freeze:
             raise ValueError("backbone mirror has no features to freeze; leave freeze out")
         if self.measured and self.init:

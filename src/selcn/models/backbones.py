@@ -11,8 +11,8 @@ import torchvision.models as tv
 from torch import Tensor, nn
 
 from selcn.errors import ConfigError
-from selcn.models.timm_backbones import build_timm, check_size, download_or, input_size, no_map
-from selcn.models.weights import IMAGENET, load_pretrained, unknown_name
+from selcn.models.timm_backbones import build_timm, check_size, input_size, no_map
+from selcn.models.weights import IMAGENET, download_or, load_pretrained, unknown_name
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -211,7 +211,7 @@ def _count_channels(name: str, body: nn.Module) -> int:
     try:
         with torch.no_grad():
             small, large = (body(torch.zeros(1, 3, height, width)).shape for height, width in _PROBES)
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
         raise no_map(name, f"it fails on an image of {_PROBES[0]}") from error
     finally:
         body.train()

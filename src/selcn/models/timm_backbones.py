@@ -1,6 +1,5 @@
 """Backbones of timm: their features as a map, cut behind a stage, built for one image size."""
 
-from collections.abc import Callable
 from functools import cache
 from math import ceil, floor
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from selcn.errors import ConfigError
-from selcn.models.weights import IMAGENET, load_pretrained, timm_conversion
+from selcn.models.weights import IMAGENET, download_or, load_pretrained, timm_conversion
 
 
 class TimmFeatures(nn.Module):
@@ -101,19 +100,21 @@ def build_timm(
         ConfigError: no stage of that reduction, or weights that are unavailable.
     """
     network = download_or(weights, name, lambda wanted: create_timm(name, size, pretrained=wanted, num_classes=0))
-    if reduction:
-        _end_behind(name, network, reduction)
     if weights not in (None, IMAGENET):
         classifier = network.pretrained_cfg.get("classifier") or ()
         head = (classifier,) if isinstance(classifier, str) else classifier
         convert = timm_conversion(network) if size else None
-        load_pretrained(network, weights, head=head, extra=bool(reduction), convert=convert)
+        load_pretrained(network, weights, head=head, convert=convert)
+    if reduction:
+        _end_behind(name, network, reduction)
     return TimmFeatures(network), network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
 
 
 def _end_behind(name: str, network: Any, reduction: int) -> None:  # noqa: ANN401 - timm's networks share no typed base
     """Remove the stages of a timm network that are coarser than a reduction, and its last norm."""
     stages = [one["reduction"] for one in network.feature_info]
+    if not hasattr(network, "prune_intermediate_layers"):
+        raise ConfigError(f"backbone {name!r}: timm cannot end it behind a stage; leave reduction out or take another")
     if reduction not in stages or stages[0] == stages[-1]:
         there = "has one size of features" if stages[0] == stages[-1] else f"has {', '.join(map(str, stages))}"
         raise ConfigError(f"backbone {name!r}: has no stage of reduction {reduction}, it {there}; leave reduction out")
@@ -156,28 +157,6 @@ def _refuse_size(name: str, size: tuple[int, int], reduction: int) -> None:
             f"backbone {name!r}: width and height must be multiples of {reduction}, {size[0]}x{size[1]} is not; the "
             f"nearest are {lower[0]}x{lower[1]} and {upper[0]}x{upper[1]}: set the network's size"
         )
-
-
-def download_or(weights: Path | str | None, name: str, create: Callable[[bool], Any]) -> Any:  # noqa: ANN401
-    """A network as ``create`` makes it, told whether to fetch its library's weights.
-
-    Args:
-        weights: None, ``"imagenet"`` or a file.
-        name: of the network.
-        create: makes it, with or without downloaded weights.
-
-    Raises:
-        ConfigError: the weights cannot be had.
-    """
-    if weights != IMAGENET:
-        return create(False)
-    try:
-        return create(True)
-    except Exception as error:  # each library has its own kinds for no network and for no such weights
-        raise ConfigError(
-            f"no ImageNet weights for {name!r} ({type(error).__name__}: {error}); "
-            "check the connection, or give a .safetensors file"
-        ) from error
 
 
 def no_map(name: str, why: str) -> ConfigError:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -57,6 +58,28 @@ def load_pretrained(
         unused = [key for key in given if not any(key == one or key.endswith(f".{one}") for one in found)]
         _say_unused(str(path), _some(unused) if unused else "keys of other modules")
     network.load_state_dict({outer + key: value for key, value in found.items()}, strict=False)
+
+
+def download_or(weights: Path | str | None, name: str, create: Callable[[bool], Any]) -> Any:  # noqa: ANN401
+    """A network as ``create`` makes it, told whether to fetch its library's weights.
+
+    Args:
+        weights: None, ``"imagenet"`` or a file.
+        name: of the network.
+        create: makes it, with or without downloaded weights.
+
+    Raises:
+        ConfigError: the weights cannot be had.
+    """
+    if weights != IMAGENET:
+        return create(False)
+    try:
+        return create(True)
+    except Exception as error:  # each library has its own kinds for no network and for no such weights
+        raise ConfigError(
+            f"no ImageNet weights for {name!r} ({type(error).__name__}: {error}); "
+            "check the connection, or give a .safetensors file"
+        ) from error
 
 
 def timm_conversion(network: nn.Module) -> Conversion:

@@ -66,7 +66,7 @@ def bundle_run(
         out: folder to make.
         network: its name; None for the target.
         options: what is asked of it.
-        device: where its metrics are measured.
+        device: where the ensemble predicts, to be calibrated and scored.
 
     Raises:
         RunError: no run, or it has not been evaluated.
@@ -96,7 +96,7 @@ def fill_bundle(
         run: that is evaluated.
         target: name of the network.
         options: what is asked of it.
-        device: where its metrics are measured.
+        device: where the ensemble predicts, to be calibrated and scored.
 
     Raises:
         ConfigError: see `bundle_run`.

@@ -36,6 +36,7 @@ class EnsembleOutputs:
 
 
 @torch.inference_mode()
+@torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # as exact as on a CPU, where the bundle may be used
 def predict_stored(run: Run, ensemble: Ensemble, rows: np.ndarray) -> EnsembleOutputs:
     """Predict images of a run's store with an ensemble, on the device that it is on.
 

@@ -133,6 +133,7 @@ def _imbalance(run: Run) -> list[str]:
     for name, section in _trained(run).items():
         if isinstance(section, ClassificationSection) and not section.measured:
             done = ["the loss is weighted by inverse class frequency"] * section.weighted
+            done += ["the log of class frequencies is added to the logits in training"] * section.adjusted
             done += [f"epochs are balanced to {section.balance} images of each class"] * bool(section.balance)
             lines.append(f"{name}: {' and '.join(done) or 'nothing is done against imbalance'}.")
     return lines
