@@ -72,8 +72,12 @@ def test_metrics_of_a_changed_bundle_are_its_own(tiny_run: Path, small_bundle: P
     metrics = pd.DataFrame(json.loads((small_bundle / "metrics.json").read_text()))
     assert set(metrics["fold_part"]) == {"test"}
     assert set(metrics["network"]) == {"lesion", "symmetry", "diagnosis"}
-    of = metrics[(metrics["network"] == "diagnosis") & (metrics["metric"] == "accuracy")]
-    assert of["value"].item() == pytest.approx(right)
+    of = metrics[metrics["network"] == "diagnosis"].set_index("metric")["value"]
+    assert of["accuracy"] == pytest.approx(right)
+    calibrated = [one["diagnosis"].probabilities[name] for one, name in zip(predictions, truth, strict=True)]
+    assert of["nll"] == pytest.approx(-np.mean(np.log(calibrated)), abs=1e-4)
+    assert predictor.config.reliability is not None
+    assert predictor.config.reliability.networks["diagnosis"].temperature != pytest.approx(1, abs=1e-3)
 
 
 def test_only_networks_of_the_bundle_can_be_shared(tiny_run: Path, tmp_path: Path) -> None:

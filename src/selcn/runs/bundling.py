@@ -126,8 +126,9 @@ def fill_bundle(
         reliability=reliability,
         sources=_sources(run, names),
     )
-    # Those of the run are of its own members in 32 bits.
-    metrics = (score_test_subset(run, ensemble, [*reversed(names)]) if share or half else []) or _metrics(run, config)
+    # Those of the run are of its own members in 32 bits, and not calibrated.
+    scored = score_test_subset(run, ensemble, [*reversed(names)], _temperatures(config)) if share or half else []
+    metrics = scored or _metrics(run, config)
     ensemble.cpu()
     write_bundle(
         out,
@@ -167,6 +168,11 @@ def _shared(names: Sequence[str], share: Sequence[str]) -> list[str]:
 def _with_size(spec: SegmenterSpec | ClassifierSpec, network: nn.Module) -> SegmenterSpec | ClassifierSpec:
     """The specification with the input size of a transformer that takes its own."""
     return spec.model_copy(update={"size": network.size})
+
+
+def _temperatures(config: BundleConfig) -> dict[str, float]:
+    measured = config.reliability.networks if config.reliability else {}
+    return {name: one.temperature for name, one in measured.items()}
 
 
 def _sources(run: Run, names: Sequence[str]) -> tuple[DataSource, ...]:
