@@ -15,14 +15,19 @@ import pytest
 from typer.testing import CliRunner
 
 import experiments
+import peer_section
 import selcn
 import shipped
 import speed
+import transfer
 from selcn.cli import app
 from selcn.config import load_config
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.phantom import write_phantom
+from selcn.evaluation.comparison import compare, on_shared_images
 from selcn.evaluation.evaluate import evaluate_file
+from selcn.evaluation.predictions import read_predictions
+from selcn.labels import HAM10000
 from selcn.runs.run import open_run
 
 ROOT = Path(__file__).parent.parent
@@ -157,3 +162,20 @@ def test_the_scores_of_the_bundle_are_had_again_from_what_it_predicted(file: Pat
     stored = pd.read_csv(shipped.SCORES).query("file == @file.stem").drop(columns="file").reset_index(drop=True)
     found = evaluate_file(file)
     pd.testing.assert_frame_equal(found, stored[found.columns], rtol=1e-9, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("folder", "a", "b"),
+    [(transfer.RUN, "diagnosis-standalone", "diagnosis"), (peer_section.OUT, "linear-probe", peer_section.OURS)],
+    ids=["transfer", "peers"],
+)
+def test_differences_are_had_again_from_what_both_predicted(folder: Path, a: str, b: str) -> None:
+    stored = pd.read_csv(folder / "comparison.csv").query("a == @a and b == @b").set_index(["metric", "fold_part"])
+    one, other = (
+        read_predictions(folder / f"{a}.parquet", HAM10000),
+        read_predictions(transfer.RUN / f"{b}.parquet", HAM10000),
+    )
+    found = compare(*on_shared_images(one, other)).set_index(["metric", "fold_part"])
+    row = ("balanced_accuracy", "test")
+    for column in ("value", "low", "high", "p"):
+        assert found.loc[row, column] == pytest.approx(stored.loc[row, column], abs=1e-9)

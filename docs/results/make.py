@@ -31,7 +31,7 @@ PAGE = HERE.parent / "results.md"
 RUNS = STUDY, DEMO_RUN, GRID_RUN = "ham10000-small", "demo", "phantom-grid"
 OWN_CLASSES = "isic2017"
 PREDICTED = ("ham10000",)
-"""Runs of which predictions are stored, to be compared with those of later runs on the same split."""
+"""Runs of which predictions of the target's classes are stored, to be compared with later runs on the same split."""
 MEASURED_RUN = "symmetry-measured"
 CLASS_METRICS = [
     "balanced_accuracy",
@@ -153,8 +153,8 @@ def copy_run(path: Path, name: str) -> None:
     text = yaml.safe_dump(_portable(_config(path)), sort_keys=False, allow_unicode=True)
     (out / run.folder.config.name).write_text(text, encoding="utf-8")
     if name in PREDICTED:
-        predictions = pd.read_csv(run.folder.path / "predictions" / f"{run.graph.target}.csv")
-        keep(predictions, out / f"{run.graph.target}.parquet")
+        for network in same_labels(run.graph):
+            keep(pd.read_csv(run.folder.prediction_file(network)), out / f"{network}.parquet")
     if "grid" in name:
         grid_table(run, same_labels(run.graph)).to_csv(out / "grid.csv", index=False)
     counts = json.loads(run.folder.split.read_text(encoding="utf-8"))["counts"]

@@ -1,17 +1,23 @@
 """What docs/results.md and README.md say of the bundle that ships: from `scores.csv` of `docs/results/score.py`."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from failures import failure_sections
-from tables import interval, markdown, metric_table
+from peer_section import peer_sections
+from tables import between, interval, markdown, metric_table
+from transfer import answer, transfer_sections
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
 CARD = HERE.parents[1] / "bundles" / "ham10000" / "README.md"
 RUN, SCORES = HERE / "ham10000", HERE / "ham10000-bundle" / "scores.csv"
+ANSWER, ANSWERED = "<!-- transfer: written by docs/results/make.py -->", "<!-- end of transfer -->"
+BEFORE = HERE / "ham10000-squeezenet.csv"
+"""Scores of the bundle that shipped before, on the same images."""
 BEGIN, END = "<!-- headlines: written by docs/results/make.py -->", "<!-- end of headlines -->"
 SETS = {
     "test": "HAM10000, held-out lesions",
@@ -36,38 +42,51 @@ HEADLINES = [
 """File, metric, and what it is called."""
 
 
-def headline_table() -> str:
-    """The metrics that matter most, a row each."""
-    scores = pd.read_csv(SCORES)
+def headline_table(*others: tuple[str, Path]) -> str:
+    """The metrics that matter most, a row each, and a column more for each other file of scores, by its heading."""
     rows: list[dict[str, Any]] = []
     for file, metric, title in HEADLINES:
-        found = scores[(scores["file"] == file) & (scores["metric"] == metric)].iloc[0].to_dict()
-        where = SETS[file.partition("-")[0]]
-        rows.append({"images": where, "number": found["images"], "metric": title, "95 % interval": interval(found)})
+        found = _score(SCORES, file, metric)
+        row = {"images": SETS[file.partition("-")[0]], "number": found["images"], "metric": title}
+        more = {heading: interval(_score(scores, file, metric)) for heading, scores in others}
+        rows.append({**row, "95 % interval": interval(found), **more})
     return markdown(pd.DataFrame(rows))
+
+
+def _score(scores: Path, file: str, metric: str) -> dict[Any, Any]:
+    table = pd.read_csv(scores)
+    return table[(table["file"] == file) & (table["metric"] == metric)].iloc[0].to_dict()
 
 
 def shipped_sections() -> list[str]:
     """The page's section of the bundle that ships."""
     split = pd.read_csv(RUN / "split.csv").fillna(0)
-    seconds = pd.read_csv(RUN / "seconds.csv")["seconds"].sum()
     return [
-        TEXT.format(images=split["images"].sum(), lesions=split["groups"].sum(), hours=seconds / 3600),
+        TEXT.format(images=split["images"].sum(), lesions=split["groups"].sum(), **_spent()),
         markdown(split),
-        headline_table(),
+        headline_table(("with SqueezeNet, before", BEFORE)),
         MEMBERS,
         metric_table(RUN, ["diagnosis", "symmetry"]),
+        *transfer_sections(),
+        *peer_sections(),
         *failure_sections(),
     ]
 
 
+def _spent() -> dict[str, Any]:
+    """Hours of the trainings on the CPU, seconds of one on the GPU, and both machines."""
+    seconds = pd.read_csv(RUN / "seconds.csv").set_index("step")["seconds"]
+    here, there = (
+        seconds[seconds.index.str.match(f"networks/{name}")] for name in ("lesion|networks/symmetry", "diagnosis")
+    )
+    machine = json.loads((RUN / "environment.json").read_text(encoding="utf-8"))["machine"]
+    return {"hours": here.sum() / 3600, "seconds": there.median(), "machine": machine}
+
+
 def with_headlines(readme: str) -> str:
-    """The README with the table between its two marks, where it has them, made anew."""
-    if BEGIN not in readme:
-        return readme
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{headline_table()}\n{END}{after}"
+    """README or card with what stands between marks made anew: the table, and what CAM transfer is worth."""
+    readme = between(readme, BEGIN, END, headline_table())
+    return between(readme, ANSWER, ANSWERED, answer())
 
 
 TEXT = """## All of HAM10000: the bundle that ships
@@ -76,11 +95,12 @@ TEXT = """## All of HAM10000: the bundle that ships
     python docs/results/score.py runs/ham10000 bundles/ham10000 ph2.csv isic2017.csv docs/results/ham10000-bundle
 
 {images} images of {lesions} lesions at 200x150 pixels, five folds and a held-out test subset; another 5 % of the images
-calibrate the ensemble. At least {hours:.1f} hours on two CPU cores up to the predictions: of a training that was
-resumed, the last part alone is counted. The bundle was made from the predictions, before the run's own saliency was
-scored, which it does not depend on. Scored is the bundle itself, weights in 16 bits and one segmentation network for
-all members. What it predicted of each image is kept beside the metrics: `selcn evaluate
-docs/results/ham10000-bundle/*.parquet` gives every number again. PH2 and ISIC 2017 were scored once, when the bundle
-was final; nothing was chosen on them."""
+calibrate the ensemble. Lesion and symmetry took {hours:.1f} hours on two CPU cores (of a training that was resumed, the
+last part alone is counted), diagnosis and its twins {seconds:.0f} seconds a member at the median. Machines: {machine}.
+The bundle was made from the predictions, before the run's own saliency was scored, which it does not depend on.
+Scored is the bundle itself, weights in 16 bits and one segmentation network for all members. What it predicted of each
+image is kept beside the metrics: `selcn evaluate docs/results/ham10000-bundle/*.parquet` gives every number again. A
+bundle with SqueezeNet in place of EfficientNet-Lite0 shipped before it and was scored on the same images (last column)
+([Deviations](protocol.md#deviations)); nothing was chosen on PH2 and ISIC 2017."""
 
 MEMBERS = "The run's own members, in 32 bits and not calibrated, each with its own segmentation network:"

@@ -33,7 +33,7 @@ def metric_table(folder: Path, names: list[str], wanted: Sequence[str] = METRICS
     return markdown(pd.DataFrame(rows).fillna(""))
 
 
-def difference_table(folder: Path) -> str:
+def difference_table(folder: Path, bounds: float | None = None) -> str:
     """The paired differences of `comparison.csv`, and in words that of balanced accuracy on the test subset."""
     table = pd.read_csv(folder / "comparison.csv")
     shown = table[table["metric"].isin(METRICS)]
@@ -42,19 +42,29 @@ def difference_table(folder: Path) -> str:
     wide = rows.pivot_table(index=["b", "a", "fold_part"], columns="metric", values="difference", aggfunc="first")
     wide = wide[[m.replace("_", " ") for m in METRICS if m.replace("_", " ") in wide.columns]].reset_index()
     test = table[(table["metric"] == "balanced_accuracy") & (table["fold_part"] == "test")]
-    words = [_in_words(row) for row in test.to_dict("records")]
+    words = [_in_words(row, bounds) for row in test.to_dict("records")]
     return markdown(wide.rename(columns={"b": "", "a": "minus"})) + "\n\n" + " ".join(words)
 
 
-def _in_words(row: Mapping[Any, Any]) -> str:
+def _in_words(row: Mapping[Any, Any], bounds: float | None) -> str:
     estimate = Estimate(row["value"], row["low"], row["high"])
-    return f"On the test subset, {verdict(estimate, 'balanced_accuracy', str(row['a']), str(row['b']))}."
+    found = verdict(estimate, "balanced_accuracy", str(row["a"]), str(row["b"]), bounds=bounds)
+    return f"{row['b']} against {row['a']} on the test subset, {found}."
 
 
 def interval(row: Mapping[Any, Any], *, signed: bool = False) -> str:
     """A value with its interval, such as `0.715 (0.690 to 0.741)`."""
     sign = "+" if signed else ""
     return f"{row['value']:{sign}.3f} ({row['low']:{sign}.3f} to {row['high']:{sign}.3f})"
+
+
+def between(text: str, begin: str, end: str, content: str) -> str:
+    """A text with other content between two marks, where it has them."""
+    if begin not in text:
+        return text
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{content}\n{end}{after}"
 
 
 def markdown(table: pd.DataFrame) -> str:
