@@ -71,7 +71,7 @@ COMPARED = [
         "losses",
         "ratio",
         20,
-        "selcn to soft Dice alone",
+        "both losses to soft Dice alone",
         "Beside Dice, the hardest pixels of lesion and background are picked out of all (topk), twice an image",
     ),
     Compared(
