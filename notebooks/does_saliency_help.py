@@ -12,6 +12,7 @@
 # zeros give as well, the saliency itself did not contribute.
 #
 # On synthetic lesions and with small networks: the numbers say how to measure, not whether it helps on skin.
+# Six epochs are few, too: where a network has hardly left chance, a difference tells of its training, not of saliency.
 
 # %%
 # Installs selcn where it is missing, as on Colab.
