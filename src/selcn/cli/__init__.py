@@ -12,6 +12,7 @@ import selcn
 from selcn.cli import (
     annotations,
     audit,
+    bundles,
     configuration,
     data,
     download,
@@ -60,6 +61,7 @@ for group in (
     configuration,
     train,
     jobs,
+    bundles,
     predict,
     serve,
     saliency,

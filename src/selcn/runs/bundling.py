@@ -16,8 +16,10 @@ from selcn.data.sources import licence_of
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import round_networks, share_networks, write_bundle
 from selcn.inference.bundle import BundleConfig, DataSource, Preparation
+from selcn.inference.reliability import Reliability
 from selcn.io.files import written_whole
 from selcn.labels import CALIBRATION
+from selcn.models.cascade import Cascade
 from selcn.models.ensemble import Ensemble
 from selcn.models.plain import write_plain
 from selcn.runs.card import Background, model_card
@@ -114,18 +116,7 @@ def fill_bundle(
         raise ConfigError(f"--false-alarms {rate:g}: give a share above 0 and below 1, of a bundle of classes")
     ensemble.to(device)
     reliability = measure_reliability(run, target, ensemble, options.false_alarms) if measured else None
-    config = BundleConfig(
-        selcn=version("selcn"),
-        name=run.folder.path.resolve().name,
-        prepare=Preparation(size=run.config.prepare.size, hair=run.config.prepare.hair),
-        networks={name: _with_size(spec, members[0].networks[name]) for name, spec in members[0].specs.items()},
-        target=target,
-        members=run.split.folds,
-        shared=tuple(share),
-        split=run.split.fingerprint,
-        reliability=reliability,
-        sources=_sources(run, names),
-    )
+    config = _described(run, target, members[0], share, reliability)
     # Those of the run are of its own members in 32 bits, and not calibrated.
     scored = score_test_subset(run, ensemble, [*reversed(names)], _temperatures(config)) if share or half else []
     metrics = scored or _metrics(run, config)
@@ -142,6 +133,24 @@ def fill_bundle(
         half=half,
     )
     return config
+
+
+def _described(
+    run: Run, target: str, first: Cascade, share: Sequence[str], reliability: Reliability | None
+) -> BundleConfig:
+    """What `config.json` says of a bundle whose first member is given."""
+    return BundleConfig(
+        selcn=version("selcn"),
+        name=run.folder.path.resolve().name,
+        prepare=Preparation(size=run.config.prepare.size, hair=run.config.prepare.hair),
+        networks={name: _with_size(spec, first.networks[name]) for name, spec in first.specs.items()},
+        target=target,
+        members=run.split.folds,
+        shared=tuple(share),
+        split=run.split.fingerprint,
+        reliability=reliability,
+        sources=_sources(run, run.graph.bundled(target)),
+    )
 
 
 def _built(run: Run, names: Sequence[str], share: Sequence[str], *, half: bool) -> Ensemble:
