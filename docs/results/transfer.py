@@ -55,7 +55,7 @@ def transfer_sections() -> list[str]:
     """The page's section."""
     held = primary("validation")
     out_of_fold = " and ".join(f"{points(held[twin])} from {twin}" for twin in AGAINST)
-    words = f"By the protocol: {judged()}. The validation folds, on which single members answer, show {out_of_fold}."
+    words = f"By the bounds of the protocol, {judged()}. The validation folds, on which single members answer, show {out_of_fold}."
     return [TEXT, difference_table(RUN, bounds=BOUND), words]
 
 
