@@ -55,8 +55,9 @@ def transfer_sections() -> list[str]:
     """The page's section."""
     held = primary("validation")
     out_of_fold = " and ".join(f"{points(held[twin])} from {twin}" for twin in AGAINST)
-    words = f"By the bounds of the protocol, {judged()}. The validation folds, on which single members answer, show {out_of_fold}."
-    return [TEXT, difference_table(RUN, bounds=BOUND), words]
+    words = f"By the bounds of the protocol, {judged()}."
+    held_out = f"The validation folds, on which single members answer, show {out_of_fold}."
+    return [TEXT, difference_table(RUN, bounds=BOUND), f"{words} {held_out}"]
 
 
 TEXT = """### Does CAM transfer help?
