@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -99,14 +99,16 @@ def test_two_colours_differ_about_one_axis_by_their_distance() -> None:
     shift=st.tuples(st.floats(-20, 20), st.floats(-10, 10)),
     mirrored=st.booleans(),
 )
+@example(turn=1.208984375, scale=0.75, shift=(0.0, 0.0), mirrored=False)
 def test_pose_does_not_matter(turn: float, scale: float, shift: tuple[float, float], mirrored: bool) -> None:
-    straight = measured(*draw(ellipse, spot))
+    # Not in line with the pixels: there their mirror images meet exactly, as in no other pose.
+    reference = measured(*draw(ellipse, spot, turn=0.4))
     image, mask = draw(ellipse, spot, turn, scale, shift)
     found = measured(*((image.flip(3), mask.flip(3)) if mirrored else (image, mask)))
     for name, value in found.items():
         # Pixels along borders fall in or out: 15 %, and at least half a unit of Lab or 5 % of the shape.
         tolerance = 0.05 if name.startswith("shape") else 0.5
-        assert value == pytest.approx(straight[name], abs=tolerance, rel=0.15), name
+        assert value == pytest.approx(reference[name], abs=tolerance, rel=0.15), name
 
 
 def test_map_is_where_the_asymmetry_is() -> None:
