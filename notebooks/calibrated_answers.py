@@ -47,18 +47,19 @@ predictions.table.head(3)
 
 # %% [markdown]
 # ## Calibration
-# All logits are divided by one temperature (Guo et al. 2017), fitted to the folds; the predicted classes stay the same.
+# All logits are divided by one temperature (Guo et al. 2017) and raised by a bias a class (Alexandari et al. 2020), both fitted
+# to the folds; the predicted classes stay the same.
 
 # %%
-from selcn.evaluation import evaluate_classification, fit_temperature
+from selcn.evaluation import evaluate_classification, fit_recalibration
 
-temperature = fit_temperature(predictions)
-temperature.value
+recalibration = fit_recalibration(predictions)
+recalibration
 
 # %%
 import pandas as pd
 
-both = {"as predicted": predictions, "calibrated": temperature.of(predictions)}
+both = {"as predicted": predictions, "calibrated": recalibration.of(predictions)}
 tables = {name: evaluate_classification(one, resamples=200).query("fold_part == 'test'") for name, one in both.items()}
 pd.concat(tables).query("metric in ['ece', 'nll', 'brier', 'accuracy']")[["metric", "value", "low", "high"]].droplevel(
     1

@@ -107,9 +107,9 @@ export function lookOf(rgb, width, height) {
   return {sharpness: Math.log(squares / count - (sum / count) ** 2 + 1e-3), brightness: level / count / 255};
 }
 
-// Calibrated probabilities: all logits divided by the temperature.
-function rescale(probabilities, temperature) {
-  const logits = probabilities.map((p) => Math.log(Math.max(p, MIN_PROBABILITY)) / temperature);
+// Calibrated probabilities: all logits divided by the temperature, then each class' bias added.
+function rescale(probabilities, {temperature, bias}) {
+  const logits = probabilities.map((p, i) => Math.log(Math.max(p, MIN_PROBABILITY)) / temperature + (bias[i] ?? 0));
   const top = Math.max(...logits), powers = logits.map((one) => Math.exp(one - top)), sum = powers.reduce((a, b) => a + b);
   return powers.map((one) => one / sum);
 }
@@ -134,17 +134,17 @@ export class Cascade {
     const networks = {};
     for (const [name, {classes}] of Object.entries(this.bundle.classifiers)) {
       const measured = config.reliability?.networks[name], raw = Array.from(outputs[name].data);
-      const values = measured ? rescale(raw, measured.temperature) : raw;
+      const values = measured ? rescale(raw, measured) : raw;
       const probabilities = Object.fromEntries(classes.map((one, i) => [one, values[i]]));
-      const prediction = values.some(Number.isNaN) ? "undefined" : classes[values.indexOf(Math.max(...values))];
+      const prediction = values.some(Number.isNaN) ? "undefined" : classes[raw.indexOf(Math.max(...raw))];
       networks[name] = {probabilities, prediction, saliency: outputs[`${name}_saliency`]};
     }
     const distance = outputs.distance.data[0], lesion = outputs.lesion?.data, target = config.target;
     const measured = config.reliability?.networks[target];
-    const highest = Math.max(...Object.values(networks[target].probabilities));
+    const confidence = networks[target].probabilities[networks[target].prediction];
     return {
       target, networks, distance, size: [width, height], lesion,
-      abstain: networks[target].prediction === "undefined" || Boolean(measured && highest < measured.abstain_below),
+      abstain: networks[target].prediction === "undefined" || Boolean(measured && confidence < measured.abstain_below),
       warnings: [
         ...this.warnings(rgb, width, height, distance, lesion, measured),
         ...Object.keys(networks).filter((name) => networks[name].prediction === "undefined").map((name) => `${name} ${UNDEFINED}`),

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from selcn.errors import DataError
-from selcn.evaluation import Predictions, evaluate_file, fit_temperature, segmentation_scores, write_predictions
+from selcn.evaluation import Predictions, evaluate_file, fit_recalibration, segmentation_scores, write_predictions
 from selcn.evaluation.evaluate import hard_label_columns, read_hard_labels
 from selcn.labels import HAM10000, SYMMETRY, SYMMETRY_BINARY, LabelSet
 
@@ -71,7 +71,7 @@ def test_a_temperature_is_fitted_on_validation_and_applied_to_all(tmp_path: Path
     )
     assert calibrated["ece", "test"] < plain["ece", "test"]
     assert calibrated["accuracy", "test"] == plain["accuracy", "test"]
-    own = fit_temperature(predictions).of(predictions).probabilities[np.arange(80), truth]
+    own = fit_recalibration(predictions).of(predictions).probabilities[np.arange(80), truth]
     assert calibrated["nll", "test"] == pytest.approx(-np.log(own[:40]).mean())
     assert plain["nll", "test"] == pytest.approx(-np.log(predictions.probabilities[np.arange(80), truth][:40]).mean())
 

@@ -70,6 +70,22 @@ def test_a_file_reads_back_to_the_same_numbers(tmp_path_factory: pytest.TempPath
     pd.testing.assert_frame_equal(read_predictions(path).table, written.table, check_exact=True)
 
 
+def test_what_is_predicted_is_named_by_its_column_or_the_most_probable_class(tmp_path: Path) -> None:
+    table = symmetry_table()
+    likeliest = Predictions.of(table)
+    assert likeliest.predicted.tolist() == likeliest.probabilities.argmax(axis=1).tolist()
+    named = Predictions.of(
+        table.assign(predicted=["Symmetric", "Symmetric", "asymmetric", "asymmetric"]), labels=SYMMETRY_BINARY
+    )
+    write_predictions(named, tmp_path / "p.csv")
+    again = read_predictions(tmp_path / "p.csv")
+    assert again.labels == SYMMETRY_BINARY
+    assert again.predicted.tolist() == [1, 1, 0, 0]
+    assert again.confidence.tolist() == again.probabilities[[0, 1, 2, 3], [1, 1, 0, 0]].tolist()
+    joined = Predictions(SYMMETRY_BINARY, pd.concat([named.table, likeliest.table], ignore_index=True))
+    assert joined.predicted.tolist() == [1, 1, 0, 0, *likeliest.predicted]
+
+
 def test_float32_probabilities_read_back_to_the_same_numbers(tmp_path: Path) -> None:
     share = np.asarray([0.1, 0.2, 1 / 3, 0.7], dtype=np.float32)
     written = Predictions.of(symmetry_table(asymmetric=share, symmetric=1 - share))
@@ -157,6 +173,10 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
             {"group": ["A", "A", "B", "B"]},
             "2 rows with a divided lesion (its group lies in several folds): line 4 (b1), line 5 (c1); "
             "split by group and predict again",
+        ),
+        (
+            {"predicted": ["symmetric", "nv", "symmetric", "asymmetric"]},
+            "1 row with an unknown predicted class: line 3 (a2); use one of asymmetric, symmetric",
         ),
         (
             {"truth": ["?", "?", "?", "?"]},

@@ -1,3 +1,4 @@
+import copy
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ import selcn
 from selcn.data.catalog import read_catalog
 from selcn.data.imaging.read import read_image
 from selcn.errors import ConfigError, DataError
-from selcn.evaluation.temperature import rescale
-from selcn.inference.reliability import NO_LESION
+from selcn.evaluation.recalibration import rescale
+from selcn.inference.reliability import NO_LESION, NetworkReliability
 from selcn.inference.result import describe
 from selcn.inference.row import flatten, row_fields
 
@@ -38,9 +39,43 @@ def test_prediction_of_a_file_is_that_of_the_pipeline(
         said = test.loc[[image_id], list(prediction["diagnosis"].probabilities)].to_numpy(dtype=float)
         assert predictor.config.reliability is not None
         measured = predictor.config.reliability.networks["diagnosis"]
-        expected = rescale(said, measured.temperature)[0]
+        expected = rescale(said, measured.temperature, measured.bias)[0]
         assert list(prediction["diagnosis"].probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-5)
-        assert prediction.abstain == (expected.max() < measured.abstain_below)
+        assert list(prediction["diagnosis"].probabilities).index(prediction["diagnosis"].prediction) == said.argmax()
+        assert prediction.abstain == (expected[said.argmax()] < measured.abstain_below)
+
+
+def test_biases_change_probabilities_and_not_what_is_predicted(
+    predictor: "selcn.Predictor", catalog: pd.DataFrame
+) -> None:
+    """As of a network trained with class weights: the rare class is predicted, a frequent one more probable."""
+    image = Path(catalog["image_path"][0])
+    config = predictor.config
+    assert config.reliability is not None
+    measured = config.reliability.networks["diagnosis"]
+    plain = measured.model_copy(update={"temperature": 1.0, "bias": (), "abstain_below": 0.0})
+    before = _with_network(predictor, plain).predict(image)["diagnosis"]
+    names = list(before.probabilities)
+    bias = tuple(-6.0 * (name == before.prediction) for name in names)
+    biased = plain.model_copy(update={"bias": bias, "abstain_below": 0.01})
+    prediction = _with_network(predictor, biased).predict(image)
+    after = prediction["diagnosis"]
+    odds = {name: value * np.exp(one) for (name, value), one in zip(before.probabilities.items(), bias, strict=True)}
+    assert after.probabilities == pytest.approx({name: one / sum(odds.values()) for name, one in odds.items()})
+    assert after.prediction == before.prediction != max(after.probabilities, key=lambda name: after.probabilities[name])
+    assert after.confidence == after.probabilities[before.prediction] < 0.01
+    assert prediction.abstain
+    np.testing.assert_array_equal(after.saliency, before.saliency)  # explains what is predicted
+
+
+def _with_network(predictor: "selcn.Predictor", measured: NetworkReliability) -> "selcn.Predictor":
+    """The predictor with other reliability of its diagnosis."""
+    changed = copy.copy(predictor)
+    assert predictor.config.reliability is not None
+    networks = {**predictor.config.reliability.networks, "diagnosis": measured}
+    reliability = predictor.config.reliability.model_copy(update={"networks": networks})
+    changed.config = predictor.config.model_copy(update={"reliability": reliability})
+    return changed
 
 
 @pytest.mark.parametrize("size", [(64, 48), (301, 97), (40, 200)])
@@ -91,8 +126,7 @@ def test_a_prediction_pickles_and_becomes_json(predictor: "selcn.Predictor", cat
     assert prediction.lesion is not None
     assert np.array_equal(again.lesion.mask, prediction.lesion.mask)
     tree = prediction.to_json()
-    probabilities = prediction["diagnosis"].probabilities
-    assert tree["diagnosis"]["prediction"] == max(probabilities, key=lambda name: probabilities[name])
+    assert tree["diagnosis"]["prediction"] == prediction["diagnosis"].prediction
     assert np.allclose(tree["symmetry_saliency"], prediction["symmetry"].saliency, atol=1e-4)
     flat = flatten({"image": "x", **tree}, predictor.config)
     assert list(flat) == list(row_fields(predictor.config))

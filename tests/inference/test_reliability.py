@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selcn.evaluation.temperature import rescale
+from selcn.evaluation.recalibration import rescale
 from selcn.inference.reliability import (
     BLURRED,
     EXPOSURE,
@@ -44,11 +44,6 @@ def test_blur_lowers_sharpness_step_by_step() -> None:
     values = [sharpness(cv2.GaussianBlur(noise(), (0, 0), sigma)) for sigma in (0.5, 1, 2, 4)]
     assert values == sorted(values, reverse=True)
     assert brightness(np.full((4, 4, 3), 51, np.uint8)) == pytest.approx(0.2)
-
-
-def test_two_classes_rescaled_by_hand() -> None:
-    # Logits ln 0.9 and ln 0.1 halved: odds of 9 become odds of 3.
-    assert rescale(np.array([[0.9, 0.1]]), 2.0) == pytest.approx(np.array([[0.75, 0.25]]))
 
 
 @given(st.floats(0.1, 10), st.integers(0, 1000))

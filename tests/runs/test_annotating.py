@@ -67,7 +67,7 @@ def test_a_bundle_s_answers_are_those_of_predict(
         prediction = predictor.predict(path)
         values = np.array(list(prediction["diagnosis"].probabilities.values()))
         assert row["words"]["diagnosis"] == prediction["diagnosis"].prediction
-        assert row["confidence"] == pytest.approx(values.max(), abs=1e-5)
+        assert row["confidence"] == pytest.approx(prediction["diagnosis"].confidence, abs=1e-5)
         assert row["uncertainty"] == pytest.approx(entropy(values, base=len(values)), abs=1e-5)
     surest = max(rows, key=lambda row: row["uncertainty"])["image_id"]
     assert [one["selcn_image_id"] for one in json.loads((tmp_path / "out/coco.json").read_text())["images"]] == [surest]

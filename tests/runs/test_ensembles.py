@@ -13,7 +13,7 @@ import torch
 
 import selcn
 from selcn.errors import ConfigError
-from selcn.evaluation import fit_temperature
+from selcn.evaluation import fit_recalibration
 from selcn.evaluation.predictions import Predictions
 from selcn.inference.assembly import read_bundle
 from selcn.inference.onnx.export import _Segment
@@ -110,6 +110,7 @@ def test_temperature_is_that_of_the_ensemble_on_images_that_no_network_was_train
     table["image_id"] = run.table["image_id"].iloc[known].to_list()
     table = table.assign(group=table["image_id"].map(run.split.group), fold=CALIBRATION)
     table["truth"] = [names[number] for number in run.class_numbers("plain")[known]]
-    expected = fit_temperature(Predictions.of(table, "by hand", config.labels("plain")))
+    expected = fit_recalibration(Predictions.of(table, "by hand", config.labels("plain")))
     assert config.reliability is not None
-    assert config.reliability.networks["plain"].temperature == pytest.approx(expected.value, rel=1e-3)
+    assert config.reliability.networks["plain"].temperature == pytest.approx(expected.temperature, rel=1e-3)
+    assert config.reliability.networks["plain"].bias == pytest.approx(expected.bias, abs=1e-3)

@@ -6,7 +6,7 @@ import pytest
 
 import selcn
 from selcn.errors import ConfigError
-from selcn.evaluation import fit_prediction_sets, fit_temperature
+from selcn.evaluation import fit_prediction_sets, fit_recalibration
 from selcn.inference.given import Given
 from selcn.runs import bundling, reliability
 from selcn.runs.run import open_run
@@ -15,7 +15,7 @@ from selcn.serving.schema import answer_model
 
 def test_a_bundle_has_the_sets_of_its_run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     predictions = open_run(tiny_run).predictions("diagnosis")
-    calibrated = fit_temperature(predictions).of(predictions)
+    calibrated = fit_recalibration(predictions).of(predictions)
     with pytest.raises(ConfigError, match="out-of-fold lesions a class"):
         fit_prediction_sets(calibrated, reliability.SET_COVERAGE)
     assert selcn.load(tiny_run / "bundle").config.sets is None, "a class has too few lesions"

@@ -134,7 +134,7 @@ def test_the_command_prints_differences(
     with pytest.raises(SystemExit, match="0"):
         main()
     assert "balanced_accuracy" in capsys.readouterr().out
-    monkeypatch.setattr("sys.argv", [*command, "--temperature"])
+    monkeypatch.setattr("sys.argv", [*command, "--calibrate"])
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "--given: give one run's folder" in capsys.readouterr().err

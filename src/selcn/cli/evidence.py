@@ -21,7 +21,7 @@ from selcn.cli.metric_options import (
     Overlap,
     Prevalence,
     Profile,
-    Rescaled,
+    Recalibrated,
     ScoresOut,
     Spacing,
     Tolerance,
@@ -56,7 +56,7 @@ def evaluate(
     by: By = None,
     catalog: Annotated[Path | None, typer.Option("--catalog", help="Where --by's columns are.")] = None,
     labels: Labels = None,
-    temperature: Rescaled = False,
+    calibrate: Recalibrated = False,
     every: Every = False,
     profile: Profile = None,
     costs: Costs = None,
@@ -94,10 +94,10 @@ def evaluate(
     elif tolerance is not None:
         print_surfaces(predictions[0], tolerance, spacing, resamples, seed, json=json)
     elif conformal is not None:
-        sets = SetRequest(conformal, by or [], catalog, labels, network, temperature)
+        sets = SetRequest(conformal, by or [], catalog, labels, network, calibrate)
         print_prediction_sets(predictions, sets, resamples, seed, json=json)
     else:
-        request = MetricRequest(predictions, further, labels, resamples, seed, temperature, json)
+        request = MetricRequest(predictions, further, labels, resamples, seed, calibrate, json)
         print_requested(request, decision_curve, by, catalog, network, profile=profile is not None)
 
 

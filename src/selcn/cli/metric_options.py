@@ -33,8 +33,11 @@ By = Annotated[
         "--by", help="By a column of --catalog (sex, age, site), or of a run: also lesion_share, ita, hair, ruler, ink."
     ),
 ]
-Rescaled = Annotated[
-    bool, typer.Option("--temperature", help="Rescale by a temperature fitted on the validation folds.")
+Recalibrated = Annotated[
+    bool,
+    typer.Option(
+        "--calibrate", help="Recalibrate with a temperature and a bias a class, fitted on the validation folds."
+    ),
 ]
 Every = Annotated[
     bool, typer.Option("--all", help="Also Matthews correlation, PPV, NPV, net benefit, class-wise calibration ...")
@@ -86,7 +89,7 @@ Overlap = Annotated[
 BundleEngine = Annotated[EngineChoice, typer.Option("--engine", help="What runs a bundle.")]
 
 
-_COMMON = ("labels", "temperature")
+_COMMON = ("labels", "calibrate")
 _GOES_WITH = {
     "given": ("network",),
     "tolerance": ("spacing",),
@@ -101,7 +104,7 @@ _OF_BUNDLES = {"out": Path("evaluation"), "overlap": False, "engine": EngineChoi
 """Options of a bundle and a catalog, with their defaults."""
 _OPTIONS = (
     *_GOES_WITH,
-    *("catalog", "labels", "temperature", "every", "costs", "prevalence", "beta", "spacing", "network"),
+    *("catalog", "labels", "calibrate", "every", "costs", "prevalence", "beta", "spacing", "network"),
 )
 
 

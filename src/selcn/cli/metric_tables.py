@@ -26,7 +26,7 @@ class MetricRequest(NamedTuple):
         labels: a label set's name, file or YAML; None for that of the file.
         resamples: of the bootstrap.
         seed: of the bootstrap.
-        calibrate: whether to rescale by a temperature.
+        calibrate: whether to recalibrate first.
         json: whether to print JSON.
     """
 
@@ -48,7 +48,7 @@ class SetRequest(NamedTuple):
         catalog: `--catalog`.
         labels: `--labels`.
         network: `--network`.
-        calibrate: `--temperature`.
+        calibrate: `--calibrate`.
     """
 
     coverage: float
@@ -209,7 +209,7 @@ def print_curves(request: MetricRequest, positive: str) -> None:
     """
     import pandas as pd
 
-    from selcn.evaluation import decision_curve, fit_temperature, read_predictions
+    from selcn.evaluation import decision_curve, fit_recalibration, read_predictions
 
     files, further, labels, resamples, seed, calibrate, json = request
     strange = next((name for name in further.prevalence if name != positive), None)
@@ -218,7 +218,7 @@ def print_curves(request: MetricRequest, positive: str) -> None:
     label_set, tables, share = _label_set(labels), [], further.prevalence.get(positive)
     for path in files:
         predictions = read_predictions(path, label_set)
-        rescaled = fit_temperature(predictions).of(predictions) if calibrate else predictions
+        rescaled = fit_recalibration(predictions).of(predictions) if calibrate else predictions
         curve = decision_curve(rescaled, positive, prevalence=share, resamples=resamples, seed=seed)
         tables.append(curve.assign(file=path.name))
     print_by_file(pd.concat(tables, ignore_index=True), json=json)
@@ -239,7 +239,7 @@ def print_prediction_sets(paths: Sequence[Path], request: SetRequest, resamples:
     """
     import pandas as pd
 
-    from selcn.evaluation import fit_temperature, prediction_set_table, read_predictions
+    from selcn.evaluation import fit_recalibration, prediction_set_table, read_predictions
     from selcn.io.tables import read_table
     from selcn.runs.run import open_run
 
@@ -255,7 +255,7 @@ def print_prediction_sets(paths: Sequence[Path], request: SetRequest, resamples:
             predictions = run.predictions(_classifier_of(run, request.network))
         else:
             predictions = read_predictions(path, label_set)
-        rescaled = fit_temperature(predictions).of(predictions) if request.calibrate else predictions
+        rescaled = fit_recalibration(predictions).of(predictions) if request.calibrate else predictions
         table = prediction_set_table(rescaled, request.coverage, facts, request.by, resamples=resamples, seed=seed)
         tables.append(table.assign(file=path.name))
     print_by_file(pd.concat(tables, ignore_index=True), json=json)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         write_predictions,
         write_scores,
     )
+    from selcn.evaluation.recalibration import Recalibration, fit_recalibration
     from selcn.evaluation.registry import MetricSpec, metric_spec
     from selcn.evaluation.reloaded import evaluate_by_profile
     from selcn.evaluation.robustness import robustness_table
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
     from selcn.evaluation.subgroups import score_subgroup_table, subgroup_table, worst_gap
     from selcn.evaluation.surfaces import summarise_surfaces, surface_scores
-    from selcn.evaluation.temperature import Temperature, fit_temperature
     from selcn.evaluation.variance import training_variance
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "MetricSpec",
     "PredictionSets",
     "Predictions",
-    "Temperature",
+    "Recalibration",
     "abstention_threshold",
     "area_under_risk_coverage",
     "compare",
@@ -60,7 +60,7 @@ __all__ = [
     "evaluate_segmentation",
     "find_label_errors",
     "fit_prediction_sets",
-    "fit_temperature",
+    "fit_recalibration",
     "metric_spec",
     "ood_table",
     "prediction_set_table",
@@ -94,7 +94,7 @@ _MODULES = {
     "MetricSpec": "registry",
     "PredictionSets": "conformal",
     "Predictions": "predictions",
-    "Temperature": "temperature",
+    "Recalibration": "recalibration",
     "abstention_threshold": "selective",
     "area_under_risk_coverage": "selective",
     "compare": "comparison",
@@ -110,7 +110,7 @@ _MODULES = {
     "evaluate_segmentation": "segmentation",
     "find_label_errors": "label_errors",
     "fit_prediction_sets": "conformal",
-    "fit_temperature": "temperature",
+    "fit_recalibration": "recalibration",
     "metric_spec": "registry",
     "ood_table": "ood",
     "prediction_set_table": "conformal",
@@ -138,7 +138,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
-    # Prediction needs a temperature only, and must not wait for pandas, SciPy and the rest.
+    # Prediction needs recalibration only, and must not wait for pandas, SciPy and the rest.
     if name in _MODULES:
         return getattr(import_module(f"selcn.evaluation.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'selcn.evaluation' has no attribute {name!r}")

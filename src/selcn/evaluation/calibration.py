@@ -5,12 +5,14 @@ import pandas as pd
 
 from selcn.evaluation.predictions import BoolArray, FloatArray, IntArray, Predictions
 from selcn.evaluation.ranking import fraction
-from selcn.evaluation.temperature import MIN_PROBABILITY
+from selcn.evaluation.recalibration import MIN_PROBABILITY
 
 BINS = 15
 
 
-def calibration_metrics(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
+def calibration_metrics(
+    truth: IntArray, probabilities: FloatArray, weights: FloatArray, *, predicted: IntArray | None = None
+) -> dict[str, FloatArray]:
     """Return expected calibration error, Brier score and negative log-likelihood of N images under B weightings.
 
     - `ece`: of the predicted class, in 15 bins of equal width (Guo et al. 2017);
@@ -21,14 +23,16 @@ def calibration_metrics(truth: IntArray, probabilities: FloatArray, weights: Flo
         truth: class numbers (N,).
         probabilities: (N, C).
         weights: not negative, (B, N).
+        predicted: numbers of the predicted classes (N,); None for the most probable ones.
 
     Returns:
         Metric names to values (B,).
     """
-    whole = weights.sum(axis=1)
-    own = probabilities[np.arange(len(truth)), truth]
+    whole, rows = weights.sum(axis=1), np.arange(len(truth))
+    predicted = probabilities.argmax(axis=1) if predicted is None else predicted
+    own = probabilities[rows, truth]
     return {
-        "ece": _ece(truth, probabilities, weights),
+        "ece": _binned_error(probabilities[rows, predicted], predicted == truth, weights),
         "brier": _brier(truth, probabilities, weights),
         "nll": fraction(weights @ -np.log(np.maximum(own, MIN_PROBABILITY)), whole),
     }
@@ -72,9 +76,7 @@ def reliability(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
     Returns:
         One row a bin, ``low, high, images, confidence, accuracy``; the last two are NaN in an empty bin.
     """
-    probabilities = predictions.probabilities
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == predictions.truth
+    confidence, right = predictions.confidence, predictions.predicted == predictions.truth
     number = _bin_of(confidence, bins)
     images = np.bincount(number, minlength=bins).astype(np.float64)
     edges = np.linspace(0, 1, bins + 1)
@@ -94,10 +96,6 @@ def reliability(predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
 def _brier(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
     own = probabilities[np.arange(len(truth)), truth]
     return fraction(weights @ ((probabilities**2).sum(axis=1) - 2 * own + 1), weights.sum(axis=1))
-
-
-def _ece(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
-    return _binned_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, weights)
 
 
 def _binned_error(confidence: FloatArray, right: BoolArray, weights: FloatArray) -> FloatArray:

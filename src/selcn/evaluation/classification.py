@@ -67,7 +67,9 @@ def confusion(predictions: Predictions, part: Part) -> pd.DataFrame:
     if part not in parts:
         raise DataError(f"no {part} rows in the predictions; ask for {', '.join(parts)}")
     chosen = Predictions(predictions.labels, parts[part])
-    counts = confusion_matrices(chosen.truth, chosen.probabilities, np.ones((1, len(chosen.table))))[0]
+    counts = confusion_matrices(
+        chosen.truth, chosen.probabilities, np.ones((1, len(chosen.table))), predicted=chosen.predicted
+    )[0]
     return pd.DataFrame(
         counts.astype(np.int64),
         index=pd.Index(chosen.classes, name="truth"),
@@ -81,8 +83,7 @@ def hard_metrics_of(predictions: Predictions) -> Statistic:
     Args:
         predictions: of the N images that the statistic takes weights of.
     """
-    truth, probabilities, labels = predictions.truth, predictions.probabilities, predictions.labels
-    return lambda weights: classification_metrics(truth, probabilities, labels, weights, hard=True)
+    return _statistic(predictions, hard=True)
 
 
 def metrics_of(predictions: Predictions) -> Statistic:
@@ -91,18 +92,28 @@ def metrics_of(predictions: Predictions) -> Statistic:
     Args:
         predictions: of the N images that the statistic takes weights of.
     """
-    truth, probabilities, labels = predictions.truth, predictions.probabilities, predictions.labels
-    hard = bool(np.isin(probabilities, (0, 1)).all())
-    return lambda weights: classification_metrics(truth, probabilities, labels, weights, hard=hard)
+    return _statistic(predictions, hard=bool(np.isin(predictions.probabilities, (0, 1)).all()))
+
+
+def _statistic(predictions: Predictions, *, hard: bool) -> Statistic:
+    # Read once: the table's columns are not looked up again for every batch of resamples.
+    truth, probabilities, predicted = predictions.truth, predictions.probabilities, predictions.predicted
+    labels = predictions.labels
+    return lambda weights: classification_metrics(truth, probabilities, labels, weights, hard=hard, predicted=predicted)
 
 
 def classification_metrics(
-    truth: IntArray, probabilities: FloatArray, labels: LabelSet, weights: FloatArray, *, hard: bool = False
+    truth: IntArray,
+    probabilities: FloatArray,
+    labels: LabelSet,
+    weights: FloatArray,
+    *,
+    hard: bool = False,
+    predicted: IntArray | None = None,
 ) -> dict[str, FloatArray]:
     """Score N images under B weightings; equal to scikit-learn's metrics with ``sample_weight``.
 
-    The predicted class is the most probable one, the first of them on a tie. A class may be without weight in a
-    weighting; then, as in scikit-learn,
+    A class may be without weight in a weighting; then, as in scikit-learn,
 
     - balanced accuracy averages over the classes that have truth;
     - macro precision, recall and F1 average over the classes that have truth or predictions, where 0/0 counts 0;
@@ -120,15 +131,17 @@ def classification_metrics(
         labels: the label set of the C classes.
         weights: not negative, (B, N), each row with a positive sum.
         hard: whether to leave out what ranks or calibrates probabilities, because they are hard labels.
+        predicted: numbers of the predicted classes (N,); None for the most probable ones, the first of them on a tie.
 
     Returns:
         Metric names to values (B,).
     """
-    metrics = _hard_metrics(confusion_matrices(truth, probabilities, weights), labels)
+    predicted = probabilities.argmax(axis=1) if predicted is None else predicted
+    metrics = _hard_metrics(confusion_matrices(truth, probabilities, weights, predicted=predicted), labels)
     if hard:
         return metrics
     registered = {name: compute(truth, probabilities, labels, weights) for name, compute in REGISTERED.items()}
-    return metrics | _soft_metrics(truth, probabilities, labels, weights) | registered
+    return metrics | _soft_metrics(truth, probabilities, predicted, labels, weights) | registered
 
 
 def _hard_metrics(matrices: FloatArray, labels: LabelSet) -> dict[str, FloatArray]:
@@ -186,7 +199,7 @@ def positive_classes(labels: LabelSet) -> dict[str, BoolArray]:
 
 
 def _soft_metrics(
-    truth: IntArray, probabilities: FloatArray, labels: LabelSet, weights: FloatArray
+    truth: IntArray, probabilities: FloatArray, predicted: IntArray, labels: LabelSet, weights: FloatArray
 ) -> dict[str, FloatArray]:
     """Metrics that need more of the probabilities than the predicted class."""
     questions = one_against_rest(truth, probabilities, labels)
@@ -198,7 +211,7 @@ def _soft_metrics(
         "macro_auc": _mean_where(aucs, both_sides),
         "macro_average_precision": _mean_where(np.nan_to_num(precisions), both_sides),
         "top_2_accuracy": fraction(weights @ _among_first(truth, probabilities, 2), weights.sum(axis=1)),
-        **calibration_metrics(truth, probabilities, weights),
+        **calibration_metrics(truth, probabilities, weights, predicted=predicted),
     }
     for name, one in counts.items():
         metrics[f"auc_{name}"] = auc(one)
@@ -208,16 +221,19 @@ def _soft_metrics(
     return metrics
 
 
-def confusion_matrices(truth: IntArray, probabilities: FloatArray, weights: FloatArray) -> FloatArray:
+def confusion_matrices(
+    truth: IntArray, probabilities: FloatArray, weights: FloatArray, *, predicted: IntArray | None = None
+) -> FloatArray:
     """Return the weight of each truth (axis 1) and predicted class (axis 2), (B, C, C).
 
     Args:
         truth: class numbers (N,).
         probabilities: (N, C).
         weights: not negative, (B, N).
+        predicted: numbers of the predicted classes (N,); None for the most probable ones.
     """
     classes = probabilities.shape[1]
-    cell = truth * classes + probabilities.argmax(axis=1)
+    cell = truth * classes + (probabilities.argmax(axis=1) if predicted is None else predicted)
     matrices: FloatArray = weights @ np.eye(classes**2)[cell]
     return matrices.reshape(-1, classes, classes)
 

@@ -107,7 +107,7 @@ def _tests(
 ) -> tuple[dict[str, float], float]:
     """P of each metric by permutation, and McNemar's, on some rows."""
     a, b = (Predictions(one.labels, one.table.loc[rows]) for one in (first, second))
-    right_a, right_b = (one.probabilities.argmax(axis=1) == one.truth for one in (a, b))
+    right_a, right_b = (one.predicted == one.truth for one in (a, b))
     return permutation_test([a], [b], hard_metrics_of, permutations=permutations, seed=seed), mcnemar(right_a, right_b)
 
 

@@ -67,11 +67,17 @@ def read_costs(path: Path) -> CostTable:
 
 
 def cost_metrics(
-    truth: IntArray, probabilities: FloatArray, costs: FloatArray, weights: FloatArray, *, hard: bool
+    truth: IntArray,
+    probabilities: FloatArray,
+    costs: FloatArray,
+    weights: FloatArray,
+    *,
+    hard: bool,
+    predicted: IntArray | None = None,
 ) -> dict[str, FloatArray]:
     """Return expected costs of N images under B weightings (Ferrer 2022, arXiv:2209.05355).
 
-    - `expected_cost`: mean over images of cost[truth, most probable class];
+    - `expected_cost`: mean over images of cost[truth, predicted class];
     - `expected_cost_normalised`: that over the least that one and the same decision for every image costs; NaN where
       that costs nothing;
     - `expected_cost_bayes`: of the decision j of least sum over classes i of p_i cost[i, j], the first on a tie.
@@ -82,12 +88,14 @@ def cost_metrics(
         costs: (C, C), rows the truth, columns the decision.
         weights: not negative, (B, N).
         hard: whether to leave out the last, because probabilities are hard labels.
+        predicted: numbers of the predicted classes (N,); None for the most probable ones.
 
     Returns:
         Metric names to values (B,).
     """
     whole = weights.sum(axis=1)
-    expected = fraction(weights @ costs[truth, probabilities.argmax(axis=1)], whole)
+    predicted = probabilities.argmax(axis=1) if predicted is None else predicted
+    expected = fraction(weights @ costs[truth, predicted], whole)
     constant = (weights @ costs[truth]).min(axis=1) / whole
     metrics = {"expected_cost": expected, "expected_cost_normalised": fraction(expected, constant)}
     if hard:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from selcn.errors import DataError
-from selcn.evaluation.classification import classification_metrics
+from selcn.evaluation.classification import classification_metrics, metrics_of
 from selcn.evaluation.intervals import fold_parts
 from selcn.evaluation.predictions import FloatArray, Predictions, as_predictions
 from selcn.labels import LabelSet
@@ -88,8 +88,11 @@ def majority(probabilities: Sequence[FloatArray], names: Sequence[str] | None = 
 def _metrics(whole: Predictions, rows: pd.DataFrame, votes: FloatArray | None = None) -> dict[str, float]:
     """Metrics of some rows, or of the votes for them, which rank nothing."""
     part = Predictions(whole.labels, rows)
-    probabilities, hard = (part.probabilities, False) if votes is None else (votes, True)
-    metrics = classification_metrics(part.truth, probabilities, part.labels, np.ones((1, len(rows))), hard=hard)
+    once = np.ones((1, len(rows)))
+    if votes is None:
+        metrics = metrics_of(part)(once)
+    else:
+        metrics = classification_metrics(part.truth, votes, part.labels, once, hard=True)
     return {metric: float(value[0]) for metric, value in metrics.items()}
 
 

@@ -11,8 +11,8 @@ from selcn.evaluation.further import Further, evaluate_further
 from selcn.evaluation.intervals import RESAMPLES, Statistic, interval_table
 from selcn.evaluation.localisation import read_saliency_scores, summarise_saliency
 from selcn.evaluation.predictions import FloatArray, Predictions, read_predictions, table_labels
+from selcn.evaluation.recalibration import fit_recalibration
 from selcn.evaluation.segmentation import evaluate_segmentation
-from selcn.evaluation.temperature import fit_temperature
 from selcn.io.tables import lines, read_table
 from selcn.labels import HAM10000, LABEL_SETS, TEST, LabelSet
 
@@ -38,7 +38,7 @@ def evaluate_file(
     Args:
         path: the file.
         labels: label set of class probabilities or hard labels; None to resolve it from the file.
-        calibrate: whether probabilities are first rescaled by a temperature fitted on the validation folds.
+        calibrate: whether probabilities are first recalibrated, see `fit_recalibration`.
         further: which metrics are given besides the usual ones; None for none.
         resamples: number of bootstrap resamples, at least 1.
         seed: of the bootstrap.
@@ -48,7 +48,7 @@ def evaluate_file(
         also has ``prediction``, the name of the column.
 
     Raises:
-        DataError: the file is missing or wrong, or there is nothing to fit a temperature on.
+        DataError: the file is missing or wrong, or there is nothing to recalibrate with.
         ConfigError: ``resamples`` is below 1, or ``further`` does not fit the file.
     """
     table, asked = read_table(path), further or Further()
@@ -63,7 +63,7 @@ def evaluate_file(
     if "truth" not in table:
         return evaluate_unlabelled(table, str(path), labels=labels, resamples=resamples, seed=seed)
     predictions = read_predictions(path, labels)
-    calibrated = fit_temperature(predictions).of(predictions) if calibrate else predictions
+    calibrated = fit_recalibration(predictions).of(predictions) if calibrate else predictions
     return _evaluate_classes(calibrated, asked, resamples, seed)
 
 
@@ -176,9 +176,9 @@ def _with_default_keys(table: pd.DataFrame) -> pd.DataFrame:
 
 def _unlabelled_metrics_of(predictions: Predictions) -> Statistic:
     probabilities = predictions.probabilities
-    predicted = np.eye(len(predictions.classes))[probabilities.argmax(axis=1)]
+    predicted = np.eye(len(predictions.classes))[predictions.predicted]
     logarithms = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
-    columns = np.column_stack([predicted, probabilities.max(axis=1), -(probabilities * logarithms).sum(axis=1)])
+    columns = np.column_stack([predicted, predictions.confidence, -(probabilities * logarithms).sum(axis=1)])
     names = [*(f"predicted_{name}" for name in predictions.classes), "mean_confidence", "mean_entropy"]
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:

@@ -87,17 +87,18 @@ def further_metrics_of(predictions: Predictions, asked: Further) -> Statistic:
         DataError: the costs are of other classes.
     """
     truth, probabilities, labels = predictions.truth, predictions.probabilities, predictions.labels
+    predicted = predictions.predicted
     hard = bool(np.isin(probabilities, (0, 1)).all())
     costs = asked.costs.of(labels.names) if asked.costs else None
     kernel_error = kernel_calibration_of(truth, probabilities) if asked.every and not hard else None
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
-        matrices = confusion_matrices(truth, probabilities, weights)
+        matrices = confusion_matrices(truth, probabilities, weights, predicted=predicted)
         metrics = decision_metrics(matrices, labels, asked.prevalence, asked.beta)
         if not asked.every:
             metrics = {name: value for name, value in metrics.items() if "_at_prevalence_" in name}
         if costs is not None:
-            metrics |= cost_metrics(truth, probabilities, costs, weights, hard=hard)
+            metrics |= cost_metrics(truth, probabilities, costs, weights, hard=hard, predicted=predicted)
         if kernel_error is None:
             return metrics
         return metrics | {

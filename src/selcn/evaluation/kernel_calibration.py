@@ -7,7 +7,7 @@ from scipy.special import gammaln, logsumexp
 
 from selcn.evaluation.predictions import FloatArray, IntArray
 from selcn.evaluation.ranking import fraction
-from selcn.evaluation.temperature import MIN_PROBABILITY
+from selcn.evaluation.recalibration import MIN_PROBABILITY
 
 BANDWIDTHS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Among which the one of the highest leave-one-out likelihood is taken."""

@@ -1,6 +1,6 @@
 """The two tables that metrics are computed from: per-image class probabilities and per-image segmentation scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +21,8 @@ IntArray = npt.NDArray[np.int64]
 SCORES = ["dice", "jaccard", "sensitivity", "specificity", "accuracy"]
 BOUNDARY_SCORES = ["boundary_f1", "hausdorff95"]
 """Scores of borders, which a score file may also hold."""
+PREDICTED = "predicted"
+"""Column of the predicted classes, where those are not the most probable ones."""
 _KEYS = ["image_id", "group", "fold"]
 _SUM_TOLERANCE = 1e-3
 _NAMED_ROWS = 3
@@ -33,7 +35,8 @@ class Predictions:
     Attributes:
         labels: the label set, whose order is that of the class numbers.
         table: columns ``image_id, group, fold, truth`` and one of probabilities for each class. ``group`` is the lesion
-            (or patient), ``fold`` is ``test`` or the number of the fold that held the image out.
+            (or patient), ``fold`` is ``test`` or the number of the fold that held the image out. A column ``predicted``
+            names the predicted classes where they are not the most probable ones.
     """
 
     labels: LabelSet
@@ -57,11 +60,14 @@ class Predictions:
         classes = resolved.names
         if labels is None and resolved.name not in LABEL_SETS:
             source = f"{source} (classes {', '.join(classes)})"
-        table = _typed(table, source, [*_KEYS, "truth"], classes)
-        unknown = ~table["truth"].isin(classes).to_numpy()
+        problems = {"truth": "an unknown truth"} | (
+            {PREDICTED: "an unknown predicted class"} if PREDICTED in table else {}
+        )
+        table = _typed(table, source, [*_KEYS, *problems], classes)
+        remedy = f"use one of {', '.join(classes)}"
         faults = [
             *_key_faults(table),
-            _Fault(unknown, "an unknown truth", f"use one of {', '.join(classes)}"),
+            *(_Fault(~table[one].isin(classes).to_numpy(), problem, remedy) for one, problem in problems.items()),
             *_number_faults(table, classes),
             _Fault(_sums_off(table[classes].to_numpy()), "probabilities that do not sum to 1", "write the softmax"),
         ]
@@ -83,17 +89,43 @@ class Predictions:
         """Probabilities in class order, shape (N, C)."""
         return self.table[self.classes].to_numpy(dtype=np.float64)
 
+    @property
+    def predicted(self) -> IntArray:
+        """Class numbers of what is predicted, shape (N,): as the table names it, else of the most probable class."""
+        likeliest: IntArray = self.probabilities.argmax(axis=1)
+        if PREDICTED not in self.table:
+            return likeliest
+        named = pd.Categorical(self.table[PREDICTED], categories=self.classes).codes.astype(np.int64)
+        return np.where(named < 0, likeliest, named)  # rows of another table, joined to this one, name none
+
+    @property
+    def confidence(self) -> FloatArray:
+        """Probability of what is predicted, shape (N,)."""
+        own: FloatArray = self.probabilities[np.arange(len(self.table)), self.predicted]
+        return own
+
+    def with_probabilities(self, probabilities: FloatArray) -> Self:
+        """Return predictions of the same classes with other probabilities.
+
+        Args:
+            probabilities: in class order, shape (N, C).
+        """
+        table = self.table.assign(**{PREDICTED: np.asarray(self.classes, dtype=object)[self.predicted]})
+        table[self.classes] = probabilities
+        return replace(self, table=table)
+
 
 def _in_case_of(table: pd.DataFrame, labels: LabelSet) -> pd.DataFrame:
     """The table with class names, of columns and of the truth, in the label set's own case."""
     table = table.rename(columns=other_case(table.columns, labels.names))
-    if "truth" not in table:
-        return table
-    return table.assign(truth=table["truth"].replace(other_case(table["truth"].dropna().unique(), labels.names)))
+    words = [column for column in ("truth", PREDICTED) if column in table]
+    return table.assign(
+        **{one: table[one].replace(other_case(table[one].dropna().unique(), labels.names)) for one in words}
+    )
 
 
 def table_labels(table: pd.DataFrame, source: str, labels: LabelSet | None = None) -> LabelSet:
-    """Return the label set of a table's class columns, which are all but ``image_id, group, fold, truth``.
+    """Return the label set of a table's class columns, which are all but ``image_id, group, fold, truth, predicted``.
 
     Args:
         table: of class probabilities.
@@ -104,7 +136,7 @@ def table_labels(table: pd.DataFrame, source: str, labels: LabelSet | None = Non
     Raises:
         DataError: the class columns are not those of ``labels``, or are fewer than two.
     """
-    named = [name for name in table.columns if name not in {*_KEYS, "truth"}]
+    named = [name for name in table.columns if name not in {*_KEYS, "truth", PREDICTED}]
     if labels is None:
         try:
             return label_set_of(named)

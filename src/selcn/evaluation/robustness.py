@@ -9,7 +9,7 @@ from selcn.errors import DataError
 from selcn.evaluation.calibration import calibration_metrics
 from selcn.evaluation.classification import classification_metrics
 from selcn.evaluation.intervals import RESAMPLES, Statistic, bootstrap
-from selcn.evaluation.predictions import FloatArray, IntArray
+from selcn.evaluation.predictions import FloatArray, IntArray, Predictions
 from selcn.evaluation.ranking import fraction
 from selcn.labels import LabelSet
 
@@ -36,7 +36,8 @@ def robustness_table(
 
     Args:
         scores: one row an image, corruption and severity: ``image_id, group, truth, corruption, severity``, a column of
-            probabilities for each class, and any of `PER_IMAGE`, NaN where undefined. Every image has all rows.
+            probabilities for each class, ``predicted`` where that is not the most probable one, and any of
+            `PER_IMAGE`, NaN where undefined. Every image has all rows.
         labels: the label set.
         resamples: number of bootstrap resamples, at least 1.
         seed: of the bootstrap, which resamples lesions, the same ones for all conditions: differences are paired.
@@ -122,10 +123,11 @@ def _groups(keys: list[tuple[str, int]], corruptions: list[str]) -> Iterator[tup
 def _metrics(
     rows: pd.DataFrame, truth: IntArray, labels: LabelSet, columns: Sequence[str], weights: FloatArray
 ) -> dict[str, FloatArray]:
-    probabilities = rows[labels.names].to_numpy(dtype=np.float64)
-    hard = classification_metrics(truth, probabilities, labels, weights, hard=True)
+    predictions = Predictions(labels, rows)
+    probabilities, predicted = predictions.probabilities, predictions.predicted
+    hard = classification_metrics(truth, probabilities, labels, weights, hard=True, predicted=predicted)
     found = {name: hard[name] for name in _HARD}
-    found["ece"] = calibration_metrics(truth, probabilities, weights)["ece"]
+    found["ece"] = calibration_metrics(truth, probabilities, weights, predicted=predicted)["ece"]
     for column in columns:
         defined = rows[column].notna().to_numpy(dtype=np.float64)
         values = rows[column].fillna(0).to_numpy(dtype=np.float64)

@@ -16,9 +16,7 @@ def risk_coverage(predictions: Predictions) -> pd.DataFrame:
         One row a distinct confidence, from the highest on: ``threshold``, ``coverage`` (the share of images with at
         least that confidence) and ``risk`` (the share of errors among them).
     """
-    probabilities = predictions.probabilities
-    confidence = probabilities.max(axis=1)
-    wrong = probabilities.argmax(axis=1) != predictions.truth
+    confidence, wrong = predictions.confidence, predictions.predicted != predictions.truth
     order = np.argsort(-confidence, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(confidence[order]) != 0, True))
     covered = ends + 1

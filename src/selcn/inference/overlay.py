@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from selcn.data.imaging.prepare import prepare_mask, resize
-from selcn.inference.result import Prediction
+from selcn.inference.result import ClassResult, Prediction
 from selcn.io.files import data_uri
 
 PREDICTED_COLOUR = (86, 212, 255)
@@ -205,15 +205,15 @@ def _captions(prediction: Prediction) -> list[list[str]]:
     return [
         ["image" if lesion is None else "lesion", share, "research tool, not a medical device"],
         *(
-            [f"{name} saliency", *(_ranked(one.probabilities) if one.defined else [one.prediction, ""])]
+            [f"{name} saliency", *(_ranked(one) if one.defined else [one.prediction, ""])]
             for name, one in prediction.results.items()
         ),
     ]
 
 
-def _ranked(probabilities: dict[str, float]) -> list[str]:
-    """The most probable class on a line, the next two on another."""
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
+def _ranked(result: ClassResult) -> list[str]:
+    """The predicted class on a line, the two most probable of the others on another."""
+    ranked = sorted(result.probabilities.items(), key=lambda item: (item[0] != result.prediction, -item[1]))[:3]
     first, *others = [f"{name} {probability:.2f}" for name, probability in ranked]
     return [first, ", ".join(others)]
 

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from selcn.config import Section
+from selcn.evaluation.recalibration import rescale
 
 NO_LESION = "no lesion found"
 BLURRED = "blurred"
@@ -72,6 +73,7 @@ class NetworkReliability(Section):
 
     Attributes:
         temperature: all logits are divided by it (Guo et al. 2017).
+        bias: added to the logit of each class after that, see `selcn.evaluation.recalibration`; empty for none.
         abstain_below: threshold on the calibrated probability of the predicted class, below which the network abstains.
         coverage: share of the out-of-fold images at or above the threshold.
         distance: upper bound of the usual distance of features, see `selcn.models.features`.
@@ -83,6 +85,7 @@ class NetworkReliability(Section):
     """
 
     temperature: Annotated[float, Field(gt=0)]
+    bias: tuple[float, ...] = ()
     abstain_below: float
     coverage: float
     distance: float
@@ -90,6 +93,14 @@ class NetworkReliability(Section):
     sets: SetThresholds | None = None
     false_alarms: float | None = None
     earlier: EarlierLayer | None = None
+
+    def recalibrate(self, probabilities: np.ndarray) -> np.ndarray:
+        """Recalibrated probabilities, float64 (N, C).
+
+        Args:
+            probabilities: of the network as it predicts them (N, C).
+        """
+        return rescale(probabilities.astype(np.float64), self.temperature, self.bias)
 
 
 class Reliability(Section):

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from selcn.data.imaging.masks import LESION_THRESHOLD, largest_regions, region_boxes
 from selcn.data.imaging.prepare import prepare_image, resize
-from selcn.evaluation.temperature import rescale
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.given import NOTHING, Floats, Given
 from selcn.inference.reliability import UNDEFINED
@@ -56,13 +55,16 @@ class ClassResult:
     """The prediction of one classification network.
 
     Attributes:
-        probabilities: by class name, in the label set's order; calibrated where the bundle has a temperature; 1 for a
-            given class; NaN where the network's answer is undefined.
+        probabilities: by class name, in the label set's order; calibrated where the bundle can; 1 for a given class;
+            NaN where the network's answer is undefined.
         saliency: given, or of the predicted or given class, float32 (h, w) in [0, 1] at the network's own grid.
+        predicted: the network's own most probable class, before calibration; None where that is the most probable one
+            after it.
     """
 
     probabilities: dict[str, float]
     saliency: Floats
+    predicted: str | None = None
 
     @property
     def defined(self) -> bool:
@@ -71,8 +73,20 @@ class ClassResult:
 
     @property
     def prediction(self) -> str:
-        """The most probable class; `undefined` where there is no answer."""
-        return "undefined" if not self.defined else max(self.probabilities, key=self.probabilities.__getitem__)
+        """The predicted class; `undefined` where there is no answer.
+
+        It is the class of the highest probability before calibration. Of a network that was trained with class weights
+        that weighs a missed rare class as much as a missed frequent one, while the calibrated probabilities tell how
+        frequent each is.
+        """
+        if not self.defined:
+            return "undefined"
+        return self.predicted or max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the predicted class; NaN where there is no answer."""
+        return self.probabilities.get(self.prediction, math.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +98,7 @@ class Prediction:
         target: name of the network that the others lead to.
         lesion: mask, outline and box; None for a bundle without segmentation network.
         results: of each classification network, by name; `prediction["symmetry"]` is short for that of symmetry.
-        abstain: whether the target's most probable class is too improbable to rely on, or undefined.
+        abstain: whether the target's predicted class is too improbable to rely on, or undefined.
         warnings: other reasons not to rely on it, of `selcn.inference.reliability`.
         distance: of the image's features from those of training images; about 1 is usual, 0 where it was not measured.
         given: names of the results that were given: `mask`, `symmetry`, `symmetry_saliency`.
@@ -161,7 +175,7 @@ def describe(
     """
     lesion = None if outputs.lesion is None else find_lesion(_mask(outputs.lesion[row], size, given))
     results = {
-        name: _result(config, name, probabilities[row], outputs.saliency[name][row], given.classes.get(name))
+        name: class_result(config, name, probabilities[row], outputs.saliency[name][row], given.classes.get(name))
         for name, probabilities in outputs.probabilities.items()
     }
     reliability, distance = config.reliability, float(outputs.distance[row])
@@ -169,7 +183,7 @@ def describe(
     answer = results.get(config.target)
     found = None if lesion is None else bool(lesion.mask.any())
     undefined = tuple(f"{name} {UNDEFINED}" for name, one in results.items() if not one.defined)
-    improbable = measured and answer and max(answer.probabilities.values()) < measured.abstain_below
+    improbable = measured and answer and answer.confidence < measured.abstain_below
     return Prediction(
         size=size,
         target=config.target,
@@ -199,15 +213,24 @@ def _mask(lesion: Floats, size: tuple[int, int], given: Given) -> npt.NDArray[np
     return resize(lesion, size) > LESION_THRESHOLD if given.mask is None else given.mask.astype(bool)
 
 
-def _result(config: BundleConfig, name: str, probabilities: Floats, saliency: Floats, given: str | None) -> ClassResult:
+def class_result(
+    config: BundleConfig, name: str, probabilities: Floats, saliency: Floats, given: str | None = None
+) -> ClassResult:
+    """The prediction of one classification network, calibrated where the bundle can.
+
+    Args:
+        config: of the bundle.
+        name: of the network.
+        probabilities: as it predicts them (C,).
+        saliency: of the class that it predicts or that is given.
+        given: the class that is given; None for none.
+    """
     names = config.labels(name).names
     if given is not None:
         return ClassResult({one: float(one == given) for one in names}, saliency)
     measured = config.reliability.networks.get(name) if config.reliability else None
-    values = probabilities.tolist()
-    if measured:
-        values = rescale(probabilities[None].astype(np.float64), measured.temperature)[0].tolist()
-    return ClassResult(dict(zip(names, values, strict=True)), saliency)
+    values = measured.recalibrate(probabilities[None])[0] if measured else probabilities
+    return ClassResult(dict(zip(names, values.tolist(), strict=True)), saliency, names[int(probabilities.argmax())])
 
 
 def _set(config: BundleConfig, answer: ClassResult | None, given: str | None) -> tuple[str, ...] | None:

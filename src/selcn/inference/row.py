@@ -88,7 +88,7 @@ def row_keys(
         *([_lesion()] if lesion else []),
         *(_result(name, tuple(names), undefined=name in undefined) for name, names in labels.items()),
         *([_set(optional=target in undefined)] if sets else []),
-        _single("abstain", bool, "The most probable class is too improbable to rely on.", lambda one: one.abstain),
+        _single("abstain", bool, "The predicted class is too improbable to rely on.", lambda one: one.abstain),
         _warnings(),
         _single(
             "distance",
@@ -237,7 +237,7 @@ def _class_row(name: str, labels: tuple[str, ...], *, undefined: bool) -> type[B
     return create_model(
         f"{name}-answer",
         __config__=STRICT,
-        prediction=(label | None if undefined else label, Field(description=f"The most probable class.{null}")),
+        prediction=(label | None if undefined else label, Field(description=f"The predicted class.{null}")),
         probabilities=(
             shares | None if undefined else shares,
             Field(description=f"By class; calibrated where the bundle says how.{null}"),

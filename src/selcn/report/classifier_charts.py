@@ -4,6 +4,7 @@ All are of the test subset, or of validation where there is none.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 
 from selcn.errors import DataError
-from selcn.evaluation import Predictions, area_under_risk_coverage, fit_temperature, reliability, risk_coverage
+from selcn.evaluation import Predictions, area_under_risk_coverage, fit_recalibration, reliability, risk_coverage
 from selcn.evaluation.operating_curves import precision_recall, primary_subset, roc
 from selcn.report.charts import COLOURS, INK, STYLE, Chart, new_figure
 from selcn.report.wording import number
@@ -49,18 +50,15 @@ def draw_precision_recall(predictions: Predictions) -> Chart:
 
 
 def draw_reliability(predictions: Predictions) -> Chart:
-    """Reliability diagram, as predicted and with a temperature fitted on the validation folds (Guo et al. 2017).
+    """Reliability diagram, as predicted and recalibrated on the validation folds.
 
     Args:
-        predictions: of a classifier; without validation folds no temperature is fitted.
+        predictions: of a classifier; without validation folds nothing is recalibrated.
     """
     shown = primary_subset(predictions)
     curves = {"as predicted": shown}
-    try:
-        temperature = fit_temperature(predictions)
-        curves[f"temperature {temperature.value:.2f}, fitted on validation"] = temperature.of(shown)
-    except DataError:
-        pass  # predictions of the test subset only: nothing to fit on
+    with suppress(DataError):  # predictions of the test subset only: nothing to fit on
+        curves["recalibrated on validation"] = fit_recalibration(predictions).of(shown)
     tables = {name: reliability(one) for name, one in curves.items()}
     with style.context(STYLE):
         figure = new_figure(330)

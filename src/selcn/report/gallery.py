@@ -137,9 +137,8 @@ def choose_cases(predictions: Predictions) -> dict[str, str]:
         predictions: of the target.
     """
     order = np.random.default_rng(SEED).permutation(len(predictions.table))
-    probabilities = predictions.probabilities
     pool = predictions.table[["image_id", "group", "fold", "truth"]].assign(
-        right=probabilities.argmax(axis=1) == predictions.truth, confidence=probabilities.max(axis=1), reason=""
+        right=predictions.predicted == predictions.truth, confidence=predictions.confidence, reason=""
     )
     sampled = pool.iloc[order]
     sampled = sampled[sampled["fold"] == TEST]

@@ -19,12 +19,11 @@ from selcn.data.imaging.decode import peek_size
 from selcn.data.imaging.prepare import resize
 from selcn.data.imaging.read import read_bytes, read_image
 from selcn.errors import DataError
-from selcn.evaluation.temperature import rescale
 from selcn.inference.batch import predict_frames, read_rows
 from selcn.inference.bundle import BundleConfig, read_config
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import Predictor
-from selcn.inference.result import Prediction
+from selcn.inference.result import ClassResult, Prediction, class_result
 from selcn.inference.row import Row
 from selcn.inference.stream import Decoded, work_through
 from selcn.io.files import write_text, written_whole
@@ -38,6 +37,7 @@ from selcn.runs.run import Run
 ROWS, QUEUE = "annotations.jsonl", "queue.csv"
 COCO, LABEL_STUDIO = "coco", "label-studio"
 FORMATS = (COCO, LABEL_STUDIO)
+_NO_SALIENCY = np.empty((0, 0), dtype=np.float32)
 
 
 def annotate_with_run(run: Run, out: Path, on_progress: OnProgress | None = None) -> None:
@@ -63,8 +63,7 @@ def annotate_with_run(run: Run, out: Path, on_progress: OnProgress | None = None
         path = str(run.table["image_path"].iloc[row])
         size = _size(Path(path))
         mask = None if masks is None else resize(np.asarray(masks[row]) * np.uint8(255), size) > 127
-        told = {name: _calibrated(config, name, values[row]) for name, values in answers.items()}
-        told = {name: values for name, values in told.items() if values}
+        told = {name: class_result(config, name, values[row], _NO_SALIENCY) for name, values in answers.items()}
         if on_progress:
             on_progress(done, len(rows))
         return _row(config, str(run.table["image_id"].iloc[row]), path, size, mask, told, source)
@@ -110,8 +109,7 @@ def annotate_with_bundle(
             ]
         (one,) = predictions
         mask = None if one.lesion is None else one.lesion.mask
-        told = {name: result.probabilities for name, result in one.results.items() if result.defined}
-        return [_row(config, item.image_id, item.name, one.size, mask, told, label)]
+        return [_row(config, item.image_id, item.name, one.size, mask, one.results, label)]
 
     plan = {"command": "annotations", "bundle": source}
     return work_through(
@@ -181,17 +179,17 @@ def _row(
     path: str,
     size: tuple[int, int],
     mask: np.ndarray | None,
-    told: Mapping[str, Mapping[str, float]],
+    told: Mapping[str, ClassResult],
     source: str,
 ) -> Row:
     """An annotation as JSON values; of two networks with labels of one column the target's, else the first's, "
     "counts."""
-    names = [name for name in (config.target, *config.classifiers) if name in told]
+    names = [name for name in (config.target, *config.classifiers) if name in told and told[name].defined]
     words: dict[str, str] = {}
     for name in names:
-        of_class = told[name]
-        words.setdefault(config.labels(name).column, max(of_class, key=of_class.__getitem__))
-    values = np.array(list(told[config.target].values())) if config.target in told else None
+        words.setdefault(config.labels(name).column, told[name].prediction)
+    answer = told[config.target] if config.target in names else None
+    values = None if answer is None else np.array(list(answer.probabilities.values()))
     return asdict(
         Annotation(
             image_id,
@@ -200,7 +198,7 @@ def _row(
             None if mask is None else encode_mask(mask),
             words,
             None if values is None else normalised_entropy(values),
-            None if values is None else float(values.max()),
+            None if answer is None else answer.confidence,
             source,
         )
     )
@@ -213,16 +211,6 @@ def normalised_entropy(probabilities: np.ndarray) -> float:
         probabilities: (C,), at least two.
     """
     return float(entr(probabilities).sum() / np.log(len(probabilities)))
-
-
-def _calibrated(config: BundleConfig, name: str, probabilities: np.ndarray) -> dict[str, float]:
-    """Probabilities by class; of an undefined answer nothing."""
-    measured = config.reliability.networks.get(name) if config.reliability else None
-    values = np.asarray(probabilities, dtype=np.float64)
-    if np.isnan(values).any():
-        return {}
-    values = rescale(values[None], measured.temperature)[0] if measured else values
-    return dict(zip(config.labels(name).names, values.tolist(), strict=True))
 
 
 def _size(path: Path) -> tuple[int, int]:

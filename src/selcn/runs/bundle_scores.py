@@ -22,7 +22,7 @@ from selcn.data.imaging.read import read_mask
 from selcn.data.metadata import known_values
 from selcn.errors import DataError
 from selcn.evaluation.evaluate import evaluate_file
-from selcn.evaluation.predictions import Predictions, write_predictions, write_scores
+from selcn.evaluation.predictions import PREDICTED, Predictions, write_predictions, write_scores
 from selcn.evaluation.segmentation import segmentation_scores
 from selcn.inference.batch import predict_frames
 from selcn.inference.bundle import BundleConfig
@@ -37,7 +37,7 @@ from selcn.labels import TEST, LabelSet
 from selcn.runs.taken import refuse_seen
 
 METRICS, EVALUATION = "metrics.csv", "evaluation.json"
-_RAW = "scored.jsonl"
+_RAW, _UNDEFINED = "scored.jsonl", "undefined"
 
 
 @dataclass(frozen=True)
@@ -168,14 +168,14 @@ def _undefined(config: BundleConfig, truth: dict[str, np.ndarray], rows: pd.Data
     """Images with truth whose measured symmetry is undefined, by the network's name."""
     measured = [name for name, spec in config.classifiers.items() if spec.measured and name in rows]
     known = {name: rows[name][truth[name][rows["_row"]]] for name in measured}
-    return {name: sum(None in one or bool(np.isnan(one).any()) for one in values) for name, values in known.items()}
+    return {name: sum(one[PREDICTED] == _UNDEFINED for one in values) for name, values in known.items()}
 
 
 def _scored(config: BundleConfig, entry: pd.Series, number: int, prediction: Prediction) -> Row:
     """Probabilities of each classifier, and the scores of the mask where its truth is known, of one image."""
     row: Row = {"_row": number}
     for name, result in prediction.results.items():
-        row[name] = list(result.probabilities.values())
+        row[name] = {**result.probabilities, PREDICTED: result.prediction}
     if prediction.lesion is None or not entry["mask_path"]:
         return row
     try:
@@ -210,7 +210,8 @@ def _write_files(
             continue
         labels = config.labels(name)
         own["truth"] = [labels.class_of(word) for word in table[labels.column].iloc[chosen["_row"]]]
-        own[labels.names] = np.array(chosen[name].tolist(), dtype=np.float64)
+        answers = pd.DataFrame(chosen[name].tolist())
+        own[labels.names], own[PREDICTED] = answers[labels.names].astype(np.float64), answers[PREDICTED]
         own = own[own[labels.names].notna().all(axis=1)].reset_index(drop=True)  # of measured symmetry, undefined
         if len(own):
             write_predictions(Predictions.of(own, name, labels), out / f"{name}.csv")

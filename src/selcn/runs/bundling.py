@@ -16,7 +16,7 @@ from selcn.data.sources import licence_of
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import round_networks, share_networks, write_bundle
 from selcn.inference.bundle import BundleConfig, DataSource, Preparation
-from selcn.inference.reliability import Reliability
+from selcn.inference.reliability import NetworkReliability, Reliability
 from selcn.io.files import written_whole
 from selcn.labels import CALIBRATION
 from selcn.models.cascade import Cascade
@@ -118,7 +118,7 @@ def fill_bundle(
     reliability = measure_reliability(run, target, ensemble, options.false_alarms) if measured else None
     config = _described(run, target, members[0], share, reliability)
     # Those of the run are of its own members in 32 bits, and not calibrated.
-    scored = score_test_subset(run, ensemble, [*reversed(names)], _temperatures(config)) if share or half else []
+    scored = score_test_subset(run, ensemble, [*reversed(names)], _measured(config)) if share or half else []
     metrics = scored or _metrics(run, config)
     ensemble.cpu()
     write_bundle(
@@ -179,9 +179,8 @@ def _with_size(spec: SegmenterSpec | ClassifierSpec, network: nn.Module) -> Segm
     return spec.model_copy(update={"size": network.size})
 
 
-def _temperatures(config: BundleConfig) -> dict[str, float]:
-    measured = config.reliability.networks if config.reliability else {}
-    return {name: one.temperature for name, one in measured.items()}
+def _measured(config: BundleConfig) -> dict[str, NetworkReliability]:
+    return config.reliability.networks if config.reliability else {}
 
 
 def _sources(run: Run, names: Sequence[str]) -> tuple[DataSource, ...]:

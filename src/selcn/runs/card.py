@@ -165,13 +165,20 @@ def _interval(row: Mapping[str, Any]) -> str:
     return "" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
 
 
+_BIASED = (
+    " and a bias a class. It predicts the class that its networks find most probable before that, which need not be "
+    "the most probable one after it"
+)
+
+
 def _reliability(config: BundleConfig) -> list[str]:
     measured = config.reliability.networks.get(config.target) if config.reliability else None
     if measured is None:
         return []
     return [
         "\n## When not to trust it\n",
-        f"Probabilities of {config.target} are calibrated with temperature {measured.temperature:.3f}. It abstains "
+        f"Probabilities of {config.target} are calibrated with a temperature of {measured.temperature:.3f}"
+        f"{_BIASED if measured.bias else ''}. It abstains "
         f"below a probability of {measured.abstain_below:.3f}: {100 * measured.coverage:.0f} % of the validation "
         "images lie above.",
         *_alarm_line(measured),

@@ -15,7 +15,7 @@ from selcn.data.imaging.masks import LESION_THRESHOLD
 from selcn.evaluation.evaluate import evaluate_file
 from selcn.evaluation.predictions import Predictions, read_predictions, write_scores
 from selcn.evaluation.registry import headline_metrics
-from selcn.evaluation.temperature import rescale
+from selcn.inference.reliability import NetworkReliability
 from selcn.labels import CALIBRATION
 from selcn.models.cascade import Known
 from selcn.models.ensemble import Ensemble
@@ -77,7 +77,7 @@ def calibration_predictions(run: Run, ensemble: Ensemble, network: str) -> Predi
 
 
 def score_test_subset(
-    run: Run, ensemble: Ensemble, names: Sequence[str], temperatures: Mapping[str, float]
+    run: Run, ensemble: Ensemble, names: Sequence[str], measured: Mapping[str, NetworkReliability]
 ) -> list[Mapping[str, Any]]:
     """Headline metrics of an ensemble on the test subset with 95 % intervals, see `evaluate_file`.
 
@@ -85,7 +85,7 @@ def score_test_subset(
         run: with its store.
         ensemble: of networks of the run.
         names: of the networks to score.
-        temperatures: that the bundle divides the logits of its networks by, by name; of others 1.
+        measured: how the bundle recalibrates its networks, by name; others are not recalibrated.
 
     Returns:
         A mapping a metric with ``network`` beside the columns of `evaluate_file`; none without a test subset.
@@ -103,8 +103,7 @@ def score_test_subset(
                 if len(scored):
                     write_scores(score_rows(run, rows[scored], outputs.masks[scored]), path)
             else:
-                calibrated = rescale(outputs.probabilities[name].astype(np.float64), temperatures.get(name, 1.0))
-                write_labelled(run, name, rows, calibrated, path)
+                write_labelled(run, name, rows, outputs.probabilities[name], path, measured.get(name))
             if path.is_file():
                 table = evaluate_file(path, labels=labels, resamples=run.config.resamples)
                 found += headlines(table, name)

@@ -10,6 +10,7 @@ import pandas as pd
 from selcn.data.datasets import in_batches
 from selcn.evaluation.predictions import Predictions, write_predictions, write_scores
 from selcn.evaluation.segmentation import segmentation_scores
+from selcn.inference.reliability import NetworkReliability
 from selcn.labels import TEST
 from selcn.runs.folder import MASKS, MEMBER_PROBABILITIES, MEMBERS, PROBABILITIES
 from selcn.runs.run import Run
@@ -90,7 +91,14 @@ def score_rows(
     return pd.concat([_keys(run, rows), pd.concat(scores, ignore_index=True)], axis=1)
 
 
-def write_labelled(run: Run, network: str, rows: np.ndarray, probabilities: np.ndarray, path: Path) -> None:
+def write_labelled(
+    run: Run,
+    network: str,
+    rows: np.ndarray,
+    probabilities: np.ndarray,
+    path: Path,
+    measured: NetworkReliability | None = None,
+) -> None:
     """Write the prediction file of a classifier's labelled images; no file where no image has a label.
 
     Images for which a network that measures symmetry is undefined are left out, and counted in the log.
@@ -101,6 +109,7 @@ def write_labelled(run: Run, network: str, rows: np.ndarray, probabilities: np.n
         rows: int (n,), in the catalog.
         probabilities: (n, classes).
         path: of the file.
+        measured: how they are recalibrated; None to write them as they are.
     """
     labels = run.labels(network)
     names = np.array([*labels.names, ""], dtype=object)  # number -1 is the last: unknown
@@ -113,7 +122,10 @@ def write_labelled(run: Run, network: str, rows: np.ndarray, probabilities: np.n
         )
     known = table[(table["truth"] != "") & ~undefined].reset_index(drop=True)
     if len(known):
-        write_predictions(Predictions.of(known, str(path), labels), path)
+        predictions = Predictions.of(known, str(path), labels)
+        if measured is not None:
+            predictions = predictions.with_probabilities(measured.recalibrate(predictions.probabilities))
+        write_predictions(predictions, path)
 
 
 def _keys(run: Run, rows: np.ndarray) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""When a bundle of a run is not to be relied on: temperature, abstention, prediction sets, and usual images."""
+"""When a bundle of a run is not to be relied on: calibration, abstention, prediction sets, and usual images."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from selcn.errors import ConfigError
 from selcn.evaluation.conformal import alarm_threshold, fit_prediction_sets
 from selcn.evaluation.predictions import Predictions
+from selcn.evaluation.recalibration import fit_recalibration
 from selcn.evaluation.selective import abstention_threshold
-from selcn.evaluation.temperature import fit_temperature
 from selcn.inference.reliability import (
     EarlierLayer,
     ImageReliability,
@@ -40,7 +40,7 @@ FALSE_ALARMS = 0.01
 def measure_reliability(run: Run, target: str, ensemble: Ensemble, false_alarms: float | None) -> Reliability:
     """Measure the target's reliability, and set each member's feature distances; of the images alone without labels.
 
-    Temperature and abstention are those of the ensemble where the split has a calibration subset, else of the single
+    Calibration and abstention are those of the ensemble where the split has a calibration subset, else of the single
     members out of fold, whose mean is less confident than they are. Prediction sets come from the calibration subset
     where each class has enough lesions there, else from the members out of fold.
 
@@ -64,11 +64,12 @@ def measure_reliability(run: Run, target: str, ensemble: Ensemble, false_alarms:
     predictions = run.predictions(target)
     held_out = predictions.table[predictions.table["fold"] != TEST].reset_index(drop=True)
     out_of_fold = Predictions(predictions.labels, held_out)
-    own, calibration = fit_temperature(out_of_fold), calibration_predictions(run, ensemble, target)
-    temperature = own if calibration is None else fit_temperature(calibration)
-    calibrated = temperature.of(out_of_fold if calibration is None else calibration)
+    own, calibration = fit_recalibration(out_of_fold), calibration_predictions(run, ensemble, target)
+    fitted_to = own if calibration is None else fit_recalibration(calibration)
+    calibrated = fitted_to.of(out_of_fold if calibration is None else calibration)
     network = NetworkReliability(
-        temperature=temperature.value,
+        temperature=fitted_to.temperature,
+        bias=fitted_to.bias,
         abstain_below=abstention_threshold(calibrated, COVERAGE),
         coverage=COVERAGE,
         distance=alarm_threshold(held, lesions, rate),

@@ -30,6 +30,7 @@ from selcn.data.imaging.read import read_image, write_image
 from selcn.data.metadata import known_values
 from selcn.errors import ConfigError, DataError
 from selcn.evaluation.intervals import RESAMPLES
+from selcn.evaluation.predictions import PREDICTED
 from selcn.evaluation.robustness import robustness_table
 from selcn.inference.given import Given
 from selcn.inference.overlay import arrange, panel_size
@@ -203,8 +204,7 @@ def _image_rows(predictor: Predictor, entry: pd.Series, names: Sequence[str], se
     with ThreadPoolExecutor() as pool:
         prepared = np.stack(list(pool.map(spoil, conditions)))
     (clean, clean_map), *_ = _answers(predictor, prepared[:1], Given(metadata=metadata))
-    class_ = max(clean["probabilities"], key=clean["probabilities"].get)
-    given = Given(classes={predictor.config.target: class_}, metadata=metadata)
+    given = Given(classes={predictor.config.target: clean[PREDICTED]}, metadata=metadata)
     rows = []
     for (name, severity), (answer, saliency) in zip(conditions, _answers(predictor, prepared, given), strict=True):
         matrix = move_of(name, severity, _map_size(image), generator_of(seed, entry["image_id"], name))
@@ -213,7 +213,8 @@ def _image_rows(predictor: Predictor, entry: pd.Series, names: Sequence[str], se
         stable = stability(clean_map, saliency, matrix, _map_size(image))
         covered = {} if answer["set"] is None else {"covered": entry["truth"] in answer["set"]}
         sizes = {} if answer["set"] is None else {"set_size": len(answer["set"])}
-        own = {"corruption": name, "severity": severity, **probabilities, "abstained": answer["abstained"]}
+        own = {"corruption": name, "severity": severity, **probabilities}
+        own |= {key: answer[key] for key in (PREDICTED, "abstained")}
         rows.append({**keys, **own, **covered, **sizes, "saliency": None if np.isnan(stable) else stable})
     return rows
 
@@ -231,6 +232,7 @@ def _answers(predictor: Predictor, prepared: np.ndarray, given: Given) -> list[t
             prediction = describe(config, one, outputs, number, config.prepare.size)
             answer = {
                 "probabilities": prediction[target].probabilities,
+                PREDICTED: prediction[target].prediction,
                 "abstained": prediction.abstain if measured else None,
                 "set": prediction.set,
             }

@@ -82,7 +82,7 @@ def withheld_classes(prediction: Prediction, config: BundleConfig) -> dict[str, 
         threshold = measured[name].abstain_below if name in measured else None
         if whole or not one.defined:
             reasons[name] = whole[0] if whole else "undefined"
-        elif threshold is not None and max(one.probabilities.values()) < threshold:
+        elif threshold is not None and one.confidence < threshold:
             reasons[name] = _IMPROBABLE
         elif prediction.abstain and threshold is None:
             reasons[name] = _IMPROBABLE if name == prediction.target else _FOLLOWS
@@ -184,10 +184,11 @@ def _set(prediction: Prediction, config: BundleConfig, withheld: Mapping[str, st
 def _table(
     prediction: Prediction, name: str, config: BundleConfig, withheld: Mapping[str, str]
 ) -> tuple[str, list[tuple[str, float]]]:
-    """Title and probabilities of a classifier: the target's ranked, others in the order of their classes."""
+    """Title and probabilities of a classifier: the target's ranked behind its prediction, others in the order of
+    their classes."""
     labels, probabilities = config.labels(name), list(prediction[name].probabilities.items())
     if name == prediction.target:
-        probabilities.sort(key=lambda item: -item[1])
+        probabilities.sort(key=lambda item: (item[0] != prediction[name].prediction, -item[1]))
     title = f"{name.capitalize()}, {_reliance(prediction, name, config, withheld)}"
     return title, [(labels.long_name(label), probability) for label, probability in probabilities]
 

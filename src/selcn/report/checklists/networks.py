@@ -147,9 +147,9 @@ def _output(run: Run) -> list[str]:
     measured = config.reliability.networks.get(config.target) if config.reliability else None
     if measured:
         lines.append(
-            f"{config.target} answers with the most probable class, and abstains below a probability of "
-            f"{measured.abstain_below:.3f}, chosen so that it answers {100 * measured.coverage:.0f} % of the "
-            "out-of-fold images."
+            f"{config.target} answers with the class that it finds most probable before recalibration, and abstains "
+            f"below a probability of {measured.abstain_below:.3f}, chosen so that it answers "
+            f"{100 * measured.coverage:.0f} % of the out-of-fold images."
         )
     if config.sets:
         lines.append(
@@ -165,8 +165,9 @@ def _updating(run: Run) -> list[str]:
     if measured is None:
         return ["The model was not updated."]
     return [
-        f"Probabilities of {config.target} are recalibrated with one temperature, {measured.temperature:.3f}, fitted "
-        "on out-of-fold predictions; metrics are of the probabilities before it."
+        f"Probabilities of {config.target} are recalibrated with a temperature of {measured.temperature:.3f}"
+        f"{' and a bias a class' if measured.bias else ''}, fitted on "
+        "out-of-fold predictions; metrics are of the probabilities before it."
     ]
 
 

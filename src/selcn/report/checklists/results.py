@@ -96,8 +96,7 @@ def _failures(run: Run) -> list[str]:
     predictions = run.predictions(run.graph.target)
     part, rows = next(iter(fold_parts(predictions.table).items()))
     truth, predicted = (
-        np.array(predictions.classes)[numbers[rows.index]]
-        for numbers in (predictions.truth, predictions.probabilities.argmax(axis=1))
+        np.array(predictions.classes)[numbers[rows.index]] for numbers in (predictions.truth, predictions.predicted)
     )
     counts = pd.crosstab(truth, predicted).reindex(index=predictions.classes, columns=predictions.classes, fill_value=0)
     wrong = int((truth != predicted).sum())
