@@ -24,9 +24,9 @@ def primary(subset: str = "test") -> dict[str, Mapping[Any, Any]]:
     return {str(row["a"]): row for row in table[chosen].to_dict("records")}
 
 
-def points(row: Mapping[Any, Any]) -> str:
-    """A difference in percentage points with its interval."""
-    return f"{100 * row['value']:+.1f} points ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
+def points(row: Mapping[Any, Any], kind: str = "") -> str:
+    """A difference in percentage points with its interval, by lesion or another `kind` of it."""
+    return f"{100 * row['value']:+.1f} points ({100 * row[f'low{kind}']:+.1f} to {100 * row[f'high{kind}']:+.1f})"
 
 
 def answer() -> str:
@@ -35,15 +35,14 @@ def answer() -> str:
     told = ", and ".join(f"{points(found[twin])} from {what}" for twin, what in AGAINST.items())
     return (
         "**Does CAM transfer help?** On HAM10000's held-out lesions the classifier that reads symmetry saliency "
-        f"differs in balanced accuracy by {told} (95 % intervals, uncorrected, the variance of training not in them): "
-        f"by the bounds of the [protocol](docs/protocol.md) {judged()}. That is one seed of one network on one data "
-        "set; the other controls and seeds are not trained yet."
+        f"differs in balanced accuracy by {told} (95 % intervals, uncorrected, the variance of training not in them): by "
+        f"the bounds of the [protocol](docs/protocol.md) {judge(found['diagnosis-standalone'])}. That is one seed of one "
+        "network on one data set; the other controls and seeds are not trained yet."
     )
 
 
-def judged() -> str:
-    """What the protocol makes of the difference from the twin that stands alone."""
-    row = primary()["diagnosis-standalone"]
+def judge(row: Mapping[Any, Any]) -> str:
+    """What the protocol makes of a difference from the twin that stands alone."""
     low, high = row["low"], row["high"]
     if low > 0 or high < 0:
         return "it helps" if low > 0 else "it harms"
@@ -55,7 +54,7 @@ def transfer_sections() -> list[str]:
     """The page's section."""
     held = primary("validation")
     out_of_fold = " and ".join(f"{points(held[twin])} from {twin}" for twin in AGAINST)
-    words = f"By the bounds of the protocol, {judged()}."
+    words = f"By the bounds of the protocol, {judge(primary()['diagnosis-standalone'])}."
     held_out = f"The validation folds, on which single members answer, show {out_of_fold}."
     return [TEXT, difference_table(RUN, bounds=BOUND), f"{words} {held_out}"]
 

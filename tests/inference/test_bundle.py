@@ -2,6 +2,7 @@ import hashlib
 import json
 import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from selcn.inference.assembly import read_bundle
 from selcn.inference.bundle import read_lesions
 from selcn.models.plain import write_plain
 from selcn.runs.bundling import BundleOptions, bundle_run
-from selcn.runs.provenance import annotator_lines
+from selcn.runs.provenance import annotator_lines, cost_lines
 from selcn.runs.run import open_run
 from selcn.runs.subgroups import run_subgroups
 from selcn.training.compute import machine
@@ -173,6 +174,15 @@ def test_the_card_tells_use_data_and_figures(tiny_run: Path) -> None:
     assert {row["network"] for row in metrics} == {"diagnosis", "symmetry", "lesion"}
 
 
+def test_the_card_tells_which_network_was_trained_on_which_machine(tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("store", "bundle", "outputs"))
+    manifest = tmp_path / "run" / "networks" / "diagnosis" / "fold-1" / "step.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "machine": "a GPU", "torch": "9.9"}))
+    line = cost_lines(open_run(tmp_path / "run"), ["symmetry", "diagnosis"])[-1]
+    here = f"{machine()}, PyTorch {version('torch')}"
+    assert line.startswith(f"Machines: {here} (symmetry, diagnosis); a GPU, PyTorch 9.9 (diagnosis); ")
+
+
 def test_the_card_tells_annotators_subgroups_cost_and_citation(tiny_run: Path) -> None:
     run = open_run(tiny_run)
     table = run.table.assign(mask_by=["anna", "", "berta", "anna"] * 24, dx_type="histo")
@@ -184,7 +194,7 @@ def test_the_card_tells_annotators_subgroups_cost_and_citation(tiny_run: Path) -
     steps = [step for step in run.plan if step.kind == "networks" and step.network != "diagnosis-standalone"]
     seconds = sum(run.folder.manifest(step)["seconds"] for step in steps)
     assert f"in all ({seconds:.0f} seconds; lesion " in text
-    assert f"Machine: {machine()}; " in text
+    assert f"Machine: {machine()}, PyTorch {version('torch')}; {run.environment()['system']}." in text
     for row in run_subgroups(run, "diagnosis").to_dict("records"):
         assert f"{row['subgroup']}{' (worst)' * row['worst']} | {row['value']:.3f} |" in text
     assert "The catalog names nobody" in text

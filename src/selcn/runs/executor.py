@@ -93,7 +93,8 @@ class Executor:
         with self.show(step.path) as on_progress:
             result = action(work, on_progress) or {}
         seconds = round(time.perf_counter() - start, 2)
-        manifest = {**result, "seconds": seconds, "host": socket.gethostname()}
+        where = {"host": socket.gethostname(), "machine": machine(), "torch": version("torch")}
+        manifest = {**result, "seconds": seconds, **where}
         (work / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         final.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(final, ignore_errors=True)

@@ -23,7 +23,7 @@ RUN/
   audit/                   of `selcn audit --run`, see `selcn.runs.auditing`
   report.html  tripod-ai.md  clear-derm.md  claim.md
 ```
-Every step also leaves `step.json`: its result, seconds and host.
+Every step also leaves `step.json`: its result, seconds, host, machine and version of PyTorch.
 """
 
 import json
@@ -241,7 +241,7 @@ class RunFolder:
         return (self.step(step) / MANIFEST).is_file()
 
     def manifest(self, step: Step) -> dict[str, Any]:
-        """What a finished step recorded, with its ``seconds`` and ``host``.
+        """What a finished step recorded, with its ``seconds``, ``host``, ``machine`` and version of ``torch``.
 
         Args:
             step: of the run.

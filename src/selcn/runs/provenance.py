@@ -1,7 +1,8 @@
 """What a run knows of where its labels come from, what its training took, and how to cite it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import Any
 
 import pandas as pd
 
@@ -47,12 +48,28 @@ def cost_lines(run: Run, networks: Sequence[str]) -> list[str]:
     manifests = [(step.network, run.folder.manifest(step)) for step in steps]
     spent = {name: sum(one["seconds"] for of, one in manifests if of == name) for name in networks}
     each = ", ".join(f"{name} {spoken_time(seconds)}" for name, seconds in spent.items())
-    machine = run.environment().get("machine", "not recorded")
     return [
         f"Training took {spoken_time(sum(spent.values()))} in all ({sum(spent.values()):.0f} seconds; {each}), the "
         f"{run.split.folds} members of each network one after another.",
-        f"Machine: {machine}; {run.environment().get('system', 'unknown system')}.",
+        _machine_line(manifests, run.environment()),
     ]
+
+
+def _machine_line(manifests: Sequence[tuple[str | None, Mapping[str, Any]]], started: Mapping[str, str]) -> str:
+    """Where networks were trained; which of them where, if not all on one machine.
+
+    Args:
+        manifests: of steps, with their network.
+        started: what the run was started with, for steps that do not tell.
+    """
+    trained: dict[str, dict[str | None, None]] = {}
+    for network, one in manifests:
+        words = str(one.get("machine", started.get("machine", "not recorded")))
+        words += f", PyTorch {one['torch']}" if "torch" in one else ""
+        trained.setdefault(words, {})[network] = None
+    several = len(trained) > 1
+    places = [words + (f" ({', '.join(map(str, names))})" if several else "") for words, names in trained.items()]
+    return f"Machine{'s' * several}: {'; '.join(places)}; {started.get('system', 'unknown system')}."
 
 
 def spoken_time(seconds: float) -> str:
