@@ -8,6 +8,7 @@ import pandas as pd
 
 from failures import failure_sections
 from peer_section import peer_sections
+from recalibrated import calibration_section
 from tables import between, interval, markdown, metric_table
 from transfer import answer, transfer_sections
 
@@ -26,6 +27,7 @@ SETS = {
 }
 HEADLINES = [
     ("test-diagnosis", "balanced_accuracy", "diagnosis, balanced accuracy"),
+    ("test-diagnosis", "accuracy", "diagnosis, accuracy"),
     ("test-diagnosis", "macro_auc", "diagnosis, macro AUC"),
     ("test-diagnosis", "auc_mel", "melanoma, AUC"),
     ("test-diagnosis", "ece", "diagnosis, expected calibration error"),
@@ -67,6 +69,7 @@ def shipped_sections() -> list[str]:
         headline_table(("with SqueezeNet, before", BEFORE)),
         MEMBERS,
         metric_table(RUN, ["diagnosis", "symmetry"]),
+        *calibration_section(),
         *transfer_sections(),
         *peer_sections(),
         *failure_sections(),

@@ -35,9 +35,10 @@ def answer() -> str:
     told = ", and ".join(f"{points(found[twin])} from {what}" for twin, what in AGAINST.items())
     return (
         "**Does CAM transfer help?** On HAM10000's held-out lesions the classifier that reads symmetry saliency "
-        f"differs in balanced accuracy by {told} (95 % intervals, uncorrected, the variance of training not in them): by "
-        f"the bounds of the [protocol](docs/protocol.md) {judge(found['diagnosis-standalone'])}. That is one seed of one "
-        "network on one data set; the other controls and seeds are not trained yet."
+        f"differs in balanced accuracy by {told} (95 % intervals, uncorrected, the variance of training not in "
+        "them): by the bounds of the [protocol](docs/protocol.md) "
+        f"{judge(found['diagnosis-standalone'])}. That is one seed of one network on one data set; the other controls "
+        "and seeds are not trained yet."
     )
 
 

@@ -203,9 +203,12 @@ def _soft_metrics(
 ) -> dict[str, FloatArray]:
     """Metrics that need more of the probabilities than the predicted class."""
     questions = one_against_rest(truth, probabilities, labels)
-    counts = {name: count_above(scores, positive, weights) for name, (scores, positive) in questions.items()}
-    aucs = np.stack([auc(counts[name]) for name in labels.names], axis=1)
-    precisions = np.stack([average_precision(counts[name]) for name in labels.names], axis=1)
+    by_image = np.asfortranarray(weights)
+    counts = {name: count_above(scores, positive, by_image) for name, (scores, positive) in questions.items()}
+    areas = {name: (auc(one), average_precision(one)) for name, one in counts.items()}
+    aucs, precisions = (
+        np.stack(columns, axis=1) for columns in zip(*(areas[name] for name in labels.names), strict=True)
+    )
     both_sides = ~np.isnan(aucs)
     metrics = {
         "macro_auc": _mean_where(aucs, both_sides),
@@ -214,8 +217,7 @@ def _soft_metrics(
         **calibration_metrics(truth, probabilities, weights, predicted=predicted),
     }
     for name, one in counts.items():
-        metrics[f"auc_{name}"] = auc(one)
-        metrics[f"average_precision_{name}"] = average_precision(one)
+        metrics[f"auc_{name}"], metrics[f"average_precision_{name}"] = areas[name]
         for percent in SPECIFICITIES:
             metrics[f"sensitivity_{name}_at_{percent}"] = sensitivity_at(one, percent / 100)
     return metrics

@@ -59,14 +59,17 @@ def _points(scores: FloatArray, positive: BoolArray, area: str) -> pd.DataFrame:
     counts = count_above(scores, positive, np.ones((1, len(scores))))
     roc_area, precision_area = float(auc(counts)[0]), float(average_precision(counts)[0])
     chosen = roc_area if area == "auc" else precision_area
-    threshold = -np.unique(-scores)
+    levels = np.unique(-scores)
+    hits, misses = (
+        np.searchsorted(np.sort(-scores[one]), levels, side="right").astype(np.float64) for one in (positive, ~positive)
+    )
     points = pd.DataFrame(
         {
             "area": chosen,
-            "threshold": threshold,
-            "sensitivity": fraction(counts.positives, counts.all_positives.repeat(len(threshold), 1))[0],
-            "false_positive_rate": fraction(counts.negatives, counts.all_negatives.repeat(len(threshold), 1))[0],
-            "precision": fraction(counts.positives, counts.positives + counts.negatives)[0],
+            "threshold": -levels,
+            "sensitivity": fraction(hits, np.full(len(levels), hits[-1])),
+            "false_positive_rate": fraction(misses, np.full(len(levels), misses[-1])),
+            "precision": fraction(hits, hits + misses),
         }
     ).assign(recall=lambda table: table["sensitivity"])
     if np.isnan(chosen):

@@ -7,41 +7,64 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selcn.evaluation.predictions import BoolArray, FloatArray
+from selcn.evaluation.predictions import BoolArray, FloatArray, IntArray
 
 
 class Counts(NamedTuple):
-    """Weight at or above each distinct score, from the highest on, (B, T): of positives, and of negatives."""
+    """Weights of B weightings at each of the T distinct scores that a positive has, from the highest on.
+
+    Other thresholds add negatives alone, which no measure below gains from.
+
+    Attributes:
+        positives: of positives at or above the score, (T, B).
+        negatives: of negatives at or above it, (T, B).
+        above: of negatives above it, (T, B).
+        all_negatives: of all negatives, (B,).
+    """
 
     positives: FloatArray
     negatives: FloatArray
+    above: FloatArray
+    all_negatives: FloatArray
 
     @property
     def all_positives(self) -> FloatArray:
-        """Weight of all positives, (B, 1)."""
-        return self.positives[:, -1:]
-
-    @property
-    def all_negatives(self) -> FloatArray:
-        """Weight of all negatives, (B, 1)."""
-        return self.negatives[:, -1:]
+        """Weight of all positives, (B,)."""
+        return self.positives[-1] if len(self.positives) else np.zeros(len(self.all_negatives))
 
 
 def count_above(scores: FloatArray, positive: BoolArray, weights: FloatArray) -> Counts:
-    """Return the weight of positives and of negatives at or above each distinct score.
+    """Return the weight of positives and of negatives above each score that a positive has.
 
     Args:
         scores: (N,), higher for positives.
         positive: whether an image is positive, (N,).
-        weights: not negative, (B, N).
+        weights: not negative, (B, N); fastest where an image's weights are contiguous (Fortran order).
     """
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    ordered, hit = weights[:, order], positive[order]
+    by_image = np.ascontiguousarray(weights.T)  # sums over images are then sums of rows
+    levels, hits = np.unique(-scores[positive], return_counts=True)
+    hit, missed = (np.flatnonzero(one)[np.argsort(-scores[one], kind="stable")] for one in (positive, ~positive))
+    above, at_or_above = (np.searchsorted(-scores[missed], levels, side=side) for side in ("left", "right"))
+    negatives = _sums_before(by_image[missed], np.concatenate([above, at_or_above, [len(missed)]]))
     return Counts(
-        np.cumsum(ordered * hit, axis=1)[:, ends],
-        np.cumsum(ordered * ~hit, axis=1)[:, ends],
+        _sums_before(by_image[hit], np.cumsum(hits)),
+        negatives[len(levels) : -1],
+        negatives[: len(levels)],
+        negatives[-1],
     )
+
+
+def _sums_before(rows: FloatArray, ends: IntArray) -> FloatArray:
+    """The sum of the rows before each end, (E, B).
+
+    Args:
+        rows: (M, B).
+        ends: from 0 to M, (E,).
+    """
+    starts = np.unique(np.append(ends[ends < len(rows)], 0))
+    parts = np.add.reduceat(rows, starts, axis=0) if len(rows) else np.zeros((1, rows.shape[1]))
+    sums = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(parts, axis=0)])
+    return np.asarray(sums[np.searchsorted(starts, ends)])
 
 
 def auc(counts: Counts) -> FloatArray:
@@ -50,11 +73,9 @@ def auc(counts: Counts) -> FloatArray:
     Args:
         counts: of B weightings.
     """
-    height = counts.positives.copy()
-    height[:, 1:] += counts.positives[:, :-1]  # twice the mean height of each trapezoid
-    width = np.diff(counts.negatives, axis=1, prepend=0)
-    area = (height * width).sum(axis=1) / 2
-    return fraction(area, (counts.all_positives * counts.all_negatives)[:, 0])
+    gained = np.diff(counts.positives, axis=0, prepend=0)
+    below = counts.all_negatives - (counts.negatives + counts.above) / 2  # of equal scores half
+    return fraction((gained * below).sum(axis=0), counts.all_positives * counts.all_negatives)
 
 
 def average_precision(counts: Counts) -> FloatArray:
@@ -63,9 +84,11 @@ def average_precision(counts: Counts) -> FloatArray:
     Args:
         counts: of B weightings.
     """
-    precision = np.nan_to_num(fraction(counts.positives, counts.positives + counts.negatives))
-    gained = np.diff(counts.positives, axis=1, prepend=0)
-    return fraction((precision * gained).sum(axis=1), counts.all_positives[:, 0])
+    called = counts.positives + counts.negatives
+    gained = np.diff(counts.positives, axis=0, prepend=0)
+    # Where nothing is called positive, nothing is gained either.
+    precise = (counts.positives * gained / np.where(called > 0, called, 1)).sum(axis=0)
+    return fraction(precise, counts.all_positives)
 
 
 def sensitivity_at(counts: Counts, specificity: float) -> FloatArray:
@@ -78,9 +101,9 @@ def sensitivity_at(counts: Counts, specificity: float) -> FloatArray:
         specificity: from 0 to 1.
     """
     allowed = counts.negatives <= (1 - specificity) * counts.all_negatives * (1 + 1e-12)
-    found = np.where(allowed, counts.positives, 0.0).max(axis=1)
-    sensitivity = fraction(found, counts.all_positives[:, 0])
-    return np.where(counts.all_negatives[:, 0] > 0, sensitivity, np.nan)
+    found = np.where(allowed, counts.positives, 0.0).max(axis=0, initial=0)
+    sensitivity = fraction(found, counts.all_positives)
+    return np.where(counts.all_negatives > 0, sensitivity, np.nan)
 
 
 def fraction(part: FloatArray, whole: FloatArray) -> FloatArray:

@@ -1,0 +1,73 @@
+"""What docs/results.md says of calibration: temperature alone against a bias a class, on the shipped run's folds."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+
+from selcn.evaluation import Predictions, Recalibration, evaluate_classification, fit_recalibration, read_predictions
+from selcn.labels import HAM10000, TEST
+from tables import interval, markdown
+
+FILE = Path(__file__).parent / "ham10000" / "diagnosis.parquet"
+METRICS = {
+    "ece": "calibration error",
+    "nll": "negative log-likelihood",
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy",
+}
+
+
+def fit_temperature(predictions: Predictions) -> Recalibration:
+    """The temperature of least negative log-likelihood (Guo et al. 2017), and no bias."""
+    own = np.arange(len(predictions.truth)), predictions.truth
+    found = minimize_scalar(
+        lambda power: -np.log(Recalibration(np.exp(power)).apply(predictions.probabilities)[own]).mean(),
+        bounds=(-3, 3),
+        method="bounded",
+    )
+    return Recalibration(float(np.exp(found.x)))
+
+
+def across_folds(predictions: Predictions, fit: Callable[[Predictions], Recalibration]) -> Predictions:
+    """Each fold recalibrated by a fit to the others."""
+    table, of = predictions.table, partial(Predictions, predictions.labels)
+    parts = [
+        fit(of(table[table["fold"] != fold])).of(of(table[table["fold"] == fold].reset_index(drop=True))).table
+        for fold in sorted(table["fold"].unique())
+    ]
+    return of(pd.concat(parts, ignore_index=True))
+
+
+def compared() -> dict[str, Predictions]:
+    """The out-of-fold predictions of the diagnosis network in each way to calibrate them."""
+    whole = read_predictions(FILE, HAM10000)
+    said = Predictions(whole.labels, whole.table[whole.table["fold"] != TEST].reset_index(drop=True))
+    biased = across_folds(said, fit_recalibration)
+    return {
+        "as predicted": said,
+        "temperature": across_folds(said, fit_temperature),
+        "temperature and a bias a class": biased,
+        "the same, the most probable class predicted": Predictions(said.labels, biased.table.drop(columns="predicted")),
+    }
+
+
+def calibration_section() -> list[str]:
+    """The page's section."""
+    rows = []
+    for name, predictions in compared().items():
+        table = evaluate_classification(predictions, resamples=500).set_index("metric")
+        cells = {title: interval(table.loc[metric].to_dict()) for metric, title in METRICS.items()}
+        rows.append({"": name, **cells})
+    return [TEXT, markdown(pd.DataFrame(rows))]
+
+
+TEXT = """### Calibration
+
+The diagnosis network was trained with class weights, so that it says what would hold if all classes were equally
+frequent. What that makes of its probabilities, out of fold, each fold recalibrated by a fit to the other four: one
+temperature cannot mend it, a bias a class can, and what is predicted stays
+([why](adr/0012-recalibration.md))."""
