@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import arms
 import experiments
 import peer_section
 import selcn
@@ -27,6 +28,7 @@ from selcn.data.phantom import write_phantom
 from selcn.evaluation.comparison import compare, on_shared_images
 from selcn.evaluation.evaluate import evaluate_file
 from selcn.evaluation.predictions import read_predictions
+from selcn.evaluation.seeds import compare_seeds
 from selcn.labels import HAM10000
 from selcn.runs.run import open_run
 
@@ -162,6 +164,17 @@ def test_the_scores_of_the_bundle_are_had_again_from_what_it_predicted(file: Pat
     stored = pd.read_csv(shipped.SCORES).query("file == @file.stem").drop(columns="file").reset_index(drop=True)
     found = evaluate_file(file)
     pd.testing.assert_frame_equal(found, stored[found.columns], rtol=1e-9, check_dtype=False)
+
+
+@pytest.mark.parametrize(("a", "b"), [("diagnosis-standalone", "diagnosis"), ("diagnosis", "diagnosis-zero")])
+def test_differences_of_the_arms_are_had_again_from_what_they_predicted(a: str, b: str) -> None:
+    folders = [arms.OUT / f"seed-{seed}" for seed in arms.seeds()]
+    sources = ([folder / f"{name}.parquet" for folder in folders] for name in (a, b))
+    found = compare_seeds(*sources, labels=HAM10000).set_index(["metric", "fold_part"])
+    stored = pd.read_csv(arms.OUT / "comparison.csv").query("a == @a and b == @b").set_index(["metric", "fold_part"])
+    row = ("balanced_accuracy", "test")
+    for column in ("value", "low", "high", "p"):
+        assert found.loc[row, column] == pytest.approx(stored.loc[row, column], abs=1e-9)
 
 
 @pytest.mark.parametrize(

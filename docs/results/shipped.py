@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from arms import answer, arms_sections
 from failures import failure_sections
 from peer_section import peer_sections
 from recalibrated import calibration_section
 from tables import between, interval, markdown, metric_table
-from transfer import answer, transfer_sections
+from transfer import transfer_sections
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
@@ -71,6 +72,7 @@ def shipped_sections() -> list[str]:
         metric_table(RUN, ["diagnosis", "symmetry"]),
         *calibration_section(),
         *transfer_sections(),
+        *arms_sections(),
         *peer_sections(),
         *failure_sections(),
     ]
