@@ -44,6 +44,29 @@ def test_parts_are_stratified_to_within_a_lesion(make_catalog: MakeCatalog) -> N
     assert (counts[["nv", "mel", "df"]] == 20).all(axis=None)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_lesions_of_many_images_are_in_every_part_by_its_share(seed: int) -> None:
+    """Parts of unequal size hold the same mixture of lesions with one image and with several, of frequent classes."""
+    generator = np.random.default_rng(seed)
+    shots = generator.choice([1, 2, 3, 6], p=[0.7, 0.15, 0.1, 0.05], size=2_000)
+    names = np.repeat(generator.choice(["nv", "mel"], p=[0.8, 0.2], size=2_000), shots)
+    lesions = np.repeat([f"lesion-{number}" for number in range(2_000)], shots)
+    columns = {"lesion_id": lesions, "diagnosis": names, "image_path": "x.png"}
+    table = complete_catalog(
+        pd.DataFrame({"image_id": [f"i{number}" for number in range(len(names))], **columns}), "rows"
+    )
+    split = grouped_split(table, folds=5, test=0.2, calibration=0.05, seed=seed)
+    found = pd.DataFrame(
+        {"part": table["image_id"].map(split.part), "lesion": lesions, "shots": np.repeat(shots, shots)}
+    )
+    by_part = found.drop_duplicates("lesion").groupby("part")["shots"]
+    assert by_part.mean().to_numpy() == pytest.approx(shots.mean(), rel=0.04)
+    share = found["part"].value_counts(normalize=True)
+    assert share[[CALIBRATION, TEST, "0"]].to_numpy() == pytest.approx([0.05, 0.2, 0.15], abs=0.003)
+    many = by_part.apply(lambda each: (each > 1).mean())
+    assert many.to_numpy() == pytest.approx((shots > 1).mean(), abs=0.04)
+
+
 def test_the_same_seed_gives_the_same_split_whatever_the_row_order(make_catalog: MakeCatalog) -> None:
     table = make_catalog()
     first = grouped_split(table, seed=3)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import balanced_accuracy_score
 
@@ -56,6 +56,19 @@ def test_what_made_probabilities_wrong_is_found_again() -> None:
     found = fit_recalibration(_predictions(softmax(logits, axis=1), truth))
     assert found.temperature == pytest.approx(2, rel=0.05)
     assert found.bias == pytest.approx(bias, abs=0.06)
+
+
+def test_with_known_biases_the_temperature_alone_is_fitted(draw_predictions: DrawPredictions) -> None:
+    predictions = draw_predictions(images=400, lesions=300)
+    bias = np.linspace(-1, 1, len(predictions.classes))
+    held = (predictions.table["fold"] != "test").to_numpy()
+    logits, own = np.log(predictions.probabilities[held]), (np.arange(held.sum()), predictions.truth[held])
+    expected = minimize_scalar(
+        lambda power: -log_softmax(logits / np.exp(power) + bias, axis=1)[own].sum(), bounds=(-2, 2), method="bounded"
+    )
+    found = fit_recalibration(predictions, bias.tolist())
+    assert found.bias == pytest.approx(bias)
+    assert found.temperature == pytest.approx(np.exp(expected.x), rel=1e-3)
 
 
 def test_a_class_without_images_keeps_a_finite_bias() -> None:

@@ -110,7 +110,9 @@ def test_temperature_is_that_of_the_ensemble_on_images_that_no_network_was_train
     table["image_id"] = run.table["image_id"].iloc[known].to_list()
     table = table.assign(group=table["image_id"].map(run.split.group), fold=CALIBRATION)
     table["truth"] = [names[number] for number in run.class_numbers("plain")[known]]
-    expected = fit_recalibration(Predictions.of(table, "by hand", config.labels("plain")))
+    bias = fit_recalibration(run.predictions("plain")).bias
+    expected = fit_recalibration(Predictions.of(table, "by hand", config.labels("plain")), bias)
+    assert expected.bias == pytest.approx(bias)
     assert config.reliability is not None
     assert config.reliability.networks["plain"].temperature == pytest.approx(expected.temperature, rel=1e-3)
     assert config.reliability.networks["plain"].bias == pytest.approx(expected.bias, abs=1e-3)

@@ -70,7 +70,7 @@ class Recalibration:
         return predictions.with_probabilities(self.apply(predictions.probabilities))
 
 
-def fit_recalibration(predictions: "Predictions") -> Recalibration:
+def fit_recalibration(predictions: "Predictions", bias: Sequence[float] | None = None) -> Recalibration:
     """Fit temperature and biases to the validation folds; the test subset is not used.
 
     They are those of highest posterior probability: of least negative log-likelihood plus that of the prior, see
@@ -78,6 +78,7 @@ def fit_recalibration(predictions: "Predictions") -> Recalibration:
 
     Args:
         predictions: with rows of the validation folds.
+        bias: of each class, where it is known; the temperature alone is then fitted.
 
     Raises:
         DataError: there are no validation rows.
@@ -93,16 +94,17 @@ def fit_recalibration(predictions: "Predictions") -> Recalibration:
 
     def loss(parameters: "FloatArray") -> "tuple[float, FloatArray]":
         """The sum to be least, and its gradient."""
-        factor, bias = np.exp(-parameters[0]), parameters[1:]
-        scaled = factor * logits + bias
+        factor, added = np.exp(-parameters[0]), parameters[1:]
+        scaled = factor * logits + added
         shifted = scaled - scaled.max(axis=1, keepdims=True)
         powers = np.exp(shifted)
         sums = powers.sum(axis=1, keepdims=True)
         error = powers / sums - one_hot
         value = (np.log(sums[:, 0]) - shifted[np.arange(len(truth)), truth]).sum()
-        gradient = np.concatenate([[-(error * factor * logits).sum()], error.sum(axis=0) + bias / BIAS_DEVIATION**2])
-        return float(value + (bias**2).sum() / (2 * BIAS_DEVIATION**2)), gradient
+        gradient = np.concatenate([[-(error * factor * logits).sum()], error.sum(axis=0) + added / BIAS_DEVIATION**2])
+        return float(value + (added**2).sum() / (2 * BIAS_DEVIATION**2)), gradient
 
-    bounds = [tuple(np.log(_BOUNDS)), *[(None, None)] * classes]
-    found = minimize(loss, np.zeros(1 + classes), jac=True, bounds=bounds, method="L-BFGS-B").x
+    start = np.append(0.0, np.zeros(classes) if bias is None else bias)
+    free = [(None, None)] * classes if bias is None else [(one, one) for one in bias]
+    found = minimize(loss, start, jac=True, bounds=[tuple(np.log(_BOUNDS)), *free], method="L-BFGS-B").x
     return Recalibration(float(np.exp(found[0])), tuple((found[1:] - found[1:].mean()).tolist()))

@@ -40,9 +40,9 @@ FALSE_ALARMS = 0.01
 def measure_reliability(run: Run, target: str, ensemble: Ensemble, false_alarms: float | None) -> Reliability:
     """Measure the target's reliability, and set each member's feature distances; of the images alone without labels.
 
-    Calibration and abstention are those of the ensemble where the split has a calibration subset, else of the single
-    members out of fold, whose mean is less confident than they are. Prediction sets come from the calibration subset
-    where each class has enough lesions there, else from the members out of fold.
+    Biases and abstention are those of the single members out of fold. The temperature is that of the ensemble where the
+    split has a calibration subset, else of the members, too, whose mean is less confident than they are. Prediction
+    sets come from the calibration subset where each class has enough lesions there, else from the members out of fold.
 
     Args:
         run: that is evaluated.
@@ -65,16 +65,19 @@ def measure_reliability(run: Run, target: str, ensemble: Ensemble, false_alarms:
     held_out = predictions.table[predictions.table["fold"] != TEST].reset_index(drop=True)
     out_of_fold = Predictions(predictions.labels, held_out)
     own, calibration = fit_recalibration(out_of_fold), calibration_predictions(run, ensemble, target)
-    fitted_to = own if calibration is None else fit_recalibration(calibration)
-    calibrated = fitted_to.of(out_of_fold if calibration is None else calibration)
+    # The calibration subset is small: it tells how confident the ensemble may be, and neither how frequent a rare class
+    # is nor how many images are hard.
+    found = own if calibration is None else fit_recalibration(calibration, own.bias)
+    recalibrated = own.of(out_of_fold)
+    sets = None if calibration is None else _sets(found.of(calibration))
     network = NetworkReliability(
-        temperature=fitted_to.temperature,
-        bias=fitted_to.bias,
-        abstain_below=abstention_threshold(calibrated, COVERAGE),
+        temperature=found.temperature,
+        bias=found.bias,
+        abstain_below=abstention_threshold(recalibrated, COVERAGE),
         coverage=COVERAGE,
         distance=alarm_threshold(held, lesions, rate),
         components=tuple(one.whitening.shape[1] for one in fitted),
-        sets=_sets(calibrated) or _sets(own.of(out_of_fold)),
+        sets=sets or _sets(recalibrated),
         false_alarms=rate,
         earlier=_fit_earlier(run, target, members),
     )

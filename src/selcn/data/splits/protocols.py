@@ -67,8 +67,9 @@ def grouped_split(
     """Deal whole groups to a test subset and ``folds`` folds, as near to stratified as groups allow.
 
     Stratified over class and symmetry together, so that one split serves all networks. Within a stratum the largest
-    groups are dealt first, each to a part that has none of its classes, else to the one that lacks most images of that
-    stratum, of that diagnosis, and of all.
+    groups are dealt first, each to a part that has none of its classes, else to the one that lacks most of that
+    stratum, of that diagnosis, and of all. Lacks are relative to the part's share: by number of images the larger parts
+    would get the lesions with many images, which are harder, and the smaller parts those with one.
 
     Args:
         table: a validated catalog.
@@ -218,20 +219,22 @@ def _dealt(table: pd.DataFrame, group: pd.Series, parts: list[str], share: np.nd
 
 def _deal(units: pd.DataFrame, share: np.ndarray) -> dict[str, int]:
     rarest_first = units.groupby(["diagnosis", "symmetry"], sort=True)["images"].sum().sort_values(kind="stable")
-    lack_all = share * units["images"].sum()
-    lack_of = {name: share * total for name, total in units.groupby("diagnosis")["images"].sum().items()}
+    lack_all = np.full(len(share), float(units["images"].sum()))
+    lack_of = {
+        name: np.full(len(share), float(total)) for name, total in units.groupby("diagnosis")["images"].sum().items()
+    }
     held: list[set[str]] = [set() for _ in share]
     part_of: dict[str, int] = {}
     for diagnosis, symmetry in rarest_first.index:
         members = units[(units["diagnosis"] == diagnosis) & (units["symmetry"] == symmetry)]
-        lacks = (share * members["images"].sum(), lack_of[diagnosis], lack_all)
+        lacks = (np.full(len(share), float(members["images"].sum())), lack_of[diagnosis], lack_all)
         labels = {diagnosis, symmetry}
         for group, images in zip(members.index, members["images"], strict=True):
             best = max(range(len(share)), key=lambda part: _need(part, labels - held[part], lacks))
             part_of[group] = best
             held[best] |= labels
             for lack in lacks:
-                lack[best] -= images
+                lack[best] -= images / share[best]
     return part_of
 
 
