@@ -66,7 +66,7 @@ def test_a_cascade_on_networks_of_a_bundle_trains_the_rest_alone(
     assert refresh_report(folder).stat().st_size > 10_000
     image = Path(run.table["image_path"].iloc[0])
     mine, theirs = (selcn.load(one).predict(image) for one in (folder / "bundle", bundle))
-    assert mine["symmetry"].probabilities == pytest.approx(theirs["symmetry"].probabilities, abs=1e-6)
+    assert mine["symmetry"].probabilities == pytest.approx(theirs["symmetry"].probabilities, abs=1e-5)
     assert mine["diagnosis"].probabilities != theirs["diagnosis"].probabilities
 
 

@@ -44,8 +44,10 @@ def without_lesion(one: Prediction) -> Prediction:
 
 
 def improbable(one: Prediction) -> Prediction:
-    flat = ClassResult(dict.fromkeys(one["diagnosis"].probabilities, 1 / 7), one["diagnosis"].saliency)
-    return replace(one, abstain=True, results={**one.results, "diagnosis": flat})
+    first, *others = one["diagnosis"].probabilities
+    shares = {first: 0.0, **dict.fromkeys(others, 1 / len(others))}
+    unsure = ClassResult(shares, one["diagnosis"].saliency, first)
+    return replace(one, abstain=True, results={**one.results, "diagnosis": unsure})
 
 
 def undefined(one: Prediction) -> Prediction:

@@ -1,6 +1,7 @@
 """How images are dealt to subsets: by whole groups, as the thesis did, or with another source as the test subset."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -66,10 +67,11 @@ def grouped_split(
 ) -> Split:
     """Deal whole groups to a test subset and ``folds`` folds, as near to stratified as groups allow.
 
-    Stratified over class and symmetry together, so that one split serves all networks. Within a stratum the largest
-    groups are dealt first, each to a part that has none of its classes, else to the one that lacks most of that
-    stratum, of that diagnosis, and of all. Lacks are relative to the part's share: by number of images the larger parts
-    would get the lesions with many images, which are harder, and the smaller parts those with one.
+    Stratified over class and symmetry together, so that one split serves all networks; strata of rare labels are dealt
+    first. Within a stratum the largest groups are dealt first, each to a part that has none of its classes, else to the
+    one that lacks most of that stratum, of that diagnosis, of that symmetry, and of all. Lacks are relative to the
+    part's share: by number of images the larger parts would get the lesions with many images, which are harder, and the
+    smaller parts those with one.
 
     Args:
         table: a validated catalog.
@@ -218,30 +220,39 @@ def _dealt(table: pd.DataFrame, group: pd.Series, parts: list[str], share: np.nd
 
 
 def _deal(units: pd.DataFrame, share: np.ndarray) -> dict[str, int]:
-    rarest_first = units.groupby(["diagnosis", "symmetry"], sort=True)["images"].sum().sort_values(kind="stable")
+    labelled = Counter(label for pair in zip(units["diagnosis"], units["symmetry"], strict=True) for label in set(pair))
+    images_of = units.groupby(["diagnosis", "symmetry"], sort=True)["images"].sum()
+    rarest_first = sorted(images_of.index, key=lambda pair: (*sorted(labelled[one] for one in pair), images_of[pair]))
     lack_all = np.full(len(share), float(units["images"].sum()))
     lack_of = {
-        name: np.full(len(share), float(total)) for name, total in units.groupby("diagnosis")["images"].sum().items()
+        (column, name): np.full(len(share), float(total))
+        for column in ("diagnosis", "symmetry")
+        for name, total in units.groupby(column)["images"].sum().items()
     }
     held: list[set[str]] = [set() for _ in share]
+    # Groups of each label beyond those that parts without it need: the fewer, the more urgent such a part is.
+    spare = Counter({label: groups - len(share) for label, groups in labelled.items()})
     part_of: dict[str, int] = {}
-    for diagnosis, symmetry in rarest_first.index:
+    for diagnosis, symmetry in rarest_first:
         members = units[(units["diagnosis"] == diagnosis) & (units["symmetry"] == symmetry)]
-        lacks = (np.full(len(share), float(members["images"].sum())), lack_of[diagnosis], lack_all)
+        of_stratum = np.full(len(share), float(members["images"].sum()))
+        lacks = (of_stratum, lack_of["diagnosis", diagnosis], lack_of["symmetry", symmetry], lack_all)
         labels = {diagnosis, symmetry}
         for group, images in zip(members.index, members["images"], strict=True):
-            best = max(range(len(share)), key=lambda part: _need(part, labels - held[part], lacks))
+            best = max(range(len(share)), key=lambda part: _need(part, labels - held[part], spare, lacks))
             part_of[group] = best
+            spare.subtract(labels & held[best])
             held[best] |= labels
             for lack in lacks:
                 lack[best] -= images / share[best]
     return part_of
 
 
-def _need(part: int, not_held: set[str], lacks: tuple[np.ndarray, ...]) -> tuple[float, ...]:
+def _need(part: int, not_held: set[str], spare: Mapping[str, int], lacks: tuple[np.ndarray, ...]) -> tuple[float, ...]:
     # A part without a class comes first, or small parts would be left without the rare ones. Rounding lets ties in the
-    # stratum be settled by the diagnosis, and those by the whole.
-    return len(not_held), *(round(float(lack[part]), 6) for lack in lacks)
+    # stratum be settled by the diagnosis, those by the symmetry, and those by the whole.
+    urgent = sum(1 / (1 + max(0, spare[label])) for label in not_held)
+    return round(urgent, 6), *(round(float(lack[part]), 6) for lack in lacks)
 
 
 def _refuse_missing_class(table: pd.DataFrame, part: pd.Series, parts: list[str]) -> None:
