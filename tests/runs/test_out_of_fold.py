@@ -25,6 +25,8 @@ from selcn.tasks.task import Task
 FOLDS = 3
 CLASSIFIERS = ("symmetry", "diagnosis")
 NAMES = ("lesion", *CLASSIFIERS)
+EXACT = 1e-6
+"""Largest difference of probabilities that are the same; of other inputs they differ by more."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def check_masks(lesion: Tensor | None, masks: np.ndarray) -> None:
 
 def check_answers(run: Run, found: Pass, rows: np.ndarray, name: str) -> None:
     probabilities, saliency = (run.output(name, f"{kind}.npy")[rows] for kind in ("probabilities", "saliency"))
-    assert found.outputs[name].logits.softmax(1).numpy() == pytest.approx(probabilities, abs=1e-5)
+    assert found.outputs[name].logits.softmax(1).numpy() == pytest.approx(probabilities, abs=EXACT)
     assert found.saliency[name][:, 0].numpy() == pytest.approx(saliency, abs=1e-4)
 
 
@@ -103,7 +105,7 @@ def test_the_test_subset_is_predicted_by_every_member_on_its_own_inputs_and_aver
         check_masks(found.lesion, run.output("lesion", "member-masks.npy")[number])
         for name in CLASSIFIERS:
             own = run.output(name, "member-probabilities.npy")[number]
-            assert found.outputs[name].logits.softmax(1).numpy() == pytest.approx(own, abs=1e-5)
+            assert found.outputs[name].logits.softmax(1).numpy() == pytest.approx(own, abs=EXACT)
         own = run.output("symmetry", "member-saliency.npy")[number]
         assert found.saliency["symmetry"][:, 0].numpy() == pytest.approx(own, abs=1e-4)
     together = Ensemble(members)(images_of(run, rows))
@@ -112,7 +114,7 @@ def test_the_test_subset_is_predicted_by_every_member_on_its_own_inputs_and_aver
         assert (alone != run.output("lesion", "masks.npy")[rows]).any(), "the mean is of probabilities"
     for name in CLASSIFIERS:
         mean = np.mean([found.outputs[name].logits.softmax(1).numpy() for found in passes], axis=0)
-        assert run.output(name, "probabilities.npy")[rows] == pytest.approx(mean, abs=1e-5)
+        assert run.output(name, "probabilities.npy")[rows] == pytest.approx(mean, abs=EXACT)
         saliency = together.saliency[name][:, 0].numpy()
         assert run.output(name, "saliency.npy")[rows] == pytest.approx(saliency, abs=1e-4)
 
@@ -132,14 +134,14 @@ def test_members_that_exchanged_masks_or_saliency_would_answer_otherwise(run: Ru
         return members[0].classify("diagnosis", seen, [saliency, cells]).logits.softmax(1).numpy()
 
     mask, saliency = masks[0], maps[0]
-    assert answer(mask, saliency, mask) == pytest.approx(own, abs=1e-5)
+    assert answer(mask, saliency, mask) == pytest.approx(own, abs=EXACT)
     for others in (
         (masks[1], saliency, mask),
         (mask, maps[1], mask),
         (mask, torch.stack(maps).mean(0), mask),
         (mask, saliency, masks[1]),
     ):
-        assert np.abs(answer(*others) - own).max() > 1e-4
+        assert np.abs(answer(*others) - own).max() > EXACT
 
 
 def test_no_network_is_trained_or_validated_on_its_own_fold_or_the_test_subset(
