@@ -131,8 +131,8 @@ def _leaking() -> list[str]:
     for other in arms[1:]:
         table = compare_seeds([files[other]], [files[ARM]], labels=HAM10000).set_index("metric")
         differences.append(f"{points(table.loc['balanced_accuracy'].to_dict())} from {other}")
-    told = f"{ARM} differs in balanced accuracy by {' and '.join(differences)}."
-    return [LEAKS, _each([LEAKING], arms), f"Leaking as they are: {told}"]
+    words = f"{ARM} differs in balanced accuracy by {' and '.join(differences)}."
+    return [LEAKS, _each([LEAKING], arms), f"Leaking as they are: {words}"]
 
 
 def answer() -> str:

@@ -45,13 +45,15 @@ def across_folds(predictions: Predictions, fit: Callable[[Predictions], Recalibr
 def compared() -> dict[str, Predictions]:
     """The out-of-fold predictions of the diagnosis network in each way to calibrate them."""
     whole = read_predictions(FILE, HAM10000)
-    said = Predictions(whole.labels, whole.table[whole.table["fold"] != TEST].reset_index(drop=True))
-    biased = across_folds(said, fit_recalibration)
+    known = Predictions(whole.labels, whole.table[whole.table["fold"] != TEST].reset_index(drop=True))
+    biased = across_folds(known, fit_recalibration)
     return {
-        "as predicted": said,
-        "temperature": across_folds(said, fit_temperature),
+        "as predicted": known,
+        "temperature": across_folds(known, fit_temperature),
         "temperature and a bias a class": biased,
-        "the same, the most probable class predicted": Predictions(said.labels, biased.table.drop(columns="predicted")),
+        "the same, the most probable class predicted": Predictions(
+            known.labels, biased.table.drop(columns="predicted")
+        ),
     }
 
 
@@ -67,7 +69,7 @@ def calibration_section() -> list[str]:
 
 TEXT = """### Calibration
 
-The diagnosis network was trained with class weights, so that it says what would hold if all classes were equally
-frequent. What that makes of its probabilities, out of fold, each fold recalibrated by a fit to the other four: one
-temperature cannot mend it, a bias a class can, and what is predicted stays
+The diagnosis network was trained with class weights, so that its probabilities hold for classes that are equally
+frequent. Out of fold, each fold recalibrated by a fit to the other four, one temperature cannot mend that, a bias a
+class can, and the predicted classes stay
 ([why](adr/0012-recalibration.md))."""

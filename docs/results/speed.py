@@ -56,7 +56,7 @@ COMPARED = [
         "batch 1, ratio, ONNX Runtime to channels last",
         5,
         "batch 1, closed form to forward pass alone, ONNX Runtime",
-        "Its forward pass is all of it: one image keeps two cores busy for a third of its time",
+        "ONNX Runtime's own forward pass is nearly all of it",
     ),
     Compared(
         "Grad-CAM++ of a ViT-S, batch 16",

@@ -30,5 +30,5 @@ def test_the_calibration_error_is_the_mean_gap_of_the_reliability_table(draw_pre
     predictions = draw_predictions(images=300, lesions=200)
     table = reliability(predictions).dropna()
     gap = np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["images"])
-    found = calibration_metrics(predictions.truth, predictions.probabilities, np.ones((1, 300)))
+    found = calibration_metrics(predictions.truth, predictions.probabilities, predictions.predicted, np.ones((1, 300)))
     assert found["ece"][0] == pytest.approx(gap, abs=1e-12)

@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 
 from selcn.errors import DataError
 from selcn.evaluation import Predictions, confusion, evaluate_classification, write_predictions
-from selcn.evaluation.classification import classification_metrics, confusion_matrices
+from selcn.evaluation.classification import classification_metrics
 from selcn.labels import HAM10000, SYMMETRY, SYMMETRY_BINARY, LabelClass, LabelSet
 
 DrawPredictions = Callable[..., Predictions]
@@ -274,8 +274,13 @@ def test_confusion_of_an_absent_subset_is_refused() -> None:
 
 
 def test_the_first_of_equally_probable_classes_is_predicted() -> None:
-    matrices = confusion_matrices(np.asarray([1]), np.asarray([[0.25, 0.375, 0.375]]), np.ones((1, 1)))
-    np.testing.assert_array_equal(matrices[0], [[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+    names = SYMMETRY.names
+    row = {"image_id": "i", "group": "i", "fold": "test", "truth": names[1]}
+    table = pd.DataFrame([row | dict(zip(names, (0.25, 0.375, 0.375), strict=True))])
+    found = confusion(Predictions.of(table), "test")
+    np.testing.assert_array_equal(found, [[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+    metrics = classification_metrics(np.asarray([1]), np.asarray([[0.25, 0.375, 0.375]]), SYMMETRY, np.ones((1, 1)))
+    assert metrics["accuracy"].tolist() == [1]
 
 
 def test_classes_without_weight_leave_the_averages() -> None:

@@ -191,7 +191,7 @@ def test_costs_counted_by_hand(tmp_path: Path) -> None:
     assert table["expected_cost"] == pytest.approx(1.2)
     assert table["expected_cost_normalised"] == pytest.approx(12 / 6)
     assert table["expected_cost_bayes"] == pytest.approx(0.6)
-    free = cost_metrics(HAND.truth, HAND.probabilities, np.zeros((2, 2)), TEN, hard=True)
+    free = cost_metrics(HAND.truth, HAND.probabilities, HAND.predicted, np.zeros((2, 2)), TEN, hard=True)
     assert np.isnan(free["expected_cost_normalised"][0])
     assert "expected_cost_bayes" not in free
 

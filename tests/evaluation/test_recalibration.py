@@ -48,7 +48,7 @@ def test_temperature_and_biases_are_those_of_least_penalised_loss_on_validation_
 
 
 def test_what_made_probabilities_wrong_is_found_again() -> None:
-    """Truth is drawn from known probabilities; what is said of them is sharper, and as if classes were equally many."""
+    """Truth is drawn from known probabilities; the predicted ones are sharper, as if classes were equally frequent."""
     generator, bias = np.random.default_rng(0), np.array([1.5, 0.0, -1.5])
     logits = generator.normal(size=(20_000, 3))
     true = softmax(logits / 2 + bias, axis=1)
@@ -110,7 +110,7 @@ def test_what_is_predicted_stays_and_so_does_all_that_follows_from_it(
 
 
 def test_the_calibration_error_is_of_the_predicted_class_though_another_is_more_probable() -> None:
-    # Said 0.25 of what is predicted, which is right in one of four; the most probable class would be right in three.
+    # The predicted class has a probability of 0.25 and is right once in four; the most probable one would be thrice.
     predictions = _predictions(np.tile([0.7, 0.25, 0.05], (4, 1)), np.array([0, 0, 0, 1]), "test")
     table = predictions.table.assign(predicted="b")
     metrics = evaluate_classification(Predictions.of(table, labels=THREE), resamples=1).set_index("metric")["value"]

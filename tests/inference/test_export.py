@@ -51,8 +51,8 @@ def test_both_engines_predict_alike(exported: Path, tiny_run: Path) -> None:
 
 def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [Path(path) for path in read_catalog(tiny_run / "data" / "catalog.csv")["image_path"]]
-    monkeypatch.setattr("selcn.inference.onnx.export.MIN_AGREEMENT", 0.8)  # hardly trained
-    assert export_int8(exported, paths) >= 0.8
+    monkeypatch.setattr("selcn.inference.onnx.export.MIN_AGREEMENT", 0.9)  # hardly trained
+    assert export_int8(exported, paths) >= 0.9
     ours, theirs = selcn.load(exported, engine="onnx-int8"), selcn.load(exported)
     one, other = ours.predict(paths[0]), theirs.predict(paths[0])
     ours_said, theirs_said = one["diagnosis"].probabilities, other["diagnosis"].probabilities

@@ -214,5 +214,5 @@ def test_what_a_training_cannot_start_from_is_refused_before_it(
             pipeline_of(catalog, tmp_path / "run", {"plain": {**plain, "init": init}}).prepare()
     seen = {**plain, "backbone": "resnet10t", "init": str(tiny_run / "networks" / "diagnosis" / "fold-0")}
     seen["init"] += "/network.safetensors"
-    with pytest.raises(ConfigError, match=r"was trained on \d+ of the \d+ test images; split so .* `overlap: true`"):
+    with pytest.raises(ConfigError, match=r"was trained on \d+ of the 25 test images; split so .* `overlap: true`"):
         pipeline_of(catalog, tmp_path / "seen", {"plain": seen}, split={"folds": 2, "test": 0.25, "seed": 1}).prepare()

@@ -11,7 +11,7 @@ BINS = 15
 
 
 def calibration_metrics(
-    truth: IntArray, probabilities: FloatArray, weights: FloatArray, *, predicted: IntArray | None = None
+    truth: IntArray, probabilities: FloatArray, predicted: IntArray, weights: FloatArray
 ) -> dict[str, FloatArray]:
     """Return expected calibration error, Brier score and negative log-likelihood of N images under B weightings.
 
@@ -22,14 +22,13 @@ def calibration_metrics(
     Args:
         truth: class numbers (N,).
         probabilities: (N, C).
+        predicted: numbers of the predicted classes (N,).
         weights: not negative, (B, N).
-        predicted: numbers of the predicted classes (N,); None for the most probable ones.
 
     Returns:
         Metric names to values (B,).
     """
     whole, rows = weights.sum(axis=1), np.arange(len(truth))
-    predicted = probabilities.argmax(axis=1) if predicted is None else predicted
     own = probabilities[rows, truth]
     return {
         "ece": _binned_error(probabilities[rows, predicted], predicted == truth, weights),

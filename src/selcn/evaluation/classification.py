@@ -67,9 +67,8 @@ def confusion(predictions: Predictions, part: Part) -> pd.DataFrame:
     if part not in parts:
         raise DataError(f"no {part} rows in the predictions; ask for {', '.join(parts)}")
     chosen = Predictions(predictions.labels, parts[part])
-    counts = confusion_matrices(
-        chosen.truth, chosen.probabilities, np.ones((1, len(chosen.table))), predicted=chosen.predicted
-    )[0]
+    once = np.ones((1, len(chosen.table)))
+    counts = confusion_matrices(chosen.truth, chosen.predicted, len(chosen.classes), once)[0]
     return pd.DataFrame(
         counts.astype(np.int64),
         index=pd.Index(chosen.classes, name="truth"),
@@ -137,7 +136,7 @@ def classification_metrics(
         Metric names to values (B,).
     """
     predicted = probabilities.argmax(axis=1) if predicted is None else predicted
-    metrics = _hard_metrics(confusion_matrices(truth, probabilities, weights, predicted=predicted), labels)
+    metrics = _hard_metrics(confusion_matrices(truth, predicted, len(labels.names), weights), labels)
     if hard:
         return metrics
     registered = {name: compute(truth, probabilities, labels, weights) for name, compute in REGISTERED.items()}
@@ -214,7 +213,7 @@ def _soft_metrics(
         "macro_auc": _mean_where(aucs, both_sides),
         "macro_average_precision": _mean_where(np.nan_to_num(precisions), both_sides),
         "top_2_accuracy": fraction(weights @ _among_first(truth, probabilities, 2), weights.sum(axis=1)),
-        **calibration_metrics(truth, probabilities, weights, predicted=predicted),
+        **calibration_metrics(truth, probabilities, predicted, weights),
     }
     for name, one in counts.items():
         metrics[f"auc_{name}"], metrics[f"average_precision_{name}"] = areas[name]
@@ -223,20 +222,16 @@ def _soft_metrics(
     return metrics
 
 
-def confusion_matrices(
-    truth: IntArray, probabilities: FloatArray, weights: FloatArray, *, predicted: IntArray | None = None
-) -> FloatArray:
+def confusion_matrices(truth: IntArray, predicted: IntArray, classes: int, weights: FloatArray) -> FloatArray:
     """Return the weight of each truth (axis 1) and predicted class (axis 2), (B, C, C).
 
     Args:
         truth: class numbers (N,).
-        probabilities: (N, C).
+        predicted: class numbers (N,).
+        classes: their number C.
         weights: not negative, (B, N).
-        predicted: numbers of the predicted classes (N,); None for the most probable ones.
     """
-    classes = probabilities.shape[1]
-    cell = truth * classes + (probabilities.argmax(axis=1) if predicted is None else predicted)
-    matrices: FloatArray = weights @ np.eye(classes**2)[cell]
+    matrices: FloatArray = weights @ np.eye(classes**2)[truth * classes + predicted]
     return matrices.reshape(-1, classes, classes)
 
 

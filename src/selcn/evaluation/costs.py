@@ -69,11 +69,11 @@ def read_costs(path: Path) -> CostTable:
 def cost_metrics(
     truth: IntArray,
     probabilities: FloatArray,
+    predicted: IntArray,
     costs: FloatArray,
     weights: FloatArray,
     *,
     hard: bool,
-    predicted: IntArray | None = None,
 ) -> dict[str, FloatArray]:
     """Return expected costs of N images under B weightings (Ferrer 2022, arXiv:2209.05355).
 
@@ -85,16 +85,15 @@ def cost_metrics(
     Args:
         truth: class numbers (N,).
         probabilities: (N, C).
+        predicted: numbers of the predicted classes (N,).
         costs: (C, C), rows the truth, columns the decision.
         weights: not negative, (B, N).
         hard: whether to leave out the last, because probabilities are hard labels.
-        predicted: numbers of the predicted classes (N,); None for the most probable ones.
 
     Returns:
         Metric names to values (B,).
     """
     whole = weights.sum(axis=1)
-    predicted = probabilities.argmax(axis=1) if predicted is None else predicted
     expected = fraction(weights @ costs[truth, predicted], whole)
     constant = (weights @ costs[truth]).min(axis=1) / whole
     metrics = {"expected_cost": expected, "expected_cost_normalised": fraction(expected, constant)}

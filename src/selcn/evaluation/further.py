@@ -93,12 +93,12 @@ def further_metrics_of(predictions: Predictions, asked: Further) -> Statistic:
     kernel_error = kernel_calibration_of(truth, probabilities) if asked.every and not hard else None
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
-        matrices = confusion_matrices(truth, probabilities, weights, predicted=predicted)
+        matrices = confusion_matrices(truth, predicted, len(labels.names), weights)
         metrics = decision_metrics(matrices, labels, asked.prevalence, asked.beta)
         if not asked.every:
             metrics = {name: value for name, value in metrics.items() if "_at_prevalence_" in name}
         if costs is not None:
-            metrics |= cost_metrics(truth, probabilities, costs, weights, hard=hard, predicted=predicted)
+            metrics |= cost_metrics(truth, probabilities, predicted, costs, weights, hard=hard)
         if kernel_error is None:
             return metrics
         return metrics | {

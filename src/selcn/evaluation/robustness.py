@@ -127,7 +127,7 @@ def _metrics(
     probabilities, predicted = predictions.probabilities, predictions.predicted
     hard = classification_metrics(truth, probabilities, labels, weights, hard=True, predicted=predicted)
     found = {name: hard[name] for name in _HARD}
-    found["ece"] = calibration_metrics(truth, probabilities, weights, predicted=predicted)["ece"]
+    found["ece"] = calibration_metrics(truth, probabilities, predicted, weights)["ece"]
     for column in columns:
         defined = rows[column].notna().to_numpy(dtype=np.float64)
         values = rows[column].fillna(0).to_numpy(dtype=np.float64)

@@ -15,6 +15,9 @@ from selcn.inference.given import NOTHING, Floats, Given
 from selcn.inference.reliability import UNDEFINED
 from selcn.inference.row import row_keys
 
+NO_CLASS = "undefined"
+"""What is predicted where a network has no answer."""
+
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
@@ -80,7 +83,7 @@ class ClassResult:
         frequent each is.
         """
         if not self.defined:
-            return "undefined"
+            return NO_CLASS
         return self.predicted or max(self.probabilities, key=self.probabilities.__getitem__)
 
     @property

@@ -63,10 +63,10 @@ def annotate_with_run(run: Run, out: Path, on_progress: OnProgress | None = None
         path = str(run.table["image_path"].iloc[row])
         size = _size(Path(path))
         mask = None if masks is None else resize(np.asarray(masks[row]) * np.uint8(255), size) > 127
-        told = {name: class_result(config, name, values[row], _NO_SALIENCY) for name, values in answers.items()}
+        results = {name: class_result(config, name, values[row], _NO_SALIENCY) for name, values in answers.items()}
         if on_progress:
             on_progress(done, len(rows))
-        return _row(config, str(run.table["image_id"].iloc[row]), path, size, mask, told, source)
+        return _row(config, str(run.table["image_id"].iloc[row]), path, size, mask, results, source)
 
     plan = {"command": "annotations", "run": config.name, "split": config.split, "networks": list(answers)}
     with folder_of_job(out, plan), written_whole(out / ROWS) as partial:
@@ -179,16 +179,16 @@ def _row(
     path: str,
     size: tuple[int, int],
     mask: np.ndarray | None,
-    told: Mapping[str, ClassResult],
+    results: Mapping[str, ClassResult],
     source: str,
 ) -> Row:
     """An annotation as JSON values; of two networks with labels of one column the target's, else the first's, "
     "counts."""
-    names = [name for name in (config.target, *config.classifiers) if name in told and told[name].defined]
+    names = [name for name in (config.target, *config.classifiers) if name in results and results[name].defined]
     words: dict[str, str] = {}
     for name in names:
-        words.setdefault(config.labels(name).column, told[name].prediction)
-    answer = told[config.target] if config.target in names else None
+        words.setdefault(config.labels(name).column, results[name].prediction)
+    answer = results[config.target] if config.target in names else None
     values = None if answer is None else np.array(list(answer.probabilities.values()))
     return asdict(
         Annotation(
@@ -214,7 +214,7 @@ def normalised_entropy(probabilities: np.ndarray) -> float:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Width and height of an image, told from its header where that tells it."""
+    """Width and height of an image, results from its header where that tells it."""
     known = None if locate(path).frame is not None else peek_size(read_bytes(path))
     height, width = known[::-1] if known else read_image(path).shape[:2]
     return width, height

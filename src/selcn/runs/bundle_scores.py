@@ -29,7 +29,7 @@ from selcn.inference.bundle import BundleConfig
 from selcn.inference.given_table import GivenRow
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import Predictor
-from selcn.inference.result import Prediction
+from selcn.inference.result import NO_CLASS, Prediction
 from selcn.inference.row import Row
 from selcn.inference.stream import Decoded, work_through
 from selcn.io.files import write_text
@@ -37,7 +37,7 @@ from selcn.labels import TEST, LabelSet
 from selcn.runs.taken import refuse_seen
 
 METRICS, EVALUATION = "metrics.csv", "evaluation.json"
-_RAW, _UNDEFINED = "scored.jsonl", "undefined"
+_RAW = "scored.jsonl"
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _undefined(config: BundleConfig, truth: dict[str, np.ndarray], rows: pd.Data
     """Images with truth whose measured symmetry is undefined, by the network's name."""
     measured = [name for name, spec in config.classifiers.items() if spec.measured and name in rows]
     known = {name: rows[name][truth[name][rows["_row"]]] for name in measured}
-    return {name: sum(one[PREDICTED] == _UNDEFINED for one in values) for name, values in known.items()}
+    return {name: sum(one[PREDICTED] == NO_CLASS for one in values) for name, values in known.items()}
 
 
 def _scored(config: BundleConfig, entry: pd.Series, number: int, prediction: Prediction) -> Row:
