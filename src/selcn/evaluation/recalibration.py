@@ -1,8 +1,8 @@
 """Recalibration of class probabilities by a temperature and a bias a class; NumPy alone, so that prediction is fast.
 
 Logits are divided by one temperature (Guo et al. 2017, arXiv:1706.04599) and each class' bias is added to them
-(Alexandari et al. 2020, arXiv:1901.06852). Probabilities of networks trained with class weights hold for classes that are
-equally frequent; the biases bring them back to the frequencies of the images fitted to. The predicted class stays the
+(Alexandari et al. 2020, arXiv:1901.06852). Probabilities of networks trained with class weights hold for equally
+frequent classes; the biases bring them back to the frequencies of the images fitted to. The predicted class stays the
 one of the highest probability before.
 """
 

@@ -214,7 +214,7 @@ def normalised_entropy(probabilities: np.ndarray) -> float:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Width and height of an image, results from its header where that tells it."""
+    """Width and height of an image, told from its header where that tells it."""
     known = None if locate(path).frame is not None else peek_size(read_bytes(path))
     height, width = known[::-1] if known else read_image(path).shape[:2]
     return width, height
