@@ -1,10 +1,8 @@
 """What README.md and docs/results.md say of every arm of docs/protocol.md, with a fast network.
 
-python docs/results/arms.py RUN...       # keep of the runs, one a seed, test predictions, differences and times
-python docs/results/arms.py leaking RUN  # keep of a run under the original's protocol test predictions and times
+python docs/results/arms.py RUN...   # keep of the runs, one a seed, test predictions, differences and times
 """
 
-import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,10 +12,9 @@ from typing import Any
 import pandas as pd
 
 import transfer
-from score import keep
-from selcn.evaluation import compare_seeds, evaluate_seeds
+from score import keep, keep_seconds
+from selcn.evaluation import evaluate_seeds
 from selcn.labels import HAM10000, TEST
-from selcn.runs.folder import MANIFEST
 from selcn.runs.metrics import seed_table
 from selcn.runs.run import open_run
 from tables import METRICS, interval, markdown
@@ -26,8 +23,6 @@ from transfer import ARM, judge, points
 OUT = Path(__file__).parent / "cam-transfer"
 STANDALONE = f"{ARM}-standalone"
 RESAMPLES = 2_000
-LEAKING = "leaking"
-"""Folder of what the original's protocol gives, and the word that keeps it."""
 SHOWN = ("balanced_accuracy", "macro_auc", "auc_mel")
 NO_SYMMETRY = ("diagnosis-zero", "diagnosis-shuffled", "diagnosis-random", "diagnosis-mask")
 """Arms whose E-layer reads no symmetry of the image."""
@@ -60,11 +55,7 @@ def keep_tested(folder: Path, kept: Path) -> list[str]:
     for name in arms:
         table = run.predictions(name).table
         keep(table[table["fold"] == TEST], kept / f"{name}.parquet")
-    seconds = {
-        str(file.parent.relative_to(folder)): json.loads(file.read_text(encoding="utf-8"))["seconds"]
-        for file in sorted(folder.rglob(MANIFEST))
-    }
-    pd.Series(seconds, name="seconds").rename_axis("step").to_csv(kept / "seconds.csv")
+    keep_seconds(folder, kept / "seconds.csv")
     return arms
 
 
@@ -100,14 +91,8 @@ def arms_sections() -> list[str]:
     ]
     pairs += [(against(other), against(other, "validation")) for other in others]
     text = TEXT.format(seeds=", ".join(seeds()), many="s" * (len(seeds()) > 1), hours=hours)
-    table = markdown(pd.DataFrame([_shown(*pair) for pair in pairs]))
-    return [
-        text,
-        _each([f"seed-{seed}" for seed in seeds()], [ARM, STANDALONE, *others]),
-        table,
-        reading(),
-        *_leaking(),
-    ]
+    each = _each([f"seed-{seed}" for seed in seeds()], [ARM, STANDALONE, *others])
+    return [text, each, markdown(pd.DataFrame([_shown(*pair) for pair in pairs])), reading()]
 
 
 def _each(folders: Sequence[str], arms: Sequence[str]) -> str:
@@ -119,20 +104,6 @@ def _each(folders: Sequence[str], arms: Sequence[str]) -> str:
         cells = {metric.replace("_", " "): interval(table.loc[metric].to_dict()) for metric in SHOWN}
         rows.append({"": name, **cells})
     return markdown(pd.DataFrame(rows))
-
-
-def _leaking() -> list[str]:
-    """What the original's protocol makes of the same networks."""
-    arms = [ARM, STANDALONE, f"{ARM}-zero"]
-    files = {name: OUT / LEAKING / f"{name}.parquet" for name in arms}
-    if not all(file.is_file() for file in files.values()):
-        return []
-    differences = []
-    for other in arms[1:]:
-        table = compare_seeds([files[other]], [files[ARM]], labels=HAM10000).set_index("metric")
-        differences.append(f"{points(table.loc['balanced_accuracy'].to_dict())} from {other}")
-    words = f"{ARM} differs in balanced accuracy by {' and '.join(differences)}."
-    return [LEAKS, _each([LEAKING], arms), f"Leaking as they are: {words}"]
 
 
 def answer() -> str:
@@ -186,17 +157,5 @@ subset, means over seeds, 95 % intervals by lesion; p by permutation of lesions,
 are compared with the same one (Holm). *Out of fold* single members answer."""
 
 
-LEAKS = """**The same under the original's protocol, which leaks**: by image in place of by lesion, 80/20 and four
-folds, so that photographs of one lesion are in training and test
-
-    selcn run configs/cam-transfer.yaml --set split.protocol=thesis --set split.folds=4 --out runs/leaking
-
-(seed 0, the arms below alone). These figures are no estimate for new lesions; beside those above they show what leakage
-adds."""
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == LEAKING:
-        keep_tested(Path(sys.argv[2]), OUT / LEAKING)
-    else:
-        keep_arms([Path(argument) for argument in sys.argv[1:]])
+    keep_arms([Path(argument) for argument in sys.argv[1:]])

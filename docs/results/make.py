@@ -18,9 +18,8 @@ import yaml
 
 import experiments
 import speed
-from score import keep
+from score import keep, keep_seconds
 from selcn.config import Graph, RunConfig
-from selcn.runs.folder import MANIFEST
 from selcn.runs.metrics import grid_table
 from selcn.runs.run import open_run
 from shipped import CARD, README, shipped_sections, with_headlines
@@ -159,12 +158,7 @@ def copy_run(path: Path, name: str) -> None:
         grid_table(run, same_labels(run.graph)).to_csv(out / "grid.csv", index=False)
     counts = json.loads(run.folder.split.read_text(encoding="utf-8"))["counts"]
     pd.DataFrame(counts).T.fillna(0).astype(int).rename_axis("part").to_csv(out / "split.csv")
-    steps = {
-        str(file.parent.relative_to(path)): json.loads(file.read_text(encoding="utf-8"))["seconds"]
-        for file in path.rglob(MANIFEST)
-        if ".work" not in file.parts
-    }
-    pd.Series(steps, name="seconds").rename_axis("step").sort_index().to_csv(out / "seconds.csv")
+    keep_seconds(path, out / "seconds.csv")
 
 
 def page() -> str:

@@ -10,6 +10,7 @@ OUT/SET-NETWORK.parquet: per image, with the truth, images of PH2 numbered in pl
 metrics with 95 % intervals.
 """
 
+import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from selcn.evaluation.evaluate import evaluate_file
 from selcn.inference.predictor import Predictor
 from selcn.labels import TEST
 from selcn.runs.bundle_scores import score_bundle
+from selcn.runs.folder import MANIFEST
 from selcn.runs.run import open_run
 
 ONE_AGAINST_REST = {"mel": "mel", "bkl": "seborrheic-keratosis"}
@@ -63,6 +65,16 @@ def keep(table: pd.DataFrame, path: Path) -> None:
         table = table.assign(image_id=numbers, group=numbers)
     floats = table.select_dtypes("float").columns
     table.astype(dict.fromkeys(floats, "float32")).to_parquet(path, index=False, compression="zstd")
+
+
+def keep_seconds(run: Path, path: Path) -> None:
+    """Write how long each finished step of a run took."""
+    steps = {
+        str(file.parent.relative_to(run)): json.loads(file.read_text(encoding="utf-8"))["seconds"]
+        for file in run.rglob(MANIFEST)
+        if ".work" not in file.parts
+    }
+    pd.Series(steps, name="seconds").rename_axis("step").sort_index().to_csv(path)
 
 
 def main(run: Path, bundle: Path, ph2: Path, isic: Path, out: Path) -> None:
