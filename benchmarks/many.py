@@ -3,8 +3,9 @@
 python benchmarks/many.py BUNDLE FOLDER_OF_IMAGES [COUNT]
 
 The loop is what a script would do: read, predict one image, write JSON and overlay. It uses the same networks and
-saliency in closed form, so that the ratio is that of batches, threads and overlapped work alone. Memory is the peak of
-each in a process of its own; its floor is that of the loaded bundle after one batch.
+saliency in closed form, so that the ratio is that of batches, threads and overlapped work alone. The floor is the
+networks alone, images already prepared. Memory is the peak of each in a process of its own; its floor is that of the
+loaded bundle after one batch.
 """
 
 import json
@@ -13,7 +14,7 @@ import resource
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from selcn.data.discovery import find_images
 from selcn.data.imaging.read import read_image, write_image
 from selcn.inference.batch import OutputOptions, predict_files
 from selcn.inference.inputs import Item
+from selcn.inference.predictor import Predictor
+from selcn.inference.result import prepare
 from timing import seconds
 
-COUNT, BATCH = 2_000, 16
+COUNT, SOME, BATCH = 2_000, 256, 8
 Peak = tuple[float, float]
 
 
@@ -50,6 +53,22 @@ def one_by_one(bundle: Path, paths: list[Path], out: Path, overlays: bool) -> Pe
                 write_image(out / f"{path.stem}.jpg", selcn.draw_overlay(image, prediction))
 
     return seconds(loop), peak()
+
+
+def alone(bundle: Path, paths: list[Path], out: Path, overlays: bool) -> Peak:
+    """Seconds of the networks alone for as many images, told from some of them, and peak MiB."""
+    del out, overlays
+    predictor = selcn.load(bundle)
+    some = [prepare(read_image(path), predictor.config) for path in paths[:SOME]]
+    return networks_alone(predictor, some) * len(paths) / len(some), peak()
+
+
+def networks_alone(predictor: Predictor, prepared: list[np.ndarray]) -> float:
+    """Seconds of the networks for prepared images, in batches, as many at once as is best."""
+    batches = [np.stack(prepared[start : start + BATCH]) for start in range(0, len(prepared), BATCH)]
+    with ThreadPoolExecutor(predictor.at_once) as pool:
+        list(pool.map(predictor.infer, batches[: predictor.at_once]))
+        return seconds(lambda: list(pool.map(predictor.infer, batches)))
 
 
 def loaded(bundle: Path, paths: list[Path], out: Path, overlays: bool) -> Peak:
@@ -78,8 +97,9 @@ def apart(work: Callable[[Path, list[Path], Path, bool], Peak], *given: object) 
 def measure(bundle: Path, images: Path, count: int = COUNT) -> dict[str, float]:
     """Images a second of both, ratios, and memory."""
     paths = find_images(images)[:count]
-    floor = apart(loaded, bundle, paths, False)[1]
+    floor, networks = apart(loaded, bundle, paths, False)[1], apart(alone, bundle, paths, False)[0]
     found: dict[str, float] = {"images": len(paths), "MiB of bundle and one batch": floor}
+    found["networks alone, images/s"] = len(paths) / networks
     for overlays in (False, True):
         what = "with overlays" if overlays else "without overlays"
         ours, held = apart(together, bundle, paths, overlays)
@@ -88,6 +108,7 @@ def measure(bundle: Path, images: Path, count: int = COUNT) -> dict[str, float]:
             f"{what}: selcn predict, images/s": len(paths) / ours,
             f"{what}: loop, images/s": len(paths) / theirs,
             f"{what}: ratio": theirs / ours,
+            f"{what}: selcn predict to networks alone": ours / networks,
             f"{what}: peak MiB": held,
             f"{what}: peak to bundle and one batch": held / floor,
         }

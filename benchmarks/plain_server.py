@@ -16,7 +16,9 @@ from fastapi.concurrency import run_in_threadpool
 
 import selcn
 from clients import crowd, engine_of, listening, serving
+from many import networks_alone
 from selcn.data.imaging.read import decode_frames
+from selcn.inference.result import prepare
 
 TURNS = 3
 FIGURES = ("answers a second", "median seconds to an answer", "95 % of answers within, seconds")
@@ -45,12 +47,17 @@ def measure(bundle: Path, originals: Path, seconds: float = 20) -> dict[str, flo
         for _ in range(TURNS):
             for rows, (address, pid) in zip(found.values(), (ours, theirs), strict=True):
                 rows.append(asyncio.run(crowd(address, pid, pictures, seconds)))
+    predictor = selcn.load(bundle, engine=engine_of(bundle))
+    prepared = [prepare(decode_frames(data, Path("picture"))[0], predictor.config) for data in pictures]
+    networks = len(prepared) / networks_alone(predictor, prepared)
     middle = {name: [statistics.median(row[one] for row in rows) for one in FIGURES] for name, rows in found.items()}
     mine, other = middle.values()
     return {
         **{f"{name}: {one}": value for name, row in middle.items() for one, value in zip(FIGURES, row, strict=True)},
+        "networks alone, images a second": networks,
+        "selcn serve to networks alone": networks / mine[0],
         "ratio of answers a second": mine[0] / other[0],
-        "ratio of the 95 % times": mine[2] / other[2],
+        "ratio of the 95 % times": other[2] / mine[2],
     }
 
 

@@ -20,6 +20,7 @@ NAMES = (
     "phantom",
     "store",
     "preparing",
+    "decoding",
     "audit",
     "epoch",
     "pruning",

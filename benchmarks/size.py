@@ -3,7 +3,7 @@
 python benchmarks/size.py BUNDLE [IMAGES]
 
 On the phantom at 160x120; each command in a process of its own, its peak that of the process or the largest of its
-children. Work is linear where twice the images add twice of what they added before.
+children. Work is linear where 8 times the images take at most 8 times as long.
 """
 
 import os
@@ -12,8 +12,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-import pandas as pd
 
 from bootstrap import simulated_predictions
 from selcn.evaluation.predictions import write_predictions
@@ -62,12 +60,11 @@ def measure(bundle: Path, images: int = IMAGES) -> dict[str, float]:
     ]
     result = {f"{command}, {number} images, seconds": seconds for command, number, seconds, _ in rows}
     result |= {f"{command}, {number} images, MiB": held for command, number, _, held in rows}
-    table = pd.DataFrame(rows, columns=["command", "images", "seconds", "MiB"])
-    for command, own in table.groupby("command", sort=False):
-        slope = own["seconds"].iloc[-1] - own["seconds"].iloc[-2]
-        before = own["seconds"].iloc[-2] - own["seconds"].iloc[-3]
-        result[f"{command}, what twice the images add, to what they added before"] = slope / before
-    return result
+    most, least = found[FACTORS[-1]], found[FACTORS[0]]
+    return result | {
+        f"{command}, {FACTORS[-1] // FACTORS[0]} times the images: times as long": most[command][0] / least[command][0]
+        for command in most
+    }
 
 
 if __name__ == "__main__":

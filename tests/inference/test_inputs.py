@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import selcn
-from selcn.data.imaging.read import write_image
+from selcn.data.imaging.read import read_image, write_image
 from selcn.errors import DataError
 from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
 from selcn.inference.inputs import Item, list_items
@@ -181,3 +181,25 @@ def test_arrays_of_one_image_are_predicted_alike(tiny_run: Path) -> None:
         assert predictor.predict(same).to_json() == wanted
     with pytest.raises(DataError, match="brightest level"):
         predictor.predict(image.astype(np.uint16))
+
+
+def test_large_jpeg_may_be_decoded_small(
+    tmp_path: Path, tiny_run: Path, selcn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The answers are nearly those of the whole picture, masks of its whole size; with hair removed at 1,024 pixels."""
+    small = Image.fromarray(read_image(sorted((tiny_run / "data" / "phantom" / "images").iterdir())[0]))
+    (tmp_path / "in").mkdir()
+    small.resize((2400, 1800), Image.Resampling.BICUBIC).save(tmp_path / "in" / "a.jpg", quality=95)
+    words = ["predict", tiny_run / "bundle", tmp_path / "in", "--masks"]
+    assert selcn(*words, "--draft", "--out", tmp_path / "refused") == 2
+    assert "add --no-overlays" in capsys.readouterr().err
+    assert selcn(*words, "--no-overlays", "--out", tmp_path / "whole") == 0
+    assert selcn(*words, "--no-overlays", "--draft", "--out", tmp_path / "draft") == 0
+    (whole,), (draft,) = (list(read_rows(tmp_path / name / ROWS)) for name in ("whole", "draft"))
+    assert (draft["width"], draft["height"]) == (2400, 1800)
+    assert read_image(tmp_path / "draft" / draft["mask"]).shape == (1800, 2400, 3)
+    expected, found = (row["diagnosis"]["probabilities"] for row in (whole, draft))
+    assert found != expected
+    assert found == pytest.approx(expected, abs=0.02)
+    shapes = [picture.shape for picture in Item(str(tmp_path / "in" / "a.jpg"), None, "", (1024, 768)).frames()]
+    assert shapes == [(900, 1200, 3)]

@@ -1,6 +1,8 @@
 """One number of threads for all that computes, and the cores that a process may use."""
 
 import os
+import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,3 +80,31 @@ def test_every_command_that_computes_has_the_option() -> None:
         "config show",
         "download",
     }
+
+
+FAULTS = """
+import ctypes, resource
+from selcn.io.threads import keep_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = libc.malloc(100 << 20)
+    libc.memset(block, 1, 100 << 20)
+    libc.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+returned = faults()
+keep_memory()
+faults()
+print(returned, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc than that of glibc")
+def test_freed_memory_is_used_again_without_the_system() -> None:
+    output = subprocess.run([sys.executable, "-c", FAULTS], check=True, capture_output=True, text=True).stdout
+    returned, kept = map(int, output.split())
+    assert returned >= 50  # as pages of 4 KiB, or of 2 MiB
+    assert kept < returned / 10

@@ -61,9 +61,10 @@ def with_threads(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(threads: int | None = None, **options: object) -> None:
         if threads or options.get("executor") is None:
-            from selcn.io.threads import use_threads
+            from selcn.io.threads import keep_memory, use_threads
 
             use_threads(threads)
+            keep_memory()
         command(**options)
 
     of_command = inspect.signature(command)

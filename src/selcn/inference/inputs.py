@@ -14,7 +14,7 @@ import numpy as np
 from selcn.data.discovery import TABLE_SUFFIXES, find_images, images
 from selcn.data.imaging.address import HDF5_SUFFIXES, file_states, is_file, locate, printable
 from selcn.data.imaging.decode import peek_size
-from selcn.data.imaging.read import decode_frames, is_dicom, read_bytes, read_file
+from selcn.data.imaging.read import decode_file, is_dicom, read_bytes, read_file
 from selcn.data.naming import IMAGE_SUFFIXES
 from selcn.errors import DataError, listed
 from selcn.io import cells, storage
@@ -36,11 +36,13 @@ class Item:
         name: of the file, in results; an address of `selcn.data.imaging.address`.
         data: its content where it came through standard input; None for a file of that name.
         image_id: of the table that lists it; "" where it has none.
+        smallest: width and height down to which JPEG may be shrunk as it is decoded; None for its whole size.
     """
 
     name: str
     data: bytes | None = None
     image_id: str = ""
+    smallest: tuple[int, int] | None = None
 
     def read(self) -> bytes:
         """The file's content.
@@ -61,8 +63,20 @@ class Item:
         Raises:
             ImageFileError: missing or unreadable.
         """
+        return [picture for picture, _ in self.sized_frames()]
+
+    def sized_frames(self) -> list[tuple[np.ndarray, tuple[int, int]]]:
+        """The images, each with the width and height that it has in the file.
+
+        Raises:
+            ImageFileError: missing or unreadable.
+        """
         path = Path(self.name)
-        return read_file(path).frames if self.data is None else decode_frames(self.data, path)
+        if self.data is None:
+            _, header, pictures = read_file(path, self.smallest)
+        else:
+            header, pictures = decode_file(self.data, path, smallest=self.smallest)
+        return [(one, header.upright if header.format == "JPEG" else one.shape[1::-1]) for one in pictures]
 
 
 def item_states(items: Sequence[Item]) -> list[tuple[str, int | None, int | str | None]]:

@@ -76,6 +76,15 @@ class Predictor:
         self.name, self.digest, self.engine = config.name, digest, str(engine)
 
     @property
+    def at_once(self) -> int:
+        """Batches that are best at work at the same time.
+
+        ONNX Runtime's threads wait for one another after each layer, and a second batch fills the gaps; PyTorch's spin
+        while they wait, and a second batch would slow the first.
+        """
+        return 1 if self.engine == Engine.TORCH else 2
+
+    @property
     def label(self) -> str:
         """Name and checksum of the bundle, engine and version of selcn, for people."""
         return f"model: {self.name} {self.digest[:12]}, {self.engine}, selcn {selcn.__version__}"

@@ -33,16 +33,12 @@ T = TypeVar("T")
 
 
 class Frame(NamedTuple):
-    """A frame of a file as decoded, as prepared for the networks, and what is given of it."""
+    """A frame of a file as decoded, as prepared for the networks, its size in the file, and what is given of it."""
 
     picture: np.ndarray
     prepared: np.ndarray
+    size: tuple[int, int]
     given: Given = NOTHING
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the decoded frame."""
-        return self.picture.shape[1], self.picture.shape[0]
 
 
 Decoded = list[Frame] | DataError
@@ -118,7 +114,8 @@ def whole_plan(plan: Mapping[str, Any], items: Sequence[Item]) -> dict[str, Any]
         plan: see `work_through`.
         items: the files.
     """
-    return {**plan, "selcn": selcn.__version__, "inputs": item_states(items)}
+    smallest = sorted({one.smallest for one in items if one.smallest})
+    return {**plan, "selcn": selcn.__version__, "inputs": item_states(items), "smallest": smallest}
 
 
 def plan_digest(plan: Mapping[str, Any]) -> str:
@@ -184,20 +181,20 @@ def _predicted(
 
     with ExitStack() as stack:
         decoders = stack.enter_context(ThreadPoolExecutor(thread_count()))
-        # One thread a device; batches go to the devices in turn.
-        devices = [stack.enter_context(ThreadPoolExecutor(1)) for _ in predictors]
+        # One thread a batch at work; batches go to the devices in turn.
+        lanes = [(one, stack.enter_context(ThreadPoolExecutor(1))) for one in predictors for _ in range(one.at_once)]
         running: deque[Future[list[_Done[T]]]] = deque()
         for turn, batch in enumerate(_batches(_ahead(decoders, decode, range(first, len(items)))), first // BATCH):
-            place = turn % len(predictors)
-            running.append(devices[place].submit(_predict, predictors[place], batch, predict))
-            if len(running) > len(predictors):
+            predictor, lane = lanes[turn % len(lanes)]
+            running.append(lane.submit(_predict, predictor, batch, predict))
+            if len(running) > len(lanes):
                 yield from running.popleft().result()
         while running:
             yield from running.popleft().result()
 
 
 def _decode(item: Item, given: GivenFiles | None, predictor: Predictor) -> Decoded:
-    frames = [Frame(picture, prepare(picture, predictor.config)) for picture in item.frames()]
+    frames = [Frame(picture, prepare(picture, predictor.config), size) for picture, size in item.sized_frames()]
     if given is None:
         return frames
     try:

@@ -32,7 +32,7 @@ class _Waiting(NamedTuple):
 
 
 class Batcher:
-    """Collects prepared images in batches and puts these through the networks in a thread.
+    """Collects prepared images in batches and puts these through the networks in threads, one a batch at work.
 
     Args:
         predictor: of a bundle.
@@ -45,7 +45,7 @@ class Batcher:
     def __init__(self, predictor: Predictor, metrics: ServerMetrics) -> None:
         self.predictor, self.metrics, self.ready = predictor, metrics, False
         self.queue: asyncio.Queue[_Waiting] = asyncio.Queue()
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
+        self.threads = ThreadPoolExecutor(predictor.at_once, thread_name_prefix="networks")
 
     async def run_one(self, prepared: np.ndarray, given: Given = NOTHING) -> OutputsRow:
         """The outputs of the networks for one image.
@@ -59,16 +59,21 @@ class Batcher:
         return await answer
 
     def close(self) -> None:
-        """Stop the thread after its current batch."""
-        self.thread.shutdown(wait=False, cancel_futures=True)
+        """Stop the threads after their current batches."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
     async def run(self) -> None:
         """Predict batches until cancelled."""
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(self.predictor.at_once):
+                lanes.create_task(self._run_one_by_one())
+
+    async def _run_one_by_one(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             batch = await self._collect()
             try:
-                outputs = await loop.run_in_executor(self.thread, self._work, batch)
+                outputs = await loop.run_in_executor(self.threads, self._work, batch)
             except Exception as error:  # a batch that fails must not end the server
                 for one in batch:
                     _settle(one.answer, error)

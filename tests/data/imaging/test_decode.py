@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from selcn.data.imaging.decode import ImageFileError, decode_image, decode_mask
+from selcn.data.imaging.decode import ImageFileError, decode_image, decode_mask, decode_pages
 from selcn.data.imaging.read import read_image, read_mask, same_aspect, write_image
 from selcn.errors import DataError
 
@@ -242,3 +242,41 @@ def test_shapes_are_compared_whatever_the_resolution() -> None:
     assert same_aspect((1022, 767), (600, 450))
     assert not same_aspect((600, 450), (450, 600))
     assert not same_aspect((600, 450), (450, 450))
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows * 255 // height, columns * 255 // width, (rows + columns) % 256 // 2], axis=-1).astype(
+        np.uint8
+    )
+
+
+@settings(max_examples=25)
+@given(
+    st.tuples(st.integers(1, 400), st.integers(1, 400)),
+    st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    st.sampled_from([1, 3, 6]),
+)
+def test_jpeg_is_shrunk_as_it_is_decoded_but_never_below_what_is_asked_for(
+    stored: tuple[int, int], smallest: tuple[int, int], orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.new("RGB", stored, (90, 60, 40)), "JPEG", exif=exif)
+    header, (picture,) = decode_pages(data, HERE, smallest=smallest)
+    whole = stored[::-1] if orientation == 6 else stored
+    assert header.size == stored
+    assert header.upright == whole
+    factor = next((one for one in (8, 4, 2) if all(a >= one * b for a, b in zip(whole, smallest, strict=True))), 1)
+    assert picture.shape[1::-1] == tuple(-(-side // factor) for side in whole)
+
+
+def test_a_shrunk_jpeg_is_nearly_the_picture_shrunk_by_area() -> None:
+    picture = smooth(960, 1280)
+    data = encoded(Image.fromarray(picture), "JPEG", quality=95)
+    (shrunk,) = decode_pages(data, HERE, smallest=(160, 120))[1]
+    expected = cv2.resize(picture, (160, 120), interpolation=cv2.INTER_AREA)
+    assert shrunk.shape == expected.shape
+    assert np.abs(shrunk.astype(float) - expected).mean() < 1
+    whole = decode_pages(encoded(Image.fromarray(picture)), HERE, smallest=(160, 120))[1]
+    assert (whole[0] == picture).all(), "PNG is decoded whole"

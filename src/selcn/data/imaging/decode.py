@@ -18,6 +18,7 @@ MAX_SIDE = 65_535
 MAX_FRAMES = 10_000
 _HALF_LEVEL = 127
 _ORIENTATION = 0x0112  # EXIF's tag
+_NOT_TURNED = 4  # orientations up to which width stays width
 _SUBFILE, _NOT_ITS_OWN = 254, 0b101  # TIFF's tag; a page that is a smaller version or the transparency of another
 _PAGED = frozenset({"TIFF", "GIF", "WEBP", "AVIF"})
 """Formats whose frames are images each. The further images of others (MPO, HEIC, animated PNG) show the first again."""
@@ -60,6 +61,11 @@ class Header:
     size: tuple[int, int]
     orientation: int = 1
 
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height once EXIF has turned the image."""
+        return self.size[::-1] if self.orientation > _NOT_TURNED else self.size
+
 
 def decode_image(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, np.ndarray]:
     """Decode an image, the first of several, as uint8 RGB (H, W, 3) in sRGB, turned as its EXIF says.
@@ -78,20 +84,27 @@ def decode_image(data: bytes, path: Path, max_pixels: int | None = None) -> tupl
     Raises:
         ImageFileError: no image, truncated, or of too many pixels, which is told before decoding.
     """
-    header, (image,) = _open(data, path, to_rgb, max_pixels, 0)
+    header, (image,) = _open(data, path, to_rgb, max_pixels, 0, None)
     return header, image
 
 
 def decode_pages(
-    data: bytes, path: Path, max_pixels: int | None = None, frame: int | None = None
+    data: bytes,
+    path: Path,
+    max_pixels: int | None = None,
+    frame: int | None = None,
+    smallest: tuple[int, int] | None = None,
 ) -> tuple[Header, list[np.ndarray]]:
     """Decode every page of TIFF and every frame of GIF, WebP and AVIF, and the one image of any other format.
+
+    JPEG can be decoded at a half, a quarter or an eighth of its size, by leaving out frequencies (libjpeg's scaling).
 
     Args:
         data: the file's content.
         path: what an error calls it.
         max_pixels: of all pages together, more are refused; None for four times Pillow's limit, which no page may pass.
         frame: number of the one to decode, from 0; None for all.
+        smallest: width and height, upright, down to which JPEG may be decoded so; None for its whole size.
 
     Returns:
         The header as stored, of the first, and the images, as `decode_image` makes them.
@@ -99,7 +112,7 @@ def decode_pages(
     Raises:
         ImageFileError: as for `decode_image`, or there is no page of that number.
     """
-    return _open(data, path, to_rgb, max_pixels, frame)
+    return _open(data, path, to_rgb, max_pixels, frame, smallest)
 
 
 def decode_mask(data: bytes, path: Path, frame: int = 0) -> tuple[Header, np.ndarray]:
@@ -119,7 +132,7 @@ def decode_mask(data: bytes, path: Path, frame: int = 0) -> tuple[Header, np.nda
         DataError: neither black and white nor 0 and 1.
         ImageFileError: as for `decode_image`.
     """
-    header, (levels,) = _open(data, path, _mask_levels, None, frame)
+    header, (levels,) = _open(data, path, _mask_levels, None, frame, None)
     brightest = int(levels.max())
     half = _HALF_LEVEL if brightest <= 255 else _HALF_LEVEL * 257
     if 1 < brightest <= half:
@@ -157,7 +170,7 @@ def peek_size(data: bytes, frame: int = 0) -> tuple[int, int] | None:
                 image.seek(_pages(image)[frame])
             # Pillow would decode a PNG to find EXIF behind the pixels; hardly any has it there.
             known = image.format != "PNG" or "exif" in image.info
-            return image.size[::-1] if known and _orientation(image) > 4 else image.size
+            return image.size[::-1] if known and _orientation(image) > _NOT_TURNED else image.size
     except Exception:  # as in `_open`: decoding says what is wrong
         return None
 
@@ -198,7 +211,12 @@ def count_pixels(data: bytes) -> int:
 
 
 def _open(
-    data: bytes, path: Path, convert: Callable[[Image.Image], T], max_pixels: int | None, frame: int | None
+    data: bytes,
+    path: Path,
+    convert: Callable[[Image.Image], T],
+    max_pixels: int | None,
+    frame: int | None,
+    smallest: tuple[int, int] | None,
 ) -> tuple[Header, list[T]]:
     """The header as stored, and every wanted page, upright and converted."""
     try:
@@ -220,6 +238,8 @@ def _open(
                 if max(image.size) > MAX_SIDE or pixels > limit:
                     raise Image.DecompressionBombError
                 header = Header(image.format or "", image.mode, image.size, _orientation(image))
+                if smallest and image.format == "JPEG":
+                    image.draft(None, smallest[::-1] if header.orientation > _NOT_TURNED else smallest)
                 image.load()
                 upright = image if header.orientation == 1 else ImageOps.exif_transpose(image)
                 if upright.mode in ("I", "F"):
@@ -318,7 +338,8 @@ def _in_srgb(image: Image.Image) -> Image.Image:
                 return ImageCms.profileToProfile(image, embedded, srgb, outputMode="RGB") or image
         except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile: take the colours as they are, as viewers do
-    return _over_black(image).convert("RGB")
+    shown = _over_black(image)
+    return shown if shown.mode == "RGB" else shown.convert("RGB")
 
 
 def _over_black(image: Image.Image) -> Image.Image:

@@ -39,6 +39,17 @@ def shrunk(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return resize(image, (max(1, round(width * scale)), max(1, round(height * scale)))) if scale < 1 else image
 
 
+def smallest_size(size: tuple[int, int], hair: Hair) -> tuple[int, int]:
+    """Width and height that an image must keep so that it is still shrunk by area as it is prepared.
+
+    Args:
+        size: width and height of prepared images, in pixels.
+        hair: whether hair is removed from them.
+    """
+    longest = max(2 * max(size), MAX_HAIR_SIDE if hair else 0)
+    return longest * size[0] // max(size), longest * size[1] // max(size)
+
+
 def prepare_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a mask, a pixel being lesion where at least half of it is.
 

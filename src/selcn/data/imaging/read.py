@@ -30,17 +30,18 @@ class ImageFile(NamedTuple):
     frames: list[np.ndarray]
 
 
-def read_file(path: Path) -> ImageFile:
+def read_file(path: Path, smallest: tuple[int, int] | None = None) -> ImageFile:
     """Read and decode the images of a file, or the one of them that an address names.
 
     Args:
         path: a file, or an address of `selcn.data.imaging.address`.
+        smallest: as for `decode_file`.
 
     Raises:
         ImageFileError: missing, or as for `decode_file`.
     """
     data, frame = read_bytes(path), locate(path).frame
-    header, frames = decode_file(data, path, frame=frame)
+    header, frames = decode_file(data, path, frame=frame, smallest=smallest)
     return ImageFile(data if frame is None else frames[0].tobytes(), header, frames)
 
 
@@ -116,7 +117,11 @@ def claimed_pixels(data: bytes) -> int:
 
 
 def decode_file(
-    data: bytes, path: Path, max_pixels: int | None = None, frame: int | None = None
+    data: bytes,
+    path: Path,
+    max_pixels: int | None = None,
+    frame: int | None = None,
+    smallest: tuple[int, int] | None = None,
 ) -> tuple[Header, list[np.ndarray]]:
     """Decode the frames of DICOM, the pages of TIFF, or the one image of most other formats, as uint8 RGB (H, W, 3).
 
@@ -125,6 +130,7 @@ def decode_file(
         path: what an error calls it.
         max_pixels: of all frames together, more are refused; None for the limits of the decoder.
         frame: number of the one to decode, from 0; None for all.
+        smallest: width and height, upright, down to which JPEG may be shrunk as it is decoded; None for its whole size.
 
     Returns:
         The header as stored, and the frames.
@@ -136,7 +142,7 @@ def decode_file(
         from selcn.data.imaging.dicom import decode_dicom
 
         return decode_dicom(data, path, max_pixels, frame)
-    return decode_pages(data, path, max_pixels, frame)
+    return decode_pages(data, path, max_pixels, frame, smallest)
 
 
 def decode_frames(data: bytes, path: Path, max_pixels: int | None = None) -> list[np.ndarray]:
