@@ -43,6 +43,4 @@ STRANGE = """### What it knows of strange images
 
 Noise, blank frames and the **synthetic** phantom, photographs that come with scikit-image, and ISIC 2017's seborrheic
 keratoses, which are from other clinics and squeezed. Warned is the share with any warning; that of the test subset are
-false alarms.
-Measured while one temperature calibrated the bundle: *max probability* is of that; distances, energy and warnings do
-not depend on it."""
+false alarms."""
