@@ -27,7 +27,7 @@ NAMES = (
     "full_size",
     "cascade",
 )
-ON_FILES = ("duplicates", "size", "many", "start", "agreement", "hostile", "plain_server", "clients")
+ON_FILES = ("duplicates", "size", "many", "start", "agreement", "hostile", "plain_server", "clients", "int8")
 OUT = Path(__file__).parent.parent / "docs" / "results" / "benchmarks.json"
 
 

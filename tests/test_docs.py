@@ -19,6 +19,7 @@ import experiments
 import peer_section
 import selcn
 import shipped
+import size_plot
 import speed
 import transfer
 from selcn.cli import app
@@ -55,12 +56,8 @@ def test_the_drawing_of_the_method_is_made_by_its_script(theme: str) -> None:
     assert drawn == method["draw"](method["THEMES"][theme])
 
 
-def test_the_plot_of_cost_against_size_has_every_measured_command() -> None:
-    script = runpy.run_path(str(ROOT / "docs" / "images" / "size.py"))
-    table = script["measured"]()
-    assert table.groupby("command").size().eq(4).all()
-    drawn = {str(line.get_label()): line.get_ydata().tolist() for line in script["draw"]().axes[0].get_lines()}
-    assert {name: own["seconds"].tolist() for name, own in table.groupby("command")}.items() <= drawn.items()
+def test_the_plot_of_cost_against_size_is_made_from_the_measures() -> None:
+    assert size_plot.PLOT.read_text(encoding="utf-8") == size_plot.svg()
 
 
 @pytest.fixture

@@ -4,16 +4,47 @@ from pathlib import Path
 
 import pandas as pd
 
+from selcn.evaluation.robustness import ALL_CORRUPTIONS, MEAN
 from tables import interval, markdown
 
 HERE = Path(__file__).parent
 OOD = HERE / "ham10000-ood.csv"
+ROBUSTNESS, SAMPLED = HERE / "ham10000-robustness.csv", 200
+"""What `selcn robustness` wrote, and images that it sampled."""
+CORRUPTED = {
+    "balanced_accuracy": "balanced accuracy",
+    "ece": "calibration error",
+    "abstained": "abstained",
+    "coverage": "coverage of its sets",
+    "set_size": "size of its sets",
+    "saliency_stability": "correlation of saliency",
+}
 SCORES = {"distance": "AUROC of the distance", "max_probability": "AUROC of 1 - max p"}
 
 
 def failure_sections() -> list[str]:
-    """Images out of distribution."""
-    return [STRANGE, _strange()]
+    """Images out of distribution, and corrupted ones."""
+    return [STRANGE, _strange(), *_robustness()]
+
+
+def _robustness() -> list[str]:
+    """Means over severities, a row a corruption, and what balanced accuracy loses at the highest severity."""
+    table = pd.read_csv(ROBUSTNESS)
+    averaged = table[table["severity"].isin(["0", MEAN])]
+    worst = table[(table["severity"] == "5") & (table["metric"] == "balanced_accuracy")].set_index("corruption")
+    ends = {"difference": "value", "difference_low": "low", "difference_high": "high"}
+    worst = worst[list(ends)].rename(columns=ends)
+    rows = []
+    for corruption, found in averaged.groupby("corruption", sort=False):
+        known = found.set_index("metric")
+        cells = {title: interval(known.loc[metric].to_dict()) for metric, title in CORRUPTED.items()}
+        lost = interval(worst.loc[corruption].to_dict(), signed=True) if corruption in worst.index else ""
+        rows.append({"": corruption, **cells, "balanced accuracy, severity 5, minus clean": lost})
+    counts, hardest = table.iloc[0], worst.drop(index=ALL_CORRUPTIONS)["value"].nsmallest(3).index
+    return [
+        ROBUST.format(sampled=SAMPLED, images=counts["images"], lesions=counts["groups"], worst=", ".join(hardest)),
+        markdown(pd.DataFrame(rows)),
+    ]
 
 
 def _strange() -> str:
@@ -44,3 +75,12 @@ STRANGE = """### What it knows of strange images
 Noise, blank frames and the **synthetic** phantom, photographs that come with scikit-image, and ISIC 2017's seborrheic
 keratoses, which are from other clinics and squeezed. Warned is the share with any warning; that of the test subset are
 false alarms."""
+
+ROBUST = """### What it does with spoiled images
+
+    selcn export runs/ham10000/bundle
+    selcn robustness runs/ham10000 --images {sampled} --engine onnx
+
+{images} images of {lesions} lesions of the test subset, sampled at random, as they are and under 14 corruptions. Means
+over the five severities; intervals by lesion ([what each means](failures.md#robustness)). At the highest severity
+balanced accuracy falls most under {worst}."""

@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 
 import experiments
+import size_plot
 import speed
 from score import keep, keep_seconds
 from selcn.config import Graph, RunConfig
@@ -416,6 +417,7 @@ if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     for other in (speed, experiments):
         other.PAGE.write_text(other.page(), encoding="utf-8")
+    size_plot.PLOT.write_text(size_plot.svg(), encoding="utf-8")
     for file in (README, CARD):
         file.write_text(with_headlines(file.read_text(encoding="utf-8")), encoding="utf-8")
     print(PAGE)

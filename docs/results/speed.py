@@ -37,6 +37,7 @@ class Compared(NamedTuple):
 
 
 FAR = 2
+COST = r"^(?P<command>\w+), (?P<images>\d+) images, (?P<unit>seconds|MiB)$"
 NOT_MEASURED = "not measured"
 FORWARD = "closed form to forward pass alone"
 COMPARED = [
@@ -102,7 +103,7 @@ COMPARED = [
         "ratio",
         4,
         "--draft to libjpeg's scaled decoding alone",
-        "What is left is the entropy decoding of the whole file; a probability changes by less than 0.01 (below)",
+        "The decoder reads the whole file, at whatever size; how answers change is told below",
     ),
     Compared(
         "cascade, thesis networks, one image",
@@ -187,8 +188,33 @@ def page() -> str:
         f"**{heading}**\n\n{markdown(rows_of[['measure', 'value']])}"
         for heading, rows_of in measured.groupby("benchmark", sort=False)
     ]
-    parts = [INTRODUCTION, markdown(pd.DataFrame(rows)), MISSED + "\n" + "\n".join(missed), SIZE, MEASURES, *tables]
+    parts = [INTRODUCTION, markdown(pd.DataFrame(rows)), MISSED + "\n" + "\n".join(missed), _size(), MEASURES, *tables]
     return "\n\n".join(parts) + "\n"
+
+
+def _size() -> str:
+    """What cost against size comes to."""
+    table = cost_by_size().set_index(["images", "command"])
+    sizes = sorted(table.index.unique("images"))
+    last, before, first = (table.loc[size] for size in (sizes[-1], sizes[-2], sizes[0]))
+    longer, larger = last["seconds"] / before["seconds"], last["MiB"] / first["MiB"]
+    return SIZE.format(
+        least=longer.min(),
+        quickest=longer.idxmin(),
+        most=longer.max(),
+        slowest=longer.idxmax(),
+        grown=larger.max(),
+        largest=larger.idxmax(),
+    )
+
+
+def cost_by_size() -> pd.DataFrame:
+    """Seconds and MiB of each command by the number of images."""
+    rows = pd.DataFrame(json.loads(MEASURED.read_text(encoding="utf-8")))
+    rows = rows[rows["benchmark"] == title("size")]
+    found = rows["figure"].str.extract(COST).assign(value=rows["value"].astype(float)).dropna()
+    table = found.pivot_table("value", ["command", "images"], "unit", sort=False).reset_index()
+    return table.astype({"images": int}).sort_values(["command", "images"])
 
 
 def _measured(values: "pd.Series[str]", one: Compared, figure: str) -> str:
@@ -224,11 +250,11 @@ floor is what cannot be left out: the forward passes, the library call, the part
 SIZE = """## Cost against size
 
     python benchmarks/record.py size=BUNDLE
-    python docs/images/size.py
 
-![Seconds and MiB of each command at 500 to 4,000 images: lines no steeper than in proportion, memory that is nearly
-level.](images/size.svg)
+![Seconds and MiB of each command at 500 to 4,000 images.](images/size.svg)
 
-Synthetic images at 160x120, the bundle of the demo. The dashed line is in proportion to the images."""
+Synthetic images at 160x120, the bundle of the demo. The dashed line is in proportion to the images. From 2,000 to 4,000
+images times grow by a factor of {least:.2f} ({quickest}) to {most:.2f} ({slowest}), and from 500 to 4,000 the peak of
+memory grows by at most {grown:.2f} ({largest})."""
 MEASURES = "## All measures"
 MISSED = "What keeps a path from its aim, or from twice its floor:"

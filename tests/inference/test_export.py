@@ -16,8 +16,10 @@ from selcn.data.catalog import read_catalog
 from selcn.data.imaging.masking import Masking, register_masking
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import build_cascade, write_bundle
+from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
 from selcn.inference.bundle import BundleConfig, Preparation, read_export
 from selcn.inference.given import Given
+from selcn.inference.inputs import Item
 from selcn.inference.onnx.engine import OnnxEngine
 from selcn.inference.onnx.export import export_bundle, export_graphs, export_int8
 from selcn.inference.predictor import Predictor
@@ -47,6 +49,24 @@ def test_both_engines_predict_alike(exported: Path, tiny_run: Path) -> None:
         assert other.lesion is not None
         assert (one.lesion.mask == other.lesion.mask).mean() > 0.999
         assert (one.abstain, one.warnings) == (other.abstain, other.warnings)
+
+
+def test_two_batches_at_once_give_the_rows_of_one_after_the_other(
+    exported: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [Item(path) for path in read_catalog(tiny_run / "data" / "catalog.csv")["image_path"][:30]]
+    items[11] = Item(str(tmp_path / "gone.png"))
+    rows = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        predictor = selcn.load(exported, engine="onnx")
+        assert predictor.at_once == int(threads)
+        assert selcn.load(exported).at_once == 1
+        out = tmp_path / threads
+        assert len(predict_files([predictor], items, out, options=OutputOptions(overlays=False))) == 1
+        rows.append([(row["image"], row.get("diagnosis", {}).get("prediction")) for row in read_rows(out / ROWS)])
+    assert rows[0] == rows[1]
+    assert [name for name, _ in rows[0]] == [item.name for item in items]
 
 
 def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

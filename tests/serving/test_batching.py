@@ -16,7 +16,10 @@ from selcn.serving.monitoring import ServerMetrics
 
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_as_many_batches_are_in_the_networks_as_the_engine_is_best_with(at_once: int) -> None:
-    """Each batch waits for its neighbours in the networks, which would break the barrier if it were alone there."""
+    """Each batch waits for its neighbours in the networks, which would break the barrier if it were alone there.
+
+    The threads wait idly before the first image comes, and must not divide what makes one batch.
+    """
     meeting, present, most, lock = threading.Barrier(at_once), [0], [0], threading.Lock()
 
     def infer(prepared: np.ndarray, given: Any) -> Outputs:
@@ -35,6 +38,7 @@ def test_as_many_batches_are_in_the_networks_as_the_engine_is_best_with(at_once:
         predictor = cast("Predictor", SimpleNamespace(infer=infer, at_once=at_once))
         batcher = Batcher(predictor, ServerMetrics())
         running = asyncio.create_task(batcher.run())
+        await asyncio.sleep(0.05)
         images = [np.full((2, 2, 3), number, np.uint8) for number in range(2 * MAX_BATCH)]
         rows = await asyncio.gather(*map(batcher.run_one, images))
         running.cancel()

@@ -1,7 +1,6 @@
 """`predict` and `mask`: a cascade put to work."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -113,13 +112,11 @@ def predict(
 
     folder, items = _bundle_and_items(words)
     predictors, source = load_predictors(folder, engine, "cpu" if cluster else devices)
-    if draft:
-        items = _shrunk(items, predictors[0].config, overlays=overlays)
     known = read_given(given, items, predictors[0]) if given else None
     if metadata:
         known = add_metadata(metadata, items, predictors[0], known)
     predict_all = _in_jobs(cluster, folder, engine, devices) if cluster else partial(predict_files, predictors)
-    options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations)
+    options = OutputOptions(overlays=overlays, masks=masks, segmentations=segmentations, draft=draft)
     with resumable(), progress("predicting") as move:
         failed = predict_all(items, out, options=options, given=known, source=source, on_progress=move)
     if table:
@@ -184,16 +181,6 @@ def _bundle_and_items(words: list[str]) -> "tuple[Path, list[Item]]":
     named, pictures = split_words(words)
     items = list_items(pictures)  # first, so that a misspelt path is told before anything of a bundle
     return Path(named) if named else shipped_bundle(), items
-
-
-def _shrunk(items: "list[Item]", config: "BundleConfig", *, overlays: bool) -> "list[Item]":
-    """The files, of which JPEG is decoded no larger than the networks need."""
-    from selcn.data.imaging.prepare import smallest_size
-
-    if overlays:
-        raise ConfigError("--draft: overlays are drawn on whole images; add --no-overlays")
-    smallest = smallest_size(config.prepare.size, config.prepare.hair)
-    return [replace(one, smallest=smallest) for one in items]
 
 
 def _masked_files(words: list[str], subset: Subset | None) -> "tuple[Path, list[Item]]":

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from selcn.data.imaging.decode import ImageFileError
+from selcn.data.imaging.prepare import smallest_size
 from selcn.data.imaging.read import is_dicom, write_image
-from selcn.errors import DataError
+from selcn.errors import ConfigError, DataError
 from selcn.inference.given_table import GivenTable
 from selcn.inference.inputs import Item
 from selcn.inference.overlay import render
@@ -25,17 +26,20 @@ _SUFFIXES = {"overlay": "jpg", "mask": "png"}
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What to write beside the rows.
+    """What to write beside the rows, and of what.
 
     Attributes:
         overlays: images with outline and saliency.
         masks: the lesion, 0 or 255 at the image's own size.
         segmentations: of DICOM images, the lesion as DICOM Segmentation.
+        draft: JPEG is decoded at a half, a quarter or an eighth of its size where the networks need no more; not with
+            overlays, which are drawn on the whole picture.
     """
 
     overlays: bool = True
     masks: bool = False
     segmentations: bool = False
+    draft: bool = False
 
 
 def predict_files(
@@ -66,9 +70,13 @@ def predict_files(
 
     Raises:
         DataError: another process works in ``out``, or it holds something else.
-        ConfigError: segmentations are asked for and the extra that writes them is not installed.
+        ConfigError: segmentations are asked for and the extra that writes them is not installed, or overlays of drafts.
     """
     options = options or OutputOptions()
+    plan = predict_plan(options, given, source)
+    if options.draft:
+        wanted = predictors[0].config.prepare
+        items = [replace(one, smallest=smallest_size(wanted.size, wanted.hair)) for one in items]
     names, model = stems or distinct_stems(items), predictors[0].label
 
     def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
@@ -81,7 +89,7 @@ def predict_files(
         predictors,
         items,
         out / ROWS,
-        predict_plan(options, given, source),
+        plan,
         predict=predict_frames,
         describe=describe,
         seal=_write_rows,
@@ -99,8 +107,10 @@ def predict_plan(options: OutputOptions, given: GivenTable | None, source: str) 
         source: identifies bundle and engine.
 
     Raises:
-        ConfigError: segmentations are asked for and the extra that writes them is not installed.
+        ConfigError: segmentations are asked for and the extra that writes them is not installed, or overlays of drafts.
     """
+    if options.draft and options.overlays:
+        raise ConfigError("--draft: overlays are drawn on whole pictures; add --no-overlays")
     if options.segmentations:
         import selcn.data.imaging.dicom_segmentation  # noqa: F401 - a missing extra must fail before anything is predicted
     return {

@@ -13,7 +13,7 @@ import numpy as np
 
 from selcn.data.discovery import TABLE_SUFFIXES, find_images, images
 from selcn.data.imaging.address import HDF5_SUFFIXES, file_states, is_file, locate, printable
-from selcn.data.imaging.decode import peek_size
+from selcn.data.imaging.decode import SHRUNK, peek_size
 from selcn.data.imaging.read import decode_file, is_dicom, read_bytes, read_file
 from selcn.data.naming import IMAGE_SUFFIXES
 from selcn.errors import DataError, listed
@@ -76,7 +76,7 @@ class Item:
             _, header, pictures = read_file(path, self.smallest)
         else:
             header, pictures = decode_file(self.data, path, smallest=self.smallest)
-        return [(one, header.upright if header.format == "JPEG" else one.shape[1::-1]) for one in pictures]
+        return [(one, header.upright if header.format in SHRUNK else one.shape[1::-1]) for one in pictures]
 
 
 def item_states(items: Sequence[Item]) -> list[tuple[str, int | None, int | str | None]]:

@@ -18,6 +18,7 @@ from selcn.inference.given import NOTHING, Floats, Given, GivenArrays, check_giv
 from selcn.inference.hub import locate_bundle
 from selcn.inference.result import Lesion, Outputs, Prediction, describe, find_lesion, prepare
 from selcn.inference.shipped import shipped_bundle
+from selcn.io.threads import thread_count
 
 
 class Runner(Protocol):
@@ -79,10 +80,10 @@ class Predictor:
     def at_once(self) -> int:
         """Batches that are best at work at the same time.
 
-        ONNX Runtime's threads wait for one another after each layer, and a second batch fills the gaps; PyTorch's spin
-        while they wait, and a second batch would slow the first.
+        Several threads of ONNX Runtime wait for one another after each layer, and a second batch fills the gaps;
+        those of PyTorch spin while they wait, and a second batch would slow the first.
         """
-        return 1 if self.engine == Engine.TORCH else 2
+        return 2 if self.engine != Engine.TORCH and thread_count() > 1 else 1
 
     @property
     def label(self) -> str:

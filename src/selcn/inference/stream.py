@@ -114,8 +114,7 @@ def whole_plan(plan: Mapping[str, Any], items: Sequence[Item]) -> dict[str, Any]
         plan: see `work_through`.
         items: the files.
     """
-    smallest = sorted({one.smallest for one in items if one.smallest})
-    return {**plan, "selcn": selcn.__version__, "inputs": item_states(items), "smallest": smallest}
+    return {**plan, "selcn": selcn.__version__, "inputs": item_states(items)}
 
 
 def plan_digest(plan: Mapping[str, Any]) -> str:

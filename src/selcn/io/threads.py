@@ -11,8 +11,8 @@ THREADS = "OMP_NUM_THREADS"
 _VARIABLES = (THREADS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _CGROUP = Path("/sys/fs/cgroup")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_LARGEST = 1 << 30
-"""Bytes up to which freed memory is kept."""
+_LARGEST = (1 << 30, 1 << 25)
+"""Bytes up to which blocks are kept; the second is the most that an older glibc takes."""
 
 
 def usable_cores(cgroup: Path = _CGROUP) -> int:
@@ -57,15 +57,18 @@ def wanted_threads() -> int | None:
 def keep_memory() -> None:
     """Let this process use freed memory again in place of returning it to the system; nothing where there is no glibc.
 
-    PyTorch frees the features of every layer. glibc returns those of a batch (above 32 MiB) at once, and the system
-    clears each page anew: a quarter of the processor time of EfficientNet on a CPU. See mallopt(3).
+    PyTorch frees the features of every layer. glibc returns what is larger than 32 MiB, and what lies at the end of
+    its heap, at once, and the system clears each page anew. In threads other than the first, blocks above their heaps'
+    64 MiB are returned as before. What the environment asks of glibc stays. See mallopt(3).
     """
+    if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
+        return
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):  # Windows, macOS, musl
         return
-    mallopt(_MMAP_THRESHOLD, _LARGEST)
-    mallopt(_TRIM_THRESHOLD, _LARGEST)
+    if any(mallopt(_MMAP_THRESHOLD, largest) for largest in _LARGEST):
+        mallopt(_TRIM_THRESHOLD, _LARGEST[0])
 
 
 def _quota(cgroup: Path) -> float | None:

@@ -15,7 +15,7 @@ import submitit
 
 from selcn.errors import ConfigError, RunError, SelcnError, StorageError
 from selcn.io.files import write_text
-from selcn.io.threads import THREADS, usable_cores
+from selcn.io.threads import THREADS, keep_memory, usable_cores
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = {"local": 0.2, "slurm": 2.0}
@@ -195,6 +195,7 @@ def _in_job(work: Work, number: int, local: bool, arguments: tuple[object, ...])
     """The work in the job's process; a user's mistake is reported, and not retried, unless storage may be mended."""
     if local:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(number % gpus()) if gpus() else ""
+    keep_memory()
     start = time.perf_counter()
     where: dict[str, Any] = {"host": socket.gethostname()}
     try:

@@ -45,6 +45,7 @@ class Batcher:
     def __init__(self, predictor: Predictor, metrics: ServerMetrics) -> None:
         self.predictor, self.metrics, self.ready = predictor, metrics, False
         self.queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self.collecting = asyncio.Lock()  # so that two idle threads do not divide what makes one batch
         self.threads = ThreadPoolExecutor(predictor.at_once, thread_name_prefix="networks")
 
     async def run_one(self, prepared: np.ndarray, given: Given = NOTHING) -> OutputsRow:
@@ -71,7 +72,8 @@ class Batcher:
     async def _run_one_by_one(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            batch = await self._collect()
+            async with self.collecting:
+                batch = await self._collect()
             try:
                 outputs = await loop.run_in_executor(self.threads, self._work, batch)
             except Exception as error:  # a batch that fails must not end the server

@@ -19,6 +19,8 @@ MAX_FRAMES = 10_000
 _HALF_LEVEL = 127
 _ORIENTATION = 0x0112  # EXIF's tag
 _NOT_TURNED = 4  # orientations up to which width stays width
+SHRUNK = frozenset({"JPEG", "MPO"})
+"""Formats that can be shrunk as they are decoded; MPO is JPEG with further pictures behind it, as cameras write it."""
 _SUBFILE, _NOT_ITS_OWN = 254, 0b101  # TIFF's tag; a page that is a smaller version or the transparency of another
 _PAGED = frozenset({"TIFF", "GIF", "WEBP", "AVIF"})
 """Formats whose frames are images each. The further images of others (MPO, HEIC, animated PNG) show the first again."""
@@ -238,7 +240,7 @@ def _open(
                 if max(image.size) > MAX_SIDE or pixels > limit:
                     raise Image.DecompressionBombError
                 header = Header(image.format or "", image.mode, image.size, _orientation(image))
-                if smallest and image.format == "JPEG":
+                if smallest and image.format in SHRUNK:
                     image.draft(None, smallest[::-1] if header.orientation > _NOT_TURNED else smallest)
                 image.load()
                 upright = image if header.orientation == 1 else ImageOps.exif_transpose(image)

@@ -1,32 +1,19 @@
-"""Draws size.svg, what each command takes by the number of images, from docs/results/benchmarks.json.
+"""Draws docs/images/size.svg, cost against the number of images; a part of `python docs/results/make.py`."""
 
-python docs/images/size.py
-"""
-
-import json
+import io
 from pathlib import Path
 
 import matplotlib as mpl
-import pandas as pd
 from matplotlib.figure import Figure
 
-HERE = Path(__file__).parent
-MEASURED = HERE.parent / "results" / "benchmarks.json"
-PATTERN = r"(?P<command>\w+), (?P<images>\d+) images, (?P<unit>seconds|MiB)"
+from speed import cost_by_size
 
-
-def measured() -> pd.DataFrame:
-    """Command, images, seconds and MiB."""
-    rows = pd.DataFrame(json.loads(MEASURED.read_text(encoding="utf-8")))
-    found = rows["figure"].str.extract(PATTERN).assign(value=rows["value"].astype(float)).dropna()
-    table = found.pivot_table("value", ["command", "images"], "unit", sort=False).reset_index()
-    return table.astype({"images": int}).sort_values(["command", "images"])
+PLOT = Path(__file__).parents[1] / "images" / "size.svg"
 
 
 def draw() -> Figure:
     """Seconds and memory, with the line of a cost that is in proportion to the images."""
-    mpl.rcParams.update({"svg.hashsalt": "selcn", "font.size": 9})
-    table = measured()
+    table = cost_by_size()
     figure = Figure((7, 3.2), layout="constrained")
     for axes, unit in zip(figure.subplots(1, 2), ("seconds", "MiB"), strict=True):
         for command, own in table.groupby("command", sort=False):
@@ -44,6 +31,9 @@ def draw() -> Figure:
     return figure
 
 
-if __name__ == "__main__":
-    draw().savefig(HERE / "size.svg", metadata={"Date": None})
-    print(HERE / "size.svg")
+def svg() -> str:
+    """The plot as it is stored."""
+    file = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "selcn", "font.size": 9}):
+        draw().savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
