@@ -7,7 +7,6 @@ on 64 other images; in a second variant the first and the last convolution of ea
 and entropy are not tried: ONNX Runtime keeps the features of all images for them, which took more than 20 GiB.
 """
 
-import logging
 import sys
 import tempfile
 from functools import partial
@@ -18,12 +17,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from onnxruntime import quantization
 
 from selcn.data.discovery import find_images
 from selcn.data.imaging.read import read_image
 from selcn.inference.bundle import BundleConfig, read_export
 from selcn.inference.onnx.engine import OnnxEngine
+from selcn.inference.onnx.quantization import quantize
 from selcn.inference.result import prepare
 from timing import medians
 
@@ -46,19 +45,13 @@ class Recorder:
         return self.session.get_inputs()
 
 
-class Batches:
+def recorded(config: BundleConfig, graphs: list[Path], prepared: np.ndarray) -> list[dict[str, Any]]:
     """What the last graph is given for prepared images, a batch at a time."""
-
-    def __init__(self, engine: OnnxEngine, prepared: np.ndarray) -> None:
-        recorder = Recorder(engine.sessions[-1])
-        engine.sessions[-1] = recorder
-        for batch in np.array_split(prepared, max(1, len(prepared) // BATCH)):
-            engine(batch)
-        self.batches = iter(recorder.seen)
-
-    def get_next(self) -> dict[str, Any] | None:
-        """The next batch's inputs."""
-        return next(self.batches, None)
+    engine = OnnxEngine(config, graphs)
+    recorder = engine.sessions[-1] = Recorder(engine.sessions[-1])
+    for batch in np.array_split(prepared, max(1, len(prepared) // BATCH)):
+        engine(batch)
+    return recorder.seen
 
 
 def networks_of(graph: Path) -> list[list[str]]:
@@ -71,21 +64,6 @@ def networks_of(graph: Path) -> list[list[str]]:
     return [[name for _, name in group] for _, group in groupby(found, key=lambda one: one[0])]
 
 
-def quantise(config: BundleConfig, graphs: list[Path], out: Path, prepared: np.ndarray, nodes: list[str]) -> None:
-    """Write the last graph with these convolutions in 8 bits."""
-    quantization.quantize_static(
-        str(graphs[-1]),
-        str(out),
-        Batches(OnnxEngine(config, graphs), prepared),
-        quant_format=quantization.QuantFormat.QDQ,
-        nodes_to_quantize=nodes,
-        op_types_to_quantize=["Conv"],
-        per_channel=True,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-    )
-
-
 def answers(engine: OnnxEngine, prepared: np.ndarray, target: str) -> np.ndarray:
     """The most probable class of each image (N,)."""
     batches = np.array_split(prepared, -(-len(prepared) // BATCH))
@@ -94,13 +72,12 @@ def answers(engine: OnnxEngine, prepared: np.ndarray, target: str) -> np.ndarray
 
 def measure(bundle: Path, images: Path, count: int = COUNT) -> dict[str, float]:
     """Agreement and times of every way."""
-    logging.getLogger().setLevel(logging.ERROR)
     config: BundleConfig
     config, graphs = read_export(bundle)
     paths = find_images(images)[: count + CALIBRATED]
     prepared = np.stack([prepare(read_image(path), config) for path in paths])
     tested, calibrating = prepared[CALIBRATED:], prepared[:CALIBRATED]
-    whole = OnnxEngine(config, graphs)
+    whole, seen = OnnxEngine(config, graphs), recorded(config, graphs, calibrating)
     expected, found = answers(whole, tested, config.target), dict[str, float]()
     networks = networks_of(graphs[-1])
     inner = [name for network in networks for name in network[1:-1]]
@@ -109,7 +86,7 @@ def measure(bundle: Path, images: Path, count: int = COUNT) -> dict[str, float]:
         engines = {"32 bits": whole}
         for name, nodes in variants.items():
             out = Path(folder) / f"{name}.onnx"
-            quantise(config, graphs, out, calibrating, nodes)
+            quantize(graphs[-1], out, seen, nodes)
             engines[name] = OnnxEngine(config, [*graphs[:-1], out])
             equal = answers(engines[name], tested, config.target) == expected
             found[f"{name}: equal predictions, share"] = float(equal.mean())

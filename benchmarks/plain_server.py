@@ -42,7 +42,7 @@ def measure(bundle: Path, originals: Path, seconds: float = 20) -> dict[str, flo
     """Medians of both over turns, and ratios."""
     pictures = [path.read_bytes() for path in sorted(originals.glob("*.jpg"))]
     plain = [sys.executable, __file__, "--serve", str(bundle), engine_of(bundle)]
-    found: dict[str, list[dict[str, float]]] = {"selcn serve": [], "plain FastAPI": []}
+    found: dict[str, list[dict[str, float]]] = {"server": [], "plain FastAPI": []}
     with serving(bundle) as ours, listening(plain) as theirs:
         for _ in range(TURNS):
             for rows, (address, pid) in zip(found.values(), (ours, theirs), strict=True):
@@ -55,7 +55,7 @@ def measure(bundle: Path, originals: Path, seconds: float = 20) -> dict[str, flo
     return {
         **{f"{name}: {one}": value for name, row in middle.items() for one, value in zip(FIGURES, row, strict=True)},
         "networks alone, images a second": networks,
-        "selcn serve to networks alone": networks / mine[0],
+        "server to networks alone": networks / mine[0],
         "ratio of answers a second": mine[0] / other[0],
         "ratio of the 95 % times": other[2] / mine[2],
     }

@@ -19,7 +19,7 @@ SELCN = str(Path(sys.executable).with_name("selcn"))
 COMMANDS = {
     "nothing": [sys.executable, "-c", ""],
     "import selcn": [sys.executable, "-c", "import selcn"],
-    "selcn --help": [SELCN, "--help"],
+    "help of selcn": [SELCN, "--help"],
 }
 
 

@@ -147,7 +147,7 @@ COMPARED = [
         "plain_server",
         "ratio of answers a second",
         2,
-        "selcn serve to networks alone",
+        "server to networks alone",
         "The networks of the bundle that ships keep both cores at work in either server",
     ),
     Compared(
@@ -156,7 +156,7 @@ COMPARED = [
         "plain_server",
         "ratio of the 95 % times",
         2,
-        "selcn serve to networks alone",
+        "server to networks alone",
         "50 clients who wait for two busy cores wait as long in either server",
     ),
     Compared("bootstrap of every metric, 2,000 resamples", "scikit-learn in a loop", "bootstrap", "ratio", 50),

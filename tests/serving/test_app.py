@@ -196,6 +196,8 @@ def test_an_answer_that_takes_too_long_is_given_up(
 
     headers = {"content-type": "image/png"}
     with serve(predictor, limits=Limits(seconds=0.6)) as address:
+        while httpx.get(f"{address}/readyz").status_code != 200:  # the blank image has passed the networks
+            time.sleep(0.05)
         with monkeypatch.context() as patched:
             patched.setattr(predictor, "infer", slower)
             late = httpx.post(f"{address}/v1/predict", content=pictures[0].read_bytes(), headers=headers)

@@ -31,7 +31,7 @@ from selcn.inference.bundle import EXPORT, MANIFEST, BundleConfig, Engine, check
 from selcn.inference.given import MASK, METADATA, GivenArrays, saliency_name
 from selcn.inference.onnx.engine import OnnxEngine
 from selcn.inference.onnx.names import IMAGES, LESIONS, given_name, masked_between, output_names, visible_name
-from selcn.inference.onnx.quantization import quantize
+from selcn.inference.onnx.quantization import batches_of, quantize, segmenter_convolutions
 from selcn.inference.result import Outputs, prepare
 from selcn.inference.torch_engine import TorchEngine
 from selcn.io.files import sha256, written_whole
@@ -183,7 +183,8 @@ def export_int8(bundle: Path, images: Sequence[Path], on_progress: Callable[[str
     with _new_export(bundle, Engine.ONNX_INT8) as partial:
         report("calibrating")
         shutil.copyfile(graphs[-1], partial / graphs[-1].name)
-        quantize(graphs[0], partial / graphs[0].name, prepared[::2])
+        batches, nodes = batches_of(graphs[0], prepared[::2]), segmenter_convolutions(graphs[0])
+        quantize(graphs[0], partial / graphs[0].name, batches, nodes)
         report("comparing with 32 bits")
         names = [graph.name for graph in graphs]
         pairs = [

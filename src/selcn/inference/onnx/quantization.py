@@ -1,7 +1,7 @@
-"""Static quantization of a graph's segmenters to 8 bits."""
+"""Static quantization of a graph's convolutions to 8 bits."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +16,63 @@ _SEGMENTERS = "segmenters."
 
 
 class _Calibration:
-    """Prepared images, uint8 RGB (N, H, W, 3), in batches, for a graph with these inputs."""
+    """A graph's inputs, a batch at a time."""
 
-    def __init__(self, prepared: np.ndarray, inputs: Sequence[Any]) -> None:
-        self.inputs = inputs
-        self.batches: Iterator[np.ndarray] = iter(np.array_split(prepared, max(1, len(prepared) // _BATCH)))
+    def __init__(self, batches: Iterable[Mapping[str, Any]]) -> None:
+        self.batches = iter(batches)
 
-    def get_next(self) -> dict[str, Any] | None:
-        """The next batch, as the graph's input."""
-        batch = next(self.batches, None)
-        return None if batch is None else {IMAGES: batch, **nothing_given(self.inputs, len(batch))}
+    def get_next(self) -> Mapping[str, Any] | None:
+        """The next batch; None behind the last."""
+        return next(self.batches, None)
 
 
-def quantize(graph: Path, out: Path, prepared: np.ndarray) -> None:
-    """Write a graph whose segmenters' convolutions work with 8 bits, with one scale a channel.
+def batches_of(graph: Path, prepared: np.ndarray) -> Iterator[dict[str, Any]]:
+    """The inputs of a graph for prepared images of which nothing is given, in batches.
 
     Args:
-        graph: of 32 bits; its inputs are the prepared images, and given results where it takes any.
-        out: file to write to.
-        prepared: representative images to calibrate with, uint8 RGB (N, H, W, 3).
+        graph: takes prepared images, and given results where it takes any.
+        prepared: uint8 RGB (N, H, W, 3).
+    """
+    inputs = onnxruntime.InferenceSession(str(graph)).get_inputs()
+    for batch in np.array_split(prepared, max(1, len(prepared) // _BATCH)):
+        yield {IMAGES: batch, **nothing_given(inputs, len(batch))}
+
+
+def segmenter_convolutions(graph: Path) -> list[str]:
+    """Names of the convolutions of a graph's segmenters.
+
+    Args:
+        graph: its file.
 
     Raises:
         ConfigError: the extra `export` is not installed.
     """
-    onnx = require_extra("onnx", "export", "--int8")
+    nodes = require_extra("onnx", "export", "--int8").load(str(graph)).graph.node
+    return [node.name for node in nodes if node.op_type == "Conv" and any(_SEGMENTERS in name for name in node.input)]
+
+
+def quantize(graph: Path, out: Path, batches: Iterable[Mapping[str, Any]], nodes: Sequence[str]) -> None:
+    """Write a graph of which some convolutions work with 8 bits, with one scale a channel.
+
+    Args:
+        graph: of 32 bits.
+        out: file to write to.
+        batches: its inputs for representative images, to calibrate with.
+        nodes: names of the convolutions.
+
+    Raises:
+        ConfigError: the extra `export` is not installed.
+    """
     quantization = require_extra("onnxruntime.quantization", "export", "--int8")
-    inputs = onnxruntime.InferenceSession(str(graph)).get_inputs()
-    nodes = [node for node in onnx.load(str(graph)).graph.node if node.op_type == "Conv"]
-    chosen = [node.name for node in nodes if any(_SEGMENTERS in name for name in node.input)]
     level = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # it recommends preprocessing that these graphs already had
     try:
         quantization.quantize_static(
             str(graph),
             str(out),
-            _Calibration(prepared, inputs),
+            _Calibration(batches),
             quant_format=quantization.QuantFormat.QDQ,
-            nodes_to_quantize=chosen,
+            nodes_to_quantize=list(nodes),
             op_types_to_quantize=["Conv"],
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
