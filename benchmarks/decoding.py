@@ -20,7 +20,7 @@ from selcn.inference.inputs import Item
 from selcn.inference.result import prepare
 from timing import medians
 
-IMAGES, TIMED, DRAWN, SIZE, NOISE, REPEATS = 24, 4, (2000, 1500), (4000, 3000), 8, 5
+IMAGES, TIMED, DRAWN, SIZE, NOISE, REPEATS = 8, 4, (2000, 1500), (4000, 3000), 8, 5
 
 
 def measure() -> dict[str, float]:
