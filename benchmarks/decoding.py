@@ -48,7 +48,7 @@ def measure() -> dict[str, float]:
                     image.load()
 
         def decoded(smallest: tuple[int, int] | None, count: int = TIMED) -> np.ndarray:
-            frames = [Item(str(path), None, "", smallest).frames()[0] for path in paths[:count]]
+            frames = [Item(str(path), None, "", smallest).frames()[0][0] for path in paths[:count]]
             return np.stack([prepare(frame, predictor.config) for frame in frames])
 
         works = {

@@ -67,8 +67,8 @@ def networks_alone(predictor: Predictor, prepared: list[np.ndarray]) -> float:
     """Seconds of the networks for prepared images, in batches, as many at once as is best."""
     batches = [np.stack(prepared[start : start + BATCH]) for start in range(0, len(prepared), BATCH)]
     with ThreadPoolExecutor(predictor.at_once) as pool:
-        list(pool.map(predictor.infer, batches[: predictor.at_once]))
-        return seconds(lambda: list(pool.map(predictor.infer, batches)))
+        list(pool.map(predictor.run, batches[: predictor.at_once]))
+        return seconds(lambda: list(pool.map(predictor.run, batches)))
 
 
 def loaded(bundle: Path, paths: list[Path], out: Path, overlays: bool) -> Peak:

@@ -9,8 +9,7 @@ from tables import interval, markdown
 
 HERE = Path(__file__).parent
 OOD = HERE / "ham10000-ood.csv"
-ROBUSTNESS, SAMPLED = HERE / "ham10000-robustness.csv", 200
-"""What `selcn robustness` wrote, and images that it sampled."""
+ROBUSTNESS = HERE / "ham10000-robustness.csv"
 CORRUPTED = {
     "balanced_accuracy": "balanced accuracy",
     "ece": "calibration error",
@@ -42,7 +41,7 @@ def _robustness() -> list[str]:
         rows.append({"": corruption, **cells, "balanced accuracy, severity 5, minus clean": lost})
     counts, hardest = table.iloc[0], worst.drop(index=ALL_CORRUPTIONS)["value"].nsmallest(3).index
     return [
-        ROBUST.format(sampled=SAMPLED, images=counts["images"], lesions=counts["groups"], worst=", ".join(hardest)),
+        ROBUST.format(images=counts["images"], lesions=counts["groups"], worst=", ".join(hardest)),
         markdown(pd.DataFrame(rows)),
     ]
 
@@ -79,7 +78,7 @@ false alarms."""
 ROBUST = """### What it does with spoiled images
 
     selcn export runs/ham10000/bundle
-    selcn robustness runs/ham10000 --images {sampled} --engine onnx
+    selcn robustness runs/ham10000 --images {images} --engine onnx
 
 {images} images of {lesions} lesions of the test subset, sampled at random, as they are and under 14 corruptions. Means
 over the five severities; intervals by lesion ([what each means](failures.md#robustness)). At the highest severity

@@ -91,7 +91,7 @@ def test_lists_without_header_name_frames_and_rows_without_path_are_counted(
         (tmp_path / "list.txt").write_text("\n".join(lines))
         items = list_items([str(tmp_path / "list.txt")])
         assert [item.frame for item in items] == [int(line[-1]) for line in lines]
-        assert [item.frames()[0][0, 0, 0] for item in items] == [(10, 200)[int(line[-1])] for line in lines]
+        assert [item.frames()[0][0][0, 0, 0] for item in items] == [(10, 200)[int(line[-1])] for line in lines]
     (tmp_path / "list.txt").write_text("set.hdf5#ISIC_0000001\n")
     assert names(tmp_path / "list.txt") == [f"{tmp_path}/set.hdf5#ISIC_0000001"]
     (tmp_path / "t.csv").write_text("image,dx\na.png,nv\n,nv\n\n,mel\nb.png,\n")
@@ -210,5 +210,5 @@ def test_large_jpeg_may_be_decoded_small(
         expected, found = (row["diagnosis"]["probabilities"] for row in (whole, draft))
         assert found != expected
         assert found == pytest.approx(expected, abs=0.02)
-    shapes = [picture.shape for picture in Item(str(tmp_path / "in" / "a.jpg"), None, "", (1024, 768)).frames()]
-    assert shapes == [(900, 1200, 3)]
+    ((picture, size),) = Item(str(tmp_path / "in" / "a.jpg"), None, "", (1024, 768)).frames()
+    assert (picture.shape, size) == ((900, 1200, 3), (2400, 1800))

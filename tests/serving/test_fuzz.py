@@ -22,7 +22,7 @@ def test_no_request_makes_the_server_fail_or_answer_otherwise_than_described(
     program = shutil.which("schemathesis", path=Path(sys.executable).parent)
     assert program
     with serve(predictor) as address:
-        asked = [program, "run", f"{address}/openapi.json", "--max-examples=20", f"--exclude-checks={EXCLUDED}"]
+        asked = [program, "run", f"{address}/openapi.json", "--max-examples=40", f"--exclude-checks={EXCLUDED}"]
         asked += [f"--exclude-path-regex={LEFT_OUT}", "--seed=1", "--no-color"]
         done = subprocess.run(asked, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout

@@ -37,6 +37,21 @@ Words = Annotated[
 Engine = Annotated[
     EngineChoice, typer.Option("--engine", help="onnx is faster on a CPU and needs `selcn export` first.")
 ]
+Given = Annotated[
+    Path | None,
+    typer.Option("--given", help="CSV of known results: image, and mask, NETWORK (a class) or NETWORK_saliency."),
+]
+Metadata = Annotated[
+    Path | None, typer.Option("--metadata", help="CSV of age, sex and site: image, and what the bundle reads of them.")
+]
+Draft = Annotated[
+    bool,
+    typer.Option(
+        "--draft",
+        help="Decode large JPEG at a half, a quarter or an eighth of its size: faster, slightly other answers. "
+        "Needs --no-overlays.",
+    ),
+]
 Devices = Annotated[str, typer.Option("--devices", help="Where PyTorch runs: cpu, cuda, or cuda:0,cuda:1.")]
 
 
@@ -76,25 +91,12 @@ def predict(
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw outline and saliency on each image.")] = True,
     masks: Annotated[bool, typer.Option("--masks", help="Write each lesion's mask as PNG.")] = False,
-    given: Annotated[
-        Path | None,
-        typer.Option("--given", help="CSV of known results: image, and mask, NETWORK (a class) or NETWORK_saliency."),
-    ] = None,
-    metadata: Annotated[
-        Path | None,
-        typer.Option("--metadata", help="CSV of age, sex and site: image, and what the bundle reads of them."),
-    ] = None,
+    given: Given = None,
+    metadata: Metadata = None,
     segmentations: Annotated[
         bool, typer.Option("--segmentations", help="Write each lesion of a DICOM image as DICOM Segmentation.")
     ] = False,
-    draft: Annotated[
-        bool,
-        typer.Option(
-            "--draft",
-            help="Decode large JPEG at a half, a quarter or an eighth of its size: faster, slightly other answers. "
-            "Needs --no-overlays.",
-        ),
-    ] = False,
+    draft: Draft = False,
     engine: Engine = EngineChoice.TORCH,
     devices: Devices = "cpu",
     cluster: "Cluster | None" = None,

@@ -77,21 +77,14 @@ def predict_files(
     if options.draft:
         wanted = predictors[0].config.prepare
         items = [replace(one, smallest=smallest_size(wanted.size, wanted.hair)) for one in items]
-    names, model = stems or distinct_stems(items), predictors[0].label
-
-    def describe(number: int, decoded: Decoded, predictions: list[Prediction]) -> list[Row]:
-        rows = _rows(items[number], names[number], decoded, predictions, out, options, model)
-        if options.segmentations and predictions:
-            _segment(items[number], names[number], rows, predictions, out, source)
-        return rows
-
+    names, outputs = stems or distinct_stems(items), _Outputs(out, options, predictors[0].label, source)
     return work_through(
         predictors,
         items,
         out / ROWS,
         plan,
         predict=predict_frames,
-        describe=describe,
+        describe=lambda number, decoded, found: outputs.rows(items[number], names[number], decoded, found),
         seal=_write_rows,
         given=given.rows if given else None,
         on_progress=on_progress,
@@ -148,50 +141,58 @@ def _write_rows(rows: Iterable[Row], path: Path) -> None:
             file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _rows(
-    item: Item,
-    stem: str,
-    decoded: Decoded,
-    predictions: Sequence[Prediction],
-    out: Path,
-    options: OutputOptions,
-    model: str,
-) -> list[Row]:
-    if isinstance(decoded, DataError):
-        return file_rows(item.name, decoded)
-    rows = file_rows(item.name, predictions)
-    for row, frame, prediction in zip(rows, decoded, predictions, strict=True):
-        number = f", frame {row['frame']}" if "frame" in row else ""
-        about = (f"file: {Path(item.name).name}{number}", model)
-        drawn = render(frame.picture, prediction, about, overlay=options.overlays, mask=options.masks)
-        for key, image in drawn.items():
-            row[key] = f"{key}s/{file_stem(stem, row.get('frame'))}.{_SUFFIXES[key]}"
-            write_image(out / row[key], image)
-    return rows
+@dataclass(frozen=True)
+class _Outputs:
+    """Writes what belongs to a file's rows.
 
+    Attributes:
+        out: folder of the rows.
+        options: what to write beside them.
+        model: name of the bundle, for people.
+        source: identifies bundle and engine.
+    """
 
-def _segment(
-    item: Item, stem: str, rows: Sequence[Row], predictions: Sequence[Prediction], out: Path, source: str
-) -> None:
-    """Write the segmentations of a DICOM image, and add their paths to its rows."""
-    from selcn.data.imaging.dicom_segmentation import read_header, write_segmentation
+    out: Path
+    options: OutputOptions
+    model: str
+    source: str
 
-    try:
-        data = item.read()
-        header = read_header(data, Path(item.name)) if is_dicom(data) else None
-    except ImageFileError as error:
-        for row in rows:
-            row["segmentation_error"] = str(error)
-        return
-    if header is None:
-        return
-    for row, prediction in zip(rows, predictions, strict=True):
-        if prediction.lesion is None:
-            continue
-        place = f"segmentations/{file_stem(stem, row.get('frame'))}.dcm"
-        frame = row.get("frame", item.frame)
+    def rows(self, item: Item, stem: str, decoded: Decoded, predictions: Sequence[Prediction]) -> list[Row]:
+        """The rows of a file, once all that they name is written."""
+        if isinstance(decoded, DataError):
+            return file_rows(item.name, decoded)
+        rows = file_rows(item.name, predictions)
+        for row, frame, prediction in zip(rows, decoded, predictions, strict=True):
+            number = f", frame {row['frame']}" if "frame" in row else ""
+            about = (f"file: {Path(item.name).name}{number}", self.model)
+            wanted = {"overlay": self.options.overlays, "mask": self.options.masks}
+            for key, image in render(frame.picture, prediction, about, **wanted).items():
+                row[key] = f"{key}s/{file_stem(stem, row.get('frame'))}.{_SUFFIXES[key]}"
+                write_image(self.out / row[key], image)
+        if self.options.segmentations:
+            self._segment(item, stem, rows, predictions)
+        return rows
+
+    def _segment(self, item: Item, stem: str, rows: Sequence[Row], predictions: Sequence[Prediction]) -> None:
+        """Write the segmentations of a DICOM image, and add their paths to its rows."""
+        from selcn.data.imaging.dicom_segmentation import read_header, write_segmentation
+
         try:
-            write_segmentation(prediction.lesion.mask, header, out / place, frame=frame, source=source)
-            row["segmentation"] = place
+            data = item.read()
+            header = read_header(data, Path(item.name)) if is_dicom(data) else None
         except ImageFileError as error:
-            row["segmentation_error"] = str(error)
+            for row in rows:
+                row["segmentation_error"] = str(error)
+            return
+        if header is None:
+            return
+        for row, prediction in zip(rows, predictions, strict=True):
+            if prediction.lesion is None:
+                continue
+            place = f"segmentations/{file_stem(stem, row.get('frame'))}.dcm"
+            frame = row.get("frame", item.frame)
+            try:
+                write_segmentation(prediction.lesion.mask, header, self.out / place, frame=frame, source=self.source)
+                row["segmentation"] = place
+            except ImageFileError as error:
+                row["segmentation_error"] = str(error)

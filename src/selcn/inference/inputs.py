@@ -57,16 +57,8 @@ class Item:
         """The frame that the name is of; None where it names none."""
         return None if self.data is not None else locate(Path(self.name)).frame
 
-    def frames(self) -> list[np.ndarray]:
-        """The images, uint8 RGB (H, W, 3) each.
-
-        Raises:
-            ImageFileError: missing or unreadable.
-        """
-        return [picture for picture, _ in self.sized_frames()]
-
-    def sized_frames(self) -> list[tuple[np.ndarray, tuple[int, int]]]:
-        """The images, each with the width and height that it has in the file.
+    def frames(self) -> list[tuple[np.ndarray, tuple[int, int]]]:
+        """The images, uint8 RGB (H, W, 3), each with the width and height that it has in the file.
 
         Raises:
             ImageFileError: missing or unreadable.

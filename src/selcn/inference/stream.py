@@ -193,7 +193,7 @@ def _predicted(
 
 
 def _decode(item: Item, given: GivenFiles | None, predictor: Predictor) -> Decoded:
-    frames = [Frame(picture, prepare(picture, predictor.config), size) for picture, size in item.sized_frames()]
+    frames = [Frame(picture, prepare(picture, predictor.config), size) for picture, size in item.frames()]
     if given is None:
         return frames
     try:

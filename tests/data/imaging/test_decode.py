@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from selcn.data.imaging.decode import ImageFileError, decode_image, decode_mask, decode_pages
+from selcn.data.imaging.decode import Header, ImageFileError, decode_mask, decode_pages
 from selcn.data.imaging.read import read_image, read_mask, same_aspect, write_image
 from selcn.errors import DataError
 
@@ -23,6 +23,11 @@ def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes
     file = io.BytesIO()
     picture.save(file, kind, **options)
     return file.getvalue()
+
+
+def decode_image(data: bytes) -> tuple[Header, np.ndarray]:
+    header, (image,) = decode_pages(data, HERE, frame=0)
+    return header, image
 
 
 def noise(height: int = 20, width: int = 30) -> np.ndarray:
@@ -56,7 +61,7 @@ def test_grey_palette_and_16_bit_pictures_become_rgb() -> None:
         (cv2.imencode(".tiff", colours)[1].tobytes(), np.dstack([GREY, GREY[::-1], GREY])),
         (encoded(Image.fromarray(GREY > 100)), (GREY > 100)[..., None] * 255),
     ):
-        image = decode_image(data, HERE)[1]
+        image = decode_image(data)[1]
         assert image.dtype == np.uint8
         assert image.shape == (4, 6, 3)
         assert (image == expected).all()
@@ -66,10 +71,10 @@ def test_what_is_transparent_is_black() -> None:
     half = np.dstack(
         [np.full((4, 6, 3), 200, np.uint8), np.repeat(np.array([[0, 0, 0, 128, 255, 255]], np.uint8), 4, axis=0)]
     )
-    image = decode_image(encoded(Image.fromarray(half)), HERE)[1]
+    image = decode_image(encoded(Image.fromarray(half)))[1]
     assert image[0, :, 0].tolist() == [0, 0, 0, 100, 200, 200]
     palette = Image.fromarray(GREY).convert("P")
-    image = decode_image(encoded(palette, transparency=int(np.asarray(palette)[0, 5])), HERE)[1]
+    image = decode_image(encoded(palette, transparency=int(np.asarray(palette)[0, 5])))[1]
     assert (image[0, 5] == 0).all()
 
 
@@ -77,7 +82,7 @@ def test_cmyk_pictures_are_shown_in_their_colours() -> None:
     colour = Image.new("RGB", (16, 16), (200, 30, 90))
     data = encoded(colour.convert("CMYK"), "JPEG", quality=100)
     assert b"Adobe" in data, "stored inverted, as Photoshop does"
-    header, image = decode_image(data, HERE)
+    header, image = decode_image(data)
     assert header.mode == "CMYK"
     assert np.abs(image.astype(int) - (200, 30, 90)).max() <= 4
 
@@ -86,14 +91,14 @@ def test_another_colour_profile_is_converted_and_a_broken_one_ignored() -> None:
     picture = Image.new("RGB", (8, 8), (200, 100, 50))
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for profile in (srgb, b"no profile at all" * 10):
-        assert (decode_image(encoded(picture, icc_profile=profile), HERE)[1] == (200, 100, 50)).all()
+        assert (decode_image(encoded(picture, icc_profile=profile))[1] == (200, 100, 50)).all()
     # A profile whose red and blue primaries are exchanged: the picture's numbers mean exchanged colours.
     tags = {srgb[132 + 12 * n : 136 + 12 * n]: 136 + 12 * n for n in range(int.from_bytes(srgb[128:132], "big"))}
     swapped = bytearray(srgb)
     red, blue = (slice(tags[name], tags[name] + 8) for name in (b"rXYZ", b"bXYZ"))
     swapped[red], swapped[blue] = srgb[blue], srgb[red]
     renamed = bytes(swapped).replace("sRGB".encode("utf-16-be"), "BRGs".encode("utf-16-be")).replace(b"sRGB", b"BRGs")
-    image = decode_image(encoded(picture, icc_profile=renamed), HERE)[1]
+    image = decode_image(encoded(picture, icc_profile=renamed))[1]
     assert np.abs(image.astype(int) - (50, 100, 200)).max() <= 3
 
 
@@ -118,7 +123,7 @@ def test_pictures_are_turned_as_their_exif_says(kind: str, orientation: int) -> 
     data = encoded(
         Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif, **({"quality": 95} if kind != "PNG" else {})
     )
-    header, image = decode_image(data, HERE)
+    header, image = decode_image(data)
     assert (header.format, header.orientation) == (kind, orientation)
     assert image.shape == upright.shape
     assert np.abs(image.astype(int) - upright)[4:8, 4:8].max() < 40
@@ -154,13 +159,13 @@ BOMB = zlib.compress(bytes(100_000_000))
 )
 def test_hostile_and_broken_files_are_one_line(data: bytes, kind: str, message: str) -> None:
     with pytest.raises(ImageFileError, match=rf"^picture: {message}.*; ") as caught:
-        decode_image(data, HERE)
+        decode_image(data)
     assert caught.value.kind == kind
     assert "\n" not in str(caught.value)
 
 
 def test_more_pixel_data_than_the_header_claims_is_not_unpacked() -> None:
-    image = decode_image(png(8, 8, pixels=bytes(50_000_000)), HERE)[1]
+    image = decode_image(png(8, 8, pixels=bytes(50_000_000)))[1]
     assert image.shape == (8, 8, 3)
 
 
@@ -174,7 +179,7 @@ WHOLE = [
     st.sampled_from(WHOLE),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
     st.floats(0, 1),
-    st.sampled_from([decode_image, decode_mask]),
+    st.sampled_from([decode_pages, decode_mask]),
 )
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_any_damage_gives_a_picture_or_one_line(

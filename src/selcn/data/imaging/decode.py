@@ -69,27 +69,6 @@ class Header:
         return self.size[::-1] if self.orientation > _NOT_TURNED else self.size
 
 
-def decode_image(data: bytes, path: Path, max_pixels: int | None = None) -> tuple[Header, np.ndarray]:
-    """Decode an image, the first of several, as uint8 RGB (H, W, 3) in sRGB, turned as its EXIF says.
-
-    16-bit levels lose their lower half, transparency is laid over black, an embedded colour profile other than sRGB is
-    converted.
-
-    Args:
-        data: the file's content.
-        path: what an error calls it.
-        max_pixels: more pixels are refused; None for Pillow's limit alone.
-
-    Returns:
-        The header as stored, and the image.
-
-    Raises:
-        ImageFileError: no image, truncated, or of too many pixels, which is told before decoding.
-    """
-    header, (image,) = _open(data, path, to_rgb, max_pixels, 0, None)
-    return header, image
-
-
 def decode_pages(
     data: bytes,
     path: Path,
@@ -99,7 +78,9 @@ def decode_pages(
 ) -> tuple[Header, list[np.ndarray]]:
     """Decode every page of TIFF and every frame of GIF, WebP and AVIF, and the one image of any other format.
 
-    JPEG can be decoded at a half, a quarter or an eighth of its size, by leaving out frequencies (libjpeg's scaling).
+    Images are uint8 RGB (H, W, 3) in sRGB, turned as their EXIF says: 16-bit levels lose their lower half, transparency
+    is laid over black, an embedded colour profile other than sRGB is converted. JPEG can be decoded at a half, a
+    quarter or an eighth of its size, by leaving out frequencies (libjpeg's scaling).
 
     Args:
         data: the file's content.
@@ -109,10 +90,11 @@ def decode_pages(
         smallest: width and height, upright, down to which JPEG may be decoded so; None for its whole size.
 
     Returns:
-        The header as stored, of the first, and the images, as `decode_image` makes them.
+        The header as stored, of the first, and the images.
 
     Raises:
-        ImageFileError: as for `decode_image`, or there is no page of that number.
+        ImageFileError: no image, truncated, of too many pixels, which is told before decoding, or there is no page of
+            that number.
     """
     return _open(data, path, to_rgb, max_pixels, frame, smallest)
 
@@ -132,7 +114,7 @@ def decode_mask(data: bytes, path: Path, frame: int = 0) -> tuple[Header, np.nda
 
     Raises:
         DataError: neither black and white nor 0 and 1.
-        ImageFileError: as for `decode_image`.
+        ImageFileError: as for `decode_pages`.
     """
     header, (levels,) = _open(data, path, _mask_levels, None, frame, None)
     brightest = int(levels.max())
@@ -320,7 +302,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
-    """An upright image of Pillow as uint8 RGB (H, W, 3) in sRGB, as `decode_image` says.
+    """An upright image of Pillow as uint8 RGB (H, W, 3) in sRGB, as `decode_pages` says.
 
     Args:
         image: of any mode but `I` and `F`.
