@@ -2,9 +2,9 @@
 
 python benchmarks/int8.py BUNDLE FOLDER_OF_IMAGES [COUNT]
 
-BUNDLE is exported. Convolutions are quantised (QDQ, a scale a channel), calibrated by the least and the largest value
-on 64 other images; in a second variant the first and the last convolution of each network stay as they are. Percentiles
-and entropy are not tried: ONNX Runtime keeps the features of all images for them, which took more than 20 GiB.
+BUNDLE is exported. Convolutions are quantised (QDQ, a scale a channel), calibrated on 64 other images in three ways:
+by the least and the largest value, by percentiles and by entropy. In a fourth variant the first and the last
+convolution of each network stay as they are.
 """
 
 import sys
@@ -27,6 +27,7 @@ from selcn.inference.result import prepare
 from timing import medians
 
 COUNT, CALIBRATED, BATCH, REPEATS = 500, 64, 8, 5
+METHODS = ("MinMax", "Percentile", "Entropy")
 
 
 class Recorder:
@@ -80,13 +81,13 @@ def measure(bundle: Path, images: Path, count: int = COUNT) -> dict[str, float]:
     whole, seen = OnnxEngine(config, graphs), recorded(config, graphs, calibrating)
     expected, found = answers(whole, tested, config.target), dict[str, float]()
     networks = networks_of(graphs[-1])
-    inner = [name for network in networks for name in network[1:-1]]
-    variants = {"all convolutions": [name for network in networks for name in network], "but first and last": inner}
+    every, inner = ([name for network in networks for name in network[cut]] for cut in (slice(None), slice(1, -1)))
+    variants = {**{method: (every, method) for method in METHODS}, "MinMax, but first and last": (inner, "MinMax")}
     with tempfile.TemporaryDirectory() as folder:
         engines = {"32 bits": whole}
-        for name, nodes in variants.items():
+        for name, (nodes, method) in variants.items():
             out = Path(folder) / f"{name}.onnx"
-            quantize(graphs[-1], out, seen, nodes)
+            quantize(graphs[-1], out, seen, nodes, method)
             engines[name] = OnnxEngine(config, [*graphs[:-1], out])
             equal = answers(engines[name], tested, config.target) == expected
             found[f"{name}: equal predictions, share"] = float(equal.mean())

@@ -158,7 +158,8 @@ def export_bundle(bundle: Path, on_progress: Callable[[str], None] | None = None
 def export_int8(bundle: Path, images: Sequence[Path], on_progress: Callable[[str], None] | None = None) -> float:
     """Write an exported bundle's graphs with 8-bit segmenters to its folder `onnx-int8`.
 
-    Only segmenters are quantised: with 8 bits the classifiers change 1 to 12 % of the predictions and are no faster.
+    Only segmenters are quantised: with 8 bits, classifiers change too many predictions and are slower on a CPU
+    (docs/benchmarks.md).
 
     Args:
         bundle: its folder, exported.
@@ -183,7 +184,7 @@ def export_int8(bundle: Path, images: Sequence[Path], on_progress: Callable[[str
     with _new_export(bundle, Engine.ONNX_INT8) as partial:
         report("calibrating")
         shutil.copyfile(graphs[-1], partial / graphs[-1].name)
-        batches, nodes = batches_of(graphs[0], prepared[::2]), segmenter_convolutions(graphs[0])
+        batches, nodes = [*batches_of(graphs[0], prepared[::2])], segmenter_convolutions(graphs[0])
         quantize(graphs[0], partial / graphs[0].name, batches, nodes)
         report("comparing with 32 bits")
         names = [graph.name for graph in graphs]

@@ -1,7 +1,7 @@
 """Static quantization of a graph's convolutions to 8 bits."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,19 @@ _SEGMENTERS = "segmenters."
 class _Calibration:
     """A graph's inputs, a batch at a time."""
 
-    def __init__(self, batches: Iterable[Mapping[str, Any]]) -> None:
-        self.batches = iter(batches)
+    def __init__(self, batches: Sequence[Mapping[str, Any]]) -> None:
+        self.batches, self.left = batches, iter(batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Begin anew with some of the batches."""
+        self.left = iter(self.batches[start_index:end_index])
 
     def get_next(self) -> Mapping[str, Any] | None:
         """The next batch; None behind the last."""
-        return next(self.batches, None)
+        return next(self.left, None)
 
 
 def batches_of(graph: Path, prepared: np.ndarray) -> Iterator[dict[str, Any]]:
@@ -51,7 +58,9 @@ def segmenter_convolutions(graph: Path) -> list[str]:
     return [node.name for node in nodes if node.op_type == "Conv" and any(_SEGMENTERS in name for name in node.input)]
 
 
-def quantize(graph: Path, out: Path, batches: Iterable[Mapping[str, Any]], nodes: Sequence[str]) -> None:
+def quantize(
+    graph: Path, out: Path, batches: Sequence[Mapping[str, Any]], nodes: Sequence[str], method: str = "MinMax"
+) -> None:
     """Write a graph of which some convolutions work with 8 bits, with one scale a channel.
 
     Args:
@@ -59,6 +68,7 @@ def quantize(graph: Path, out: Path, batches: Iterable[Mapping[str, Any]], nodes
         out: file to write to.
         batches: its inputs for representative images, to calibrate with.
         nodes: names of the convolutions.
+        method: ONNX Runtime's way to choose the range of an activation: MinMax, Percentile or Entropy.
 
     Raises:
         ConfigError: the extra `export` is not installed.
@@ -74,9 +84,11 @@ def quantize(graph: Path, out: Path, batches: Iterable[Mapping[str, Any]], nodes
             quant_format=quantization.QuantFormat.QDQ,
             nodes_to_quantize=list(nodes),
             op_types_to_quantize=["Conv"],
+            calibrate_method=quantization.CalibrationMethod[method],
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
+            extra_options={"CalibStridedMinMax": 1},  # whatever the method: keeps features of one batch, not of all
         )
     finally:
         logging.getLogger().setLevel(level)
