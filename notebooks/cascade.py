@@ -8,10 +8,11 @@
 # [Open in Colab](https://colab.research.google.com/github/selcn/selcn/blob/main/notebooks/cascade.ipynb)
 #
 # An image goes through the networks one after the other: the lesion's outline, whether the lesion is symmetric, a Grad-CAM++
-# map of where that answer comes from, and a diagnosis by a network that reads the map. First a small cascade is trained on
-# synthetic lesions, in a minute or two; with a bundle of your own, start at the third part.
+# map of where the evidence for that lies, and a diagnosis by a network that reads the map. The image is a CC0 one of the ISIC
+# archive that comes with selcn; the weights are those that ship with it, trained on HAM10000.
 #
-# **Research tool, not a medical device.** The networks below have seen drawings alone: what they say of skin means nothing.
+# **Research tool, not a medical device.** The weights are for non-commercial research (CC BY-NC 4.0); how well they predict,
+# and on what they fail, is in their [model card](https://github.com/selcn/selcn/blob/main/bundles/ham10000/README.md).
 
 # %%
 # Installs selcn where it is missing, as on Colab.
@@ -24,72 +25,64 @@ if importlib.util.find_spec("selcn") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "selcn[train]"], check=True)
 
 # %%
-import logging
-from pathlib import Path
-from tempfile import mkdtemp
-
-import selcn
-from selcn.config import load_config
-from selcn.runs.pipeline import Pipeline
-
-logging.getLogger("selcn").setLevel(logging.WARNING)
-FOLDER = Path(mkdtemp())
-
-# %% [markdown]
-# ## A run, in one YAML file
-# Every network is trained on two folds, and each reads only what networks said that had not seen the lesion.
-
-# %%
-CONFIG = """
-data: {source: phantom, images: 240, seed: 7}
-split: {folds: 2, test: 0.25}
-prepare: {size: [96, 72], hair: false}
-networks:
-  lesion: {task: segmentation, architecture: Unet, encoder: tu-mobilenetv3_small_050, size: [96, 64], epochs: 5, batch: 16, lr: 5.0e-3}
-  symmetry: {task: classification, labels: symmetry-binary, masking: lae, backbone: resnet10t, epochs: 8, batch: 16, lr: 3.0e-3}
-  diagnosis: {task: classification, labels: ham10000, reads: {symmetry: concat}, backbone: resnet10t, epochs: 8, batch: 16, lr: 3.0e-3}
-resamples: 200
-"""
-(FOLDER / "small.yaml").write_text(CONFIG)
-run = Pipeline(load_config(FOLDER / "small.yaml"), FOLDER / "run").run()
-
-# %% [markdown]
-# ## What it is worth
-# Metrics of the test subset, whose lesions no network has seen, with 95 % intervals that resample lesions.
-
-# %%
-from selcn.evaluation import evaluate_classification
-
-metrics = evaluate_classification(run.predictions("diagnosis"), resamples=200)
-metrics[(metrics["fold_part"] == "test") & metrics["metric"].isin(["balanced_accuracy", "macro_auc", "auc_mel"])].round(
-    3
-)
-
-# %% [markdown]
-# ## One image
-# `selcn.load` takes the folder of any bundle, or `hf://owner/name` on the Hugging Face hub.
-
-# %%
-from selcn.data.imaging.read import read_image
-
-predictor = selcn.load(FOLDER / "run" / "bundle")
-path = Path(run.table["image_path"].iloc[run.test_rows[3]])
-image = read_image(path)
-prediction = predictor.predict(image)
-{name: round(value, 3) for name, value in prediction["diagnosis"].probabilities.items()}
-
-# %%
-prediction["diagnosis"].prediction, prediction["symmetry"].prediction, prediction.abstain, prediction.warnings
-
-# %%
 from PIL import Image
 
+import selcn
+from selcn.data.imaging.read import read_image
+from selcn.data.samples import dermoscopy_samples
+
+sample = dermoscopy_samples()[1]
+image = read_image(sample.path)
+print(sample.isic_id, "confirmed as", sample.diagnosis)
+Image.fromarray(image)
+
+# %% [markdown]
+# ## All steps at once
+# `selcn.load()` takes the weights that ship; with the folder of a bundle, or `hf://owner/name` on the Hugging Face hub, it
+# takes those. A path, an array or an image of Pillow can be predicted.
+
+# %%
+predictor = selcn.load()
+prediction = predictor.predict(image)
 Image.fromarray(selcn.draw_overlay(image, prediction))
 
 # %% [markdown]
-# ## If the mask were known
-# A result that is given goes before a predicted one, and what depends on it follows. The network above said `symmetric` itself, so nothing changes here; give `asymmetric`.
+# Left to right: the lesion's outline, where the evidence of the symmetry class lies, and where that of the diagnosis lies.
+
+# %% [markdown]
+# ## Outline
+# A mask of the size of the image, and the share of the image that it covers.
 
 # %%
-known = predictor.predict(image, selcn.Given(classes={"symmetry": "symmetric"}))
-{name: round(value, 3) for name, value in known["diagnosis"].probabilities.items()}
+prediction.lesion.mask.shape, round(float(prediction.lesion.mask.mean()), 3)
+
+# %% [markdown]
+# ## Symmetry, and its map
+# The map is a coarse grid: of each cell it tells how much it speaks for the predicted class.
+
+# %%
+symmetry = prediction["symmetry"]
+print(symmetry.prediction, {name: round(value, 3) for name, value in symmetry.probabilities.items()})
+symmetry.saliency.shape
+
+# %% [markdown]
+# ## Diagnosis
+# Probabilities are calibrated. The prediction is the class that the networks find most probable before calibration, which
+# weighs rare classes up, so that it need not be the one with the highest probability. `set` holds the truth for nine of ten
+# images of each class, of lesions like those of the training; a prediction may abstain, and warn of what is unusual.
+
+# %%
+diagnosis = prediction["diagnosis"]
+print(diagnosis.prediction, {name: round(value, 3) for name, value in diagnosis.probabilities.items()})
+print("set:", prediction.set, "abstains:", prediction.abstain, "warnings:", prediction.warnings)
+
+# %% [markdown]
+# ## If the symmetry were known
+# What a dermatologist gives goes before what a network predicts, and what depends on it follows: the map of the given class
+# is what the diagnosis network reads then.
+
+# %%
+other = next(name for name in symmetry.probabilities if name != symmetry.prediction)
+given = predictor.predict(image, selcn.Given(classes={"symmetry": other}))
+print("given", other, {name: round(value, 3) for name, value in given["diagnosis"].probabilities.items()})
+Image.fromarray(selcn.draw_overlay(image, given))

@@ -171,15 +171,23 @@ def test_the_scores_of_the_bundle_are_had_again_from_what_it_predicted(file: Pat
     pd.testing.assert_frame_equal(found, stored[found.columns], rtol=1e-9, check_dtype=False)
 
 
+@pytest.mark.parametrize("network", ["diagnosis", "symmetry"])
+def test_metrics_of_the_members_are_had_again_from_what_they_predicted(network: str) -> None:
+    stored = pd.read_csv(transfer.RUN / f"{network}.csv")
+    found = evaluate_file(transfer.RUN / f"{network}.parquet")
+    pd.testing.assert_frame_equal(found[stored.columns], stored, rtol=1e-9, check_dtype=False)
+
+
 @pytest.mark.parametrize(("a", "b"), [("diagnosis-standalone", "diagnosis"), ("diagnosis", "diagnosis-zero")])
 def test_differences_of_the_arms_are_had_again_from_what_they_predicted(a: str, b: str) -> None:
     folders = [arms.OUT / f"seed-{seed}" for seed in arms.seeds()]
     sources = ([folder / f"{name}.parquet" for folder in folders] for name in (a, b))
     found = compare_seeds(*sources, labels=HAM10000).set_index(["metric", "fold_part"])
     stored = pd.read_csv(arms.OUT / "comparison.csv").query("a == @a and b == @b").set_index(["metric", "fold_part"])
-    row = ("balanced_accuracy", "test")
-    for column in ("value", "low", "high", "p"):
-        assert found.loc[row, column] == pytest.approx(stored.loc[row, column], abs=1e-9)
+    for subset in ("test", "validation"):
+        row = ("balanced_accuracy", subset)
+        for column in ("value", "low", "high", "p"):
+            assert found.loc[row, column] == pytest.approx(stored.loc[row, column], abs=1e-9)
 
 
 @pytest.mark.parametrize(

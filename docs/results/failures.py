@@ -1,5 +1,6 @@
 """What docs/results.md says of where the bundle that ships fails."""
 
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,8 @@ CORRUPTED = {
     "set_size": "size of its sets",
     "saliency_stability": "correlation of saliency",
 }
-SCORES = {"distance": "AUROC of the distance", "max_probability": "AUROC of 1 - max p"}
+SCORES = {"distance": "the distance", "distance_earlier": "the distance a layer before", "max_probability": "1 - max p"}
+MEASURES = {"auroc": "AUROC of", "fpr_at_95_tpr": "false alarms at 95 % found, by"}
 
 
 def failure_sections() -> list[str]:
@@ -50,20 +52,24 @@ def _strange() -> str:
     table = pd.read_csv(OOD).fillna({"ood": ""})
     rows = []
     for kind, found in table[table["ood"] != ""].groupby("ood", sort=False):
-        auroc = found[found["metric"] == "auroc"].set_index("score")
-        warned = found[(found["metric"] == "warned") & (found["score"] == "any warning")].iloc[0].to_dict()
-        cells = {title: interval(auroc.loc[score].to_dict()) for score, title in SCORES.items()}
+        known = {(str(row["metric"]), str(row["score"])): row for row in found.to_dict("records")}
+        warned = known["warned", "any warning"]
+        cells = {_heading(*one): interval(known[one]) for one in product(MEASURES, SCORES)}
         rows.append({"": kind, "images": int(warned["images"]), **cells, "warned": interval(warned)})
     false = table[(table["metric"] == "false_alarms") & (table["score"] == "any warning")].iloc[0].to_dict()
     rows.append(
         {
             "": "test subset",
             "images": int(false["images"]),
-            **dict.fromkeys(SCORES.values(), ""),
+            **{_heading(*one): "" for one in product(MEASURES, SCORES)},
             "warned": interval(false),
         }
     )
     return markdown(pd.DataFrame(rows))
+
+
+def _heading(measure: str, score: str) -> str:
+    return f"{MEASURES[measure]} {SCORES[score]}"
 
 
 STRANGE = """### What it knows of strange images
@@ -73,7 +79,8 @@ STRANGE = """### What it knows of strange images
 
 Noise, blank frames and the **synthetic** phantom, photographs that come with scikit-image, and ISIC 2017's seborrheic
 keratoses, which are from other clinics and squeezed. Warned is the share with any warning; that of the test subset are
-false alarms."""
+false alarms. The warning of images unlike the training images reads the distance; that a layer before tells these
+images apart better."""
 
 ROBUST = """### What it does with spoiled images
 
@@ -82,4 +89,5 @@ ROBUST = """### What it does with spoiled images
 
 {images} images of {lesions} lesions of the test subset, sampled at random, as they are and under 14 corruptions. Means
 over the five severities; intervals by lesion ([what each means](failures.md#robustness)). At the highest severity
-balanced accuracy falls most under {worst}."""
+balanced accuracy falls most under {worst}. A calibration error may lie below its own interval: resampling
+[raises it](metrics.md)."""

@@ -31,7 +31,7 @@ PAGE = HERE.parent / "results.md"
 RUNS = STUDY, DEMO_RUN, GRID_RUN = "ham10000-small", "demo", "phantom-grid"
 OWN_CLASSES = "isic2017"
 PREDICTED = ("ham10000",)
-"""Runs of which predictions of the target's classes are stored, to be compared with later runs on the same split."""
+"""Runs of which predictions are stored, to be compared with later runs on the same split."""
 MEASURED_RUN = "symmetry-measured"
 CLASS_METRICS = [
     "balanced_accuracy",
@@ -153,7 +153,7 @@ def copy_run(path: Path, name: str) -> None:
     text = yaml.safe_dump(_portable(_config(path)), sort_keys=False, allow_unicode=True)
     (out / run.folder.config.name).write_text(text, encoding="utf-8")
     if name in PREDICTED:
-        for network in same_labels(run.graph):
+        for network in run.graph.classifiers:
             keep(pd.read_csv(run.folder.prediction_file(network)), out / f"{network}.parquet")
     if "grid" in name:
         grid_table(run, same_labels(run.graph)).to_csv(out / "grid.csv", index=False)
@@ -354,7 +354,8 @@ accuracy within a point): the principal axes alone in place of 12, the worst and
 a third blur, lightness alone, the spread of colours, the share of its ellipse that a lesion fills, the offset of its
 centre of colour, its elongation; and the best axis without the best pair. Its size in pixels helped a little (AUC +
 0.005), but depends on the magnification and is left out. Without contrast and roughness of the lesion, to which
-differences are related, balanced accuracy was two to three points lower."""
+differences are related, balanced accuracy was two to three points lower. These comparisons are of logs and have no
+intervals; no file repeats them."""
 
 DEMO = """## The demo (synthetic)
 
@@ -367,7 +368,8 @@ SALIENCY = """## How good saliency is
 
     selcn saliency-eval RUN --network symmetry --curves 100 --by diagnosis --by symmetry --by lesion_share
 
-Grad-CAM++ of the predicted class, test subset, at 224x224. *IoU*, *overlap* and *pointing* are the thesis' scores (map
+Grad-CAM++ of the predicted class, test subset, at 224x224, of the networks of the study of about 1,000 lesions above;
+the maps of the bundle that ships have not been scored. *IoU*, *overlap* and *pointing* are the thesis' scores (map
 above 0.5, mask dilated twice by a square of 5 % of the width; pointing on the mask itself); *energy* is the share of
 the map on the mask itself, *IoU, all thresholds* the area under the IoU curve; *rank correlation* is with the trained
 network's map; *deletion* (lower is better) and *insertion* (higher is better) are areas under the curve of the class
@@ -408,8 +410,8 @@ paired with the standalone network of the same masking; p by permutation of lesi
 (Holm).
 
 This is what controls are for: behind `lae` masking the networks that read saliency lie above their standalone, but so
-do those that read another lesion's saliency or noise. Most of that gain belongs to the E-layer, not to symmetry, and
-none of it survives the correction."""
+do those that read another lesion's saliency or noise, which holds no symmetry of the image. None of these gains
+survives the correction."""
 
 if __name__ == "__main__":
     for run, name in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
