@@ -60,6 +60,15 @@ def test_predict_evaluate_and_report_on_a_run(
     other = tiny_run / "predictions" / "diagnosis.csv"
     assert selcn("compare", name, other, "--resamples", 50) == 0
     assert "by permutation of lesions" in capsys.readouterr().out
+    assert selcn("compare", name, other, "--resamples", 20, "--profile", "metrics-reloaded", "--beta", 1) == 0
+    said = capsys.readouterr().out
+    assert "- how often is the class right? " in said
+    assert "f1_malignant" in said
+    masks = tiny_run / "predictions" / "lesion.csv"
+    assert selcn("compare", masks, masks, "--resamples", 20) == 0
+    assert "test: Dice: no difference is shown" in capsys.readouterr().out
+    assert selcn("compare", tiny_run, "--against", "diagnosis-standalone", "--profile", "metrics-reloaded") == 2
+    assert "--profile: runs are compared by every metric; give --all" in capsys.readouterr().err
     assert selcn("compare", name, other, tiny_run) == 2
     assert selcn("compare", tiny_run, "--against", "lesion") == 2
     capsys.readouterr()

@@ -72,6 +72,10 @@ def test_prediction_sets_of_files_and_runs(file: Path, tiny_run: Path, printed: 
     assert set(table["threshold"].dropna()) <= {0.2, 0.8}
     of_runs = printed(tiny_run, tiny_run, "--conformal", 0.5, "--network", "symmetry")
     assert of_runs["lesions"].dropna().gt(0).all()
+    of_shares = printed(tiny_run, "--conformal", 0.5, "--network", "symmetry", "--by", "lesion_share")
+    shares = of_shares[of_shares["of"] == "lesion_share"]
+    assert shares["images"].sum() == of_shares["images"].iloc[0]
+    assert len(shares) == 4  # quartiles
     assert len(of_runs) == 2 * len(printed(tiny_run, "--conformal", 0.5, "--network", "symmetry"))
 
 

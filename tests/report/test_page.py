@@ -18,7 +18,15 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from selcn.errors import RunError
-from selcn.evaluation import Estimate, confusion, verdict
+from selcn.evaluation import (
+    Estimate,
+    Further,
+    Predictions,
+    confusion,
+    decision_curve,
+    evaluate_further,
+    verdict,
+)
 from selcn.evaluation.registry import headline_metrics
 from selcn.inference.result import ClassResult
 from selcn.labels import HAM10000
@@ -74,6 +82,30 @@ def test_every_metric_is_that_of_the_evaluation_files(
     assert table.columns == [spoken(metric) for metric in metrics["metric"]]
     assert table.rows[row] == [shown(one, signed=row == PAIR) for _, one in metrics.iterrows()]
     assert f"{metrics['images'].iloc[0]} images of {metrics['groups'].iloc[0]} lesions" in table.caption
+
+
+def test_decisions_borders_and_sets_are_those_of_the_evaluation(page: Any, run_of: Run) -> None:
+    predictions = run_of.predictions("diagnosis")
+    tested = Predictions(predictions.labels, predictions.table[predictions.table["fold"] == "test"])
+    further = evaluate_further(tested, Further(every=True), resamples=run_of.config.resamples)
+    found = {str(row["metric"]): row for _, row in further.iterrows()}
+    table = page.table("All classes together, test")
+    assert table.columns == [spoken(name) for name in ("mcc", "root_brier", "class_wise_ece", "ece_kde")]
+    assert table.rows["diagnosis"][0] == shown(found["mcc"])
+    classes = page.table("Each class against the rest, test")
+    assert classes.columns == ["sensitivity", "specificity", "PPV", "NPV", "F2", "net benefit at 10 %"]
+    assert list(classes.rows) == [*predictions.classes, "malignant"]
+    of_mel = ("specificity_mel", "ppv_mel", "npv_mel", "f2_mel", "net_benefit_mel_at_10")
+    assert classes.rows["mel"][1:] == [shown(found[name]) for name in of_mel]
+    assert classes.rows["malignant"][0] == ""
+    curve = page.downloads["decision-curve-malignant-diagnosis.csv"]
+    expected = decision_curve(predictions, resamples=run_of.config.resamples)
+    drawn = curve[curve["probabilities"] == "as predicted"]
+    assert drawn["net_benefit"].tolist() == pytest.approx(expected["net_benefit"].tolist(), abs=1e-5)
+    borders = pd.read_csv(run_of.folder.evaluation / "surfaces.csv").query("fold_part == 'test'")
+    assert page.table("Borders, within 1 pixels, test").rows["lesion"] == [shown(row) for _, row in borders.iterrows()]
+    # A class of the tiny run has too few lesions.
+    assert "No prediction sets of diagnosis are measured: coverage 0.9 needs 9 out-of-fold lesions a class" in page.text
 
 
 def test_the_folds_and_what_is_over_all_of_them_are_shown(page: Any, run_of: Run) -> None:

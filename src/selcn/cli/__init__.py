@@ -13,6 +13,7 @@ from selcn.cli import (
     annotations,
     audit,
     bundles,
+    comparisons,
     configuration,
     data,
     download,
@@ -66,6 +67,7 @@ for group in (
     serve,
     saliency,
     evidence,
+    comparisons,
     robustness,
     annotations,
 ):

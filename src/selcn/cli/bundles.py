@@ -10,6 +10,13 @@ from selcn.errors import ConfigError
 
 MAX_CALIBRATION_IMAGES = 400
 
+FalseAlarms = Annotated[
+    float | None, typer.Option("--false-alarms", help="Share of usual images that each warning is given of (0.01).")
+]
+Coverage = Annotated[
+    float | None, typer.Option("--coverage", help="Share of each class whose prediction set holds the truth (0.9).")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
@@ -34,9 +41,8 @@ def bundle(
     half: Annotated[
         bool | None, typer.Option("--half/--full", help="Store weights in 16 bits; by default as configured.")
     ] = None,
-    false_alarms: Annotated[
-        float | None, typer.Option("--false-alarms", help="Share of usual images that each warning is given of (0.01).")
-    ] = None,
+    false_alarms: FalseAlarms = None,
+    coverage: Coverage = None,
     push: Annotated[
         str | None, typer.Option("--push", help="Also upload it to the Hugging Face hub: hf://owner/name.")
     ] = None,
@@ -55,14 +61,14 @@ def bundle(
     if push:
         parse_target(push)
     if push and (run / MANIFEST).is_file():
-        if network or plain or share or half is not None or false_alarms is not None:
+        if network or plain or share or any(one is not None for one in (half, false_alarms, coverage)):
             raise ConfigError(f"{run}: is a bundle already; give --push alone, or its run")
         out = run
     else:
         from selcn.runs.bundling import BundleOptions, bundle_run
         from selcn.training.compute import Compute
 
-        options = BundleOptions(plain=plain, share=tuple(share or ()), half=half, false_alarms=false_alarms)
+        options = BundleOptions(plain, tuple(share or ()), half, false_alarms, coverage)
         config = bundle_run(run, out, network, options, Compute().device)
         typer.echo(f"{out}: {config.target}, {config.members} members")
     if push:

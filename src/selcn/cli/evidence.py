@@ -1,11 +1,12 @@
-"""`evaluate`, `compare` and `report`: metrics with intervals from prediction files, and the page of a run."""
+"""`evaluate` and `report`: metrics with intervals from prediction files, and the page of a run."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from selcn.cli.comparisons import print_differences
 from selcn.cli.metric_options import (
     Beta,
     BundleEngine,
@@ -39,13 +40,10 @@ from selcn.cli.ood_table import print_ood
 from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable, with_threads
 from selcn.errors import ConfigError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    for command in (evaluate, compare, report):
+    for command in (evaluate, report):
         app.command()(with_threads(command))
 
 
@@ -165,91 +163,7 @@ def _print_upper_bounds(
         typer.echo(
             f"{network or run.graph.target} with true {' and '.join(str(names).split('+'))} ({tested}), minus as it is"
         )
-        _print_differences(rows.drop(columns=["given", "known"]), "predicted", f"true {names}")
-
-
-def _print_differences(table: "pd.DataFrame", a: str, b: str, bounds: float | None = None) -> None:
-    """Print paired differences b - a, and what that of the balanced accuracy shows."""
-    from selcn.evaluation import Estimate, verdict
-
-    typer.echo(table.to_string(index=False, float_format="{:.3f}".format))
-    for row in table[table["metric"] == "balanced_accuracy"].to_dict("records"):
-        estimate = Estimate(row["value"], row["low"], row["high"])
-        allowed = None if bounds is None else bounds / 100
-        said = verdict(estimate, "balanced_accuracy", a, b, bounds=allowed)
-        corrected = f", {row['p_holm']:.3f} after Holm" if "p_holm" in row else ""
-        typer.echo(f"{row['fold_part']}: {said}; p {row['p']:.3f} by permutation of lesions{corrected}")
-
-
-def compare(
-    sources: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Two prediction files A and B of the same images; with --against, runs of one plan, one a seed.",
-            show_default=False,
-        ),
-    ],
-    against: Annotated[
-        str | None, typer.Option("--against", help="Network of the runs that their others are compared with.")
-    ] = None,
-    network: Annotated[
-        list[str] | None,
-        typer.Option("--network", help="Compared with --against; repeat for more; all with its classes if absent."),
-    ] = None,
-    bounds: Annotated[
-        float | None,
-        typer.Option("--bounds", min=0, help="Points of balanced accuracy, stated before, that do not matter."),
-    ] = None,
-    resamples: Annotated[int, typer.Option("--resamples", min=1, help="Of the bootstrap; and permutations.")] = 2000,
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap and of the permutations.")] = 0,
-    labels: Labels = None,
-    json: Json = False,
-) -> None:
-    """The paired difference B - A of every metric with its interval by lesion, tests of it, and what it shows.
-
-    With `--against`, the mean difference over the seeds of each network of some runs, p corrected for their number.
-
-    Example: `selcn compare runs/demo/predictions/diagnosis-standalone.csv runs/demo/predictions/diagnosis.csv`, or
-    `selcn compare runs/seed-0 runs/seed-1 runs/seed-2 --against diagnosis-standalone --bounds 1`
-    """
-    from selcn.config import read_label_set
-    from selcn.evaluation import compare as compare_predictions
-
-    if against is not None:
-        if labels is not None:
-            raise ConfigError("--labels: runs have their own label sets; leave it out")
-        _compare_seeds(sources, against, network or [], bounds, resamples, seed, json=json)
-        return
-    if len(sources) != 2 or network:
-        raise ConfigError("compare: give two prediction files, or runs with --against NETWORK")
-    a, b = sources
-    table = compare_predictions(a, b, labels=read_label_set(labels) if labels else None, resamples=resamples, seed=seed)
-    if json:
-        typer.echo(table.to_json(orient="records", indent=1))
-        return
-    _print_differences(table, a.stem, b.stem, bounds)
-
-
-def _compare_seeds(
-    folders: list[Path],
-    against: str,
-    networks: list[str],
-    bounds: float | None,
-    resamples: int,
-    seed: int,
-    *,
-    json: bool,
-) -> None:
-    from selcn.runs.metrics import seed_table
-
-    table = seed_table(folders, against, networks, resamples=resamples, seed=seed)
-    if json:
-        typer.echo(table.to_json(orient="records", indent=1))
-        return
-    for name, rows in table.groupby("b", sort=False):
-        typer.echo(f"{name} minus {against}, mean of {rows['seeds'].iloc[0]} seeds")
-        _print_differences(rows.drop(columns=["a", "b", "seeds"]), against, str(name), bounds)
-        typer.echo()
+        print_differences(rows.drop(columns=["given", "known"]), "predicted", f"true {names}")
 
 
 class ChecklistName(StrEnum):
@@ -261,7 +175,9 @@ class ChecklistName(StrEnum):
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(help="A run's folder, or that of several seeds of one run.", show_default=False)
+    ],
     other: Annotated[Path | None, typer.Argument(help="Another's, to put beside it.", show_default=False)] = None,
     out: Annotated[
         Path | None,
@@ -272,10 +188,10 @@ def report(
         typer.Option("--checklist", help="Fill this checklist of reporting instead, as far as the run knows."),
     ] = None,
 ) -> None:
-    """Write the page of a finished run, or of two side by side; or a checklist of reporting as Markdown.
+    """Write the page of a finished run, of two side by side, or of seeds; or a checklist of reporting as Markdown.
 
     Example: `selcn report runs/demo`, or `selcn report runs/demo runs/other --out versus.html`, or
-    `selcn report runs/demo --checklist tripod-ai`
+    `selcn report runs/demo --checklist tripod-ai`, or of several seeds `selcn report runs/demo-seeds`
     """
     if checklist:
         if other:
@@ -285,9 +201,14 @@ def report(
         file, filled, waiting = write_checklist(run, checklist.value, out)
         typer.echo(f"{file}: {filled} items hold what the run knows, {waiting} ask for what only its authors know")
         return
-    from selcn.report import refresh_report, write_versus
+    from selcn.report import refresh_report, write_seed_report, write_versus
+    from selcn.runs.seeds import is_seed_folder
 
-    if other:
+    if is_seed_folder(run):
+        if other:
+            raise ConfigError(f"{run}: holds several seeds, which are on one page; leave {other} out")
+        page = write_seed_report(run, out)
+    elif other:
         page = out or Path("versus.html")
         write_versus(run, other, page)
     else:

@@ -172,8 +172,9 @@ def check_together(paths: Sequence[Path], options: Mapping[str, object]) -> bool
         if strange := next((name for name in ("catalog", *_COMMON) if options[name]), None):
             raise ConfigError(f"{_option(strange)}: {paths[0]} is a run, which has its own; leave it out")
         return False
-    if bool(options["by"]) != bool(options["catalog"]):
-        raise ConfigError("--by and --catalog: give both, or neither")
+    of_runs = mode == "conformal" and all(path.is_dir() for path in paths)
+    if bool(options["by"]) != bool(options["catalog"]) and not (of_runs and options["by"]):
+        raise ConfigError("--by and --catalog: give both, or neither; --by alone is of runs, which know their images")
     if paths[0].is_dir() and mode not in (*_OF_ONE_RUN, "conformal"):
         raise ConfigError(f"{paths[0]}: is a folder; give a bundle and a catalog, or files of predictions")
     if mode is None:

@@ -12,7 +12,7 @@ from selcn.errors import ConfigError, RunError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from selcn.evaluation import Further
+    from selcn.evaluation import Further, Predictions
     from selcn.labels import LabelSet
     from selcn.runs.run import Run
 
@@ -241,7 +241,6 @@ def print_prediction_sets(paths: Sequence[Path], request: SetRequest, resamples:
 
     from selcn.evaluation import fit_recalibration, prediction_set_table, read_predictions
     from selcn.io.tables import read_table
-    from selcn.runs.run import open_run
 
     facts, label_set, tables = (
         read_table(request.catalog, ["image_id"]) if request.catalog else None,
@@ -250,15 +249,25 @@ def print_prediction_sets(paths: Sequence[Path], request: SetRequest, resamples:
     )
     for path in paths:
         _refuse_unused(path, request)
-        if path.is_dir():
-            run = open_run(path)
-            predictions = run.predictions(_classifier_of(run, request.network))
-        else:
-            predictions = read_predictions(path, label_set)
+        predictions, known = _of_run(path, request) if path.is_dir() else (read_predictions(path, label_set), None)
         rescaled = fit_recalibration(predictions).of(predictions) if request.calibrate else predictions
-        table = prediction_set_table(rescaled, request.coverage, facts, request.by, resamples=resamples, seed=seed)
+        about = known if facts is None else facts
+        table = prediction_set_table(rescaled, request.coverage, about, request.by, resamples=resamples, seed=seed)
         tables.append(table.assign(file=path.name))
     print_by_file(pd.concat(tables, ignore_index=True), json=json)
+
+
+def _of_run(folder: Path, request: SetRequest) -> "tuple[Predictions, pd.DataFrame | None]":
+    """Predictions of a run's network, and what is known of the images where subgroups of them are wanted."""
+    from selcn.runs.facts import run_facts
+    from selcn.runs.run import open_run
+
+    run = open_run(folder)
+    predictions = run.predictions(_classifier_of(run, request.network))
+    if request.catalog or not request.by:
+        return predictions, None
+    with progress("looking") as move:
+        return predictions, run_facts(run, move)
 
 
 def print_surfaces(

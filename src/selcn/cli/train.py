@@ -82,8 +82,8 @@ def run(
     Example: `selcn run demo --out runs/demo`, or `selcn run demo --seeds 3 --out runs/demo-seeds`
     """
     from selcn.config import load_config
-    from selcn.report import refresh_report
-    from selcn.runs.seeds import seed_runs, write_seed_tables
+    from selcn.report import refresh_report, write_seed_report
+    from selcn.runs.seeds import is_seed_folder, seed_runs, write_seed_tables
 
     folder, loaded = out or Path("runs") / config.stem, load_config(config, overrides)
     runs = {folder: loaded} if seeds is None else seed_runs(loaded, folder, seeds)
@@ -97,6 +97,8 @@ def run(
                 typer.echo(refresh_report(one))
     if seeds is not None and not follows:
         _print_seeds(write_seed_tables(list(runs), folder), folder)
+        if is_seed_folder(folder):
+            typer.echo(write_seed_report(folder))
 
 
 def _print_seeds(tables: "Mapping[str, pd.DataFrame]", folder: Path) -> None:

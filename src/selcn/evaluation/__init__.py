@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     )
     from selcn.evaluation.recalibration import Recalibration, fit_recalibration
     from selcn.evaluation.registry import MetricSpec, metric_spec
-    from selcn.evaluation.reloaded import evaluate_by_profile
+    from selcn.evaluation.reloaded import compare_by_profile, evaluate_by_profile
     from selcn.evaluation.robustness import robustness_table
     from selcn.evaluation.saliency_quality import saliency_quality_table
+    from selcn.evaluation.score_comparison import compare_files, compare_scores
     from selcn.evaluation.seeds import compare_seeds, evaluate_seeds
     from selcn.evaluation.segmentation import evaluate_segmentation, segmentation_scores, summarise_segmentation
     from selcn.evaluation.selective import abstention_threshold, area_under_risk_coverage, risk_coverage
@@ -48,6 +49,9 @@ __all__ = [
     "abstention_threshold",
     "area_under_risk_coverage",
     "compare",
+    "compare_by_profile",
+    "compare_files",
+    "compare_scores",
     "compare_seeds",
     "confusion",
     "cross_validation",
@@ -98,6 +102,9 @@ _MODULES = {
     "abstention_threshold": "selective",
     "area_under_risk_coverage": "selective",
     "compare": "comparison",
+    "compare_by_profile": "reloaded",
+    "compare_files": "score_comparison",
+    "compare_scores": "score_comparison",
     "compare_seeds": "seeds",
     "confusion": "classification",
     "cross_validation": "crossvalidation",

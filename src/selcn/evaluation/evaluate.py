@@ -7,7 +7,7 @@ import pandas as pd
 
 from selcn.errors import ConfigError, DataError
 from selcn.evaluation.classification import evaluate_classification
-from selcn.evaluation.further import Further, evaluate_further
+from selcn.evaluation.further import NOTHING, Further, evaluate_further
 from selcn.evaluation.intervals import RESAMPLES, Statistic, interval_table
 from selcn.evaluation.localisation import read_saliency_scores, summarise_saliency
 from selcn.evaluation.predictions import FloatArray, Predictions, read_predictions, table_labels
@@ -51,7 +51,7 @@ def evaluate_file(
         DataError: the file is missing or wrong, or there is nothing to recalibrate with.
         ConfigError: ``resamples`` is below 1, or ``further`` does not fit the file.
     """
-    table, asked = read_table(path), further or Further()
+    table, asked = read_table(path), further or NOTHING
     if asked and ("truth" not in table or "dice" in table or "saliency" in table):
         raise ConfigError(f"{path}: has no classes with their truth; metrics of decisions need both")
     if "dice" in table:

@@ -49,6 +49,10 @@ class Further:
         return self.every or self.costs is not None or bool(self.prevalence)
 
 
+NOTHING = Further()
+"""No metric besides the usual ones."""
+
+
 def evaluate_further(
     predictions: Predictions, asked: Further, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
@@ -76,12 +80,13 @@ def evaluate_further(
     )
 
 
-def further_metrics_of(predictions: Predictions, asked: Further) -> Statistic:
+def further_metrics_of(predictions: Predictions, asked: Further, *, calibration: bool = True) -> Statistic:
     """Return the statistic of the metrics asked for.
 
     Args:
         predictions: of the N images that the statistic takes weights of.
         asked: which metrics.
+        calibration: whether those of calibration are among them, which take longer than those of decisions.
 
     Raises:
         DataError: the costs are of other classes.
@@ -90,7 +95,8 @@ def further_metrics_of(predictions: Predictions, asked: Further) -> Statistic:
     predicted = predictions.predicted
     hard = bool(np.isin(probabilities, (0, 1)).all())
     costs = asked.costs.of(labels.names) if asked.costs else None
-    kernel_error = kernel_calibration_of(truth, probabilities) if asked.every and not hard else None
+    soft = asked.every and not hard
+    kernel_error = kernel_calibration_of(truth, probabilities) if soft and calibration else None
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
         matrices = confusion_matrices(truth, predicted, len(labels.names), weights)
@@ -99,10 +105,11 @@ def further_metrics_of(predictions: Predictions, asked: Further) -> Statistic:
             metrics = {name: value for name, value in metrics.items() if "_at_prevalence_" in name}
         if costs is not None:
             metrics |= cost_metrics(truth, probabilities, predicted, costs, weights, hard=hard)
+        if soft:
+            metrics |= net_benefits(predictions, weights)
         if kernel_error is None:
             return metrics
         return metrics | {
-            **net_benefits(predictions, weights),
             "class_wise_ece": class_wise_error(truth, probabilities, weights),
             "ece_kde": kernel_error(weights),
             "root_brier": root_brier(truth, probabilities, weights),

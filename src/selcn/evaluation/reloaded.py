@@ -12,6 +12,7 @@ from selcn.evaluation.evaluate import evaluate_file, hard_label_columns, read_ha
 from selcn.evaluation.further import Further
 from selcn.evaluation.intervals import RESAMPLES
 from selcn.evaluation.predictions import Predictions, read_predictions
+from selcn.evaluation.score_comparison import compare_files
 from selcn.io.tables import read_table
 from selcn.labels import LabelSet
 
@@ -65,12 +66,47 @@ def evaluate_by_profile(
         ConfigError: ``resamples`` is below 1, the file holds neither labelled classes nor scores of masks, or costs or
             a prevalence are given for masks.
     """
-    further = None if "dice" in read_table(path) else replace(asked, every=True)
-    if further is None and (asked.costs is not None or asked.prevalence):
-        raise ConfigError(f"{path}: holds scores of masks, which have neither costs nor prevalence; leave both out")
+    found, further = _recommended(path, asked, labels)
     metrics = evaluate_file(path, labels=labels, calibrate=calibrate, further=further, resamples=resamples, seed=seed)
-    found = for_masks() if further is None else recommend(_classes_of(path, labels), further)
     return found, recommended_table(metrics, found)
+
+
+def compare_by_profile(
+    a: Path,
+    b: Path,
+    asked: Further,
+    *,
+    labels: LabelSet | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[list[Recommendation], pd.DataFrame]:
+    """Return what is recommended for the problem of two files, and the paired differences B - A of those metrics.
+
+    Args:
+        a: a file of class probabilities or segmentation scores.
+        b: another of the same images.
+        asked: with costs and prevalence where they are known.
+        labels: see `compare_files`.
+        resamples: see `compare_files`.
+        seed: see `compare_files`.
+
+    Raises:
+        DataError: see `compare_files`.
+        ConfigError: see `compare_files`; or costs or a prevalence are given for masks.
+    """
+    found, further = _recommended(a, asked, labels)
+    differences = compare_files(a, b, labels=labels, further=further, resamples=resamples, seed=seed)
+    return found, recommended_table(differences, found)
+
+
+def _recommended(path: Path, asked: Further, labels: LabelSet | None) -> tuple[list[Recommendation], Further | None]:
+    """What is recommended for a file, and the metrics besides the usual ones that hold it; None of masks."""
+    if "dice" not in read_table(path):
+        further = replace(asked, every=True)
+        return recommend(_classes_of(path, labels), further), further
+    if asked.costs is not None or asked.prevalence:
+        raise ConfigError(f"{path}: holds scores of masks, which have neither costs nor prevalence; leave both out")
+    return for_masks(), None
 
 
 def recommend(predictions: Predictions, asked: Further) -> list[Recommendation]:

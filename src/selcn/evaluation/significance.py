@@ -48,12 +48,29 @@ def permutation_test(
     Returns:
         P by metric; NaN where the difference is undefined.
     """
-    codes, names = pd.factorize(a[0].table["group"])
     # The rows of both are concatenated; weights of 0 and 1 choose which of them count as A's.
     statistics = [
         statistic_of(Predictions(first.labels, pd.concat([first.table, second.table], ignore_index=True)))
         for first, second in zip(a, b, strict=True)
     ]
+    return exchange_test(statistics, a[0].table["group"], permutations=permutations, seed=seed)
+
+
+def exchange_test(
+    statistics: Sequence[Statistic], groups: "pd.Series[str]", *, permutations: int = PERMUTATIONS, seed: int = 0
+) -> dict[str, float]:
+    """Return p of :func:`permutation_test` from the statistics of A's N rows followed by B's.
+
+    Args:
+        statistics: each of 2 N rows; the difference is the mean over them.
+        groups: lesion of each image, (N,).
+        permutations: see :func:`permutation_test`.
+        seed: see :func:`permutation_test`.
+
+    Returns:
+        P by metric; NaN where the difference is undefined.
+    """
+    codes, names = pd.factorize(groups)
     observed = {metric: value[0] for metric, value in _differences(statistics, np.zeros((1, len(codes)))).items()}
     generator = np.random.default_rng(seed)
     extreme = dict.fromkeys(observed, 0)

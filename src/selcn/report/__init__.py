@@ -5,6 +5,7 @@ from pathlib import Path
 from selcn.report.charts import Chart, draw_curves, draw_intervals, draw_jaccard_histogram
 from selcn.report.classifier_charts import draw_precision_recall, draw_reliability, draw_risk_coverage, draw_roc
 from selcn.report.page import write_report
+from selcn.report.seeds_page import write_seed_report
 from selcn.report.versus import write_versus
 from selcn.runs.folder import MANIFEST, RunFolder
 from selcn.runs.plan import Kind, Step
@@ -22,6 +23,7 @@ __all__ = [
     "open_run",
     "refresh_report",
     "write_report",
+    "write_seed_report",
     "write_versus",
 ]
 

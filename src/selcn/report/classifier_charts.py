@@ -1,4 +1,4 @@
-"""Charts of class probabilities: ROC, precision and recall, calibration, risk against coverage.
+"""Charts of class probabilities: ROC, precision and recall, calibration, risk against coverage, net benefit.
 
 All are of the test subset, or of validation where there is none.
 """
@@ -13,7 +13,14 @@ from matplotlib import style
 from matplotlib.axes import Axes
 
 from selcn.errors import DataError
-from selcn.evaluation import Predictions, area_under_risk_coverage, fit_recalibration, reliability, risk_coverage
+from selcn.evaluation import (
+    Predictions,
+    area_under_risk_coverage,
+    decision_curve,
+    fit_recalibration,
+    reliability,
+    risk_coverage,
+)
 from selcn.evaluation.operating_curves import precision_recall, primary_subset, roc
 from selcn.report.charts import COLOURS, INK, STYLE, Chart, new_figure
 from selcn.report.wording import number
@@ -55,10 +62,7 @@ def draw_reliability(predictions: Predictions) -> Chart:
     Args:
         predictions: of a classifier; without validation folds nothing is recalibrated.
     """
-    shown = primary_subset(predictions)
-    curves = {"as predicted": shown}
-    with suppress(DataError):  # predictions of the test subset only: nothing to fit on
-        curves["recalibrated on validation"] = fit_recalibration(predictions).of(shown)
+    curves = _with_recalibrated(predictions)
     tables = {name: reliability(one) for name, one in curves.items()}
     with style.context(STYLE):
         figure = new_figure(330)
@@ -95,6 +99,48 @@ def draw_risk_coverage(predictions: Mapping[str, Predictions]) -> Chart:
     areas = "; ".join(f"{name} {number(area_under_risk_coverage(one))}" for name, one in shown.items())
     data = pd.concat([curve.assign(name=name) for name, curve in curves.items()], ignore_index=True)
     return Chart(figure, data, f"Risk against coverage. Area under the curve (less is better): {areas}")
+
+
+def draw_decision_curve(predictions: Predictions, positive: str, resamples: int) -> Chart:
+    """Net benefit over thresholds (Vickers & Elkin 2006), as predicted and recalibrated, and of both fixed strategies.
+
+    Args:
+        predictions: of a classifier; without validation folds nothing is recalibrated.
+        positive: the class that is looked for, or `malignant`.
+        resamples: of the bootstrap; the band is the 95 % interval of the last curve.
+    """
+    curves = {
+        name: decision_curve(one, positive, resamples=resamples)
+        for name, one in _with_recalibrated(predictions).items()
+    }
+    last = list(curves.values())[-1]
+    percent = 100 * last["threshold"]
+    with style.context(STYLE):
+        figure = new_figure(330)
+        axes = figure.subplots()
+        axes.axhline(0, color=INK, linestyle=":", linewidth=1, label=f"none called {positive}")
+        axes.plot(percent, last["treat_all"], color=INK, linestyle="--", linewidth=1, label=f"all called {positive}")
+        for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
+            axes.plot(percent, curve["net_benefit"], color=colour, label=name)
+        axes.fill_between(percent, last["low"], last["high"], color=COLOURS[len(curves) - 1], alpha=0.2, linewidth=0)
+        highest = max(float(curve[["net_benefit", "high"]].max().max()) for curve in curves.values())
+        # Below, calling all positive is as bad as the threshold makes it, and would hide the rest.
+        axes.set(ylim=(-0.25 * max(highest, 0.01), 1.08 * max(highest, 0.01)), ylabel="net benefit")
+        axes.set(xlim=(0, percent.max()), xlabel=f"threshold: probability of {positive}, %")
+        figure.legend(loc="outside upper left", ncols=2)
+    at = last.iloc[(last["threshold"] - 0.1).abs().argmin()]
+    listed = f"at {100 * at['threshold']:.0f} % {number(at['net_benefit'])}, of calling all {number(at['treat_all'])}"
+    data = pd.concat([curve.assign(probabilities=name) for name, curve in curves.items()], ignore_index=True)
+    return Chart(figure, data, f"Decision curve for {positive}: net benefit {listed}")
+
+
+def _with_recalibrated(predictions: Predictions) -> dict[str, Predictions]:
+    """The subset that is shown, as predicted and, where there is something to fit on, recalibrated."""
+    shown = primary_subset(predictions)
+    curves = {"as predicted": shown}
+    with suppress(DataError):  # predictions of the test subset only: nothing to fit on
+        curves["recalibrated on validation"] = fit_recalibration(predictions).of(shown)
+    return curves
 
 
 def _one_against_the_rest(

@@ -7,7 +7,7 @@ import pandas as pd
 from selcn.evaluation import Estimate
 from selcn.evaluation.intervals import Part
 from selcn.evaluation.localisation import read_saliency_scores
-from selcn.runs.folder import COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS
+from selcn.runs.folder import COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS, SURFACE_METRICS
 from selcn.runs.run import Run
 
 PARTS: tuple[Part, ...] = ("test", "validation")
@@ -107,4 +107,16 @@ def saliency_metrics(run: Run) -> pd.DataFrame | None:
         run: that is evaluated.
     """
     path = run.folder.evaluation / SALIENCY_METRICS
+    return pd.read_csv(path) if path.is_file() else None
+
+
+def border_metrics(run: Run) -> pd.DataFrame | None:
+    """Scores of the borders of masks, as `selcn.runs.metrics.border_table` gives them.
+
+    None where no image has a ground-truth mask, or of a run that was evaluated by an earlier selcn.
+
+    Args:
+        run: that is evaluated.
+    """
+    path = run.folder.evaluation / SURFACE_METRICS
     return pd.read_csv(path) if path.is_file() else None

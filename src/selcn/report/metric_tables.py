@@ -10,7 +10,14 @@ from selcn.evaluation.intervals import Part, fold_parts
 from selcn.evaluation.registry import headline_metrics
 from selcn.inference.bundle import BundleConfig
 from selcn.labels import LabelSet
-from selcn.report.measurements import PARTS, Measurement, Measurements, network_metrics, primary_part
+from selcn.report.measurements import (
+    PARTS,
+    Measurement,
+    Measurements,
+    measurements,
+    network_metrics,
+    primary_part,
+)
 from selcn.report.wording import label_title
 from selcn.runs.run import Run
 
@@ -160,6 +167,19 @@ def tabulate(
             metrics = headline_metrics(metric for of_row in rows.values() for metric in of_row)
             tables.append(MetricTable(title, part, sorted(metrics, key=lambda one: one != first), rows, signed))
     return tables
+
+
+def tabulate_borders(network: str, found: pd.DataFrame) -> list[MetricTable]:
+    """Scores of the borders of masks, a table for each subset.
+
+    Args:
+        network: name of the segmentation network.
+        found: of `border_metrics`.
+    """
+    parts = measurements(found)
+    title = f"Borders, within {found['tolerance'].iloc[0]:.3g} pixels"
+    metrics = list(dict.fromkeys(found["metric"]))
+    return [MetricTable(title, part, metrics, {network: parts[part]}, signed=False) for part in PARTS if part in parts]
 
 
 def tabulate_by_labels(found: Iterable[tuple[str, LabelSet, Measurements]]) -> list[MetricTable]:

@@ -23,14 +23,23 @@ from selcn.labels import TEST
 from selcn.report.charts import draw_curves, draw_intervals, draw_jaccard_histogram, draw_terms
 from selcn.report.classifier_charts import draw_precision_recall, draw_reliability, draw_risk_coverage, draw_roc
 from selcn.report.embed import Picture, embed_chart, embed_csv
+from selcn.report.further_section import further_section
 from selcn.report.gallery import CASES, CONFIDENT_CASES, SEED, make_gallery
-from selcn.report.measurements import Measurements, comparisons, fold_metrics, network_metrics, primary_part
+from selcn.report.measurements import (
+    Measurements,
+    border_metrics,
+    comparisons,
+    fold_metrics,
+    network_metrics,
+    primary_part,
+)
 from selcn.report.metric_tables import (
     BALANCED_ACCURACY,
     DICE,
     compare_measurements,
     headlines,
     tabulate,
+    tabulate_borders,
     tabulate_by_labels,
     tabulate_confusion,
     tabulate_folds,
@@ -39,6 +48,7 @@ from selcn.report.ood_sections import ood_sections
 from selcn.report.quality_section import quality_sections
 from selcn.report.robustness_section import robustness_section
 from selcn.report.saliency_tables import saliency_tables
+from selcn.report.set_section import set_section
 from selcn.report.wording import bounds, duration, group_word, label_title, number, spoken
 from selcn.runs.facts import run_facts
 from selcn.runs.plan import Kind
@@ -126,6 +136,8 @@ def _context(run: Run) -> dict[str, Any]:
         **_metrics(run, bundle, found),
         **_of_target(run, bundle.target, found, subgroups.get(bundle.target)),
         "gaps": {name: worst_gap(table) for name, table in subgroups.items()},
+        "further": further_section(run, bundle.target),
+        "sets": set_section(run, bundle, facts),
         **_segmentation(run, found),
         "ood": ood_sections(run, predictor),
         "robustness": robustness_section(run),
@@ -246,10 +258,11 @@ def _curve_charts(run: Run, target: str, found: Mapping[str, Measurements]) -> l
 
 
 def _segmentation(run: Run, found: Mapping[str, Measurements]) -> dict[str, Any]:
-    name, scores = str(run.graph.segmenter), run.scores()
+    name, scores, borders = str(run.graph.segmenter), run.scores(), border_metrics(run)
     tested = pd.Series(dtype=float) if scores is None else scores.loc[scores["fold"] == TEST, "jaccard"]
     return {
         "segmentation_tables": tabulate("Segmentation", {name: found.get(name, {})}, first=DICE),
+        "border_tables": [] if borders is None else tabulate_borders(name, borders),
         "histogram": None if scores is None else embed_chart(draw_jaccard_histogram(scores), "jaccard"),
         "tested": len(tested),
         "failed": int((tested < JACCARD_THRESHOLD).sum()),

@@ -42,12 +42,15 @@ class BundleOptions:
         half: whether to store the weights in 16 bits; None for what the run's configuration says.
         false_alarms: share of the images of new lesions that each warning is given of; None for `FALSE_ALARMS` of
             `selcn.runs.reliability` or, with fewer lesions than that needs, the lowest that they allow.
+        coverage: share of the images of each class of new lesions whose prediction set holds the truth; None for
+            `SET_COVERAGE` of `selcn.runs.reliability` or, with fewer lesions of a class than that needs, no sets.
     """
 
     plain: bool = False
     share: tuple[str, ...] = ()
     half: bool | None = None
     false_alarms: float | None = None
+    coverage: float | None = None
 
 
 AS_CONFIGURED = BundleOptions()
@@ -73,7 +76,7 @@ def bundle_run(
     Raises:
         RunError: no run, or it has not been evaluated.
         ConfigError: ``out`` exists, the run has no such network, the bundle none of those to be shared, it has no plain
-            state dict, or the share of false alarms is out of range or needs more lesions.
+            state dict, or the share of false alarms or the coverage is out of range or needs more lesions.
     """
     run = open_run(path)
     name = run.known(network)
@@ -112,10 +115,10 @@ def fill_bundle(
     if options.plain:
         files = write_plain(out, networks, members[0].specs[target])
     measured = target in run.graph.classifiers
-    if (rate := options.false_alarms) is not None and not (measured and 0 < rate < 1):
-        raise ConfigError(f"--false-alarms {rate:g}: give a share above 0 and below 1, of a bundle of classes")
+    _check_shares(run, target, options)
     ensemble.to(device)
-    reliability = measure_reliability(run, target, ensemble, options.false_alarms) if measured else None
+    rates = options.false_alarms, options.coverage
+    reliability = measure_reliability(run, target, ensemble, *rates) if measured else None
     config = _described(run, target, members[0], share, reliability)
     # Those of the run are of its own members in 32 bits, and not calibrated.
     scored = score_test_subset(run, ensemble, [*reversed(names)], _measured(config)) if share or half else []
@@ -133,6 +136,16 @@ def fill_bundle(
         half=half,
     )
     return config
+
+
+def _check_shares(run: Run, target: str, options: BundleOptions) -> None:
+    """Refuse shares out of range or of no classifier, and a coverage where no image of the folds has a label."""
+    measured = target in run.graph.classifiers
+    for option, share in (("--false-alarms", options.false_alarms), ("--coverage", options.coverage)):
+        if share is not None and not (measured and 0 < share < 1):
+            raise ConfigError(f"{option} {share:g}: give a share above 0 and below 1, of a bundle of classes")
+    if options.coverage is not None and not run.labelled(target)[np.concatenate(run.fold_rows)].any():
+        raise ConfigError(f"--coverage: no image of the folds has a label of {target}; leave it out")
 
 
 def _described(

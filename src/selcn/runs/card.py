@@ -200,6 +200,6 @@ def _set_line(measured: NetworkReliability, target: str) -> str:
     if measured.sets is None:
         return f"There are no prediction sets of {target}: some of its classes have too few lesions."
     return (
-        f"The `set` of a prediction is fitted to hold the truth for {100 * measured.sets.coverage:.0f} % of the images "
+        f"The `set` of a prediction is fitted to hold the truth for {100 * measured.sets.coverage:.4g} % of the images "
         "of each class, of new lesions like those of the folds."
     )

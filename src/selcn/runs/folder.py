@@ -17,7 +17,7 @@ RUN/
   saliency-quality/        of `selcn saliency-quality RUN`: NAME/scores.csv, quality.csv, quality.json
   robustness/              metrics of corrupted test images, of `selcn robustness RUN`
   ood/NAME/                scores of images out of distribution, of `selcn evaluate RUN --ood NAME.csv`
-  evaluation/              NAME.csv, comparison.csv, cross_validation.csv, saliency.csv
+  evaluation/              NAME.csv, comparison.csv, cross_validation.csv, saliency.csv, surfaces.csv
   bundle/                  the deployable cascade of the target network
   jobs/  tuning/NAME/      of `selcn grid` and `selcn tune`
   audit/                   of `selcn audit --run`, see `selcn.runs.auditing`
@@ -48,6 +48,7 @@ ARRAYS, FEATURE_VIEWS, FEATURE_MAPS = "arrays", "views.npy", "maps.npy"
 """Stored features: of each image and its flips (N, V, C, h, w), (N, V, C, 1, 1) where a head needs their means alone;
 then also of the image itself (N, C, h, w)."""
 COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS = "comparison.csv", "cross_validation.csv", "saliency.csv"
+SURFACE_METRICS = "surfaces.csv"
 MEMBERS, SCORES = "members", "scores"
 
 

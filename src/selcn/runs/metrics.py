@@ -1,24 +1,30 @@
 """Metrics of a run, computed from its files of predictions and scores alone."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from selcn.errors import ConfigError
 from selcn.evaluation.comparison import compare, on_shared_images
 from selcn.evaluation.crossvalidation import cross_validation
 from selcn.evaluation.evaluate import evaluate_file
+from selcn.evaluation.further import Further
 from selcn.evaluation.localisation import read_saliency_scores, summarise_saliency
 from selcn.evaluation.seeds import compare_seeds
+from selcn.evaluation.segmentation import BORDER_TOLERANCE
 from selcn.evaluation.significance import holm
-from selcn.runs.folder import COMPARISON, CROSS_VALIDATION, SALIENCY_METRICS
+from selcn.evaluation.surfaces import summarise_surfaces, surface_scores
+from selcn.runs.folder import COMPARISON, CROSS_VALIDATION, MASKS, SALIENCY_METRICS, SURFACE_METRICS
 from selcn.runs.plan import explained_networks
+from selcn.runs.predictions import score_rows
 from selcn.runs.run import Run, open_run
 
 
 def write_metrics(run: Run, out: Path) -> None:
-    """Write each network's metrics with intervals, paired differences, and each fold's metrics.
+    """Write each network's metrics with intervals, paired differences, each fold's metrics, and scores of borders.
 
     Args:
         run: whose prediction files exist.
@@ -40,6 +46,30 @@ def write_metrics(run: Run, out: Path) -> None:
     folds = [_folds(run, name) for name in predicted if name in run.graph.classifiers]
     if folds:
         pd.concat(folds).to_csv(out / CROSS_VALIDATION, index=False)
+    if run.graph.segmenter in predicted:
+        border_table(run).to_csv(out / SURFACE_METRICS, index=False)
+
+
+def border_table(run: Run) -> pd.DataFrame:
+    """Return scores of the borders of a run's masks at the tolerance of `boundary_f1`, at least one pixel.
+
+    Of the test subset where it has true masks, else of the folds: distances take longer than all other metrics.
+
+    Args:
+        run: whose masks have been predicted, some of images with a true one.
+
+    Returns:
+        Columns of `summarise_surfaces`, and the ``tolerance`` in pixels of the store.
+    """
+    _, height, width = run.store.masks.shape
+    tolerance = max(1.0, BORDER_TOLERANCE * float(np.hypot(height, width)))
+    rows = run.test_rows[run.store.has_mask[run.test_rows]]
+    if not len(rows):
+        folds = np.concatenate(run.fold_rows)
+        rows = folds[run.store.has_mask[folds]]
+    masks, score = run.output(str(run.graph.segmenter), MASKS), partial(surface_scores, tolerance=tolerance)
+    scores = score_rows(run, rows, masks, at=rows, score=score)
+    return summarise_surfaces(scores, resamples=run.config.resamples).assign(tolerance=tolerance)
 
 
 def tracked_metrics(run: Run, folder: Path) -> dict[str, float]:
@@ -63,7 +93,13 @@ def tracked_metrics(run: Run, folder: Path) -> dict[str, float]:
 
 
 def seed_table(
-    folders: Sequence[Path], against: str, networks: Sequence[str] = (), *, resamples: int, seed: int = 0
+    folders: Sequence[Path],
+    against: str,
+    networks: Sequence[str] = (),
+    *,
+    further: Further | None = None,
+    resamples: int,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Return the differences of networks to one of them, over runs of the same plan with several seeds.
 
@@ -73,6 +109,7 @@ def seed_table(
         folders: of the runs, one a seed.
         against: the network that the others are compared with.
         networks: that are compared; empty for all with the classes of ``against`` that every run has predicted.
+        further: which metrics are compared besides the usual ones; None for none.
         resamples: see :func:`~selcn.evaluation.seeds.compare_seeds`.
         seed: see :func:`~selcn.evaluation.seeds.compare_seeds`.
 
@@ -81,7 +118,7 @@ def seed_table(
         of networks, of each metric and subset apart (Holm 1979).
 
     Raises:
-        ConfigError: a run has no such network or another split, or there is nothing to compare.
+        ConfigError: a run has no such network, class or split, or there is nothing to compare.
         RunError: a folder holds no run.
         DataError: a prediction file is missing or wrong, or two differ in truths, groups or folds.
     """
@@ -94,14 +131,14 @@ def seed_table(
                 there = ", ".join(run.graph.classifiers)
                 raise ConfigError(f"{run.folder.path}: has no classifier {name}; it has {there}")
     others = [name for name in runs[0].graph.classifiers if name != against]
-    names = networks or [name for name in others if all(_comparable(run, name, against) for run in runs)]
+    tables, names = [], networks or [name for name in others if all(_comparable(run, name, against) for run in runs)]
     if not names:
         raise ConfigError(f"no network of {', '.join(map(str, folders))} can be compared with {against}; train one")
-    tables = []
     for name in names:
         both = on_shared_images(*(run.predictions(one) for one in (against, name) for run in runs))
         first, second = both[: len(runs)], both[len(runs) :]
-        tables.append(compare_seeds(first, second, resamples=resamples, seed=seed).assign(a=against, b=name))
+        differences = compare_seeds(first, second, further=further, resamples=resamples, seed=seed)
+        tables.append(differences.assign(a=against, b=name))
     table = pd.concat(tables, ignore_index=True)
     corrected = table.groupby(["fold_part", "metric"], sort=False)["p"].transform(lambda p: holm(p.tolist()))
     return table.assign(p_holm=corrected)

@@ -32,12 +32,14 @@ from selcn.runs.run import Run
 COVERAGE = 0.8
 """Share of the images that were calibrated on, of which the target does not abstain."""
 SET_COVERAGE = 0.9
-"""Share of the images of each class whose prediction set holds the truth."""
+"""Share of the images of each class whose prediction set holds the truth, where no other is asked for."""
 FALSE_ALARMS = 0.01
 """Share of the images of new lesions that each warning of unusual images is given of, where no other is asked for."""
 
 
-def measure_reliability(run: Run, target: str, ensemble: Ensemble, false_alarms: float | None) -> Reliability:
+def measure_reliability(
+    run: Run, target: str, ensemble: Ensemble, false_alarms: float | None, coverage: float | None = None
+) -> Reliability:
     """Measure the target's reliability, and set each member's feature distances; of the images alone without labels.
 
     Biases and abstention are those of the single members out of fold. The temperature is that of the ensemble where the
@@ -49,9 +51,10 @@ def measure_reliability(run: Run, target: str, ensemble: Ensemble, false_alarms:
         target: name of the classifier.
         ensemble: of the bundle; its members' distances are set.
         false_alarms: see `selcn.runs.bundling.BundleOptions`.
+        coverage: see `selcn.runs.bundling.BundleOptions`.
 
     Raises:
-        ConfigError: there are too few lesions for that share of false alarms.
+        ConfigError: there are too few lesions for that share of false alarms, or of a class for that coverage.
     """
     if not run.labelled(target)[np.concatenate(run.fold_rows)].any():
         return Reliability(image=_usual_images(run, false_alarms or FALSE_ALARMS), networks={})
@@ -69,7 +72,6 @@ def measure_reliability(run: Run, target: str, ensemble: Ensemble, false_alarms:
     # is nor how many images are hard.
     found = own if calibration is None else fit_recalibration(calibration, own.bias)
     recalibrated = own.of(out_of_fold)
-    sets = None if calibration is None else _sets(found.of(calibration))
     network = NetworkReliability(
         temperature=found.temperature,
         bias=found.bias,
@@ -77,7 +79,7 @@ def measure_reliability(run: Run, target: str, ensemble: Ensemble, false_alarms:
         coverage=COVERAGE,
         distance=alarm_threshold(held, lesions, rate),
         components=tuple(one.whitening.shape[1] for one in fitted),
-        sets=sets or _sets(recalibrated),
+        sets=_sets(recalibrated, None if calibration is None else found.of(calibration), coverage),
         false_alarms=rate,
         earlier=_fit_earlier(run, target, members),
     )
@@ -101,13 +103,22 @@ def _fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Te
     return distance, distance(known[rest]), units[rest.numpy()]
 
 
-def _sets(calibrated: Predictions) -> SetThresholds | None:
-    """Thresholds of prediction sets; none where a class has too few lesions."""
-    try:
-        fitted = fit_prediction_sets(calibrated, SET_COVERAGE)
-    except ConfigError:
-        return None
-    return SetThresholds(coverage=fitted.coverage, lowest=fitted.thresholds)
+def _sets(out_of_fold: Predictions, calibration: Predictions | None, coverage: float | None) -> SetThresholds | None:
+    """Thresholds of the calibration subset where its lesions are enough, else of the folds; none where neither are.
+
+    Raises:
+        ConfigError: a coverage is asked for that neither can give.
+    """
+    for calibrated in (calibration, out_of_fold):
+        try:
+            fitted = None if calibrated is None else fit_prediction_sets(calibrated, coverage or SET_COVERAGE)
+        except ConfigError:
+            if coverage is not None and calibrated is out_of_fold:
+                raise
+            continue
+        if fitted is not None:
+            return SetThresholds(coverage=fitted.coverage, lowest=fitted.thresholds)
+    return None
 
 
 def _distances(run: Run, target: str, name: str) -> Iterator[tuple[FeatureDistance, Tensor, np.ndarray]]:

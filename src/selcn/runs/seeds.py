@@ -6,6 +6,7 @@ OUT/
   metrics.csv           mean over seeds of each classifier's metrics, with the interval of lesions and that of seeds too
   comparison.csv        mean over seeds of the paired differences, corrected for their number
   variance.csv          of single members on the test subset: variance of lesions, of seeds and of folds apart
+  report.html           all of them on one page
 ```
 """
 
@@ -46,6 +47,15 @@ def seed_runs(config: RunConfig, out: Path, seeds: int) -> dict[Path, RunConfig]
         raise ConfigError(f"{out}: is a run; --seeds makes a folder of runs: choose another --out")
     numbers = [config.seed + number for number in range(seeds)]
     return {out / f"seed-{number}": changed_config(config, seed=number) for number in numbers}
+
+
+def is_seed_folder(path: Path) -> bool:
+    """Whether a folder holds the tables of finished seeds, and is no run.
+
+    Args:
+        path: of the folder.
+    """
+    return (path / METRICS).is_file() and any(path.glob("seed-*")) and not RunFolder(path).config.is_file()
 
 
 def write_seed_tables(folders: Sequence[Path], out: Path) -> dict[str, pd.DataFrame]:

@@ -31,7 +31,7 @@ def run_subgroups(run: Run, network: str, facts: pd.DataFrame | None = None) -> 
         The columns of `selcn.evaluation.subgroup_table`.
     """
     facts = run_facts(run) if facts is None else facts
-    known = [name for name in SUBGROUPS if name in facts and len(set(facts[name]) - {""}) > 1]
+    known = known_columns(facts)
     scores = run.scores() if network == run.graph.segmenter else run.predictions(network).table
     if scores is None or not known:
         return pd.DataFrame()
@@ -41,6 +41,15 @@ def run_subgroups(run: Run, network: str, facts: pd.DataFrame | None = None) -> 
     if network == run.graph.segmenter:
         return score_subgroup_table(scores, facts, known, resamples=run.config.resamples)
     return subgroup_table(run.predictions(network), facts, known, resamples=run.config.resamples)
+
+
+def known_columns(facts: pd.DataFrame) -> list[str]:
+    """Columns of `SUBGROUPS` in which images are known to differ.
+
+    Args:
+        facts: of `run_facts`.
+    """
+    return [name for name in SUBGROUPS if name in facts and len(set(facts[name]) - {""}) > 1]
 
 
 def subgroup_lines(table: pd.DataFrame) -> list[str]:
