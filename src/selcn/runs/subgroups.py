@@ -44,7 +44,7 @@ def run_subgroups(run: Run, network: str, facts: pd.DataFrame | None = None) -> 
 
 
 def subgroup_lines(table: pd.DataFrame) -> list[str]:
-    """A Markdown table of subgroups, one row each; the worst of at least 20 images is marked.
+    """A Markdown table of subgroups, one row each; the worst of at least 20 images is marked, which is never `unknown`.
 
     Args:
         table: of `run_subgroups`; empty for none.
