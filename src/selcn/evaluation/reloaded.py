@@ -17,6 +17,7 @@ from selcn.labels import LabelSet
 
 RARE = 0.5
 """A class that is rarer than this share of an equal share of the images makes the classes imbalanced."""
+_BORDERS = "`selcn evaluate RUN --profile metrics-reloaded --tolerance PIXELS`"
 
 
 class Recommendation(NamedTuple):
@@ -69,7 +70,7 @@ def evaluate_by_profile(
     if further is None and (asked.costs is not None or asked.prevalence):
         raise ConfigError(f"{path}: holds scores of masks, which have neither costs nor prevalence; leave both out")
     metrics = evaluate_file(path, labels=labels, calibrate=calibrate, further=further, resamples=resamples, seed=seed)
-    found = for_masks() if further is None else recommend(_classes_of(path, labels), further)
+    found = for_masks(measured=False) if further is None else recommend(_classes_of(path, labels), further)
     return found, recommended_table(metrics, found)
 
 
@@ -100,8 +101,13 @@ def recommended_table(metrics: pd.DataFrame, recommendations: list[Recommendatio
     return table[["question", *metrics.columns]]
 
 
-def for_masks() -> list[Recommendation]:
-    """Return what is recommended for semantic segmentation of one object an image."""
+def for_masks(*, measured: bool) -> list[Recommendation]:
+    """Return what is recommended for semantic segmentation of one object an image.
+
+    Args:
+        measured: whether borders were measured at a tolerance; if not, the reason tells how they are.
+    """
+    how = "" if measured else f"; a file of scores has neither: {_BORDERS} measures them in a run"
     return [
         Recommendation(
             "does the mask cover the lesion",
@@ -112,7 +118,8 @@ def for_masks() -> list[Recommendation]:
             "is its border right",
             ("nsd", "boundary_iou"),
             "the border matters (asymmetry depends on it), and observers differ by some pixels: NSD at the "
-            "tolerance by which they differ; ASSD, MASD and Hausdorff 95 % where the distance itself is asked for",
+            "tolerance by which they differ; ASSD, MASD and Hausdorff 95 % where the distance itself is asked for"
+            + how,
         ),
     ]
 
