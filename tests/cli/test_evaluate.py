@@ -62,6 +62,31 @@ def test_borders_of_a_runs_masks_are_scored(tiny_run: Path, printed: Callable[..
     np.testing.assert_allclose(in_mm["value"], in_pixels["value"] * factor)
 
 
+def test_recommended_metrics_of_masks_are_those_of_overlap_and_of_borders(
+    tiny_run: Path, printed: Callable[..., pd.DataFrame], selcn: Selcn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile, scores = ("--profile", "metrics-reloaded"), tiny_run / "predictions" / "lesion.csv"
+    of_file = printed(scores, *profile)
+    assert of_file["metric"].dropna().unique().tolist() == ["dice", "jaccard"]
+    (border,) = of_file[of_file["metric"].isna()].to_dict("records")
+    assert border["question"] == "is its border right"
+    command = "`selcn evaluate RUN --profile metrics-reloaded --tolerance PIXELS`"
+    assert command in border["reason"]
+    assert selcn("evaluate", scores, *profile, "--resamples", 20) == 0
+    assert capsys.readouterr().out.count(command) == 1
+    of_run = printed(tiny_run, *profile, "--tolerance", 2)
+    assert of_run["metric"].unique().tolist() == ["dice", "jaccard", "nsd", "boundary_iou"]
+    assert not of_run["reason"].str.contains("selcn").any()
+    columns = ["metric", "fold_part", "value", "low", "high", "images", "groups"]
+    borders = printed(tiny_run, "--tolerance", 2)
+    parts = [of_file.dropna(subset="metric"), borders[borders["metric"].isin(["nsd", "boundary_iou"])]]
+    pd.testing.assert_frame_equal(of_run[columns], pd.concat(parts, ignore_index=True)[columns], check_dtype=False)
+    assert selcn("evaluate", tiny_run, *profile, "--tolerance", 2, "--resamples", 20) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("lesion\n- does the mask cover the lesion?")
+    assert "boundary_iou" in out
+
+
 def test_prediction_sets_of_files_and_runs(file: Path, tiny_run: Path, printed: Callable[..., pd.DataFrame]) -> None:
     catalog = file.with_name("catalog.csv")
     pd.DataFrame({"image_id": range(60), "site": ["arm", "leg"] * 30}).to_csv(catalog, index=False)
@@ -95,7 +120,10 @@ def test_sets_of_a_network_without_classes_are_refused(
         (["--beta", "2"], "--beta: is of F-beta"),
         (["--decision-curve", "mel"], "decision curve of mel: no such class"),
         (["--tolerance", "0.5"], "tolerance is 0.5 pixels; give at least one pixel"),
-        (["--tolerance", "2", "--all"], "--tolerance: give one run's folder; it goes with --spacing, not with --all"),
+        (
+            ["--tolerance", "2", "--all"],
+            "--tolerance: give one run's folder; it goes with --spacing, --profile, not with --all",
+        ),
         (["--conformal", "0.95"], "coverage 0.95 needs 19 out-of-fold lesions a class, but asymmetric has 10"),
         (["--conformal", "0.5", "--beta", "2"], "--conformal: goes with --by, --catalog"),
         (["--conformal", "0.5", "--by", "sex"], "--by and --catalog: give both"),

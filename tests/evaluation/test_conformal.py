@@ -6,12 +6,14 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from mapie.classification import SplitConformalClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from selcn.errors import ConfigError, DataError
 from selcn.evaluation import Predictions, fit_prediction_sets, prediction_set_table
-from selcn.labels import HAM10000, SYMMETRY_BINARY
+from selcn.labels import HAM10000, SYMMETRY_BINARY, LabelSet
 
 DrawPredictions = Callable[..., Predictions]
 NAMES = SYMMETRY_BINARY.names
@@ -55,6 +57,45 @@ def test_with_one_image_a_lesion_it_is_split_conformal_prediction(count: int, co
         return
     expected = np.sort(1 - own)[rank - 1]
     assert fit_prediction_sets(predictions, coverage).thresholds[NAMES[0]] == pytest.approx(1 - expected)
+
+
+class Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier that has been fitted, and whose probabilities are what it is given."""
+
+    def __init__(self) -> None:
+        self.classes_ = np.arange(3)
+
+    def fit(self, *_: np.ndarray) -> "Given":
+        return self
+
+    def predict_proba(self, probabilities: np.ndarray) -> np.ndarray:
+        return probabilities
+
+    def predict(self, probabilities: np.ndarray) -> np.ndarray:
+        return probabilities.argmax(axis=1)
+
+
+@pytest.mark.filterwarnings("ignore:WARNING. your conformalization dataset has less labels")
+@settings(deadline=None)
+@given(st.floats(0.1, 0.9) | st.sampled_from([0.5, 0.75, 0.9]), st.integers(0, 2**32 - 1))
+def test_sets_are_those_of_mapie_fitted_class_by_class(coverage: float, seed: int) -> None:
+    # MAPIE knows no groups: a lesion's images are alike here, so that each lesion counts once as it does there.
+    generator, classes = np.random.default_rng(seed), ["a", "b", "c"]
+    fewest = int(np.ceil(1 / min(coverage, 1 - coverage))) + 1  # that MAPIE takes
+    counts = generator.integers(fewest, 40, size=3)
+    ranks = (counts + 1) * coverage
+    assume((np.ceil(ranks) == np.ceil(ranks - 1e-6)).all())  # else rounding decides which lesion it is
+    truth = np.repeat(np.arange(3), counts)
+    known, new = (generator.multinomial(20, [1 / 3] * 3, size=size) / 20 for size in (len(truth), 60))
+    images = np.repeat(np.arange(len(truth)), generator.integers(1, 4, size=len(truth)))
+    table = pd.DataFrame(known[images], columns=classes).assign(group=images, fold="0")
+    table = table.assign(image_id=range(len(images)), truth=np.array(classes)[truth[images]])
+    held = fit_prediction_sets(Predictions.of(table, labels=LabelSet.of(classes)), coverage).of(new)
+    for number in range(3):
+        own = truth == number
+        mapie = SplitConformalClassifier(Given(), confidence_level=coverage, conformity_score="lac", prefit=True)
+        _, sets = mapie.conformalize(known[own], truth[own]).predict_set(new)
+        np.testing.assert_array_equal(held[:, number], sets[:, number, 0])
 
 
 def test_new_lesions_are_covered_class_by_class() -> None:

@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
 from selcn.errors import DataError
@@ -39,7 +41,7 @@ def test_each_subgroup_is_scored_alone_and_the_worst_is_named(draw_predictions: 
     assert row["images"] == len(women)
     assert table[table["of"] == "age"]["images"].sum() == len(test)
     assert {"0 to 30 years", "70 and more years", "unknown"} <= set(table["subgroup"])
-    large = table[table["images"] >= 20]
+    large = table[(table["images"] >= 20) & (table["subgroup"] != "unknown")]
     assert table["worst"].sum() == 1
     assert table.loc[table["worst"], "value"].item() == large["value"].min()
 
@@ -59,6 +61,29 @@ def test_lesion_shares_are_cut_at_their_quartiles_and_angles_where_the_field_doe
     expected = ["dark (up to -30°)", "brown (-30° to 10°)", "intermediate (28° to 41°)", "intermediate (28° to 41°)"]
     assert angles.tolist() == [*expected, "light (41° to 55°)", "very light (over 55°)", "unknown"]
     assert angles.cat.categories[2] == "tan (10° to 28°)"
+
+
+@pytest.mark.parametrize(
+    ("shares", "ends"),
+    [
+        (["0.2", "0.2001", "0.2002", "0.2004", "0.9"], ["20.01", "20.02", "20.04"]),
+        (["0.1", "0.2", "0.20001", "0.3", "0.4"], ["20", "20.001", "30"]),
+        (["0.2000", "0.2001", "0.2002", "0.2003"], ["20.008", "20.015", "20.023"]),
+    ],
+)
+def test_quartiles_that_round_alike_are_named_with_more_digits(shares: list[str], ends: list[str]) -> None:
+    low, middle, high = ends
+    names = [f"up to {low} %", f"{low} to {middle} %", f"{middle} to {high} %", f"over {high} %", "unknown"]
+    assert banded(pd.Series(shares), "lesion_share").cat.categories.tolist() == names
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_any_lesion_shares_lie_in_bands_of_their_own_quartiles(shares: list[float]) -> None:
+    bands = banded(pd.Series([repr(share) for share in shares]), "lesion_share")
+    cuts = np.unique(np.quantile(100 * np.array(shares), (0.25, 0.5, 0.75)))
+    below = (100 * np.array(shares)[:, None] > cuts).sum(axis=1)
+    assert bands.cat.codes.tolist() == below.tolist()
+    assert len(bands.cat.categories) == len(cuts) + 2
 
 
 def test_gaps_are_to_all_images_of_the_same_classes() -> None:
@@ -133,6 +158,26 @@ def test_the_worst_subgroup_is_told_by_the_metrics_direction_and_has_enough_imag
     assert table["images"]["small"] == small
     assert table["value"]["small"] == pytest.approx(worst)
     assert table.index[table["worst"]].tolist() == ["small" if small >= MIN_SUBGROUP_IMAGES else "large"]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "nll"])
+def test_images_of_which_nothing_is_known_are_never_the_worst(draw_predictions: DrawPredictions, metric: str) -> None:
+    predictions = draw_predictions(images=150, lesions=120, labels=SYMMETRY_BINARY)
+    unknown = np.flatnonzero(predictions.table["fold"] == "test")[:MIN_SUBGROUP_IMAGES]
+    site = pd.Series("arm", index=predictions.table.index)
+    site.iloc[unknown] = ""
+    known = pd.DataFrame({"image_id": predictions.table["image_id"], "site": site})
+    wrong = np.isin(np.arange(len(site)), unknown)
+    of_class = [np.where((predictions.truth == number) ^ wrong, 0.9, 0.1) for number in range(2)]
+    changed = Predictions.of(predictions.table.assign(**dict(zip(predictions.classes, of_class, strict=True))))
+    table = subgroup_table(changed, known, ["site"], metric=metric, resamples=10)
+    by_name = table.set_index("subgroup")
+    assert by_name["images"]["unknown"] == MIN_SUBGROUP_IMAGES
+    assert by_name["gap"]["unknown"] > by_name["gap"]["arm"]
+    assert table.loc[table["worst"], "subgroup"].tolist() == ["arm"] == [worst_name(table)]
+    nobody = subgroup_table(changed, known.assign(site=""), ["site"], metric=metric, resamples=10)
+    assert not nobody["worst"].any()
+    assert worst_gap(nobody) is None
 
 
 def test_intervals_classes_and_validation_of_a_subgroup(draw_predictions: DrawPredictions) -> None:

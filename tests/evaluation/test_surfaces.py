@@ -34,6 +34,36 @@ def test_square_in_a_square_counted_by_hand() -> None:
     assert in_mm["masd_mm"] == pytest.approx(expected["masd"] * 0.05)
 
 
+@pytest.mark.parametrize(
+    ("tolerance", "spacing", "pixels"), [(0.3, 0.1, 3), (0.15, 0.05, 3), (0.6, 0.2, 3), (0.35, 0.05, 7)]
+)
+def test_a_quotient_that_is_rounded_down_is_the_same_tolerance(tolerance: float, spacing: float, pixels: int) -> None:
+    assert tolerance / spacing < pixels
+    # Of two squares, one in the other, edges lie at the tolerance, and the outer one's corners beyond it.
+    truth, prediction = square(1, 1, 25), square(1 + pixels, 1 + pixels, 25 - 2 * pixels)
+    scores = ["nsd", "boundary_iou"]
+    in_mm = surface_scores(truth, prediction, tolerance=tolerance, spacing=spacing)[scores]
+    pd.testing.assert_frame_equal(in_mm, surface_scores(truth, prediction, tolerance=pixels)[scores])
+    assert in_mm["nsd"].item() > 0.5
+
+
+@settings(deadline=None)
+@given(
+    hnp.arrays(bool, (2, 3, 9, 8)),
+    st.tuples(st.integers(0, 8), st.integers(0, 7)).filter(any),
+    st.integers(1, 1000).map(lambda count: count / 100) | st.floats(1e-3, 1e3),
+)
+def test_tolerance_and_spacing_may_be_scaled_together(masks: np.ndarray, far: tuple[int, int], spacing: float) -> None:
+    masks[:, 0] = False
+    masks[0, 0, 0, 0] = masks[1, 0, far[0], far[1]] = True  # two points, as far apart as the tolerance
+    pixels, scores = float(np.hypot(*far)), ["nsd", "boundary_iou"]
+    in_pixels = surface_scores(*masks, tolerance=pixels)
+    in_mm = surface_scores(*masks, tolerance=pixels * spacing, spacing=spacing)
+    pd.testing.assert_frame_equal(in_mm[scores], in_pixels[scores])
+    assert in_mm["nsd"][0] == 1
+    np.testing.assert_allclose(in_mm[["assd_mm", "masd_mm"]], in_pixels[["assd", "masd"]] * spacing)
+
+
 def points(mask: np.ndarray) -> np.ndarray:
     """Points of a mask with a neighbour, above, below or beside, that is not of it or not of the image."""
     padded = np.pad(mask, 1)

@@ -12,6 +12,7 @@ from selcn.cli.evidence import ChecklistName, report
 from selcn.errors import ConfigError, RunError
 from selcn.report.checklists import CHECKLISTS, read_checklist, write_checklist
 from selcn.report.checklists.write import FACTS
+from selcn.runs.facts import SKIN_LABELS
 from selcn.runs.folder import RunFolder
 from selcn.runs.run import open_run
 
@@ -83,6 +84,15 @@ def test_images_without_lesions_are_counted_beside_their_groups(tiny_run: Path) 
     assert rows[0].startswith("| subset | images | groups |")
     assert sum(int(row.split(" | ")[1]) for row in rows[2:]) == len(run.table)
     assert f"{len(run.table)} images of {len(run.table) - 1} groups" in FACTS["sources"](alone)[0]
+
+
+@pytest.mark.parametrize("column", [*SKIN_LABELS, "ita", "Monk_Skin_Tone"])
+def test_every_column_of_skin_is_told(tiny_run: Path, column: str) -> None:
+    run = open_run(tiny_run)
+    assert FACTS["skin_tone"](run) == ["The catalog holds no skin tone."]
+    known = replace(run, table=run.table.assign(**{column: ["3", *["4"] * (len(run.table) - 1)]}))
+    (line,) = FACTS["skin_tone"](known)
+    assert line.startswith(f"Column `{column}`: 4 {len(run.table) - 1}, 3 1; known of")
 
 
 def test_failures_are_counted(tiny_run: Path, tmp_path: Path) -> None:

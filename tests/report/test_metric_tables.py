@@ -29,9 +29,9 @@ def symmetry_predictions(folds: list[str]) -> Predictions:
     )
 
 
-def test_confusion_has_shares_of_rows_and_zeros_for_a_class_without_images() -> None:
+def test_confusion_has_shares_of_rows_and_none_for_a_class_without_images() -> None:
     table = tabulate_confusion("symmetry", symmetry_predictions(["test"] * 4))
-    assert table.rows == {"asymmetric": [(3, 0.75), (1, 0.25)], "symmetric": [(0, 0.0), (0, 0.0)]}
+    assert table.rows == {"asymmetric": [(3, 0.75), (1, 0.25)], "symmetric": [(0, None), (0, None)]}
     assert table.part == "test"
 
 

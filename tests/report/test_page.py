@@ -145,7 +145,8 @@ def test_confusion_gives_counts_and_shares_of_rows(page: Any, run_of: Run, name:
     table = page.table(f"{name}, test")
     assert table.columns == list(counts.columns)
     for truth, row in counts.iterrows():
-        assert table.rows[str(truth)] == [f"{count} {100 * count / max(row.sum(), 1):.0f} %" for count in row]
+        shares = [f"{100 * count / row.sum():.0f} %" if row.sum() else "undefined" for count in row]
+        assert table.rows[str(truth)] == [f"{count} {share}" for count, share in zip(row, shares, strict=True)]
 
 
 def test_versions_are_those_of_the_run(page: Any, run_of: Run) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from selcn.cli.comparisons import print_differences
+from selcn.cli.mask_tables import BorderRequest, print_surfaces
 from selcn.cli.metric_options import (
     Beta,
     BundleEngine,
@@ -29,13 +30,7 @@ from selcn.cli.metric_options import (
     asked_for,
     check_together,
 )
-from selcn.cli.metric_tables import (
-    MetricRequest,
-    SetRequest,
-    print_prediction_sets,
-    print_requested,
-    print_surfaces,
-)
+from selcn.cli.metric_tables import MetricRequest, SetRequest, print_prediction_sets, print_requested
 from selcn.cli.ood_table import print_ood
 from selcn.cli.options import Device, EngineChoice, Json, Labels, progress, resumable, with_threads
 from selcn.errors import ConfigError
@@ -90,7 +85,9 @@ def evaluate(
     elif given:
         _print_upper_bounds(predictions[0], given, network, device, resamples, seed, json=json)
     elif tolerance is not None:
-        print_surfaces(predictions[0], tolerance, spacing, resamples, seed, json=json)
+        print_surfaces(
+            BorderRequest(predictions[0], tolerance, spacing, resamples, seed, json, profile=profile is not None)
+        )
     elif conformal is not None:
         sets = SetRequest(conformal, by or [], catalog, labels, network, calibrate)
         print_prediction_sets(predictions, sets, resamples, seed, json=json)

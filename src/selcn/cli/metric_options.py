@@ -92,7 +92,7 @@ BundleEngine = Annotated[EngineChoice, typer.Option("--engine", help="What runs 
 _COMMON = ("labels", "calibrate")
 _GOES_WITH = {
     "given": ("network",),
-    "tolerance": ("spacing",),
+    "tolerance": ("spacing", "profile"),
     "conformal": ("by", "catalog", "network", *_COMMON),
     "decision_curve": ("prevalence", *_COMMON),
     "profile": ("costs", "prevalence", "beta", *_COMMON),

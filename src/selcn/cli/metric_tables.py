@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from selcn.evaluation import Further, Predictions
+    from selcn.evaluation.reloaded import Recommendation
     from selcn.labels import LabelSet
     from selcn.runs.run import Run
 
@@ -179,22 +180,35 @@ def print_profile(request: MetricRequest) -> None:
     Args:
         request: which files; of JSON, a metric a row with its question and reason.
     """
-    import pandas as pd
-
     from selcn.evaluation import evaluate_by_profile
 
     files, further, labels, resamples, seed, calibrate, json = request
-    label_set, tables = _label_set(labels), []
+    label_set, found = _label_set(labels), []
     for path in files:
-        found, table = evaluate_by_profile(
+        one, table = evaluate_by_profile(
             path, further, labels=label_set, calibrate=calibrate, resamples=resamples, seed=seed
         )
+        found.append((path.name, one, table))
+    print_recommended(found, json=json)
+
+
+def print_recommended(recommended: "Sequence[tuple[str, list[Recommendation], pd.DataFrame]]", *, json: bool) -> None:
+    """Print what is recommended and why, and those metrics.
+
+    Args:
+        recommended: names of files or networks, each with recommendations and metrics by their questions.
+        json: whether as JSON.
+    """
+    import pandas as pd
+
+    tables = []
+    for name, found, table in recommended:
         reasons = {one.question: one.reason for one in found}
         if json:
             questions = pd.DataFrame(reasons.items(), columns=["question", "reason"])
-            tables.append(questions.merge(table, how="left", on="question").assign(file=path.name))
+            tables.append(questions.merge(table, how="left", on="question").assign(file=name))
             continue
-        typer.echo("\n".join([path.name, *(f"- {question}? {reason}" for question, reason in reasons.items())]))
+        typer.echo("\n".join([name, *(f"- {question}? {reason}" for question, reason in reasons.items())]))
         typer.echo(f"{table.drop(columns='question').to_string(index=False, float_format='{:.3f}'.format)}\n")
     if json:
         print_by_file(pd.concat(tables, ignore_index=True), json=True)
@@ -268,41 +282,6 @@ def _of_run(folder: Path, request: SetRequest) -> "tuple[Predictions, pd.DataFra
         return predictions, None
     with progress("looking") as move:
         return predictions, run_facts(run, move)
-
-
-def print_surfaces(
-    folder: Path, tolerance: float | None, spacing: float | None, resamples: int, seed: int, *, json: bool
-) -> None:
-    """Print scores of a run's masks by their borders.
-
-    Args:
-        folder: of the run.
-        tolerance: in pixels of the store, with a spacing in millimetres.
-        spacing: millimetres from pixel to pixel.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-        json: whether to print JSON.
-
-    Raises:
-        ConfigError: the tolerance is below one pixel.
-        RunError: the run has no masks to score.
-    """
-    from selcn.evaluation import summarise_surfaces, surface_scores
-    from selcn.evaluation.surfaces import in_pixels
-    from selcn.runs.predictions import score_masks
-    from selcn.runs.run import open_run
-
-    assert tolerance is not None
-    in_pixels(tolerance, spacing)  # refused before the run is read
-    run = open_run(folder)
-    if run.graph.segmenter is None:
-        raise RunError(f"{folder}: has no segmentation network, whose masks --tolerance would score")
-    scores = score_masks(run, lambda truth, found: surface_scores(truth, found, tolerance=tolerance, spacing=spacing))
-    if scores.empty:
-        raise RunError(f"{folder}: no image has a true mask; give a run of a catalog with masks")
-    print_by_file(
-        summarise_surfaces(scores, resamples=resamples, seed=seed).assign(file=run.graph.segmenter), json=json
-    )
 
 
 def _classifier_of(run: "Run", network: str | None) -> str:

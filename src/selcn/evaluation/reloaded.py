@@ -18,6 +18,7 @@ from selcn.labels import LabelSet
 
 RARE = 0.5
 """A class that is rarer than this share of an equal share of the images makes the classes imbalanced."""
+_BORDERS = "`selcn evaluate RUN --profile metrics-reloaded --tolerance PIXELS`"
 
 
 class Recommendation(NamedTuple):
@@ -106,7 +107,7 @@ def _recommended(path: Path, asked: Further, labels: LabelSet | None) -> tuple[l
         return recommend(_classes_of(path, labels), further), further
     if asked.costs is not None or asked.prevalence:
         raise ConfigError(f"{path}: holds scores of masks, which have neither costs nor prevalence; leave both out")
-    return for_masks(), None
+    return for_masks(measured=False), None
 
 
 def recommend(predictions: Predictions, asked: Further) -> list[Recommendation]:
@@ -136,8 +137,13 @@ def recommended_table(metrics: pd.DataFrame, recommendations: list[Recommendatio
     return table[["question", *metrics.columns]]
 
 
-def for_masks() -> list[Recommendation]:
-    """Return what is recommended for semantic segmentation of one object an image."""
+def for_masks(*, measured: bool) -> list[Recommendation]:
+    """Return what is recommended for semantic segmentation of one object an image.
+
+    Args:
+        measured: whether borders were measured at a tolerance; if not, the reason tells how they are.
+    """
+    how = "" if measured else f"; a file of scores has neither: {_BORDERS} measures them in a run"
     return [
         Recommendation(
             "does the mask cover the lesion",
@@ -148,7 +154,8 @@ def for_masks() -> list[Recommendation]:
             "is its border right",
             ("nsd", "boundary_iou"),
             "the border matters (asymmetry depends on it), and observers differ by some pixels: NSD at the "
-            "tolerance by which they differ; ASSD, MASD and Hausdorff 95 % where the distance itself is asked for",
+            "tolerance by which they differ; ASSD, MASD and Hausdorff 95 % where the distance itself is asked for"
+            + how,
         ),
     ]
 

@@ -14,6 +14,7 @@ JACCARD_THRESHOLD = 0.65
 BORDER_TOLERANCE = 0.0075
 """Fraction of the image's diagonal by which a border may be off and still count as found (Csurka et al. 2013)."""
 _CROSS = ndimage.generate_binary_structure(2, 1)[None]
+_SLACK = 1e-9  # relative; distances of pixels next to each other in size differ by more up to 20,000 pixels
 
 
 def segmentation_scores(truth: BoolArray, prediction: BoolArray) -> pd.DataFrame:
@@ -141,8 +142,8 @@ class BorderDistances:
 
     def count_within(self, tolerance: float) -> FloatArray:
         """Number of points within a distance (N,)."""
-        within = np.bincount(self.image, weights=self.sorted <= tolerance, minlength=len(self.count))
-        return within.astype(np.float64)
+        found = within(self.sorted, tolerance)
+        return np.bincount(self.image, weights=found, minlength=len(self.count)).astype(np.float64)
 
     def total(self) -> FloatArray:
         """Sum of the distances (N,)."""
@@ -158,6 +159,16 @@ class BorderDistances:
         low = self.sorted[np.minimum(self.first + below, last)]
         high = self.sorted[np.minimum(self.first + np.minimum(below + 1, np.maximum(self.count - 1, 0)), last)]
         return np.where(self.count > 0, low + (high - low) * (place - below), 0.0)
+
+
+def within(distances: FloatArray, tolerance: float) -> BoolArray:
+    """Return which distances a tolerance holds, however the tolerance was rounded: 0.3 / 0.1 is below 3.
+
+    Args:
+        distances: in pixels, of any shape.
+        tolerance: in pixels.
+    """
+    return np.asarray(distances <= tolerance * (1 + _SLACK), dtype=np.bool_)
 
 
 def border_of(mask: BoolArray) -> BoolArray:

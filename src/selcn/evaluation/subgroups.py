@@ -53,7 +53,7 @@ def subgroup_table(
     Returns:
         ``subgroup, of, images, groups, classes, value, low, high, gap, gap_low, gap_high, worst``. The gap is how much
         worse the subgroup is, paired on the same resampled lesions. ``worst`` marks the worst value among subgroups of
-        at least 20 images, which is the lowest one unless the metric's direction is "lower".
+        at least 20 images, which is the lowest one unless the metric's direction is "lower"; `unknown` is none.
 
     Raises:
         DataError: no rows of that subset, a column is missing, or images are not in ``facts``.
@@ -98,14 +98,14 @@ def score_subgroup_table(
 def worst_gap(table: pd.DataFrame) -> "pd.Series | None":
     """Return the row of the subgroup that lags farthest behind all images; None where no subgroup is large enough.
 
-    It was chosen for its gap, which therefore looks larger than on other images.
+    `unknown` is none. The subgroup was chosen for its gap, which therefore looks larger than on other images.
 
     Args:
         table: of `subgroup_table` or `score_subgroup_table`.
     """
     if table.empty:
         return None
-    large = table[(table["images"] >= MIN_SUBGROUP_IMAGES) & table["gap"].notna() & (table["subgroup"] != UNKNOWN)]
+    large = table[_may_be_worst(table) & table["gap"].notna()]
     return None if large.empty else large.sort_values("gap", ascending=False, kind="stable").iloc[0]
 
 
@@ -138,8 +138,12 @@ def _table(
     gaps = bootstrap(_gaps(rows, pieces, statistic_of, metric, sign), rows["group"], resamples=resamples, seed=seed)
     for end, key in (("", "value"), ("_low", "low"), ("_high", "high")):
         table[f"gap{end}"] = [getattr(gaps[str(number)], key) for number in range(len(pieces))]
-    counted = table["value"].where(table["images"] >= MIN_SUBGROUP_IMAGES)
+    counted = table["value"].where(_may_be_worst(table))
     return table.assign(worst=counted.eq(counted.max() if lower_is_better else counted.min()))
+
+
+def _may_be_worst(table: pd.DataFrame) -> "pd.Series[bool]":
+    return (table["images"] >= MIN_SUBGROUP_IMAGES) & (table["subgroup"] != UNKNOWN)
 
 
 def _gaps(
@@ -220,7 +224,8 @@ def banded(values: "pd.Series[str]", column: str) -> pd.Series:
     if column not in ("age", "lesion_share", "ita"):
         words = values.astype(object).where(values.notna(), "").astype(str).replace("", UNKNOWN)
         return words.astype(pd.CategoricalDtype(_unknown_last(sorted(set(words)))))
-    numbers = pd.to_numeric(values, errors="coerce")
+    # Shares in percent, as they are named: a product that is rounded must not make one name of two cuts.
+    numbers = pd.to_numeric(values, errors="coerce") * (100 if column == "lesion_share" else 1)
     edges, names = _bands(numbers, column)
     # An age belongs to the band that it begins, a share and an angle to the band that it ends.
     place = np.searchsorted(edges, numbers, side="right" if column == "age" else "left")
@@ -229,7 +234,7 @@ def banded(values: "pd.Series[str]", column: str) -> pd.Series:
 
 
 def _bands(numbers: "pd.Series[float]", column: str) -> tuple[FloatArray, list[str]]:
-    """Where to cut, and the names of the bands between the cuts."""
+    """Where to cut, and the names of the bands between the cuts; shares are in percent."""
     if column == "age":
         *closed, (last, _) = pairwise(AGES)
         ages = [*(f"{low:g} to {high:g} years" for low, high in closed), f"{last:g} and more years"]
@@ -244,9 +249,15 @@ def _bands(numbers: "pd.Series[float]", column: str) -> tuple[FloatArray, list[s
         return np.asarray(ends[:-1], dtype=np.float64), [f"{n} ({w})" for n, w in zip(ANGLES, within, strict=True)]
     known = numbers.dropna()
     cuts = np.unique(np.quantile(known, QUANTILES)) if len(known) else np.zeros(1)
-    shown = [f"{100 * cut:.3g}" for cut in cuts]
+    shown = _shown_apart(cuts)
     between = [f"{low} to {high} %" for low, high in pairwise(shown)]
     return cuts, [f"up to {shown[0]} %", *between, f"over {shown[-1]} %"]
+
+
+def _shown_apart(numbers: FloatArray) -> list[str]:
+    """Numbers, all different, with three digits or as many more as tell them apart; 17 do for any."""
+    shown = ([f"{number:.{digits}g}" for number in numbers] for digits in range(3, 18))
+    return next(one for one in shown if len(set(one)) == len(one))
 
 
 def _unknown_last(names: Sequence[str]) -> list[str]:

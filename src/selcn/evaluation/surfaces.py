@@ -8,7 +8,7 @@ from selcn.errors import ConfigError
 from selcn.evaluation.intervals import RESAMPLES, Statistic, fold_parts, interval_table
 from selcn.evaluation.predictions import BoolArray, FloatArray, check_keys
 from selcn.evaluation.ranking import fraction
-from selcn.evaluation.segmentation import BorderDistances, border_of
+from selcn.evaluation.segmentation import BorderDistances, border_of, within
 
 
 def surface_scores(
@@ -121,4 +121,4 @@ def _rim(masks: BoolArray, width: float) -> BoolArray:
     """What of each mask lies within a distance of its outside, the image's own outside included."""
     padded = np.pad(masks, ((0, 0), (1, 1), (1, 1)))
     depth = [ndimage.distance_transform_edt(one)[1:-1, 1:-1] for one in padded]
-    return masks & (np.stack(depth) <= width) if depth else masks
+    return masks & within(np.stack(depth), width) if depth else masks

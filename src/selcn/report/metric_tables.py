@@ -101,13 +101,13 @@ class ConfusionTable:
         title: name of the network.
         part: the subset, `test` or `validation`.
         classes: the columns.
-        rows: count and share by truth; a class without images has shares of 0.
+        rows: count and share by truth; shares of a class without images are undefined, None.
     """
 
     title: str
     part: Part
     classes: list[str]
-    rows: dict[str, list[tuple[int, float]]]
+    rows: dict[str, list[tuple[int, float | None]]]
 
 
 @dataclass(frozen=True)
@@ -230,12 +230,13 @@ def tabulate_confusion(title: str, predictions: Predictions) -> ConfusionTable:
     """
     part = next(part for part in PARTS if part in fold_parts(predictions.table))
     counts = confusion(predictions, part)
-    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    rows = {
-        truth: [(int(count), float(share)) for count, share in zip(counts.loc[truth], shares.loc[truth], strict=True)]
-        for truth in predictions.classes
-    }
+    rows = {truth: _with_shares([int(count) for count in counts.loc[truth]]) for truth in predictions.classes}
     return ConfusionTable(title, part, predictions.classes, rows)
+
+
+def _with_shares(counts: list[int]) -> list[tuple[int, float | None]]:
+    images = sum(counts)
+    return [(count, count / images if images else None) for count in counts]
 
 
 def compare_measurements(a: str, b: str, found: Measurements) -> Comparison:

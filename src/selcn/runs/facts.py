@@ -27,8 +27,15 @@ from selcn.runs.run import Run
 
 FACTS = "facts.csv"
 LESION_SHARE = "lesion_share"
-SKIN_LABELS = ("skin_tone", "skin_tone_class", "fitzpatrick_skin_type", "fitzpatrick_scale", "monk_skin_tone")
-"""Columns of catalogs that say what skin a person has; where one does, no angle is estimated in its place."""
+SKIN_LABELS = (
+    "skin_tone",
+    "skin_tone_class",
+    "fitzpatrick",
+    "fitzpatrick_scale",
+    "fitzpatrick_skin_type",
+    "monk_skin_tone",
+)
+"""Columns of catalogs that hold what skin a person has; where one does, no angle is estimated in its place."""
 _VERSION = 1  # of how facts are measured
 _PART = 64  # images
 _DIGITS = 12

@@ -53,7 +53,7 @@ def known_columns(facts: pd.DataFrame) -> list[str]:
 
 
 def subgroup_lines(table: pd.DataFrame) -> list[str]:
-    """A Markdown table of subgroups, one row each; the worst of at least 20 images is marked.
+    """A Markdown table of subgroups, one row each; the worst of at least 20 images is marked, which is never `unknown`.
 
     Args:
         table: of `run_subgroups`; empty for none.

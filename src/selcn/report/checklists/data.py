@@ -5,19 +5,19 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
+from selcn.data.appearance import ITA
 from selcn.data.sources import licence_of
 from selcn.data.splits.split import EXCLUDED, leaking_images
 from selcn.labels import TEST, Protocol
 from selcn.labels.metadata import NEVER, is_missing
 from selcn.report.wording import group_word
+from selcn.runs.facts import SKIN_LABELS
 from selcn.runs.provenance import annotator_lines
 from selcn.runs.run import Run
 
 TRAINING = "folds"
 """The folds together, on which networks are trained and validated."""
 DESCRIBED = ("age", "sex", "site")
-SKIN_TONE = ("skin_tone", "fitzpatrick", "fitzpatrick_scale", "fitzpatrick_skin_type", "ita")
-"""Columns that may hold skin tone."""
 MAX_WORDS = 8
 
 
@@ -211,7 +211,7 @@ def _described(column: "pd.Series[str]", name: str) -> str:
 
 
 def _skin_tone(run: Run) -> list[str]:
-    there = [name for name in map(str, run.table) if name.lower() in SKIN_TONE]
+    there = [name for name in map(str, run.table) if name.lower() in (*SKIN_LABELS, ITA)]
     if not there:
         return ["The catalog holds no skin tone."]
     return [f"Column `{name}`: {_described(run.table[name], name)}." for name in there]
