@@ -52,6 +52,23 @@ def test_the_modules_of_an_extra_are_what_it_installs() -> None:
     assert TRAINING[:2] == ("train", "torch")
 
 
+def test_what_the_package_index_shows_of_the_readme_has_no_relative_link() -> None:
+    hook, page = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"], ""
+    for fragment in hook["fragments"]:
+        page += (ROOT / fragment["path"]).read_text(encoding="utf-8")
+    check = runpy.run_path(str(ROOT / "tests" / "install" / "run.py"))["relative_links"]
+    assert {"docs/installing.md", "docs/images/prediction.jpg", "docs/images/method-dark.svg"} <= set(check(page))
+    for one in hook["substitutions"]:
+        page = re.sub(one["pattern"], one["replacement"], page)
+    assert check(page) == []
+    source = PROJECT["project"]["urls"]["Source"]
+    assert f"]({source}/blob/main/docs/installing.md)" in page
+    assert f'src="{source.replace("github.com", "raw.githubusercontent.com")}/main/docs/images/method-light.svg"' in page
+    addresses = re.findall(r"https://(?:github|raw\.githubusercontent)\.com/selcn/selcn/(?:blob/)?main/([^)#\" ]+)", page)
+    assert len(addresses) > 30
+    assert all((ROOT / name).is_file() for name in addresses)
+
+
 def test_no_workflow_has_a_known_weakness() -> None:
     zizmor = shutil.which("zizmor") or str(Path(sys.executable).with_name("zizmor"))
     done = subprocess.run(

@@ -8,11 +8,13 @@ constraints.txt, as `make setup` installs them. The run that `selcn[train]` make
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "docs" / "results" / "installs.json"
@@ -89,6 +91,22 @@ def install(what: str, where: Path) -> dict[str, object]:
     return {"packages": count, "mib": round(size / 2**20), "seconds": round(time.perf_counter() - began)}
 
 
+def relative_links(page: str) -> list[str]:
+    """What a page of Markdown links to or shows without a whole address, anchors of its own left out."""
+    found = re.findall(r"\]\(([^)]*)\)|\b(?:src|srcset|href)=\"([^\"]*)\"", page)
+    return [link for link in map("".join, found) if not link.startswith(("https://", "http://", "#"))]
+
+
+def described(wheel: Path) -> None:
+    """Check that the wheel's description, which a package index shows, has no relative link."""
+    with ZipFile(wheel) as opened:
+        (name,) = (name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
+        page = opened.read(name).decode()
+    links = relative_links(page)
+    if links or "docs/installing.md" not in page:
+        sys.exit(f"{wheel.name}: its description links to {links}")
+
+
 def refuse(home: Path, tools: Path) -> None:
     """Check that each command that lacks its extra says so in one line."""
     for extra, command in REFUSED.items():
@@ -115,6 +133,7 @@ def main() -> None:
         home.mkdir()
         subprocess.run([str(UV), "build", "--quiet", "--out-dir", str(work / "dist"), str(ROOT)], check=True)
         (wheel,), (sdist,) = (work / "dist").glob("*.whl"), (work / "dist").glob("*.tar.gz")
+        described(wheel)
         found = {}
         for number, (extra, commands) in enumerate(DOES.items()):
             where = work / f"env{number}"
