@@ -46,6 +46,12 @@ def test_a_page_of_tables_is_made_from_its_files(name: str) -> None:
     assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == make["page"]()
 
 
+def test_every_key_of_a_configuration_has_a_meaning() -> None:
+    rows = re.findall(r"^\| (`.*) \|(.*)\|$", (ROOT / "docs" / "configuration.md").read_text("utf-8"), re.MULTILINE)
+    assert len(rows) > 100
+    assert [key for key, meaning in rows if len(meaning.strip()) < 5] == []
+
+
 def test_the_other_pages_and_the_headlines_are_made_from_their_files() -> None:
     for made in (speed, experiments):
         assert made.PAGE.read_text(encoding="utf-8") == made.page()
