@@ -99,6 +99,15 @@ def test_a_release_has_notes(version: str, tmp_path: Path) -> None:
     assert not made_for("v99.0.0")
 
 
+def test_what_a_change_has_to_pass_is_run_by_a_workflow_or_before_it_lands() -> None:
+    jobs = yaml.safe_load((WORKFLOWS / "ci.yml").read_text(encoding="utf-8"))["jobs"].values()
+    lines = [step.get("run", "") for job in jobs for step in job["steps"]]
+    lines += (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    listed = re.findall(r"^make ([a-z-]+)", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name for name in listed if f"make {name}" not in lines} == {"setup", "links"}
+    assert any("coverage report --format=total" in line and "GITHUB_STEP_SUMMARY" in line for line in lines)
+
+
 def test_the_tests_run_on_every_system_and_python() -> None:
     matrix = yaml.safe_load((WORKFLOWS / "ci.yml").read_text(encoding="utf-8"))["jobs"]["tests"]["strategy"]["matrix"]
     supported = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if ":: 3." in line]
