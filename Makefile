@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test coverage docs bench installs notebooks demo demo-short clean
+.PHONY: help setup check test coverage docs links bench installs notebooks demo demo-short clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ coverage: $(READY) ## all tests, and which lines and branches none of them reach
 
 docs: $(READY) ## the documentation site, warnings as errors, to docs/_build/index.html
 	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build
+
+links: $(READY) ## whether the addresses that the documentation links to answer; needs the network
+	$(BIN)/sphinx-build --builder linkcheck --quiet docs docs/_build/links
 
 bench: $(READY) ## the benchmarks that need no files, to docs/benchmarks.md; half an hour on a machine that does nothing else
 	$(BIN)/python benchmarks/record.py

@@ -4,6 +4,7 @@ import doctest
 import re
 import runpy
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import arms
@@ -23,15 +25,17 @@ import size_plot
 import speed
 import transfer
 from selcn.cli import app
-from selcn.config import load_config
+from selcn.config import RunConfig, load_config
 from selcn.data.catalog import read_catalog, write_catalog
 from selcn.data.phantom import write_phantom
+from selcn.data.samples import dermoscopy_samples
 from selcn.evaluation.comparison import compare, on_shared_images
 from selcn.evaluation.evaluate import evaluate_file
 from selcn.evaluation.predictions import read_predictions
 from selcn.evaluation.seeds import compare_seeds
 from selcn.labels import HAM10000
 from selcn.runs.run import open_run
+from selcn.runs.tuning.space import read_space
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,6 +44,12 @@ ROOT = Path(__file__).parent.parent
 def test_a_page_of_tables_is_made_from_its_files(name: str) -> None:
     make = runpy.run_path(str(ROOT / "docs" / name / "make.py"))
     assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == make["page"]()
+
+
+def test_every_key_of_a_configuration_has_a_meaning() -> None:
+    rows = re.findall(r"^\| (`.*) \|(.*)\|$", (ROOT / "docs" / "configuration.md").read_text("utf-8"), re.MULTILINE)
+    assert len(rows) > 100
+    assert [key for key, meaning in rows if len(meaning.strip()) < 5] == []
 
 
 def test_the_other_pages_and_the_headlines_are_made_from_their_files() -> None:
@@ -87,6 +97,53 @@ def test_every_block_of_the_notebook_page_runs(demo: Path) -> None:
         exec(block, names)
     assert len(blocks) >= 4
     assert (demo / "roc.svg").stat().st_size > 1000
+
+
+def test_the_python_of_the_readme_runs(demo: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    shutil.copy(dermoscopy_samples()[0].path, demo / "lesion.jpg")
+    names: dict[str, Any] = {}
+    exec(block, names)
+    answer = names["prediction"]["diagnosis"]
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.prediction in answer.probabilities
+    exec("from selcn import draw_overlay, grouped_split, grad_cam_pp, evaluate_classification, compare", {})
+
+
+def test_the_python_of_the_page_of_reporting_runs(demo: Path) -> None:
+    (block,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "reporting.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    exec(block, {})
+    assert (demo / "claim.md").stat().st_size > 1000
+
+
+YAML = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+CONFIGURATIONS = [
+    pytest.param(block, id=f"{page.name}-{number}")
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for number, block in enumerate(YAML.findall(page.read_text(encoding="utf-8")))
+]
+UNSAID = "task: classification, labels: ham10000, backbone: vit_tiny_patch16_224,"
+"""What `...,` stands for in a network of which a page shows a few keys."""
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("block", CONFIGURATIONS)
+def test_every_configuration_that_a_page_shows_can_be_loaded(block: str) -> None:
+    tree = yaml.safe_load(block.replace("...,", UNSAID))
+    if all({"low", "choices"} & set(one) for one in tree.values()):
+        Path("space.yaml").write_text(block, encoding="utf-8")
+        assert set(read_space(Path("space.yaml"))) == set(tree)
+        return
+    networks = {key: tree.pop(key) for key in [*tree] if key not in RunConfig.model_fields}
+    whole = {"data": {"source": "phantom"}, **tree, "networks": {**tree.get("networks", {}), **networks}}
+    Path("shown.yaml").write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
+    assert set(load_config(Path("shown.yaml")).networks) == set(whole["networks"])
+
+
+def test_the_pages_show_configurations() -> None:
+    assert len(CONFIGURATIONS) >= 10
 
 
 @pytest.mark.usefixtures("demo")

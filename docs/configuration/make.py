@@ -30,6 +30,8 @@ NETWORKS = {
     "SegmentationSection": ("segmentation", "A network with `task: segmentation`"),
     "ClassificationSection": ("classification", "A network with `task: classification`"),
 }
+REPLACED = "ClassificationSection"
+"""Whose keys those of a recipe are."""
 NESTED = {"Recipe": "A recipe of `by_masking` or `by_fusion`", "AugmentSection": "`augment` of a network"}
 
 
@@ -62,14 +64,21 @@ def _table(kind: dict[str, Any], keys: dict[str, Any], kinds: dict[str, Any]) ->
     rows = ["| key | values | default | meaning |", "|---|---|---|---|"]
     for key, one in keys.items():
         default = "*required*" if key in kind.get("required", ()) else _default(one.get("default"))
-        rows.append(f"| `{key}` | {', '.join(dict.fromkeys(_values(one, kinds)))} | {default} | {_meaning(one)} |")
+        rows.append(
+            f"| `{key}` | {', '.join(dict.fromkeys(_values(one, kinds)))} | {default} | {_meaning(key, one, kinds)} |"
+        )
     return "\n".join(rows)
 
 
-def _meaning(one: dict[str, Any]) -> str:
-    """The description of a key, or else of the one kind of value that it takes."""
-    inner = [branch["description"] for branch in one.get("anyOf", ()) if "description" in branch]
-    return str(one.get("description") or next(iter(inner), "")).replace("|", "\\|")
+def _meaning(key: str, one: dict[str, Any], kinds: dict[str, Any]) -> str:
+    """The description of a key, of the one kind of value that it takes, or of a network's key that it replaces."""
+    branches = (one, *one.get("anyOf", ()), kinds[REPLACED]["properties"].get(key, {}))
+    text = next((str(branch["description"]) for branch in branches if "description" in branch), "")
+    kind = _kind(one, kinds)
+    if kind is not None and not text:
+        sentence = _text(kind).partition("\n")[0]
+        text = sentence[0].lower() + sentence[1:].rstrip(".")
+    return text.replace("|", "\\|")
 
 
 def _default(value: object) -> str:

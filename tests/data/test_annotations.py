@@ -1,6 +1,7 @@
 """Masks survive the formats of annotation tools, and people's corrections reach the catalog with what was before."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from selcn.data.annotations.shapes import (
     pack_brush,
     unpack_brush,
 )
-from selcn.data.catalog import complete_catalog
+from selcn.data.catalog import complete_catalog, write_catalog
 from selcn.data.imaging.read import read_mask, write_image
 from selcn.errors import DataError
 from selcn.labels import LABEL_SETS
@@ -169,6 +170,24 @@ def test_corrections_keep_what_was_before_and_who_said_what(table: pd.DataFrame,
     assert new["diagnosis_by"].tolist() == ["anna@clinic", "anna@clinic", ""]
     assert (read_mask(Path(new["mask_path"][0])) == PLUS).all()
     assert table["diagnosis"].tolist() == ["nv", "solar-lentigo", ""]
+
+
+def test_the_python_of_the_page_of_annotations_runs(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "annotations.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    for name in table["image_id"]:
+        write_image(tmp_path / "x" / f"{name}.png", np.zeros((3, 5), np.uint8))
+    write_catalog(table, Path("catalog.csv"))
+    write_coco([said("a", PLUS, diagnosis="mel")], Path("export.json"), WORDS)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["changes"][["image_id", "column", "change", "by"]].to_numpy().tolist() == [
+        ["a", "diagnosis", "changed", "anna"],
+        ["a", "mask", "changed", "anna"],
+    ]
 
 
 def test_images_are_found_by_their_files_where_a_tool_drops_the_id(table: pd.DataFrame, tmp_path: Path) -> None:

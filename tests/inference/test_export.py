@@ -1,9 +1,12 @@
 """Graphs say what PyTorch says, without torch."""
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,7 @@ from selcn.data.imaging.masking import Masking, register_masking
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import build_cascade, write_bundle
 from selcn.inference.batch import ROWS, OutputOptions, predict_files, read_rows
-from selcn.inference.bundle import BundleConfig, Preparation, read_export
+from selcn.inference.bundle import BundleConfig, Preparation, bundle_files, read_config, read_export
 from selcn.inference.given import Given
 from selcn.inference.inputs import Item
 from selcn.inference.onnx.engine import OnnxEngine
@@ -196,7 +199,7 @@ def test_a_bundle_without_a_segmenter_is_exported(tmp_path: Path) -> None:
 def test_what_was_changed_or_not_exported_is_refused(exported: Path, tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="exists already; remove it to export again"):
         export_bundle(exported)
-    with pytest.raises(RunError, match="has no graphs in onnx; make them with `selcn export"):
+    with pytest.raises(RunError, match=r"has no graphs in onnx; `selcn export .*bundle' --out FOLDER` writes"):
         selcn.load(tiny_run / "bundle", engine="onnx")
     other = Path(shutil.copytree(exported, tmp_path / "other"))
     graph = other / "onnx" / "cascade.onnx"
@@ -207,6 +210,32 @@ def test_what_was_changed_or_not_exported_is_refused(exported: Path, tiny_run: P
     (other / "onnx" / "export.json").write_text(json.dumps(about | {"bundle": "0"}))
     with pytest.raises(RunError, match="was exported from another bundle"):
         read_export(other)
+
+
+def test_a_copy_has_the_graphs_where_the_bundle_stays_as_it_is(
+    tiny_run: Path, tmp_path: Path, selcn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, out, picture = tiny_run / "bundle", tmp_path / "copy", next((tiny_run / "data/phantom/images").iterdir())
+    before = sorted(bundle.rglob("*"))
+    assert selcn("predict", bundle, picture, "--engine", "onnx", "--out", tmp_path / "none") == 2
+    (remedy,) = re.findall("`selcn ([^`]*)`", capsys.readouterr().err)
+    assert selcn(*shlex.split(remedy.replace("FOLDER", str(out)))) == 0
+    assert sorted(bundle.rglob("*")) == before
+    assert bundle_files(out) == [*bundle_files(bundle), *(f"onnx/{name}" for name in ("cascade.onnx", "export.json"))]
+    assert selcn("predict", out, picture, "--engine", "onnx", "--out", tmp_path / "rows") == 0
+    assert selcn("export", bundle, "--out", out) == 2
+    assert "copy: exists already; remove it" in capsys.readouterr().err
+
+
+def test_the_bundle_that_ships_is_exported_to_a_copy(
+    tiny_run: Path, tmp_path: Path, selcn: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert selcn("export") == 2
+    shutil.copytree(tiny_run / "bundle", tmp_path / "ham10000")
+    monkeypatch.setattr("selcn.inference.shipped.PLACES", (tmp_path,))
+    assert selcn("export", "--out", tmp_path / "copy") == 0
+    assert read_export(tmp_path / "copy")[0] == read_config(tmp_path / "ham10000")
+    assert not (tmp_path / "ham10000" / "onnx").exists()
 
 
 def test_the_command_predicts_without_torch_pandas_and_matplotlib(

@@ -8,11 +8,13 @@ constraints.txt, as `make setup` installs them. The run that `selcn[train]` make
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "docs" / "results" / "installs.json"
@@ -20,6 +22,10 @@ UV = Path(sys.executable).with_name("uv")
 TINY = ["data.images=96", "lesion.epochs=1", "symmetry.epochs=1", "diagnosis.epochs=1", "resamples=100", "compare={}"]
 TINY = [part for setting in TINY for part in ("--set", setting)]
 BUNDLE = "run/bundle"
+SAMPLE = ROOT / "src" / "selcn" / "data" / "samples" / "ISIC_0000166.jpg"
+DEEDS = Path(__file__).with_name("extras.py")
+SMALL = ("annotations", "dicom", "download", "hdf5", "heic", "hub", "postgres", "storage", "xlsx")
+"""Extras whose use is shown by `extras.py`."""
 IMAGES = "run/data/phantom/images/PH_0000001.png"
 READY = (
     "import subprocess, time, urllib.request as u; "
@@ -35,26 +41,19 @@ PREDICT = ["selcn", "predict", BUNDLE, IMAGES]
 # What an environment does, one command a line; the first ones make what the later ones need.
 DOES: dict[str, list[list[str]]] = {
     "train": [["selcn", "run", "demo", "--out", "run", *TINY]],
-    "export": [["selcn", "export", BUNDLE]],
+    "export": [["selcn", "export", BUNDLE], ["selcn", "export", "--out", "ham10000"]],
     "": [
         ["selcn", "phantom", "phantom", "--images", "24", "--size", "64x48", "--jobs", "1"],
         ["selcn", "split", "run/data/catalog.csv", "--folds", "2", "--out", "split.json"],
         ["selcn", "audit", "run/data/catalog.csv"],
         ["selcn", "evaluate", "run/predictions/diagnosis.csv", "--resamples", "50"],
         [*PREDICT, "--engine", "onnx", "--out", "base"],
+        ["selcn", "predict", "ham10000", str(SAMPLE), "--engine", "onnx", "--out", "sample"],
     ],
-    "torch": [[*PREDICT, "--out", "torch"]],
+    "torch": [[*PREDICT, "--out", "torch"], ["selcn", "predict", str(SAMPLE), "--out", "shipped"]],
     "serve": [["python", "-c", READY]],
     "parquet": [[*PREDICT, "--engine", "onnx", "--table", "parquet", "--out", "parquet"]],
-    "annotations": [["python", "-c", "from pycocotools import mask"]],
-    "dicom": [["python", "-c", "from selcn.data.imaging import dicom, dicom_segmentation"]],
-    "download": [["selcn", "download"], ["python", "-c", "import pooch, requests"]],
-    "hdf5": [["python", "-c", "import h5py"]],
-    "heic": [["python", "-c", "import pillow_heif"]],
-    "hub": [["python", "-c", "import huggingface_hub"]],
-    "postgres": [["python", "-c", "import psycopg"]],
-    "storage": [["python", "-c", "import fsspec, gcsfs, s3fs"]],
-    "xlsx": [["python", "-c", "import openpyxl"]],
+    **{extra: [["python", str(DEEDS), extra]] for extra in SMALL},
     "train,wandb": [["selcn", "train", "lesion", "--config", "demo", "--out", "tracked", "--track", "wandb", *TINY]],
     "train,mlflow": [["selcn", "train", "lesion", "--config", "demo", "--out", "logged", "--track", "mlflow", *TINY]],
 }
@@ -89,6 +88,22 @@ def install(what: str, where: Path) -> dict[str, object]:
     return {"packages": count, "mib": round(size / 2**20), "seconds": round(time.perf_counter() - began)}
 
 
+def relative_links(page: str) -> list[str]:
+    """What a page of Markdown links to or shows without a whole address, anchors of its own left out."""
+    found = re.findall(r"\]\(([^)]*)\)|\b(?:src|srcset|href)=\"([^\"]*)\"", page)
+    return [link for link in map("".join, found) if not link.startswith(("https://", "http://", "#"))]
+
+
+def described(wheel: Path) -> None:
+    """Check that the wheel's description, which a package index shows, has no relative link."""
+    with ZipFile(wheel) as opened:
+        (name,) = (name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
+        page = opened.read(name).decode()
+    links = relative_links(page)
+    if links or "docs/installing.md" not in page:
+        sys.exit(f"{wheel.name}: its description links to {links}")
+
+
 def refuse(home: Path, tools: Path) -> None:
     """Check that each command that lacks its extra says so in one line."""
     for extra, command in REFUSED.items():
@@ -115,6 +130,7 @@ def main() -> None:
         home.mkdir()
         subprocess.run([str(UV), "build", "--quiet", "--out-dir", str(work / "dist"), str(ROOT)], check=True)
         (wheel,), (sdist,) = (work / "dist").glob("*.whl"), (work / "dist").glob("*.tar.gz")
+        described(wheel)
         found = {}
         for number, (extra, commands) in enumerate(DOES.items()):
             where = work / f"env{number}"

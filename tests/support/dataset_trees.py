@@ -52,7 +52,7 @@ def hot(name: str, classes: list[str]) -> str:
 def symderm(names: Iterable[str]) -> None:
     """Labels of eight images, symmetric about two axes and not at all in turn."""
     rows = [f"{name},{name},x,{2 * (number % 2)}" for number, name in enumerate(names)]
-    table("SymDerm_v2_labels.csv", "File,Mask,Dataset,labels_symmetry", rows[:8])
+    table("SymDerm/SymDerm_v2_labels.csv", "File,Mask,Dataset,labels_symmetry", rows[:8])
 
 
 def ham10000() -> None:

@@ -76,7 +76,18 @@ def bundle(
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.", show_default=False)],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[BUNDLE]",
+            help="A bundle's folder; without one, that which ships with selcn, of which --out takes a copy.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A new folder: a copy of the bundle with the graphs; else they go into the bundle."),
+    ] = None,
     int8: Annotated[
         list[Path] | None,
         typer.Option("--int8", help="Also with 8-bit segmenters, calibrated on these images or folders."),
@@ -84,10 +95,13 @@ def export(
 ) -> None:
     """Write a bundle's cascade as ONNX graphs into its folder, saliency included, and compare them with PyTorch.
 
-    `selcn predict --engine onnx` then needs onnxruntime alone. Example: `selcn export runs/demo/bundle`
+    `selcn predict --engine onnx` then needs onnxruntime alone. Example: `selcn export runs/demo/bundle`, or of the
+    bundle that ships `selcn export --out ham10000`
     """
     from selcn.data.discovery import find_pictures
     from selcn.inference.onnx.export import export_bundle, export_int8
+
+    folder = _exported(folder, out)
 
     def say(what: str) -> None:
         typer.echo(what, err=True)
@@ -98,3 +112,17 @@ def export(
     if int8:
         same = export_int8(folder, find_pictures(int8)[:MAX_CALIBRATION_IMAGES], say)
         typer.echo(f"{folder / 'onnx-int8'}: {100 * same:.1f} % of the predicted classes stay the same")
+
+
+def _exported(bundle: Path | None, out: Path | None) -> Path:
+    """The folder that graphs are written to: the bundle's own, or that of a copy."""
+    from selcn.inference.bundle import copy_bundle
+    from selcn.inference.shipped import shipped_bundle
+
+    if bundle is None and out is None:
+        raise ConfigError("the bundle that ships with selcn stays as it is; give --out FOLDER for a copy with graphs")
+    source = bundle or shipped_bundle()
+    if out is None:
+        return source
+    copy_bundle(source, out)
+    return out

@@ -61,7 +61,7 @@ def index(
     joins catalogs. Every diagnosis that is found is listed with what it is taken as, those of no known kind first;
     then what was not used, and why.
 
-    Example: `selcn index ham10000 HAM10000/ --symmetry SymDerm_v2_labels.csv --out catalog.csv`
+    Example: `selcn index ham10000 HAM10000/ --symmetry SymDerm/SymDerm_v2_labels.csv --out catalog.csv`
     """
     from selcn.config import read_aliases
     from selcn.data.catalog import write_catalog

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from selcn.config.sections import AugmentSection, Fraction, Section, Size
+from selcn.config.sections import AugmentSection, Fraction, LearningRate, Monitor, Schedule, Section, Size
 from selcn.labels import LABEL_SETS, MIRROR, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
 from selcn.labels.metadata import NEVER
 
@@ -42,7 +42,6 @@ AnyCaseFusion = Annotated[Fusion, BeforeValidator(lambda value: Fusion.parse(str
 Backbone = Annotated[
     str, Field(min_length=1, description="squeezenet1_0, squeezenet1_1, torchvision/NAME, a timm name, or mirror")
 ]
-Schedule = Literal["constant", "poly", "cosine", "one-cycle"]
 Weights = Annotated[
     str | None, Field(description="null, imagenet, or a state dict of timm or torchvision as a safetensors file")
 ]
@@ -60,16 +59,18 @@ MetadataField = Annotated[Literal["age", "sex", "site"], BeforeValidator(_refuse
 class SegmenterSpec(Section):
     """The architecture of a segmentation network: with its weights, all that prediction needs."""
 
-    task: Literal["segmentation"] = "segmentation"
-    architecture: str = "DeepLabV3Plus"
-    encoder: str = "resnet18"
+    task: Literal["segmentation"] = Field("segmentation", description="the lesion's mask from an image")
+    architecture: str = Field(
+        "DeepLabV3Plus", description="of segmentation_models_pytorch, plain-unet or thesis-deeplabv3plus"
+    )
+    encoder: str = Field("resnet18", description="of segmentation_models_pytorch; tu-NAME is timm's")
     size: Size | None = Field(None, description="the network's input; null takes that of the prepared images")
 
 
 class ClassifierSpec(Section):
     """The architecture and inputs of a classification network: with its weights, all that prediction needs."""
 
-    task: Literal["classification"] = "classification"
+    task: Literal["classification"] = Field("classification", description="classes from an image and what it reads")
     labels: Labels
     backbone: Backbone = "efficientnet_b4"
     reduction: Literal[4, 8, 16, 32] | None = Field(
@@ -170,14 +171,16 @@ class Training(Section):
         "read then",
     )
     weights: Weights = None
-    epochs: int = Field(100, ge=1)
+    epochs: int = Field(100, ge=1, description="passes over the training images, at most")
     patience: int = Field(10, ge=1, description="epochs without improvement after which training stops")
-    monitor: Literal["loss", "score"] = "loss"
+    monitor: Monitor = "loss"
     batch: int = Field(16, ge=1, description="images a batch, of all devices together")
     accumulate: int = Field(1, ge=1, description="batches an optimiser's step")
-    optimiser: Literal["adam", "adamw"] = "adam"
-    lr: float = Field(1e-4, gt=0)
-    weight_decay: float = Field(5e-4, ge=0)
+    optimiser: Literal["adam", "adamw"] = Field(
+        "adam", description="adamw: Adam with a weight decay apart from its steps"
+    )
+    lr: LearningRate = 1e-4
+    weight_decay: float = Field(5e-4, ge=0, description="of adam an L2 penalty; of adamw none on biases and scales")
     schedule: Schedule = "constant"
     warmup: Fraction = Field(0, description="share of the steps in which lr rises to its value; one-cycle has its own")
     layer_decay: float | None = Field(
@@ -193,7 +196,7 @@ class Training(Section):
         description="auto is bfloat16 on GPUs that have it, and on a CPU that trains this network faster in it; else "
         "float32",
     )
-    compile: bool = False
+    compile: bool = Field(False, description="compile the network with torch.compile before it is trained")
     augment: AugmentSection = AugmentSection()
 
     @model_validator(mode="after")
@@ -227,8 +230,8 @@ class Training(Section):
 class SegmentationSection(Training, SegmenterSpec):
     """Architecture and training of a network that maps an image to a lesion mask."""
 
-    monitor: Literal["loss", "score"] = "score"
-    lr: float = Field(1e-3, gt=0)
+    monitor: Monitor = "score"
+    lr: LearningRate = 1e-3
     schedule: Schedule = "poly"
     rank_weight: float = Field(0.05, ge=0, description="of the rank loss, beside soft Dice")
 
@@ -271,8 +274,8 @@ class ClassificationSection(Training, ClassifierSpec):
         description="add the log of class frequencies to the logits in the loss, so that the network answers as if all "
         "classes were equally frequent",
     )
-    label_smoothing: Fraction = 0
-    mix: Literal["mixup", "cutmix"] | None = None
+    label_smoothing: Fraction = Field(0, description="share of a label that is spread evenly over all classes")
+    mix: Literal["mixup", "cutmix"] | None = Field(None, description="mix images by pairs: blended, or a box pasted")
     mix_alpha: float = Field(0.2, gt=0, description="of the beta distribution that shares are sampled from")
     masks: Literal["predicted", "true"] = Field(
         "predicted", description="true: the catalog's masks for training and for this run's predictions, to compare"

@@ -39,8 +39,10 @@ def _refuse_old(tree: object) -> object:
 class RunConfig(Section):
     """A graph of networks, from data to metrics."""
 
-    seed: int = 0
-    data: PhantomSource | Ham10000Source | CatalogSource = Field(discriminator="source")
+    seed: int = Field(0, description="of initial weights, order, augmentation and dropout; fold k has seed + k")
+    data: PhantomSource | Ham10000Source | CatalogSource = Field(
+        discriminator="source", description="the images and what is known of them"
+    )
     split: SplitSection = SplitSection()
     prepare: PrepareSection = PrepareSection()
     networks: dict[str, NetworkSection] = Field(

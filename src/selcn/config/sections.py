@@ -1,4 +1,4 @@
-"""Data, split and preparation of a run: frozen, validated models; unknown keys are refused."""
+"""Data, split and preparation of a run, and kinds of values: frozen, validated models; unknown keys are refused."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -11,6 +11,16 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[
     tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]],
     Field(description="width and height in pixels"),
+]
+
+Schedule = Annotated[
+    Literal["constant", "poly", "cosine", "one-cycle"],
+    Field(description="of lr over the steps: poly falls as (1 - t)^0.9, cosine as half a wave; one-cycle rises first"),
+]
+LearningRate = Annotated[float, Field(gt=0, description="largest learning rate")]
+Monitor = Annotated[
+    Literal["loss", "score"],
+    Field(description="what keeps an epoch's weights, of the validation fold; score: Jaccard index, balanced accuracy"),
 ]
 
 
@@ -27,39 +37,43 @@ class Section(BaseModel):
 class PhantomSource(Section):
     """A synthetic data set, generated in the run folder."""
 
-    source: Literal["phantom"]
-    images: int = Field(600, ge=1)
-    seed: int = 7
+    source: Literal["phantom"] = Field(description="drawn lesions")
+    images: int = Field(600, ge=1, description="how many are drawn")
+    seed: int = Field(7, description="of the drawing")
 
 
 class Ham10000Source(Section):
     """HAM10000 as published, with symmetry labels joined by image id."""
 
-    source: Literal["ham10000"]
-    paths: tuple[Path, ...] = Field(min_length=1)
-    symmetry: Path | None = None
+    source: Literal["ham10000"] = Field(description="HAM10000")
+    paths: tuple[Path, ...] = Field(min_length=1, description="folders and files of `selcn index ham10000`")
+    symmetry: Path | None = Field(None, description="SymDerm's table of symmetry labels")
     lesions: int | None = Field(None, ge=1, description="sample about this many lesions, classes as even as there are")
-    seed: int = 42
+    seed: int = Field(42, description="of the sample of lesions")
 
 
 class CatalogSource(Section):
     """A catalog made by `selcn index` or by hand."""
 
-    source: Literal["catalog"]
-    path: Path
+    source: Literal["catalog"] = Field(description="a catalog")
+    path: Path = Field(description="of the catalog, a CSV or Parquet file")
 
 
 class SplitSection(Section):
     """The one split that all networks share."""
 
-    protocol: Annotated[Protocol, BeforeValidator(lambda value: Protocol.parse(str(value)))] = Protocol.GROUPED
-    folds: int = Field(3, ge=2)
+    protocol: Annotated[Protocol, BeforeValidator(lambda value: Protocol.parse(str(value)))] = Field(
+        Protocol.GROUPED,
+        description="grouped: lesions and near-duplicates stay together; thesis: images at random, as its scripts; "
+        "external: whole sources are the test subset",
+    )
+    folds: int = Field(3, ge=2, description="into which all images outside test and calibration are divided")
     test: Fraction = Field(0.2, description="share of the images; not read by the external protocol")
     calibration: Fraction = Field(
         0, description="grouped: share of the images kept from all networks, to calibrate the ensemble on"
     )
     test_sources: tuple[str, ...] = Field((), description="external: the sources that are the test subset")
-    seed: int = 42
+    seed: int = Field(42, description="of the division")
     duplicates: bool = Field(True, description="keep near-duplicates in one subset; not read by the thesis protocol")
     path: Path | None = Field(None, description="a split made by `selcn split`; all other keys are then its own")
 
@@ -109,5 +123,5 @@ class AugmentSection(Section):
     rotation: float = Field(180, ge=0, le=180, description="degrees to either side")
     zoom: Fraction = Field(0.15, description="0.15 draws scales from 1/1.15 to 1.15")
     shift: Fraction = Field(0.05, description="share of the width and height")
-    flip: bool = True
+    flip: bool = Field(True, description="mirror half of the images")
     colour: Fraction = Field(0.15, description="share by which brightness, contrast, saturation and tint vary")

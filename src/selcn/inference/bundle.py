@@ -16,6 +16,7 @@ BUNDLE/
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -25,9 +26,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from selcn.config import FULL, ClassifierSpec, ModelSpec, Section, SegmenterSpec
 from selcn.config.sections import Hair, Size
-from selcn.errors import RunError
+from selcn.errors import ConfigError, RunError
 from selcn.inference.reliability import Reliability, SetThresholds
-from selcn.io.files import sha256
+from selcn.io.files import sha256, written_whole
 from selcn.labels import FIELDS, LabelSet
 
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.json", "README.md"
@@ -229,6 +230,26 @@ def bundle_files(path: Path) -> list[str]:
     return [*_checksums(path), MANIFEST, *(file.relative_to(path).as_posix() for file in exports)]
 
 
+def copy_bundle(path: Path, out: Path) -> None:
+    """Copy the files of a bundle that its manifest names, and no exports, into a new folder.
+
+    Args:
+        path: of the bundle.
+        out: the folder, which does not exist yet.
+
+    Raises:
+        RunError: no bundle, or a file of it is missing or changed.
+        ConfigError: the folder exists.
+    """
+    if out.exists():
+        raise ConfigError(f"{out}: exists already; remove it, or name another folder")
+    read_config(path)
+    with written_whole(out) as partial:
+        for name in (*_checksums(path), MANIFEST):
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path / name, partial / name)
+
+
 def read_export(path: Path, engine: Engine = Engine.ONNX) -> tuple[BundleConfig, list[Path]]:
     """Verify an exported bundle, and read its configuration and the files of its graphs in the order they run.
 
@@ -241,7 +262,11 @@ def read_export(path: Path, engine: Engine = Engine.ONNX) -> tuple[BundleConfig,
     """
     folder = path / engine
     if (path / MANIFEST).is_file() and not (folder / EXPORT).is_file():
-        raise RunError(f"{path}: has no graphs in {engine}; make them with `selcn export`")
+        images = " --int8 IMAGES" if engine is Engine.ONNX_INT8 else ""
+        raise RunError(
+            f"{path}: has no graphs in {engine}; `selcn export '{path}' --out FOLDER{images}` writes a copy that has "
+            "them, where selcn[export] is installed"
+        )
     config = _parsed(path, _checksums(path), [CONFIG])
     try:
         about = json.loads((folder / EXPORT).read_text(encoding="utf-8"))

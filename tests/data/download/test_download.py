@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,46 @@ def test_what_broke_off_is_resumed_by_the_next_command_and_not_seen_before(serve
     assert fetch(server, other)["Data.zip"]["bytes"] == len(IMAGES)
     assert server.asked[-1] == ("host/2099/Data.zip", f"bytes={len(IMAGES)}-")
     assert held(other) == ["Data/Data/a.jpg", "Data/Data/b.jpg", MANIFEST, "table.csv"]
+
+
+def test_files_of_the_users_own_are_neither_taken_for_fetched_nor_removed(
+    server: FileServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = {"table.csv": b"mine", "Data.zip": zipped({"mine.jpg": b"mine"})}
+    for name, only in (("table.csv", "*.csv"), ("Data.zip", "*.zip")):
+        (tmp_path / name).write_bytes(mine[name])
+        with pytest.raises(DataError, match=rf"{name}: is there, but not by .* no checksum of it is published; move"):
+            fetch(server, tmp_path, only=only)
+        with pytest.raises(DataError, match=rf"{name}: is there, but not by .* does not have the checksum md5:0+; mov"):
+            fetch(server, tmp_path, clinic(table="md5:" + "0" * 32, Data="md5:" + "0" * 32), only)
+    assert {name: (tmp_path / name).read_bytes() for name in held(tmp_path)} == mine
+    assert server.asked == []
+
+    (tmp_path / "table.csv").unlink()
+    mine["Data.zip"] = IMAGES
+    (tmp_path / "Data.zip").write_bytes(IMAGES)
+    published = clinic(Data="sha256:" + hashlib.sha256(IMAGES).hexdigest())
+    with caplog.at_level(logging.INFO, "selcn"):
+        files = fetch(server, tmp_path, published)
+    assert [path for path, _ in server.asked] == ["host/2099/table.csv"]
+    assert {name: file["own"] for name, file in files.items()} == {"table.csv": False, "Data.zip": True}
+    assert "Data.zip: was there and has the expected checksum; it is not fetched again, and stays" in caplog.text
+    for _ in range(2):
+        assert held(tmp_path) == ["Data.zip", "Data/Data/a.jpg", "Data/Data/b.jpg", MANIFEST, "table.csv"]
+        assert fetch(server, tmp_path, published) == files
+
+
+def test_a_process_that_ended_between_its_steps_is_gone_on_with(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / ".fetched-Data.zip").write_bytes(IMAGES)  # whole, not yet recorded
+    files = fetch(server, tmp_path, only="*.zip")
+    shutil.rmtree(tmp_path / "Data")
+    (tmp_path / ".fetched-Data.zip").write_bytes(IMAGES)  # recorded, not yet unpacked
+    assert fetch(server, tmp_path, only="*.zip") == files
+    (tmp_path / ".fetched-Data.zip").write_bytes(IMAGES)  # unpacked, not yet removed
+    fetch(server, tmp_path, only="*.zip")
+    assert server.asked == []
+    assert held(tmp_path) == ["Data/Data/a.jpg", "Data/Data/b.jpg", MANIFEST]
+    assert not files["Data.zip"]["own"]
 
 
 @pytest.mark.parametrize("tags", [True, False])

@@ -1,6 +1,8 @@
 """The folder of a data set: its files fetched, checked and unpacked, and a manifest of them."""
 
+import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,14 +13,17 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from selcn.data.download.sets import DataSet, RemoteFile
-from selcn.data.download.transfer import fetch
+from selcn.data.download.transfer import fetch, fetched_path
 from selcn.data.download.unpack import unpack
 from selcn.errors import DataError
 from selcn.io.files import sha256, write_text
 from selcn.io.progress import OnProgress
 
 MANIFEST = "download.json"
-"""In the folder: licence, and of each file its address, size, SHA-256 and whether its checksum was known before."""
+"""In the folder: licence, and of each file its address, size, SHA-256, the published checksum ("" for none)
+and whether it was there before (`own`)."""
+
+logger = logging.getLogger(__name__)
 
 
 class _Entry(BaseModel):
@@ -40,7 +45,8 @@ def download(
 ) -> dict[str, Any]:
     """Fetch a data set, or what is missing of it. Archives are unpacked to folders of their name and removed.
 
-    A file whose checksum is not known must be the one that the manifest names, where it was fetched before.
+    A file whose checksum is not known must be the one that the manifest names, where it was fetched before. A file that
+    is there without having been fetched is used where it has the published checksum; it is never changed or removed.
 
     Args:
         data_set: one that can be fetched.
@@ -73,17 +79,44 @@ def _take(file: RemoteFile, url: str, folder: Path, manifest: dict[str, Any], on
     if not (known and place.exists()):
         if archive and place.exists():
             raise DataError(f"{place}: is there, but not by `selcn download`; move it away or choose another --out")
-        fetch(url, path, file.checksum or (f"sha256:{known['sha256']}" if known else ""), on_progress)
-        known = {"url": url, "bytes": path.stat().st_size, "sha256": sha256(path), "published": file.checksum}
-        manifest["files"][file.name] = known
-        # Before it is unpacked: a folder without its entry is none of ours.
+        checksum = file.checksum or (f"sha256:{known['sha256']}" if known else "")
+        own = path.exists()
+        if own:
+            _check_own(path, checksum)
+        source = path if own else fetch(url, path, checksum, on_progress)
+        manifest["files"][file.name] = {
+            "url": url,
+            "bytes": source.stat().st_size,
+            "sha256": sha256(source),
+            "published": file.checksum,
+            "own": own,
+        }
+        # Before the file or folder has its name: one without its entry is none of ours.
         write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         if archive:
-            unpack(path, place)
+            unpack(source, place)
+        elif not own:
+            source.replace(place)
     elif not archive and sha256(place) != known["sha256"]:
         raise DataError(f"{place}: has changed since it was downloaded; move it away to download it again")
-    if archive:
-        path.unlink(missing_ok=True)
+    fetched_path(path).unlink(missing_ok=True)
+
+
+def _check_own(path: Path, checksum: str) -> None:
+    """Refuse a file that was not fetched, unless it is known to be the published one; it stays in either case."""
+    method, _, digits = checksum.partition(":")
+    if not checksum:
+        raise DataError(
+            f"{path}: is there, but not by `selcn download`, and no checksum of it is published; move it away or "
+            "choose another --out"
+        )
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, method).hexdigest() != digits:
+            raise DataError(
+                f"{path}: is there, but not by `selcn download`, and does not have the checksum {checksum}; move it "
+                "away or choose another --out"
+            )
+    logger.info("%s: was there and has the expected checksum; it is not fetched again, and stays", path)
 
 
 def _read(path: Path, data_set: DataSet) -> dict[str, Any]:

@@ -18,29 +18,42 @@ SECONDS_WITHOUT_DATA = 60
 PARTIAL_CONTENT, UNSATISFIABLE = 206, 416
 
 
-def fetch(url: str, path: Path, checksum: str, on_progress: OnProgress) -> None:
+def fetched_path(path: Path) -> Path:
+    """Where a file that was fetched lies until it is recorded: no file of a user's has this name.
+
+    Args:
+        path: of the file in the end.
+    """
+    return path.with_name(f".fetched-{path.name}")
+
+
+def fetch(url: str, path: Path, checksum: str, on_progress: OnProgress) -> Path:
     """Download a file, or the rest of one whose download broke off.
 
     Args:
         url: its address.
-        path: the file, whose folder exists; one that is there already with this checksum is kept.
+        path: the file in the end, whose folder exists; nothing is written to it.
         checksum: `md5:...` or `sha256:...`, which it must have; "" where none is known.
         on_progress: called with megabytes.
 
+    Returns:
+        `fetched_path` of it; what is there already, with this checksum, is kept.
+
     Raises:
         ConfigError: the extra `download` is not installed.
-        DataError: the server refuses, the connection breaks, or the file has another checksum; `path` is as it was.
+        DataError: the server refuses, the connection breaks, or the file has another checksum.
     """
     pooch = require_extra("pooch", "download", "selcn download")
     pooch.get_logger().setLevel("WARNING")
-    downloader = _Resumable(path, on_progress)
+    downloader, fetched = _Resumable(path, on_progress), fetched_path(path)
     try:
-        pooch.retrieve(url, checksum or None, fname=path.name, path=path.parent, downloader=downloader)
+        pooch.retrieve(url, checksum or None, fname=fetched.name, path=path.parent, downloader=downloader)
     except ValueError:  # what pooch raises of a checksum
         raise DataError(
             f"{url}: its content does not have the checksum {checksum}; it was not kept. Run the command again; "
             "if it stays so, the publisher has changed the file"
         ) from None
+    return fetched
 
 
 @dataclass(frozen=True)
