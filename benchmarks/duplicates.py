@@ -1,22 +1,26 @@
 """Near hashes among 100,000 and a million synthetic ones against comparing all pairs; the same pairs on HAM10000.
 
-    python benchmarks/duplicates.py --images ../shared/data/ham10000
+    python benchmarks/duplicates.py --images HAM10000
 
 A hundredth of the synthetic hashes are copies of others with at most 8 bits changed; the others are independent, so
-that real hashes, which lie closer together, take longer.
+that real hashes, which lie closer together, take longer. Alternated repeats, medians; the million is timed once.
 """
 
 import argparse
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from selcn.data import hamming
+from selcn.data.discovery import find_images
 from selcn.data.duplicates import MAX_BITS, _hashes, read_fingerprint
 from selcn.data.hamming import find_near
+from selcn.io.threads import thread_count
+from timing import medians, seconds
 
-BLOCK = 1024
+BLOCK, REPEATS = 1024, 3
+COUNTS = 100_000, 1_000_000
 
 
 def compare_all(hashes: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,46 +45,45 @@ def synthetic(count: int) -> np.ndarray:
     return hashes
 
 
-def seconds(search: object, *given: object) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
-    """Seconds of one call, and what it returned."""
-    start = time.perf_counter()
-    found = search(*given)  # type: ignore[operator]
-    return time.perf_counter() - start, found
-
-
-def measure(images: Path | None = None) -> dict[str, float]:
+def measure(images: Path | None = None, counts: tuple[int, int] = COUNTS) -> dict[str, float]:
     """Times, ratio, and whether the same pairs are found."""
-    hashes = synthetic(100_000)
-    tables, found = seconds(find_near, hashes, hashes, MAX_BITS)
-    part = hashes[:BLOCK]
-    of_part, expected = seconds(compare_all, hashes, part)
+    some, many = (synthetic(count) for count in counts)
+    part = some[:BLOCK]
+    works = {"tables": lambda: find_near(some, some, MAX_BITS), "compared": lambda: compare_all(some, part)}
+    taken = medians(works, REPEATS)
+    found, expected = (work() for work in works.values())
     same = sorted(zip(*expected, strict=True)) == sorted(
         (one, of) for one, of in zip(*found, strict=True) if of < BLOCK
     )
-    million, _ = seconds(find_near, *(synthetic(1_000_000),) * 2, MAX_BITS)
+    tables, compared, parts = taken["tables"], taken["compared"] * len(some) / BLOCK, -(-len(some) // BLOCK)
     result = {
-        "100,000 hashes, seconds": tables,
-        "100,000 hashes, all pairs compared, seconds (1 part of 98 timed)": of_part * len(hashes) / BLOCK,
-        "ratio": of_part * len(hashes) / BLOCK / tables,
+        f"{len(some):,} hashes, seconds": tables,
+        f"{len(some):,} hashes, all pairs compared, seconds (1 part of {parts} timed)": compared,
+        "ratio": compared / tables,
         "the same pairs, of the part": float(same),
-        "1,000,000 hashes, seconds": million,
+        f"{len(many):,} hashes, seconds": seconds(lambda: find_near(many, many, MAX_BITS)),
     }
     return {**result, **(real(images) if images else {})}
 
 
 def real(images: Path) -> dict[str, float]:
     """The pairs of real images, in all turned and mirrored versions."""
-    thumbnails = np.stack([read_fingerprint(path).thumbnail for path in sorted(images.rglob("*.jpg"))])
+    with ThreadPoolExecutor(thread_count()) as pool:
+        thumbnails = np.stack([one.thumbnail for one in pool.map(read_fingerprint, find_images(images))])
     hashes = _hashes(thumbnails)
-    tables, found = seconds(find_near, hashes[0], hashes.ravel(), MAX_BITS)
-    compared, expected = seconds(compare_all, hashes[0], hashes.ravel())
+    works = {
+        "tables": lambda: find_near(hashes[0], hashes.ravel(), MAX_BITS),
+        "compared": lambda: compare_all(hashes[0], hashes.ravel()),
+    }
+    taken = medians(works, REPEATS)
+    found, expected = (work() for work in works.values())
     same = all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
     return {
         "HAM10000, images": len(thumbnails),
         "HAM10000, pairs": len(found[0]),
         "HAM10000, the same pairs": float(same),
-        "HAM10000, seconds": tables,
-        "HAM10000, all pairs compared, seconds": compared,
+        "HAM10000, seconds": taken["tables"],
+        "HAM10000, all pairs compared, seconds": taken["compared"],
     }
 
 

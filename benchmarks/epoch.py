@@ -3,10 +3,12 @@
 SqueezeNet 1.1 for symmetry at 192x144 in batches of 16, in bfloat16 where this machine trains it faster so, batches
 gathered from the memory-mapped store. Beside it the same network in a plain PyTorch loop, as scripts have it: float32,
 as loaded, a mirror image now and then in place of all augmentation, the loss read at each step; the same number of
-training and validation images, already in memory.
+training and validation images, already in memory. Alternated repeats, medians.
 """
 
+import statistics
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,10 +19,10 @@ from selcn.models.build import build_network
 from selcn.runs.pipeline import Pipeline
 from selcn.runs.plan import Kind, Step
 from selcn.runs.run import Run
-from timing import seconds
+from timing import alternated, seconds
 
 OVERRIDES = ["lesion.epochs=1", "symmetry.weights=null", "diagnosis.weights=null"]
-NETWORK, IMAGES = "symmetry", 400
+NETWORK, IMAGES, REPEATS = "symmetry", 400, 3
 
 
 def light(images: int) -> RunConfig:
@@ -29,8 +31,8 @@ def light(images: int) -> RunConfig:
     return config.model_copy(update={"data": PhantomSource(source="phantom", images=images)})
 
 
-def plain_epochs(run: Run) -> float:
-    """Seconds of a plain loop's second epoch."""
+def plain_epochs(run: Run) -> Callable[[], object]:
+    """One epoch of a plain loop, of which the first has passed."""
     section = run.config.networks[NETWORK]
     network = build_network(section.spec)
     optimiser = torch.optim.AdamW(network.parameters(), section.lr)
@@ -53,24 +55,33 @@ def plain_epochs(run: Run) -> float:
                 F.cross_entropy(network(images[rows]), truth[rows]).item()
 
     epoch()
-    return seconds(epoch)
+    return epoch
 
 
-def measure() -> dict[str, float]:
+def measure(images: int = IMAGES, repeats: int = REPEATS) -> dict[str, float]:
     """Share of each part of an epoch, and its time beside that of the loop."""
     with tempfile.TemporaryDirectory() as name:
-        pipeline = Pipeline(light(IMAGES), Path(name) / "run")
+        pipeline = Pipeline(light(images), Path(name) / "run")
         run, step = pipeline.prepare(), Step(Kind.TRAIN, NETWORK, 0)
-        table = pipeline.profile(run, step)
-        ours, theirs = float(table["seconds"].sum()), plain_epochs(run)
-    shares = {f"{part}, share": float(share) for part, share in zip(table["part"], table["share"], strict=True)}
-    passes = table.set_index("part")["share"][["forward and loss", "backward", "validation"]].sum()
+        plain = plain_epochs(run)
+
+        def parts() -> dict[str, float]:
+            return {str(part): float(taken) for part, taken in pipeline.profile(run, step)[["part", "seconds"]].values}
+
+        works: dict[str, Callable[[], dict[str, float]]] = {
+            "ours": parts,
+            "theirs": lambda: {"epoch": seconds(plain)},
+        }
+        found = alternated(works, repeats)
+    middle = {part: statistics.median(one[part] for one in found["ours"]) for part in found["ours"][0]}
+    ours, theirs = sum(middle.values()), statistics.median(one["epoch"] for one in found["theirs"])
+    passes = sum(middle[part] for part in ("forward and loss", "backward", "validation"))
     return {
-        **shares,
+        **{f"{part}, share": taken / ours for part, taken in middle.items()},
         "seconds": ours,
         "plain loop, seconds": theirs,
-        "epoch to its passes alone": 1 / float(passes),
-        "plain loop to the passes alone": theirs / ours / float(passes),
+        "epoch to its passes alone": ours / passes,
+        "plain loop to the passes alone": theirs / passes,
         "ratio": theirs / ours,
     }
 

@@ -107,10 +107,10 @@ def predicted(run: Run, device: torch.device) -> float:
     return BATCH * ROUNDS / (time.perf_counter() - start)
 
 
-def measure(images: int = 512, encoder: str = "tu-xception65") -> dict[str, float]:
-    """Images a second of each network in both precisions, and of prediction."""
+def measure(images: int = 512, encoder: str = "tu-xception65", *overrides: str) -> dict[str, float]:
+    """Images a second of each network in both precisions, and of prediction; keys of the preset may be overridden."""
     compute, found = Compute(), dict[str, float]()
-    config = load_config(Path("thesis"), [*RANDOM, f"lesion.encoder={encoder}"])
+    config = load_config(Path("thesis"), [*RANDOM, f"lesion.encoder={encoder}", *overrides])
     config = config.model_copy(update={"data": PhantomSource(source="phantom", images=images)})
     with tempfile.TemporaryDirectory() as folder:
         run = Pipeline(config, Path(folder) / "run").prepare()

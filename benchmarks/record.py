@@ -9,13 +9,16 @@ import json
 import multiprocessing
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 NAMES = (
     "saliency",
     "transformer_saliency",
     "losses",
+    "probe",
     "bootstrap",
     "phantom",
     "store",
@@ -37,21 +40,25 @@ def title(name: str) -> str:
 
 
 def measured(asked: str) -> list[dict[str, str]]:
-    """Rows of one benchmark, given as its name or `name=path,path`."""
+    """Rows of one benchmark, given as its name or `name=path,path`, with the machine that it ran on and the day."""
+    from selcn.training.compute import processor
+
     name, _, paths = asked.partition("=")
     measure = importlib.import_module(name).measure
     results: dict[str, float] = measure(*(Path(path) for path in paths.split(",") if path))
+    where = {"processor": processor(), "date": datetime.now(UTC).date().isoformat()}
     return [
         {
             "benchmark": title(name),
             "figure": figure,
             "value": f"{value:d}" if isinstance(value, int) else f"{value:.3g}",
+            **where,
         }
         for figure, value in results.items()
     ]
 
 
-def main(asked: list[str]) -> None:
+def main(asked: Sequence[str]) -> None:
     """Run them one after the other."""
     kept: list[dict[str, str]] = json.loads(OUT.read_text())
     asked = asked or list(NAMES)

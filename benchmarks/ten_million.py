@@ -16,6 +16,8 @@ FINGERPRINT = 32 + 32 * 32
 """Bytes of a checksum and a thumbnail, which the search for near-duplicates holds in memory."""
 READ = 300_000
 """Bytes of an image file: assumed, about a JPEG of 600x450."""
+PAGE = 1_000
+"""Files of one request that lists."""
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "benchmarks.json"
 
 
@@ -59,11 +61,15 @@ def table(images: int = IMAGES) -> str:
 
 def reading(images: int = IMAGES) -> str:
     """What reading the images from object storage takes."""
-    terabytes, listing = READ * images / 1e12, images // 1000
+    terabytes = READ * images / 1e12
     hours = READ * images * 8 / 1e9 / MACHINES / 3600
     return (
         f"Files of {READ / 1e6:.1f} MB are {terabytes:.0f} TB: {hours:.1f} hours for {MACHINES} machines at 1 Gbit/s "
-        f"each, in {images:,} requests, and {listing:,} to list them."
+        f"each, in {2 * images:,} requests."
+        "\n\n| requests | of | number |\n|---|---|---:|\n"
+        f"| GET | jobs, an image when its turn comes | {images:,} |\n"
+        f"| HEAD | jobs, an image's size and tag when its shard begins | {images:,} |\n"
+        f"| LIST | the command, names, and again sizes and tags, {PAGE:,} a request | {2 * images // PAGE:,} |"
     )
 
 

@@ -1,11 +1,14 @@
 """Writes docs/benchmarks.md from `benchmarks.json`; a part of `python docs/results/make.py`."""
 
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from selcn.data import hamming
+from selcn.data.duplicates import TURNS
 from tables import markdown
 
 MEASURED = Path(__file__).parent / "benchmarks.json"
@@ -39,6 +42,10 @@ class Compared(NamedTuple):
 FAR = 2
 COST = r"^(?P<command>\w+), (?P<images>\d+) images, (?P<unit>seconds|MiB)$"
 NOT_MEASURED = "not measured"
+ONCE = ("many",)
+"""Modules whose ratio is of one run of each, since that takes minutes; all others alternate repeats."""
+START, START_AIM = {"`import selcn`": "import selcn", "`selcn --help`": "help of selcn"}, 0.3
+"""Figures of `start` by what they are of, and the seconds that they should take."""
 FORWARD = "closed form to forward pass alone"
 COMPARED = [
     Compared(
@@ -88,6 +95,16 @@ COMPARED = [
         "flip in place of all augmentation",
     ),
     Compared(
+        "linear probe, 10,000 images, 5 folds, after the feature pass",
+        "scikit-learn's logistic regression",
+        "probe",
+        "ratio",
+        1,
+        "probe to the steps of its layer alone",
+        "Around the small layer of a probe, each step pays for gathering a batch, the training loop and its logs, each "
+        "epoch for validation and a checkpoint; scikit-learn takes steps on all images at once",
+    ),
+    Compared(
         "preparing, hair removed",
         "OpenCV, one image at a time",
         "preparing",
@@ -107,11 +124,20 @@ COMPARED = [
     ),
     Compared(
         "cascade, thesis networks, one image",
+        "five steps with PNG files between, hooks and backward passes",
+        "cascade",
+        "ratio, thesis in ONNX Runtime to thesis with files between",
+        4,
+        "thesis, selcn to forward passes alone in ONNX Runtime",
+        "The forward passes leave little to gain",
+    ),
+    Compared(
+        "the same, beside one program",
         "the same with hooks and backward passes",
         "cascade",
         "ratio, thesis in ONNX Runtime to thesis with hooks",
         4,
-        "thesis, selcn to forward passes alone in PyTorch",
+        "thesis, selcn to forward passes alone in ONNX Runtime",
         "The forward passes leave little to gain",
     ),
     Compared(
@@ -120,7 +146,7 @@ COMPARED = [
         "cascade",
         "ratio, light in ONNX Runtime to light with hooks",
         5,
-        "light, selcn to forward passes alone in PyTorch",
+        "light, selcn to forward passes alone in ONNX Runtime",
         "The forward passes leave little to gain",
     ),
     Compared(
@@ -185,11 +211,35 @@ def page() -> str:
     ]
     missed = [f"- {one.path}: {_why(values, one)}." for one in COMPARED if _missed(values, one)]
     tables = [
-        f"**{heading}**\n\n{markdown(rows_of[['measure', 'value']])}"
+        "\n\n".join([f"**{heading}**", *_where(rows_of), markdown(rows_of[["measure", "value"]])])
         for heading, rows_of in measured.groupby("benchmark", sort=False)
     ]
-    parts = [INTRODUCTION, markdown(pd.DataFrame(rows)), MISSED + "\n" + "\n".join(missed), _size(), MEASURES, *tables]
+    compared = [markdown(pd.DataFrame(rows)), FLOORS, MISSED + "\n" + "\n".join(missed), _start(values)]
+    parts = [INTRODUCTION.format(once=_once()), *compared, _size(), MEASURES, *tables]
     return "\n\n".join(parts) + "\n"
+
+
+def _once() -> str:
+    """The rows of the table whose ratio is of one run of each."""
+    return " and ".join(one.path for one in COMPARED if one.module in ONCE)
+
+
+def _where(rows: pd.DataFrame) -> list[str]:
+    """Processor and day of a benchmark, or nothing where they are not stored."""
+    known = rows.reindex(columns=["processor", "date"]).dropna().drop_duplicates()
+    return [f"{row.processor}, {row.date}." for row in known.itertuples()]
+
+
+def _start(values: "pd.Series[str]") -> str:
+    """Seconds of a start of Python with selcn, beside their aim."""
+    found = {what: values.get((title("start"), f"{figure}, median seconds")) for what, figure in START.items()}
+    rows = [
+        {"start": what, "seconds": NOT_MEASURED if value is None else value, "aim, seconds": f"{START_AIM:g}"}
+        for what, value in found.items()
+    ]
+    late = [what for what, value in found.items() if value is not None and float(value) > START_AIM]
+    why = [f"{' and '.join(late)}: {START_WHY}."] if late else []
+    return "\n\n".join([STARTS, markdown(pd.DataFrame(rows)), *why])
 
 
 def _size() -> str:
@@ -205,6 +255,8 @@ def _size() -> str:
         slowest=longer.idxmax(),
         grown=larger.max(),
         largest=larger.idxmax(),
+        compared=math.isqrt(hamming.MAX_COMPARED // len(TURNS)),
+        table=hamming.TABLE_BYTES >> 20,
     )
 
 
@@ -243,9 +295,18 @@ INTRODUCTION = """# Benchmarks
     python benchmarks/record.py clients=BUNDLE,FOLDER   # those that do, by name
 
 Measured by the scripts in `benchmarks/` on two CPU cores without a GPU, each in a process of its own, and kept in
-`docs/results/benchmarks.json`. The machines were shared, and not the same one for all scripts: ratios, taken from
-alternated repeats in one run, are more reliable than times, and times of different scripts are not to be compared. A
-floor is what cannot be left out: the forward passes, the library call, the part of a loss."""
+`docs/results/benchmarks.json`. The machines were shared, and not the same one for all scripts: ratios are more reliable
+than times, and times of different scripts are not to be compared. Ratios are of medians over alternated repeats in one
+run, but those of {once}, which are of one run of each, since that takes minutes."""
+
+FLOORS = """A floor is what cannot be left out, in the same engine: the forward passes, the library call, the part of a
+loss; of the cascades ONNX Runtime's. Where the rest is hardly anything, as saliency in closed form beside the forward
+passes, the machine's noise decides which of the two takes longer, and the factor may be somewhat below 1."""
+
+STARTS = """## Starts
+
+Medians of several starts of a process, by `benchmarks/start.py`."""
+START_WHY = "most of it is the import of typer, of rich, which lays out the help, and of the commands' own modules"
 
 SIZE = """## Cost against size
 
@@ -255,6 +316,10 @@ SIZE = """## Cost against size
 
 Synthetic images at 160x120, the bundle of the demo. The dashed line is in proportion to the images. From 2,000 to 4,000
 images times grow by a factor of {least:.2f} ({quickest}) to {most:.2f} ({slowest}), and from 500 to 4,000 the peak of
-memory grows by at most {grown:.2f} ({largest})."""
-MEASURES = "## All measures"
+memory grows by at most {grown:.2f} ({largest}). Of `audit` and `split` a step is in it: from about {compared:,} images
+on, the search for near-duplicates looks hashes up in a table of {table} MiB, as large for any number of images; fewer
+are compared pair by pair. Beside that their fingerprints are held, 1 KiB an image."""
+MEASURES = """## All measures
+
+Each with the processor that it ran on and the day, where they were recorded."""
 MISSED = "What keeps a path from its aim, or from twice its floor:"

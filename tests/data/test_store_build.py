@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from selcn.data.catalog import complete_catalog, read_catalog, write_catalog
+from selcn.data.imaging import read
 from selcn.data.imaging.prepare import prepare_image
 from selcn.data.imaging.read import read_image, write_image
 from selcn.data.store import build as building
@@ -48,6 +50,27 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(building, "read_image", spy)
     return names
+
+
+def test_each_file_is_read_and_decoded_once(
+    catalog: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: dict[str, list[Path]] = {name: [] for name in ("read_bytes", "decode_pages", "decode_mask")}
+
+    def counting(name: str, path_at: int) -> None:
+        function = getattr(read, name)
+
+        def counted(*given: Any, **named: Any) -> Any:
+            calls[name].append(given[path_at])
+            return function(*given, **named)
+
+        monkeypatch.setattr(read, name, counted)
+
+    for name, path_at in (("read_bytes", 0), ("decode_pages", 1), ("decode_mask", 1)):
+        counting(name, path_at)
+    build_store(catalog, tmp_path / "store", size=(20, 15))
+    images, masks = ([Path(path) for path in catalog[column] if path] for column in ("image_path", "mask_path"))
+    assert [sorted(found) for found in calls.values()] == [sorted(images + masks), sorted(images), sorted(masks)]
 
 
 def interrupt(*_: object, **__: object) -> None:

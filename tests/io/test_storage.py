@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from selcn.data.catalog import read_catalog, write_catalog
+from selcn.data.imaging import address
 from selcn.data.imaging.address import locate, printable
 from selcn.errors import ConfigError, StorageError
 from selcn.io import storage
@@ -75,6 +76,27 @@ def fetched(system: Any, folder: str) -> dict[str, bytes]:
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {path.as_posix(): (folder / path).read_bytes() for path in files if path.parts[-1][0] != "."}
+
+
+def test_states_of_many_files_come_from_one_listing(
+    catalog: Path, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del catalog
+    names = [f"s3://{name}" for name in bucket.find("skin/data/image_path")] + [f"{BUCKET}/data/image_path/gone.png"]
+    expected = address.file_states([*names, f"{BUCKET}/data/catalog.csv"])
+    assert expected[IMAGES] is None
+    asked: list[str] = []
+
+    def state(path: Path) -> tuple[int, str] | None:
+        asked.append(storage.address_of(path))
+        return state_of(path)
+
+    state_of = storage.state
+    monkeypatch.setattr(storage, "state", state)
+    monkeypatch.setattr(address, "LISTED", len(names))
+    assert address.file_states([*names, f"{BUCKET}/data/catalog.csv"]) == expected
+    assert asked == [f"{BUCKET}/data/catalog.csv"]
+    assert address.file_states([f"{BUCKET}/none/{number}.png" for number in range(len(names))]) == [None] * len(names)
 
 
 @pytest.mark.parametrize("name", ["s3://skin/a b/c.tif", "gs://skin/c.tif"])

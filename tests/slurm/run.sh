@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A grid, and a prediction with its bundle, on a real SLURM of one machine: Debian's slurm-wlm and munge, started here as root, stopped at the end.
+# A grid, and prediction, preparation, saliency and an audit in jobs, on a real SLURM of one machine: Debian's slurm-wlm and
+# munge, started here as root, stopped at the end.
 #
 #   apt-get install slurm-wlm munge
 #   tests/slurm/run.sh [SELCN]        # the selcn to use; .venv/bin/selcn by default
@@ -9,8 +10,9 @@ selcn=$(realpath "${1:-$here/../../.venv/bin/selcn}")
 work=$(mktemp -d)
 host=$(hostname -s)
 
+pids=("$work/slurmctld.pid" "$work/slurmd.pid")
 stop() {
-    for name in slurmctld slurmd munged; do pkill -x "$name" || true; done
+    for pid in "${pids[@]}"; do [ ! -s "$pid" ] || kill "$(cat "$pid")" || true; done
 }
 trap stop EXIT
 
@@ -18,7 +20,10 @@ mkdir -p /run/munge /etc/munge "$work"/{state,spool}
 [ -s /etc/munge/munge.key ] || dd if=/dev/urandom of=/etc/munge/munge.key bs=1024 count=1 status=none
 chown -R munge: /run/munge /etc/munge /var/lib/munge /var/log/munge
 chmod 755 /run/munge && chmod 400 /etc/munge/munge.key
-pgrep -x munged > /dev/null || su -s /bin/sh munge -c munged
+if ! pgrep -x munged > /dev/null; then
+    su -s /bin/sh munge -c munged
+    pids+=(/run/munge/munged.pid)
+fi
 
 cat > "$work/slurm.conf" <<CONF
 ClusterName=selcn
@@ -56,10 +61,20 @@ cd "$work"
     --slurm partition=main --slurm cpus_per_task=1
 cat "$work/run/jobs/jobs.csv"
 
-images=$work/run/data/phantom/images
+catalog=$work/run/data/catalog.csv
 export OMP_NUM_THREADS=1
-"$selcn" predict "$work/run/bundle" "$images" --out "$work/one"
-"$selcn" predict "$work/run/bundle" "$images" --out "$work/jobs" --executor slurm --jobs 2 --hours 0.5 \
-    --slurm partition=main --slurm cpus_per_task=1
-diff -r --exclude .lock "$work/one" "$work/jobs"
+in_jobs=(--executor slurm --jobs 2 --hours 0.5 --slurm partition=main --slurm cpus_per_task=1)
+
+# Each in this process, and in jobs: the same bytes. An audit that finds something ends with 1.
+both() {
+    local name=$1
+    shift
+    "$selcn" "$@" --out "$work/one-$name" || [ "$name $?" = "audit.json 1" ]
+    "$selcn" "$@" --out "$work/jobs-$name" "${in_jobs[@]}" || [ "$name $?" = "audit.json 1" ]
+    diff -r --exclude .lock "$work/one-$name" "$work/jobs-$name"
+}
+both predict predict "$work/run/bundle" "$work/run/data/phantom/images"
+both prepare prepare "$catalog" --size 64x48
+both saliency saliency "$work/run/bundle" "$catalog"
+both audit.json audit "$catalog"
 echo "done: $work/run"

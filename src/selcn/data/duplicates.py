@@ -37,6 +37,7 @@ DETAIL = 1.5
 """Standard deviation, in pixels of the thumbnail, of the blur that fine detail stands out from."""
 FLAT = 0.5
 """Grey levels of detail below which an image is blank, and like any other blank one."""
+_BORDER = 8  # pixels, at least the reach of that blur, 4 standard deviations
 CHUNK = 1024
 """Images, or pairs, whose details are in memory at a time."""
 TURNS = (
@@ -173,12 +174,19 @@ def _near(thumbnails: np.ndarray) -> list[tuple[int, int, float, int]]:
     for turn in range(len(TURNS)):
         chosen = (turned == turn) & (other > one)
         for first, second in zip(_parts(rows[one[chosen]]), _parts(rows[other[chosen]]), strict=True):
-            mine, theirs = _detail(thumbnails[first])[0], _detail(thumbnails[second])[0]
+            mine, theirs = _details_of_pairs(thumbnails, first, second)
             similarity = np.einsum("ij,ij->i", mine, theirs[:, _WINDOW_ORDER[turn]])
             for pair in np.flatnonzero(similarity >= MIN_SIMILARITY):
                 key, value = (int(first[pair]), int(second[pair])), (float(similarity[pair]), turn)
                 best[key] = max(best.get(key, value), value)
     return [(*pair, *best[pair]) for pair in sorted(best)]
+
+
+def _details_of_pairs(thumbnails: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fine detail of both sides of pairs (N, P) each, found once of an image that is in several of them."""
+    rows, place = np.unique(np.concatenate([first, second]), return_inverse=True)
+    detail = _detail(thumbnails[rows])[0]
+    return detail[place[: len(first)]], detail[place[len(first) :]]
 
 
 def _parts(rows: np.ndarray) -> list[np.ndarray]:
@@ -199,10 +207,11 @@ def _hashes(thumbnails: np.ndarray) -> np.ndarray:
 
 def _detail(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fine detail within the window as unit vectors float32 (N, P), and whether an image has any (N,)."""
-    fine = np.empty((len(thumbnails), len(_WINDOW)), np.float32)
-    for row, thumbnail in enumerate(thumbnails):
-        grey = thumbnail.astype(np.float32)
-        fine[row] = (grey - cv2.GaussianBlur(grey, (0, 0), DETAIL)).ravel()[_WINDOW]
+    # One tall image of all, each with the border that the blur would continue it by, so that OpenCV is called once.
+    padded = np.pad(thumbnails, ((0, 0), (_BORDER, _BORDER), (_BORDER, _BORDER)), mode="reflect").astype(np.float32)
+    tall = padded.reshape(-1, SIDE + 2 * _BORDER)
+    squares = (tall - cv2.GaussianBlur(tall, (0, 0), DETAIL)).reshape(padded.shape)
+    fine = squares[:, _BORDER:-_BORDER, _BORDER:-_BORDER].reshape(len(thumbnails), -1)[:, _WINDOW]
     fine -= fine.mean(axis=1, keepdims=True)
     strength = np.sqrt((fine**2).mean(axis=1))
     norm = np.linalg.norm(fine, axis=1, keepdims=True)

@@ -16,10 +16,12 @@ _PIECES = ((0, 21), (21, 21), (42, 22))
 """First bit and width of each piece of a hash."""
 _QUERIES = 256
 """Queries that are compared with all hashes at a time."""
-_MAX_CANDIDATES = 1 << 22
-"""Pairs that are compared at a time, 64 MiB of row numbers."""
+_MAX_CANDIDATES = 1 << 19
+"""Pairs that are compared at a time, a few tens of MiB of row numbers and hashes."""
 MAX_COMPARED = 1 << 26
 """Pairs of a hash and a query up to which all are compared."""
+TABLE_BYTES = 4 * ((1 << max(width for _, width in _PIECES)) + 1)
+"""Memory of the largest table of a piece."""
 Pairs = tuple[np.ndarray, np.ndarray]
 
 
@@ -44,8 +46,11 @@ def find_near(hashes: np.ndarray, queries: np.ndarray, max_bits: int) -> Pairs:
         parts = [(values >> np.uint64(shift)) & np.uint64((1 << width) - 1) for values in (hashes, queries)]
         piece, wanted = (part.astype(np.int64) for part in parts)
         order = np.argsort(piece, kind="stable")
-        # Rows whose piece is v are order[starts[v] : starts[v + 1]].
-        starts = np.concatenate([[0], np.bincount(piece, minlength=1 << width).cumsum()])
+        # Rows whose piece is v are order[starts[v] : starts[v + 1]]. 32 bits, since few hashes need as large a table.
+        starts = np.zeros((1 << width) + 1, np.int32)
+        held, counts = np.unique(piece, return_counts=True)
+        starts[held + 1] = counts
+        np.cumsum(starts, out=starts)
         for mask in _masks(width, max_bits // len(_PIECES)):
             first, last = starts[wanted ^ mask], starts[(wanted ^ mask) + 1]
             for rows, of in _candidates(first, last):

@@ -14,8 +14,9 @@ from selcn.errors import ConfigError
 from selcn.explain.layers import as_map, find_layer
 from selcn.explain.lesion import LESION_LABELS, explain_lesion
 from selcn.labels import MIRROR
-from selcn.models.cascade import NOTHING, Cascade, Known
+from selcn.models.cascade import NOTHING, Cascade, Known, Pass
 from selcn.models.classifier import Classifier
+from selcn.models.ensemble import same_lesion
 from selcn.models.explained import Explained, explain_together
 from selcn.models.heads import HeadOutput
 from selcn.models.segmenter import Segmenter
@@ -102,7 +103,10 @@ class ClassExplainer(Explainer):
             images: (N, 3, H, W) in [0, 1].
             known: what is known of the images, such as their metadata.
         """
-        return [self._look(member, images, known) for member in self.members]
+        found: list[tuple[Cascade, Pass]] = []
+        for member in self.members:
+            found.append((member, member.before(self.network, images, known, same_lesion(member, found))))
+        return [self._view(member, earlier, images, known) for member, earlier in found]
 
     def explain(self, images: Tensor, target: int | Tensor | None = None, known: Known = NOTHING) -> Explained:
         """Averaged probabilities, and the averaged saliency of one class.
@@ -145,10 +149,9 @@ class ClassExplainer(Explainer):
         assert isinstance(network, Classifier)
         return network
 
-    def _look(self, member: Cascade, images: Tensor, known: Known) -> View:
-        earlier = member.before(self.network, images, known)
+    def _view(self, member: Cascade, earlier: Pass, images: Tensor, known: Known) -> View:
         saliency = [earlier.saliency[one] for one in member.specs[self.network].reads]  # type: ignore[union-attr]
-        seen = member.look(self.network, images, earlier.lesion)
+        seen = member.look(self.network, images, earlier.lesion, earlier.regions)
         read = member.read(self.network, saliency)
 
         mask = None if earlier.lesion is None else (earlier.lesion > LESION_THRESHOLD).to(images)

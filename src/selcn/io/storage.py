@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -93,8 +93,27 @@ def state(path: str | PurePath) -> tuple[int, str] | None:
             info = _system(address).info(address)
     except FileNotFoundError:
         return None
-    tag = next((info[name] for name in ("ETag", "etag", "LastModified", "updated") if info.get(name)), "")
-    return int(info["size"]), str(tag)
+    return _state(info)
+
+
+def states_in(folder: str | PurePath) -> dict[str, tuple[int, str]]:
+    """`state` of each file of a folder by its address, from one listing; subfolders are left out.
+
+    Args:
+        folder: its address.
+
+    Raises:
+        StorageError: the storage cannot be reached or refuses.
+        ConfigError: the extra is not installed.
+    """
+    address = address_of(folder)
+    try:
+        with _in_one_line(address):
+            listed = _system(address).ls(address, detail=True)
+    except FileNotFoundError:
+        return {}
+    protocol = address.partition("://")[0]
+    return {f"{protocol}://{info['name']}": _state(info) for info in listed if info["type"] == "file"}
 
 
 def find(path: str | PurePath) -> list[str]:
@@ -179,6 +198,12 @@ def working_copy(path: str | PurePath) -> Path:
     address = address_of(path)
     cache = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "selcn")
     return cache / "out" / hashlib.sha256(address.encode()).hexdigest()[:16] / PurePath(address).name
+
+
+def _state(info: Mapping[str, Any]) -> tuple[int, str]:
+    """Size and tag of what a library tells about a file; a listing tells the same."""
+    tag = next((info[name] for name in ("ETag", "etag", "LastModified", "updated") if info.get(name)), "")
+    return int(info["size"]), str(tag)
 
 
 def _text(path: str | PurePath) -> str:

@@ -32,11 +32,13 @@ class Pass:
         outputs: of each classifier, by name.
         saliency: of the class that each classifier predicts (N, 1, h, w) in [0, 1], by name; of the segmentation
             network the map of its mask, see `lesion_map`.
+        regions: what maskings leave visible of the lesion (N, 1, H, W), 0 or 1, by name, once one is applied.
     """
 
     lesion: Tensor | None = None
     outputs: dict[str, HeadOutput] = field(default_factory=dict)
     saliency: dict[str, Tensor] = field(default_factory=dict)
+    regions: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,26 +87,27 @@ class Cascade(nn.Module):
         """The saliency method of each classifier by name."""
         return {name: spec.saliency for name, spec in self.specs.items() if isinstance(spec, ClassifierSpec)}
 
-    def forward(self, images: Tensor, known: Known = NOTHING, lesion: Tensor | None = None) -> Pass:
+    def forward(self, images: Tensor, known: Known = NOTHING, same: Pass | None = None) -> Pass:
         """Run all networks.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
             known: what is known of them in place of what networks predict.
-            lesion: probability that a pixel is lesion (N, 1, H, W), where the segmentation network has run already.
+            same: on the same images, of a cascade with the same segmentation network; its lesion is taken over.
         """
-        return self._run(self.specs, images, known, lesion)
+        return self._run(self.specs, images, known, same)
 
-    def before(self, network: str, images: Tensor, known: Known = NOTHING) -> Pass:
+    def before(self, network: str, images: Tensor, known: Known = NOTHING, same: Pass | None = None) -> Pass:
         """Run the networks that one needs, without itself and any other.
 
         Args:
             network: name of the network that needs them.
             images: (N, 3, H, W) in [0, 1].
             known: what is known of them in place of what networks predict.
+            same: see `forward`; it ran the same networks.
         """
         needed = self._needs(network)
-        return self._run([name for name in self.specs if name in needed], images, known)
+        return self._run([name for name in self.specs if name in needed], images, known, same)
 
     def _needs(self, network: str) -> set[str]:
         """Names of the networks whose output a network takes, directly or through others."""
@@ -115,15 +118,16 @@ class Cascade(nn.Module):
         own = {*spec.reads, *(masks if spec.needs_mask else ())}
         return own.union(*(self._needs(name) for name in own))
 
-    def _run(self, names: Iterable[str], images: Tensor, known: Known = NOTHING, lesion: Tensor | None = None) -> Pass:
-        found = Pass()
+    def _run(self, names: Iterable[str], images: Tensor, known: Known, same: Pass | None) -> Pass:
+        found = Pass() if same is None else Pass(same.lesion, regions=same.regions)
         for name in names:
             spec = self.specs[name]
             if isinstance(spec, SegmenterSpec):
-                found.lesion = self._segment_unknown(name, images, known.lesion) if lesion is None else lesion
+                if found.lesion is None:
+                    found.lesion = self._segment_unknown(name, images, known.lesion)
                 found.saliency[name] = lesion_map(found.lesion)
             else:
-                self.add_classifier(name, self.look(name, images, found.lesion), found, known)
+                self.add_classifier(name, self.look(name, images, found.lesion, found.regions), found, known)
         return found
 
     def add_classifier(self, name: str, seen: Tensor, found: Pass, known: Known = NOTHING) -> None:
@@ -159,21 +163,22 @@ class Cascade(nn.Module):
         lesion: Tensor = self.networks[name](images).sigmoid()
         return lesion
 
-    def look(self, name: str, images: Tensor, lesion: Tensor | None, region: Tensor | None = None) -> Tensor:
+    def look(
+        self, name: str, images: Tensor, lesion: Tensor | None, regions: dict[str, Tensor] | None = None
+    ) -> Tensor:
         """The masked images (N, 3, H, W) that a classifier takes, or (N, 4, H, W) where the mask is a channel of them.
 
         Args:
             name: of the classifier.
             images: (N, 3, H, W) in [0, 1].
             lesion: probability that a pixel is lesion (N, 1, H, W); None leaves the images unmasked.
-            region: what its masking leaves visible (N, 1, H, W), 0 or 1, where that is known; None computes it.
+            regions: what maskings leave visible of this lesion, see `apply_masking`.
         """
         if lesion is None:
             return images
-        mask, spec = (lesion > LESION_THRESHOLD).to(images), self.specs[name]
+        mask, spec = (lesion > LESION_THRESHOLD).to(images.dtype), self.specs[name]
         assert isinstance(spec, ClassifierSpec)
-        seen = apply_masking(images, mask, spec.masking) if region is None else images * region
-        return add_mask(seen, mask, spec.input)
+        return add_mask(apply_masking(images, mask, spec.masking, regions), mask, spec.input)
 
     def classify(
         self,

@@ -48,7 +48,7 @@ class Ensemble(nn.Module):
         return combine(self.passes(images, known), known)
 
     def passes(self, images: Tensor, known: Known = NOTHING) -> list[tuple[Cascade, Pass]]:
-        """Each member with its pass; a segmentation network that members have in common runs once.
+        """Each member with its pass; what members have in common, segmentation and masking, is computed once.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
@@ -56,8 +56,7 @@ class Ensemble(nn.Module):
         """
         found: list[tuple[Cascade, Pass]] = []
         for member in self.members:
-            lesion = found[0][1].lesion if found and _share_segmenter(member, found[0][0]) else None
-            found.append((member, member(images, known, lesion)))
+            found.append((member, member(images, known, same_lesion(member, found))))
         return found
 
     def segment(self, images: Tensor) -> Tensor:
@@ -91,6 +90,16 @@ def combine(passes: Sequence[tuple[Cascade, Pass]], known: Known = NOTHING) -> C
         saliency={name: prefer(known.saliency.get(name), one.saliency) for name, one in explained.items()},
         distance=mean([member.measure_distance(found) for member, found in passes]),
     )
+
+
+def same_lesion(member: Cascade, found: Sequence[tuple[Cascade, Pass]]) -> Pass | None:
+    """The pass of a member that has its segmentation network in common with another, or None.
+
+    Args:
+        member: that has no pass yet.
+        found: other members with their passes on the same images.
+    """
+    return next((one for other, one in found if _share_segmenter(member, other)), None)
 
 
 def _share_segmenter(one: Cascade, other: Cascade) -> bool:

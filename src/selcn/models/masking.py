@@ -24,17 +24,21 @@ def visible(mask: Tensor, masking: str) -> Tensor:
     if strategy.region is None:  # the mask itself: no detour by the CPU, and it can be traced
         empty = mask.amax(dim=(1, 2, 3), keepdim=True) == 0
         return torch.where(empty, torch.ones_like(mask), mask)
-    region = visible_region(masking, mask[:, 0].cpu().numpy() > 0.5)
-    return torch.from_numpy(region)[:, None].to(mask)
+    region = visible_region(masking, (mask[:, 0] > 0.5).cpu().numpy())
+    # Both ways as bytes, a quarter of float32.
+    return torch.from_numpy(region)[:, None].to(mask.device).to(mask.dtype)
 
 
-def apply_masking(images: Tensor, mask: Tensor, masking: str) -> Tensor:
+def apply_masking(images: Tensor, mask: Tensor, masking: str, regions: dict[str, Tensor] | None = None) -> Tensor:
     """Images (N, C, H, W) that are black outside the region that a masking leaves visible.
 
     Args:
         images: (N, C, H, W).
-        mask: of the lesion (N, 1, H, W), 0 or 1; ignored by the masking `none`.
+        mask: of the lesion (N, 1, H, W), 0 or 1; ignored by the masking `none`. It may be on another device: stored
+            masks cost no copy from a GPU while they are on the CPU.
         masking: name of a strategy, in any case.
+        regions: what maskings leave visible of this mask (N, 1, H, W), by name; one that is not among them is computed
+            and added.
 
     Raises:
         ConfigError: there is no strategy of that name.
@@ -42,9 +46,14 @@ def apply_masking(images: Tensor, mask: Tensor, masking: str) -> Tensor:
     """
     if find_masking(masking).name == NO_MASKING:
         return images
+    if regions is not None and masking in regions:
+        return images * regions[masking]
     if images.shape[:1] + images.shape[2:] != mask.shape[:1] + mask.shape[2:]:
         raise ValueError(f"images {tuple(images.shape)} and masks {tuple(mask.shape)} differ in number or size")
-    return images * visible(mask, masking)
+    region = visible(mask, masking).to(images)
+    if regions is not None:
+        regions[masking] = region
+    return images * region
 
 
 def add_mask(images: Tensor, mask: Tensor, wanted: str) -> Tensor:

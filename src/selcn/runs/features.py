@@ -55,7 +55,7 @@ def write_features(run: Run, network: str, out: Path, device: torch.device, on_p
     def compute(part: int, folder: Path) -> None:
         images = as_floats(gather_images(run.store, batches[part]).to(device))
         if masks is not None:
-            images = apply_masking(images, gather_maps(masks, batches[part]).to(images), section.masking)
+            images = apply_masking(images, gather_maps(masks, batches[part]), section.masking)
         maps = [classifier.features(view) for view in flipped(images, count_views(section))]
         np.save(folder / _ROWS, batches[part])
         _save(folder / FEATURE_VIEWS, torch.stack([_kept(section, one) for one in maps], dim=1))

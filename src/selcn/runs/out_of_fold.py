@@ -206,23 +206,23 @@ def _classify_test(tested: _Assignment, images: Tensor) -> None:
 def _inputs(
     run: Run, network: str, rows: np.ndarray, member: int | None, images: Tensor
 ) -> tuple[Tensor | None, list[Tensor]]:
-    """Mask (n, 1, H, W) and saliency maps (n, 1, h, w) that a classifier reads.
+    """Mask (n, 1, H, W), left on the CPU for its masking, and saliency maps (n, 1, h, w) that a classifier reads.
 
     Out-of-fold ones for fold rows (``member`` is None), one member's for positions in the test subset.
     """
 
     def gather(source: str, whole: str, of_member: str) -> Tensor:
         array = run.output(source, whole) if member is None else run.output(source, of_member)[member]
-        return gather_maps(array, rows).to(images.device)
+        return gather_maps(array, rows)
 
     section, segmenter = run.graph.classifiers[network], run.graph.segmenter
     lesion: Tensor | None
     if section.masks == "true":
-        lesion = gather_maps(run.store.masks, rows if member is None else run.test_rows[rows]).to(images.device)
+        lesion = gather_maps(run.store.masks, rows if member is None else run.test_rows[rows])
     else:
         masked = segmenter is not None and segmenter in run.graph.needs(network)
         lesion = gather(str(segmenter), MASKS, MEMBER_MASKS) if masked else None
-    return lesion, [gather(source, SALIENCY, MEMBER_SALIENCY) for source in section.reads]
+    return lesion, [gather(source, SALIENCY, MEMBER_SALIENCY).to(images.device) for source in section.reads]
 
 
 def _metadata(run: Run, network: str, rows: np.ndarray, images: Tensor) -> Tensor | None:

@@ -80,10 +80,10 @@ def _several_tasks() -> bool:
 def machine() -> str:
     """Processor, cores that this process may use, and GPUs of this machine, in words."""
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return " and ".join([f"{usable_cores()} cores of {_processor()}", *gpus])
+    return " and ".join([f"{usable_cores()} cores of {processor()}", *gpus])
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name; where the system does not tell it, its architecture."""
     table = Path("/proc/cpuinfo")
     lines = table.read_text(encoding="utf-8", errors="replace").splitlines() if table.is_file() else []

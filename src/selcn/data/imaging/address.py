@@ -7,6 +7,7 @@ name that are not UTF-8 are written as `\\xff`.
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import NamedTuple
 from selcn.io import storage
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5"})
+LISTED = 10_000
+"""Files of a folder in object storage from which on it is listed rather than each asked for."""
 _BYTE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
@@ -102,13 +105,27 @@ def is_file(address: str | Path) -> bool:
 def file_states(addresses: Sequence[str]) -> list[tuple[int, int | str] | None]:
     """`file_state` of each address; those of object storage are asked for several at a time.
 
+    A folder there of which many files are asked for is listed instead, a thousand files a request.
+
     Args:
         addresses: of images.
+
+    Raises:
+        StorageError: object storage cannot be reached or refuses.
     """
     if not any(map(storage.is_remote, addresses)):
         return [file_state(address) for address in addresses]
+    files = [locate(Path(address)).file for address in addresses]
+    counts = Counter(file.parent for file in files if storage.is_remote(file))
+    listed = {folder: storage.states_in(folder) for folder, count in counts.items() if count >= LISTED}
+
+    def state(number: int) -> tuple[int, int | str] | None:
+        file = files[number]
+        known = listed.get(file.parent)
+        return file_state(addresses[number]) if known is None else known.get(storage.address_of(file))
+
     with ThreadPoolExecutor(storage.TRANSFERS) as pool:
-        return list(pool.map(file_state, addresses))
+        return list(pool.map(state, range(len(files))))
 
 
 def _existing(name: str) -> Path | None:

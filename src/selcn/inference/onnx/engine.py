@@ -65,8 +65,7 @@ class OnnxEngine:
         inputs |= {given_name(name): value for name, value in given.by_name().items()}
         if first:
             inputs[LESIONS] = self._member_lesions(prepared, given.masks)
-            for masking in masked_between(self.config):
-                inputs[visible_name(masking)] = _visible(masking, inputs[LESIONS])
+            inputs |= self._regions(inputs[LESIONS])
         taken = {one.name for one in last.get_inputs()}
         values = last.run(None, {name: value for name, value in inputs.items() if name in taken})
         found = dict(zip(output_names(self.config), values, strict=True))
@@ -98,8 +97,13 @@ class OnnxEngine:
             (lesions[unknown],) = self.sessions[0].run(None, {IMAGES: prepared[unknown]})
         return lesions
 
-
-def _visible(masking: str, lesions: np.ndarray) -> np.ndarray:
-    """What a masking leaves visible, float32 (N, K, H, W), of lesion probabilities (N, K, H, W) of K members."""
-    masks = (lesions > LESION_THRESHOLD).reshape(-1, *lesions.shape[2:])
-    return visible_region(masking, masks).reshape(lesions.shape).astype(np.float32)
+    def _regions(self, lesions: Floats) -> dict[str, Floats]:
+        """What each masking between the graphs leaves visible of K members' lesions, float32 (N, K, H, W), by input."""
+        members = lesions.shape[1]
+        distinct = 1 if self.config.segmenter in self.config.shared else members
+        masks = (lesions[:, :distinct] > LESION_THRESHOLD).reshape(-1, *lesions.shape[2:])
+        found = {}
+        for masking in masked_between(self.config):
+            region = visible_region(masking, masks).reshape(len(lesions), distinct, *lesions.shape[2:])
+            found[visible_name(masking)] = region.astype(np.float32).repeat(members // distinct, axis=1)
+        return found

@@ -88,17 +88,16 @@ class _Classify(nn.Module):
         images = _floats(prepared)
         maps = dict(zip(self.names, (one[:, None] for one in saliency), strict=True))
         known = Known(None, dict(zip(self.names, classes, strict=True)), maps, next(iter(metadata), None))
-        visible = dict(zip(self.between, regions, strict=True))
         passes = []
         for number, member in enumerate(self.members):
             own = slice(number, number + 1)
-            found = Pass(lesion=None if lesions is None else lesions[:, own])
+            visible = {name: region[:, own] for name, region in zip(self.between, regions, strict=True)}
+            found = Pass(None if lesions is None else lesions[:, own], regions=visible)
             for name, spec in member.specs.items():
                 if found.lesion is not None and not isinstance(spec, ClassifierSpec):
                     found.saliency[name] = lesion_map(found.lesion)
                 elif isinstance(spec, ClassifierSpec):
-                    region = visible.get(spec.masking)
-                    seen = member.look(name, images, found.lesion, None if region is None else region[:, own])
+                    seen = member.look(name, images, found.lesion, found.regions)
                     member.add_classifier(name, seen, found, known)
             passes.append((member, found))
         output = combine(passes, known)
