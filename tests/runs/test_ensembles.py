@@ -13,7 +13,7 @@ import torch
 
 import selcn
 from selcn.errors import ConfigError
-from selcn.evaluation import fit_recalibration
+from selcn.evaluation import fit_prediction_sets, fit_recalibration
 from selcn.evaluation.predictions import Predictions
 from selcn.inference.assembly import read_bundle
 from selcn.inference.onnx.export import _Segment
@@ -94,8 +94,7 @@ def test_temperature_is_that_of_the_ensemble_on_images_that_no_network_was_train
 ) -> None:
     phantom.to_csv(tmp_path / "catalog.csv", index=False)
     split = {"folds": 2, "test": 0.25, "calibration": 0.25, "duplicates": False}
-    labels = {"labels": {"name": "binary", "classes": {"nv": ["nv"], "other": ["mel", "bkl", "bcc", "akiec"]}}}
-    plain = {**small_networks["plain"], **labels, "batch": 4}
+    plain = {**small_networks["plain"], "labels": "symmetry-binary", "batch": 4}
     run = pipeline_of(tmp_path / "catalog.csv", tmp_path / "run", {"plain": plain}, split=split).run()
     rows = run.split.rows(run.table, CALIBRATION)
     assert run.split.parts == ["0", "1", CALIBRATION, "test"]
@@ -116,3 +115,9 @@ def test_temperature_is_that_of_the_ensemble_on_images_that_no_network_was_train
     assert config.reliability is not None
     assert config.reliability.networks["plain"].temperature == pytest.approx(expected.temperature, rel=1e-3)
     assert config.reliability.networks["plain"].bias == pytest.approx(expected.bias, abs=1e-3)
+
+    # Prediction sets are fitted at the scale of the probabilities that they are made of: the ensemble's.
+    bundled = bundle_run(run.folder.path, tmp_path / "bundle", options=BundleOptions(coverage=0.5))
+    of_members = fit_prediction_sets(expected.of(run.predictions("plain")), 0.5)
+    assert bundled.sets is not None
+    assert bundled.sets.lowest == pytest.approx(of_members.thresholds, rel=1e-2)

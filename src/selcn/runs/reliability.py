@@ -44,7 +44,7 @@ def measure_reliability(
 
     Biases and abstention are those of the single members out of fold. The temperature is that of the ensemble where the
     split has a calibration subset, else of the members, too, whose mean is less confident than they are. Prediction
-    sets come from the calibration subset where each class has enough lesions there, else from the members out of fold.
+    sets come from the members out of fold, recalibrated as the ensemble is, whose probabilities make them.
 
     Args:
         run: that is evaluated.
@@ -79,7 +79,7 @@ def measure_reliability(
         coverage=COVERAGE,
         distance=alarm_threshold(held, lesions, rate),
         components=tuple(one.whitening.shape[1] for one in fitted),
-        sets=_sets(recalibrated, None if calibration is None else found.of(calibration), coverage),
+        sets=_sets(found.of(out_of_fold), coverage),
         false_alarms=rate,
         earlier=_fit_earlier(run, target, members),
     )
@@ -103,22 +103,19 @@ def _fit_distance(known: Tensor, units: np.ndarray) -> tuple[FeatureDistance, Te
     return distance, distance(known[rest]), units[rest.numpy()]
 
 
-def _sets(out_of_fold: Predictions, calibration: Predictions | None, coverage: float | None) -> SetThresholds | None:
-    """Thresholds of the calibration subset where its lesions are enough, else of the folds; none where neither are.
+def _sets(out_of_fold: Predictions, coverage: float | None) -> SetThresholds | None:
+    """Thresholds of prediction sets; none where a class has too few lesions and no coverage is asked for.
 
     Raises:
-        ConfigError: a coverage is asked for that neither can give.
+        ConfigError: a coverage is asked for that the lesions cannot give.
     """
-    for calibrated in (calibration, out_of_fold):
-        try:
-            fitted = None if calibrated is None else fit_prediction_sets(calibrated, coverage or SET_COVERAGE)
-        except ConfigError:
-            if coverage is not None and calibrated is out_of_fold:
-                raise
-            continue
-        if fitted is not None:
-            return SetThresholds(coverage=fitted.coverage, lowest=fitted.thresholds)
-    return None
+    try:
+        fitted = fit_prediction_sets(out_of_fold, SET_COVERAGE if coverage is None else coverage)
+    except ConfigError:
+        if coverage is not None:
+            raise
+        return None
+    return SetThresholds(coverage=fitted.coverage, lowest=fitted.thresholds)
 
 
 def _distances(run: Run, target: str, name: str) -> Iterator[tuple[FeatureDistance, Tensor, np.ndarray]]:
