@@ -12,7 +12,7 @@ from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from selcn.errors import ConfigError, DataError
-from selcn.evaluation import Predictions, fit_prediction_sets, prediction_set_table
+from selcn.evaluation import Predictions, PredictionSets, fit_prediction_sets, prediction_set_table
 from selcn.labels import HAM10000, SYMMETRY_BINARY, LabelSet
 
 DrawPredictions = Callable[..., Predictions]
@@ -131,25 +131,46 @@ def test_the_table_equals_a_loop(draw_predictions: DrawPredictions) -> None:
     held = {row["image_id"]: [n for n in HAM10000.names if row[n] >= sets.thresholds[n]] for _, row in test.iterrows()}
     hit = np.array([row["truth"] in held[row["image_id"]] for _, row in test.iterrows()])
     size = np.array([len(held[name]) for name in test["image_id"]])
-    numbers = ["coverage", "set_size", "empty_sets", "threshold"]
+    by_lesion = test.assign(hit=hit).groupby(["truth", "group"])["hit"].mean().groupby("truth").mean()
+    numbers = ["coverage", "coverage_by_lesion", "set_size", "empty_sets", "threshold"]
     for name in HAM10000.names:
         chosen = (test["truth"] == name).to_numpy()
-        expected = [hit[chosen].mean(), size[chosen].mean(), (size[chosen] == 0).mean(), sets.thresholds[name]]
+        expected = [
+            hit[chosen].mean(),
+            by_lesion[name],
+            size[chosen].mean(),
+            (size[chosen] == 0).mean(),
+            sets.thresholds[name],
+        ]
         row = table.loc[("class", [name]), :]
         np.testing.assert_allclose(row[numbers].to_numpy(dtype=np.float64)[0], expected)
-        assert (np.diff(row[["coverage_low", "coverage", "coverage_high"]].to_numpy(dtype=np.float64)) >= 0).all()
+        for one in ("coverage", "coverage_by_lesion"):
+            assert (np.diff(row[[f"{one}_low", one, f"{one}_high"]].to_numpy(dtype=np.float64)) >= 0).all()
     whole = table.loc[("all", ["all"]), numbers].to_numpy(dtype=np.float64)[0]
-    np.testing.assert_allclose(whole, [hit.mean(), size.mean(), (size == 0).mean(), np.nan])
+    every = test.assign(hit=hit).groupby("group")["hit"].mean().mean()
+    np.testing.assert_allclose(whole, [hit.mean(), every, size.mean(), (size == 0).mean(), np.nan])
     ages = (test.index.to_numpy() % 90)[:, None]
     edges = [0, 30, 50, 70, 90]
     counted = [int(((low <= ages) & (ages < high)).sum()) for low, high in pairwise(edges)]
     assert table.loc[("age", slice(None)), "images"].tolist() == counted
 
 
+def test_what_is_guaranteed_counts_each_lesion_once() -> None:
+    # One lesion of four images, all covered, and one of a single image that is not.
+    test = Predictions.of(lesions([[0.9, 0.8, 0.9, 0.7], [0.3]], [[0.9]], fold="test"))
+    sets = PredictionSets(0.5, {NAMES[0]: 0.6, NAMES[1]: 0.6}, {})
+    found = prediction_set_table(test, sets, resamples=50).set_index(["of", "subgroup"])
+    assert found.loc[("class", NAMES[0]), ["coverage", "coverage_by_lesion"]].tolist() == pytest.approx([0.8, 0.5])
+    assert found.loc[("all", "all"), ["coverage", "coverage_by_lesion"]].tolist() == pytest.approx([5 / 6, 2 / 3])
+    assert found.loc[("class", NAMES[0]), "threshold"] == 0.6
+    with pytest.raises(ConfigError, match="the sets are of a, but the predictions of asymmetric, symmetric; give"):
+        prediction_set_table(test, PredictionSets(0.5, {"a": 0.5}, {}))
+
+
 def test_a_class_without_test_images_has_no_coverage() -> None:
     table = pd.concat([lesions([[0.9]] * 9, [[0.8]] * 9), lesions([], [[0.7]], fold="test").assign(group="new")])
     found = prediction_set_table(Predictions.of(table), 0.9, resamples=5).set_index("subgroup")
-    assert found.loc[[NAMES[0]], ["coverage", "set_size", "empty_sets"]].isna().all(axis=None)
+    assert found.loc[[NAMES[0]], ["coverage", "coverage_by_lesion_low", "set_size", "empty_sets"]].isna().all(axis=None)
     assert found["images"].tolist() == [1, 0, 1]
 
 

@@ -60,7 +60,8 @@ def score_table() -> pd.DataFrame:
 
 
 def test_every_metric_that_is_computed_is_registered(draw_predictions: DrawPredictions) -> None:
-    computed = {"coverage", "set_size", "empty_sets"} & set(prediction_set_table(draw_predictions(), 0.5, resamples=5))
+    of_sets = {"coverage", "coverage_by_lesion", "set_size", "empty_sets"}
+    computed = of_sets & set(prediction_set_table(draw_predictions(), 0.5, resamples=5))
     computed |= {*MAP_SCORES, *summarise_segmentation(score_table(), resamples=5)["metric"]}
     usual = pd.DataFrame({"group": ["a", "b"], "warnings": "", "energy": [1.0, 2]})
     computed |= set(ood_table(usual, usual, resamples=5)["metric"])

@@ -3,13 +3,22 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from selcn import load
 from selcn.errors import ConfigError
-from selcn.evaluation import fit_prediction_sets, fit_recalibration
+from selcn.evaluation import (
+    PredictionSets,
+    Recalibration,
+    fit_prediction_sets,
+    fit_recalibration,
+    prediction_set_table,
+    read_predictions,
+)
 from selcn.inference.given import Given
 from selcn.runs import bundling, reliability
+from selcn.runs.bundle_scores import score_bundle
 from selcn.runs.run import open_run
 from selcn.serving.schema import answer_model
 
@@ -28,6 +37,25 @@ def test_a_bundle_has_the_sets_of_its_run(tiny_run: Path, tmp_path: Path, monkey
     sets = predictor.config.sets
     assert sets is not None
     assert sets.lowest == pytest.approx(fit_prediction_sets(calibrated, 0.5).thresholds)
+    assert list(sets.lowest) == predictions.classes
+
+    measured = predictor.config.reliability.networks["diagnosis"]  # type: ignore[union-attr]
+    by_bundle = Recalibration(measured.temperature, measured.bias).of(predictions)
+    own = prediction_set_table(by_bundle, PredictionSets(sets.coverage, sets.lowest, {}), resamples=20)
+    anew = prediction_set_table(calibrated, 0.5, resamples=20)
+    pd.testing.assert_frame_equal(own.drop(columns="lesions"), anew.drop(columns="lesions"))
+
+    run = open_run(tiny_run)
+    tested = run.table.iloc[run.test_rows].reset_index(drop=True)
+    score_bundle([predictor], tmp_path / "bundle", tested, tmp_path / "out", resamples=20)
+    scored = read_predictions(tmp_path / "out" / "diagnosis.csv").table
+    found = pd.read_csv(tmp_path / "out" / "sets.csv").set_index(["of", "subgroup"])
+    assert "lesions" not in found
+    for name, rows in scored.groupby("truth"):
+        hit = rows[name] >= sets.lowest[str(name)]
+        values = found.loc[("class", name), ["coverage", "coverage_by_lesion", "threshold"]].tolist()
+        assert values == pytest.approx([hit.mean(), hit.groupby(rows["group"]).mean().mean(), sets.lowest[str(name)]])
+
     image = sorted((tiny_run / "data" / "phantom" / "images").iterdir())[0]
     prediction = predictor.predict(image)
     probabilities = prediction["diagnosis"].probabilities

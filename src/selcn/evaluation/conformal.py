@@ -95,7 +95,7 @@ def alarm_threshold(values: FloatArray, groups: "pd.Series[str]", false_alarms: 
 
 def prediction_set_table(
     predictions: Predictions,
-    coverage: float,
+    sets: PredictionSets | float,
     facts: pd.DataFrame | None = None,
     columns: Sequence[str] = (),
     *,
@@ -104,9 +104,12 @@ def prediction_set_table(
 ) -> pd.DataFrame:
     """Return coverage and size of prediction sets on the test subset with 95 % intervals by lesion.
 
+    What the sets guarantee of each class is `coverage_by_lesion`: the mean over lesions of the covered share of a
+    lesion's images, as :func:`fit_prediction_sets` weighs them. In `coverage` every image weighs alike.
+
     Args:
-        predictions: of the test subset, and out of fold, which the sets are fitted to.
-        coverage: above 0 and below 1.
+        predictions: of the test subset and, where sets are to be fitted, out of fold.
+        sets: fitted ones, such as a bundle's; or a coverage above 0 and below 1, for which they are fitted out of fold.
         facts: one row an image with ``image_id`` and the columns, for example a catalog; None for no subgroups.
         columns: what to group by besides class; some are banded, see `selcn.evaluation.subgroups`.
         resamples: number of bootstrap resamples, at least 1.
@@ -114,14 +117,19 @@ def prediction_set_table(
 
     Returns:
         A row for all images, each class and each subgroup: ``subgroup, of, images, groups, coverage, coverage_low,
-        coverage_high, set_size, set_size_low, set_size_high, empty_sets``, and of a class ``threshold`` and
-        ``lesions``, which it comes from. NaN for a class without test images.
+        coverage_high, coverage_by_lesion, coverage_by_lesion_low, coverage_by_lesion_high, set_size, set_size_low,
+        set_size_high, empty_sets``, and of a class ``threshold`` and ``lesions``, which it comes from. NaN for a class
+        without test images.
 
     Raises:
-        ConfigError: see :func:`fit_prediction_sets`; or ``resamples`` is below 1.
+        ConfigError: see :func:`fit_prediction_sets`; the sets are of other classes; or ``resamples`` is below 1.
         DataError: there are no validation or no test rows, a column is missing, or images are not in ``facts``.
     """
-    sets = fit_prediction_sets(predictions, coverage)
+    if not isinstance(sets, PredictionSets):
+        sets = fit_prediction_sets(predictions, sets)
+    if list(sets.thresholds) != predictions.classes:
+        own, others = ", ".join(predictions.classes), ", ".join(sets.thresholds)
+        raise ConfigError(f"the sets are of {others}, but the predictions of {own}; give both of one network")
     rows = predictions.table[predictions.table["fold"] == TEST].reset_index(drop=True)
     if rows.empty:
         raise DataError("no test rows to measure prediction sets on; give predictions with a test subset")
@@ -164,19 +172,23 @@ def _refuse_unreachable(coverage: float, lesions: dict[str, int]) -> None:
 def _measured(scored: pd.DataFrame, resamples: int, seed: int) -> dict[str, float]:
     names = ["coverage", "set_size", "empty_sets"]
     values = scored[names].to_numpy(dtype=np.float64)
+    of_lesion = 1 / scored.groupby("group")["group"].transform("size").to_numpy(dtype=np.float64)
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
         means = fraction(weights @ values, np.repeat(weights.sum(axis=1, keepdims=True), len(names), axis=1))
-        return dict(zip(names, means.T, strict=True))
+        by_lesion = weights * of_lesion
+        covered = fraction(by_lesion @ values[:, 0], by_lesion.sum(axis=1))
+        return {**dict(zip(names, means.T, strict=True)), "coverage_by_lesion": covered}
 
     counts = {"images": len(scored), "groups": scored["group"].nunique()}
+    bounded = ("coverage", "coverage_by_lesion", "set_size")
     if scored.empty:
-        ends = [f"{name}{end}" for name in names[:2] for end in ("", "_low", "_high")]
+        ends = [f"{name}{end}" for name in bounded for end in ("", "_low", "_high")]
         return counts | dict.fromkeys([*ends, "empty_sets"], np.nan)
     found = bootstrap(statistic, scored["group"], resamples=resamples, seed=seed)
     intervals = {
         f"{name}{end}": getattr(found[name], key)
-        for name in names[:2]
+        for name in bounded
         for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))
     }
     return counts | intervals | {"empty_sets": found["empty_sets"].value}

@@ -105,6 +105,7 @@ METRICS = {
         MetricSpec("net_benefit_{class}_at_{percent}", "net benefit for {class} at {percent} %", unit=""),
         # Of prediction sets (see `selcn.evaluation.conformal`).
         MetricSpec("coverage", "coverage of prediction sets", direction="neither"),
+        MetricSpec("coverage_by_lesion", "coverage of prediction sets, lesions weighing alike", direction="neither"),
         MetricSpec("set_size", "classes in a prediction set", direction="lower", unit=""),
         MetricSpec("empty_sets", "empty prediction sets", direction="lower"),
         # Of images out of distribution (see `selcn.evaluation.ood`).

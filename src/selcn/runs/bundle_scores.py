@@ -4,6 +4,7 @@
 OUT/
   NETWORK.csv       per-image class probabilities, or mask scores at the size of prepared images, with the truth
   metrics.csv       metrics of each network with 95 % intervals by lesion
+  sets.csv          coverage and size of the target's prediction sets, where the bundle has them
   evaluation.json   the same with counts of images, of those without truth and of those that were trained on
 ```
 """
@@ -21,14 +22,16 @@ from selcn.data.imaging.prepare import prepare_mask
 from selcn.data.imaging.read import read_mask
 from selcn.data.metadata import known_values
 from selcn.errors import DataError
+from selcn.evaluation.conformal import PredictionSets, prediction_set_table
 from selcn.evaluation.evaluate import evaluate_file
-from selcn.evaluation.predictions import PREDICTED, Predictions, write_predictions, write_scores
+from selcn.evaluation.predictions import PREDICTED, Predictions, read_predictions, write_predictions, write_scores
 from selcn.evaluation.segmentation import segmentation_scores
 from selcn.inference.batch import predict_frames
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.given_table import GivenRow
 from selcn.inference.inputs import Item
 from selcn.inference.predictor import Predictor
+from selcn.inference.reliability import SetThresholds
 from selcn.inference.result import NO_CLASS, Prediction
 from selcn.inference.row import Row
 from selcn.inference.stream import Decoded, work_through
@@ -36,7 +39,7 @@ from selcn.io.files import write_text
 from selcn.labels import TEST, LabelSet
 from selcn.runs.taken import refuse_seen
 
-METRICS, EVALUATION = "metrics.csv", "evaluation.json"
+METRICS, SETS, EVALUATION = "metrics.csv", "sets.csv", "evaluation.json"
 _RAW = "scored.jsonl"
 
 
@@ -106,6 +109,9 @@ def score_bundle(
     written = _write_files(config, table, truth, rows, out)
     metrics = _metrics(written, out, resamples, seed)
     metrics.to_csv(out / METRICS, index=False)
+    if config.sets is not None and config.target in written:
+        target = read_predictions(out / f"{config.target}.csv", config.labels(config.target))
+        _own_sets(config.sets, target, resamples, seed).to_csv(out / SETS, index=False)
     unknown = {name: int((~known).sum()) for name, known in truth.items()}
     scores = BundleScores(config.name, len(table), seen, failed, unknown, _undefined(config, truth, rows), metrics)
     write_text(out / EVALUATION, scores.to_json())
@@ -152,6 +158,13 @@ def _metrics(written: dict[str, LabelSet | None], out: Path, resamples: int, see
     ]
     joined = pd.concat(tables, ignore_index=True)
     return joined[["network", *joined.columns.drop("network")]]
+
+
+def _own_sets(sets: SetThresholds, predictions: Predictions, resamples: int, seed: int) -> pd.DataFrame:
+    """Coverage and size of the bundle's own sets, of predictions that it calibrated; see `prediction_set_table`."""
+    lowest = {name: sets.lowest[name] for name in predictions.classes}
+    own = PredictionSets(sets.coverage, lowest, lesions={})
+    return prediction_set_table(predictions, own, resamples=resamples, seed=seed).drop(columns="lesions")
 
 
 def _truth(config: BundleConfig, table: pd.DataFrame) -> dict[str, np.ndarray]:
