@@ -95,9 +95,10 @@ def test_the_page_of_metrics_names_every_one_and_its_python_runs(
     rows = re.findall(r"^\| ([^|]*`[^|]*) \|.*\|.*\|", page, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`([^`]+)`", row) if not name.startswith("selcn ")}
     assert named == set(METRICS)
-    path = tmp_path / "runs/demo/predictions/diagnosis.csv"
-    path.parent.mkdir(parents=True)
-    write_predictions(draw_predictions(), path)
+    folder = tmp_path / "runs/demo/predictions"
+    folder.mkdir(parents=True)
+    for name in ("diagnosis", "diagnosis-standalone"):
+        write_predictions(draw_predictions(), folder / f"{name}.csv")
     monkeypatch.chdir(tmp_path)
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(block, {})

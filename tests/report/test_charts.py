@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from selcn.evaluation import Estimate
+from selcn.evaluation import Estimate, Predictions
 from selcn.report.charts import WIDTH, Chart, draw_curves, draw_intervals, draw_jaccard_histogram, draw_terms
+from selcn.report.classifier_charts import draw_decision_curve
 from selcn.report.embed import embed_chart
 from selcn.report.measurements import Measurement, Measurements
 from selcn.runs.curves import Curve
@@ -44,6 +45,22 @@ def test_curves_name_the_folds_and_the_epoch_that_was_kept() -> None:
     assert float(root.attrib["width"].removesuffix("pt")) * 4 / 3 == WIDTH
     assert all(word in text for word in ("fold 0", "fold 1", "training", "validation", "kept", "loss", "Jaccard"))
     assert chart.data["fold"].tolist() == [0, 0, 0, 1, 1]
+
+
+def test_a_decision_curve_shows_both_strategies_and_the_alternative_text_gives_the_benefit() -> None:
+    # Three of four are asymmetric; from 1 % on the network calls these alone, so that its net benefit is 3/4.
+    truth = np.repeat(["asymmetric", "symmetric"], [3, 1])
+    table = pd.DataFrame({"image_id": list("abcd"), "group": list("abcd"), "fold": "test", "truth": truth})
+    share = np.where(truth == "asymmetric", 0.9, 0.005)
+    predictions = Predictions.of(table.assign(asymmetric=share, symmetric=1 - share))
+    chart = draw_decision_curve(predictions, "asymmetric", resamples=20)
+    assert chart.data["net_benefit"].tolist() == pytest.approx([0.75] * 50)
+    all_called = 0.75 - 0.25 / 9
+    assert chart.alt == f"Decision curve for asymmetric: net benefit at 10 % 0.750, of calling all {all_called:.3f}"
+    root, text = svg(chart)
+    assert float(root.attrib["width"].removesuffix("pt")) * 4 / 3 == WIDTH
+    assert all(f"{what} called asymmetric" in text for what in ("none", "all"))
+    assert "recalibrated" not in text
 
 
 def test_terms_and_further_metrics_have_a_panel_each_where_they_were_logged() -> None:

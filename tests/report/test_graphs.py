@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from selcn.evaluation import fit_recalibration, prediction_set_table
 from selcn.report import write_report
 from selcn.runs.folder import RunFolder
 from selcn.runs.run import open_run
@@ -42,8 +43,8 @@ def test_a_classifier_alone_on_images_without_masks(
     read_page: ReadPage, pages: dict[str, Path], symmetry_run: Path
 ) -> None:
     page, rows = read_page(pages["symmetry"]), held_out(symmetry_run, "symmetry")
-    sections = ["headline", "metrics", "curves", "subgroups", "cases", "saliency", "confusion", *ALWAYS]
-    assert page.sections == sections
+    target = ["metrics", "curves", "further", "subgroups", "sets", "cases", "saliency", "confusion"]
+    assert page.sections == ["headline", *target, *ALWAYS]
     value = balanced_accuracy(rows, ["asymmetric", "symmetric"])
     assert f"symmetry {value:.3f} balanced accuracy, 95 % interval" in page.text
     assert "guessing scores 0.500" in page.text
@@ -65,6 +66,20 @@ def test_subgroups_are_of_what_the_catalog_knows(
         assert cells[0] == "sex"
         assert cells[1].split()[0] == f"{balanced_accuracy(chosen, ['asymmetric', 'symmetric']):.3f}"
         assert cells[3:] == [str(len(chosen)), str(chosen["group"].nunique()), str(chosen["truth"].nunique())]
+
+
+def test_prediction_sets_are_those_of_recalibrated_probabilities(
+    read_page: ReadPage, pages: dict[str, Path], symmetry_run: Path
+) -> None:
+    predictions, page = open_run(symmetry_run).predictions("symmetry"), read_page(pages["symmetry"])
+    table = prediction_set_table(fit_recalibration(predictions).of(predictions), 0.9, resamples=20)
+    for row in table.to_dict("records"):
+        cells = page.table("Prediction sets by class").rows[row["subgroup"]]
+        assert [cell.split()[0] for cell in cells[:2]] == [f"{row[name]:.3f}" for name in ("coverage", "set_size")]
+        assert cells[2:5] == [f"{row['empty_sets']:.3f}", str(row["images"]), str(row["groups"])]
+        assert cells[5:] == (["", ""] if row["of"] == "all" else [f"{row['threshold']:.3f}", f"{row['lesions']:.0f}"])
+    assert list(page.table("Prediction sets by subgroup").rows)[:3] == ["female", "male", "unknown"]
+    assert "decision-curve-asymmetric-symmetry.csv" in page.downloads
 
 
 def test_a_fourth_network_is_shown_like_the_others(read_page: ReadPage, pages: dict[str, Path], four_run: Path) -> None:

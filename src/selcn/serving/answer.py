@@ -177,7 +177,7 @@ def _set(prediction: Prediction, config: BundleConfig, withheld: Mapping[str, st
     if prediction.set is None or config.sets is None or unlike:
         return ""
     names = ", ".join(map(config.labels(prediction.target).long_name, prediction.set))
-    share = f"{100 * config.sets.coverage:.0f} % of the images of each class"
+    share = f"{100 * config.sets.coverage:.4g} % of the images of each class"
     return f"Prediction set of the {prediction.target}, which holds the truth for {share}: {names or 'empty'}."
 
 

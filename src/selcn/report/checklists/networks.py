@@ -153,7 +153,7 @@ def _output(run: Run) -> list[str]:
         )
     if config.sets:
         lines.append(
-            f"Its prediction sets are fitted to hold the truth for {100 * config.sets.coverage:.0f} % of the images "
+            f"Its prediction sets are fitted to hold the truth for {100 * config.sets.coverage:.4g} % of the images "
             "of each class."
         )
     return lines
