@@ -1,6 +1,7 @@
 """What the documents say is what the repository holds."""
 
 import doctest
+import json
 import re
 import runpy
 import shlex
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
@@ -26,14 +27,20 @@ import speed
 import transfer
 from selcn.cli import app
 from selcn.config import RunConfig, load_config
-from selcn.data.catalog import read_catalog, write_catalog
+from selcn.data.catalog import COLUMNS, read_catalog, write_catalog
 from selcn.data.phantom import write_phantom
 from selcn.data.samples import dermoscopy_samples
+from selcn.data.splits.split import EXCLUDED
+from selcn.data.store.store import INDEX
+from selcn.data.store.store import MANIFEST as STORE_MANIFEST
 from selcn.evaluation.comparison import compare, on_shared_images
 from selcn.evaluation.evaluate import evaluate_file
-from selcn.evaluation.predictions import read_predictions
+from selcn.evaluation.predictions import BOUNDARY_SCORES, PREDICTED, SCORES, read_predictions
 from selcn.evaluation.seeds import compare_seeds
-from selcn.labels import HAM10000
+from selcn.inference.bundle import BundleConfig
+from selcn.io.tables import read_table
+from selcn.labels import CALIBRATION, HAM10000, TEST
+from selcn.runs.folder import RunFolder
 from selcn.runs.run import open_run
 from selcn.runs.tuning.space import read_space
 
@@ -189,6 +196,28 @@ def test_the_python_of_the_serving_page_runs(
     with serve(selcn.load("runs/demo/bundle")) as address:
         exec(block, {"address": address, "pictures": pictures})
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [path.name for path in pictures]
+
+
+def test_the_page_of_formats_names_every_key_of_what_a_run_writes(demo: Path) -> None:
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    sections = {part.partition("\n")[0]: set(re.findall(r"`([^`]+)`", part)) for part in text.split("\n## ")}
+    run = RunFolder(demo / "runs" / "demo")
+    tree = json.loads(run.split.read_text(encoding="utf-8"))
+    assert {*tree, *next(iter(tree["images"].values())), TEST, CALIBRATION, EXCLUDED} <= sections["Split"]
+    held = {path.name for path in run.store.iterdir()}
+    index, manifest = read_table(run.store / INDEX), json.loads((run.store / STORE_MANIFEST).read_text("utf-8"))
+    assert {*held, *index.columns, *manifest} <= sections["Store"]
+    table = read_predictions(run.predictions / "diagnosis.csv", HAM10000).table
+    keys = {*table.columns} - set(HAM10000.names)
+    assert {*keys, PREDICTED, *SCORES, *BOUNDARY_SCORES} <= sections["Predictions"]
+    assert set(COLUMNS) <= sections["Catalog"]
+    (version,) = get_args(BundleConfig.model_fields["format_version"].annotation)
+    assert f"`config.json`, now {version}." in text
+    steps = (path for path in run.path.rglob("step.json"))
+    assert {"seconds", "host", "machine"} <= set(json.loads(next(steps).read_text("utf-8"))) & sections["Run"]
+    files = {name for name in sections["Run"] if re.fullmatch(r"[a-z_]+\.(csv|json|yaml|safetensors)", name)}
+    assert len(files) >= 8
+    assert [name for name in sorted(files) if not next(run.path.rglob(name), None)] == []
 
 
 def test_the_architecture_names_every_module() -> None:

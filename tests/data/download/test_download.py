@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -73,6 +74,10 @@ def test_a_cut_connection_is_resumed_by_range_and_nothing_comes_twice(server: Fi
     assert held(tmp_path) == ["Data/Data/a.jpg", "Data/Data/b.jpg", MANIFEST, "table.csv"]
     assert files["Data.zip"]["sha256"] == hashlib.sha256(IMAGES).hexdigest()
     assert files["Data.zip"]["bytes"] == len(IMAGES)
+    page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8").partition("## Download")[2]
+    assert {*json.loads((tmp_path / MANIFEST).read_text()), *files["Data.zip"]} <= set(
+        re.findall("`([a-z_0-9]+)`", page)
+    )
     asked = len(server.asked)
     assert fetch(server, tmp_path) == files == json.loads((tmp_path / MANIFEST).read_text())["files"]
     assert len(server.asked) == asked
