@@ -163,11 +163,11 @@ def test_a_batch_passes_each_graph_once(graphs: dict[bool, list[Path]], monkeypa
     assert runs == [len(IMAGES)] * 2
 
 
-class Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operations of PyTorch by name."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
