@@ -7,6 +7,7 @@ that real hashes, which lie closer together, take longer. Alternated repeats, me
 """
 
 import argparse
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,12 +16,13 @@ import numpy as np
 from selcn.data import hamming
 from selcn.data.discovery import find_images
 from selcn.data.duplicates import MAX_BITS, _hashes, read_fingerprint
-from selcn.data.hamming import find_near
+from selcn.data.hamming import Pairs, find_near
 from selcn.io.threads import thread_count
 from timing import medians, seconds
 
 BLOCK, REPEATS = 1024, 3
 COUNTS = 100_000, 1_000_000
+Works = dict[str, Callable[[], Pairs]]
 
 
 def compare_all(hashes: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +51,7 @@ def measure(images: Path | None = None, counts: tuple[int, int] = COUNTS) -> dic
     """Times, ratio, and whether the same pairs are found."""
     some, many = (synthetic(count) for count in counts)
     part = some[:BLOCK]
-    works = {"tables": lambda: find_near(some, some, MAX_BITS), "compared": lambda: compare_all(some, part)}
+    works: Works = {"tables": lambda: find_near(some, some, MAX_BITS), "compared": lambda: compare_all(some, part)}
     taken = medians(works, REPEATS)
     found, expected = (work() for work in works.values())
     same = sorted(zip(*expected, strict=True)) == sorted(
@@ -71,7 +73,7 @@ def real(images: Path) -> dict[str, float]:
     with ThreadPoolExecutor(thread_count()) as pool:
         thumbnails = np.stack([one.thumbnail for one in pool.map(read_fingerprint, find_images(images))])
     hashes = _hashes(thumbnails)
-    works = {
+    works: Works = {
         "tables": lambda: find_near(hashes[0], hashes.ravel(), MAX_BITS),
         "compared": lambda: compare_all(hashes[0], hashes.ravel()),
     }

@@ -9,6 +9,7 @@ of steps of the linear layer alone, in a plain loop.
 import statistics
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,14 +96,12 @@ def measure(images: int = IMAGES, epochs: int = 60, repeats: int = REPEATS) -> d
         return found.coef_, found.intercept_
 
     works: dict[str, Fit] = {"ours": probe, "theirs": regression}
-    timed = alternated(
-        {
-            name: lambda name=name: seconds(lambda: accuracies(features, labels, works[name], scores[name]))
-            for name in works
-        },
-        repeats,
-    )
-    ours, theirs = (statistics.median(timed[name]) for name in works)
+
+    def timed(name: str) -> float:
+        return seconds(lambda: accuracies(features, labels, works[name], scores[name]))
+
+    taken = alternated({name: partial(timed, name) for name in works}, repeats)
+    ours, theirs = (statistics.median(taken[name]) for name in works)
     steps = sum(probe.epochs) // repeats * -(-images * (FOLDS - 1) // FOLDS // 256)
     tensors = torch.from_numpy(features), torch.from_numpy(labels)
     alone = statistics.median(seconds(lambda: plain_loop(*tensors, steps)) for _ in range(repeats))

@@ -83,7 +83,7 @@ def test_repeats_alternate_and_the_median_is_taken(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_linear_probe_is_trained_and_scored_beside_scikit_learn() -> None:
-    found = module("probe").measure(140, 2, 1)
+    found = module("probe").measure(420, 2, 1)
     assert found["epochs of all folds"] == 10
     assert 1 / 7 < found["scikit-learn, accuracy"] <= 1
     assert 0 <= found["selcn, accuracy"] <= 1
@@ -94,9 +94,15 @@ def test_the_gpu_benchmark_runs_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(gpu, "BATCH", 2)
     monkeypatch.setattr(gpu, "ROUNDS", 1)
     monkeypatch.setattr(gpu, "Compute", partial(Compute, accelerator="cpu"))
-    small = [f"{name}.batch=4" for name in ("lesion", "symmetry", "diagnosis")]
-    small += ["symmetry.size=[64, 48]", "diagnosis.size=[64, 48]", "prepare={size: [64, 48], hair: false}"]
-    found = gpu.measure(16, "tu-test_resnet", *small)
+    small = [f"{name}.batch=16" for name in ("lesion", "symmetry", "diagnosis")]
+    small += [
+        "lesion.architecture=Unet",
+        "diagnosis.backbone=resnet10t",
+        "symmetry.size=[64, 48]",
+        "diagnosis.size=[64, 48]",
+        "prepare={size: [64, 48], hair: false}",
+    ]
+    found = gpu.measure(96, "tu-test_resnet", *small)
     assert set(found) >= {"prediction, images/s", "lesion, bfloat16, images/s", "diagnosis, ratio"}
     assert all(value > 0 for name, value in found.items() if not name.endswith("idle, share"))
     assert all(math.isnan(value) for name, value in found.items() if name.endswith("idle, share"))

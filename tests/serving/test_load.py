@@ -21,9 +21,9 @@ import pytest
 from PIL import Image
 
 import selcn
+from selcn.data.imaging.read import decode_frames
 from selcn.inference.predictor import Predictor
 from selcn.inference.result import Outputs
-from selcn.serving import service
 from selcn.serving.room import MAX_ORDINARY, QueueFull, Room, Threads, TooManyPixels
 from selcn.serving.uploads import Limits
 
@@ -58,14 +58,14 @@ def waited(address: str, expected: str, seconds: float = 10) -> bool:
 def test_ordinary_images_do_not_wait_for_large_ones(
     serve: Serve, predictor: Predictor, pictures: list[Path], large: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode, hold = service.decode_frames, threading.Event()
+    hold = threading.Event()
 
     def held(data: bytes, path: Path, max_pixels: int | None = None) -> list[np.ndarray]:
         if data == large:
             hold.wait(60)
-        return decode(data, path, max_pixels)
+        return decode_frames(data, path, max_pixels)
 
-    monkeypatch.setattr(service, "decode_frames", held)
+    monkeypatch.setattr("selcn.serving.service.decode_frames", held)
     limits = Limits(waiting_pixels=4 * SIDE**2)
     with serve(predictor, limits=limits) as address, ThreadPoolExecutor(ATTACKERS) as attackers:
         ask(address, pictures[0].read_bytes())
