@@ -10,7 +10,7 @@ from arms import answer, arms_sections
 from failures import failure_sections
 from peer_section import peer_sections
 from reading import reading_section
-from recalibrated import calibration_section
+from recalibrated import calibration_section, sets_section
 from tables import between, interval, markdown, metric_table
 from transfer import transfer_sections
 
@@ -76,6 +76,7 @@ def shipped_sections() -> list[str]:
         MEMBERS,
         metric_table(RUN, ["diagnosis", "symmetry"]),
         *calibration_section(),
+        *sets_section(),
         *transfer_sections(),
         *reading_section(),
         *arms_sections(),
