@@ -72,7 +72,8 @@ class Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return probabilities
 
     def predict(self, probabilities: np.ndarray) -> np.ndarray:
-        return probabilities.argmax(axis=1)
+        chosen: np.ndarray = probabilities.argmax(axis=1)
+        return chosen
 
 
 @pytest.mark.filterwarnings("ignore:WARNING. your conformalization dataset has less labels")
@@ -160,8 +161,8 @@ def test_what_is_guaranteed_counts_each_lesion_once() -> None:
     test = Predictions.of(lesions([[0.9, 0.8, 0.9, 0.7], [0.3]], [[0.9]], fold="test"))
     sets = PredictionSets(0.5, {NAMES[0]: 0.6, NAMES[1]: 0.6}, {})
     found = prediction_set_table(test, sets, resamples=50).set_index(["of", "subgroup"])
-    assert found.loc[("class", NAMES[0]), ["coverage", "coverage_by_lesion"]].tolist() == pytest.approx([0.8, 0.5])
-    assert found.loc[("all", "all"), ["coverage", "coverage_by_lesion"]].tolist() == pytest.approx([5 / 6, 2 / 3])
+    assert [*found.loc[("class", NAMES[0]), ["coverage", "coverage_by_lesion"]]] == pytest.approx([0.8, 0.5])
+    assert [*found.loc[("all", "all"), ["coverage", "coverage_by_lesion"]]] == pytest.approx([5 / 6, 2 / 3])
     assert found.loc[("class", NAMES[0]), "threshold"] == 0.6
     with pytest.raises(ConfigError, match="the sets are of a, but the predictions of asymmetric, symmetric; give"):
         prediction_set_table(test, PredictionSets(0.5, {"a": 0.5}, {}))

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def xlsx() -> None:
 
     book = openpyxl.Workbook()
     for row in (["image_id", "diagnosis"], ["ISIC_1", "nv"]):
-        book.active.append(row)  # type: ignore[union-attr]
+        book.active.append(row)
     book.save("table.xlsx")
     assert read_table(Path("table.xlsx"), ["diagnosis"]).to_dict("list") == {
         "image_id": ["ISIC_1"],
@@ -122,7 +123,7 @@ def storage() -> None:
 
 def postgres() -> None:
     """The driver with PostgreSQL's own library, which finds no server; a search needs one (tests/postgres)."""
-    import psycopg
+    psycopg = import_module("psycopg")
 
     assert psycopg.pq.version() > 0
     try:

@@ -53,7 +53,7 @@ def test_a_bundle_has_the_sets_of_its_run(tiny_run: Path, tmp_path: Path, monkey
     assert "lesions" not in found
     for name, rows in scored.groupby("truth"):
         hit = rows[name] >= sets.lowest[str(name)]
-        values = found.loc[("class", name), ["coverage", "coverage_by_lesion", "threshold"]].tolist()
+        values = [*found.loc[("class", name), ["coverage", "coverage_by_lesion", "threshold"]]]
         assert values == pytest.approx([hit.mean(), hit.groupby(rows["group"]).mean().mean(), sets.lowest[str(name)]])
 
     image = sorted((tiny_run / "data" / "phantom" / "images").iterdir())[0]

@@ -230,7 +230,7 @@ def tabulate_confusion(title: str, predictions: Predictions) -> ConfusionTable:
     """
     part = next(part for part in PARTS if part in fold_parts(predictions.table))
     counts = confusion(predictions, part)
-    rows = {truth: _with_shares([int(count) for count in counts.loc[truth]]) for truth in predictions.classes}
+    rows = {truth: _with_shares([*counts.loc[truth].astype(int)]) for truth in predictions.classes}
     return ConfusionTable(title, part, predictions.classes, rows)
 
 
