@@ -119,4 +119,5 @@ def border_metrics(run: Run) -> pd.DataFrame | None:
         run: that is evaluated.
     """
     path = run.folder.evaluation / SURFACE_METRICS
-    return pd.read_csv(path) if path.is_file() else None
+    found = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    return None if found.empty else found
