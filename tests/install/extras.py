@@ -70,7 +70,7 @@ def xlsx() -> None:
 
     book = openpyxl.Workbook()
     for row in (["image_id", "diagnosis"], ["ISIC_1", "nv"]):
-        book.active.append(row)  # type: ignore[union-attr]
+        book.active.append(row)
     book.save("table.xlsx")
     assert read_table(Path("table.xlsx"), ["diagnosis"]).to_dict("list") == {
         "image_id": ["ISIC_1"],
