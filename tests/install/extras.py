@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -123,7 +122,7 @@ def storage() -> None:
 
 def postgres() -> None:
     """The driver with PostgreSQL's own library, which finds no server; a search needs one (tests/postgres)."""
-    psycopg = import_module("psycopg")
+    import psycopg
 
     assert psycopg.pq.version() > 0
     try:
