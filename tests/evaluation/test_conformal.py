@@ -72,7 +72,8 @@ class Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return probabilities
 
     def predict(self, probabilities: np.ndarray) -> np.ndarray:
-        return probabilities.argmax(axis=1)
+        chosen: np.ndarray = probabilities.argmax(axis=1)
+        return chosen
 
 
 @pytest.mark.filterwarnings("ignore:WARNING. your conformalization dataset has less labels")
