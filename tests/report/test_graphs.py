@@ -75,9 +75,10 @@ def test_prediction_sets_are_those_of_recalibrated_probabilities(
     table = prediction_set_table(fit_recalibration(predictions).of(predictions), 0.9, resamples=20)
     for row in table.to_dict("records"):
         cells = page.table("Prediction sets by class").rows[row["subgroup"]]
-        assert [cell.split()[0] for cell in cells[:2]] == [f"{row[name]:.3f}" for name in ("coverage", "set_size")]
-        assert cells[2:5] == [f"{row['empty_sets']:.3f}", str(row["images"]), str(row["groups"])]
-        assert cells[5:] == (["", ""] if row["of"] == "all" else [f"{row['threshold']:.3f}", f"{row['lesions']:.0f}"])
+        shown = [row[name] for name in ("coverage_by_lesion", "coverage", "set_size")]
+        assert [cell.split()[0] for cell in cells[:3]] == [f"{value:.3f}" for value in shown]
+        assert cells[3:6] == [f"{row['empty_sets']:.3f}", str(row["images"]), str(row["groups"])]
+        assert cells[6:] == (["", ""] if row["of"] == "all" else [f"{row['threshold']:.3f}", f"{row['lesions']:.0f}"])
     assert list(page.table("Prediction sets by subgroup").rows)[:3] == ["female", "male", "unknown"]
     assert "decision-curve-asymmetric-symmetry.csv" in page.downloads
 
