@@ -266,8 +266,8 @@ def test_metrics_of_the_members_are_had_again_from_what_they_predicted(network: 
 
 @pytest.mark.parametrize(("a", "b"), [("diagnosis-standalone", "diagnosis"), ("diagnosis", "diagnosis-zero")])
 def test_differences_of_the_arms_are_had_again_from_what_they_predicted(a: str, b: str) -> None:
-    folders = [arms.OUT / f"seed-{seed}" for seed in arms.seeds()]
-    sources = ([folder / f"{name}.parquet" for folder in folders] for name in (a, b))
+    shared = [seed for seed in arms.seeds(a) if seed in arms.seeds(b)]
+    sources = ([arms.file(name, seed) for seed in shared] for name in (a, b))
     found = compare_seeds(*sources, labels=HAM10000).set_index(["metric", "fold_part"])
     stored = pd.read_csv(arms.OUT / "comparison.csv").query("a == @a and b == @b").set_index(["metric", "fold_part"])
     for subset in ("test", "validation"):

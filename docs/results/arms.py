@@ -14,10 +14,10 @@ import pandas as pd
 import transfer
 from reading import hardly
 from score import keep, keep_seconds
-from selcn.evaluation import evaluate_seeds
+from selcn.evaluation import compare_seeds, evaluate_seeds
+from selcn.evaluation.significance import holm
 from selcn.labels import HAM10000, TEST
-from selcn.runs.metrics import seed_table
-from selcn.runs.run import open_run
+from selcn.runs.run import Run, open_run
 from tables import METRICS, interval, markdown
 from transfer import ARM, judge, points
 
@@ -27,36 +27,62 @@ RESAMPLES = 2_000
 SHOWN = ("balanced_accuracy", "macro_auc", "auc_mel")
 NO_SYMMETRY = ("diagnosis-zero", "diagnosis-shuffled", "diagnosis-random", "diagnosis-mask")
 """Arms whose E-layer reads no symmetry of the image."""
+ORDER = [
+    ARM,
+    *(f"{ARM}-{name}" for name in ("standalone", "zero", "shuffled", "random", "attention", "mask", "measured")),
+]
 LEVEL, SMALLEST = 0.05, 0.001
 """P value from which on two arms cannot be told apart, and the smallest that is shown."""
 
 
 def keep_arms(folders: Sequence[Path]) -> None:
-    """Keep each arm's predictions by seed, and its differences over seeds from the arms that matter."""
-    for earlier in OUT.glob("seed-*"):
-        shutil.rmtree(earlier)
-    first = open_run(folders[0])
+    """Keep each run's predictions under its seed, beside those of other seeds, and the differences over all of them."""
     for folder in folders:
-        arms = keep_tested(folder, OUT / f"seed-{open_run(folder).config.seed}")
-    others = [name for name in arms if name not in (ARM, STANDALONE)]
-    # Two tables: each corrects for the number of networks that one of them is compared with.
-    tables = [seed_table(folders, STANDALONE, [ARM, *others], resamples=RESAMPLES)]
-    tables += [seed_table(folders, ARM, others, resamples=RESAMPLES)]
-    table = pd.concat(tables, ignore_index=True)
-    table[table["metric"].isin(METRICS)].to_csv(OUT / "comparison.csv", index=False)
-    shutil.copyfile(first.folder.environment, OUT / "environment.json")
+        run = open_run(folder)
+        keep_predicted(run, OUT / f"seed-{run.config.seed}")
+        shutil.copyfile(run.folder.environment, OUT / "environment.json")
+    compared().to_csv(OUT / "comparison.csv", index=False)
 
 
-def keep_tested(folder: Path, kept: Path) -> list[str]:
-    """Keep what the target's twins of a run predict, and its times; return their names."""
-    run = open_run(folder)
+def keep_predicted(run: Run, kept: Path) -> None:
+    """Keep what the target's twins of a run predict, of those that are trained, and its times."""
     kept.mkdir(parents=True, exist_ok=True)
     labels = run.graph.classifiers[run.graph.target].labels
-    arms = [name for name, section in run.graph.classifiers.items() if section.labels == labels]
-    for name in arms:
-        keep(run.predictions(name).table, kept / f"{name}.parquet")
-    keep_seconds(folder, kept / "seconds.csv")
-    return arms
+    for name, section in run.graph.classifiers.items():
+        if section.labels == labels and run.folder.prediction_file(name).is_file():
+            keep(run.predictions(name).table, kept / f"{name}.parquet")
+    keep_seconds(run.folder.path, kept / "seconds.csv")
+
+
+def compared() -> pd.DataFrame:
+    """Differences from the two arms that matter, of each over the seeds that hold both, corrected for their number."""
+    others = [name for name in names() if name not in (ARM, STANDALONE)]
+    tables = [_from(STANDALONE, [ARM, *others]), _from(ARM, others)]
+    table = pd.concat(tables, ignore_index=True)
+    return table[table["metric"].isin(METRICS)]
+
+
+def _from(against: str, others: Sequence[str]) -> pd.DataFrame:
+    tables = []
+    for name in others:
+        shared = [seed for seed in seeds(against) if seed in seeds(name)]
+        first, second = ([file(one, seed) for seed in shared] for one in (against, name))
+        found = compare_seeds(first, second, labels=HAM10000, resamples=RESAMPLES)
+        tables.append(found.assign(a=against, b=name))
+    table = pd.concat(tables, ignore_index=True)
+    corrected = table.groupby(["fold_part", "metric"], sort=False)["p"].transform(lambda p: holm(p.tolist()))
+    return table.assign(p_holm=corrected)
+
+
+def names() -> list[str]:
+    """The arms, in the order of the protocol's networks."""
+    found = {path.stem for path in OUT.glob("seed-*/*.parquet")}
+    return [name for name in ORDER if name in found]
+
+
+def file(arm: str, seed: str) -> Path:
+    """What an arm predicted."""
+    return OUT / f"seed-{seed}" / f"{arm}.parquet"
 
 
 def primary(a: str, subset: str = TEST) -> list[Mapping[Any, Any]]:
@@ -76,33 +102,32 @@ def against(other: str, subset: str = TEST) -> Mapping[Any, Any]:
     return {**row, **turned, "value": -row["value"], "a": other, "b": ARM}
 
 
-def seeds() -> list[str]:
-    """Those that are trained."""
-    return sorted(folder.name.removeprefix("seed-") for folder in OUT.glob("seed-*"))
+def seeds(arm: str = STANDALONE) -> list[str]:
+    """Those that an arm is trained with."""
+    return sorted(path.parent.name.removeprefix("seed-") for path in OUT.glob(f"seed-*/{arm}.parquet"))
 
 
 def arms_sections() -> list[str]:
     """The page's section."""
-    hours = sum(pd.read_csv(file)["seconds"].sum() for file in OUT.glob("seed-*/seconds.csv")) / 3600
+    hours = sum(pd.read_csv(times)["seconds"].sum() for times in OUT.glob("seed-*/seconds.csv")) / 3600
     others = [str(row["b"]) for row in primary(ARM)]
     pairs = [
         (row, next(held for held in primary(STANDALONE, "validation") if held["b"] == row["b"]))
         for row in primary(STANDALONE)
     ]
     pairs += [(against(other), against(other, "validation")) for other in others]
-    text = TEXT.format(seeds=", ".join(seeds()), many="s" * (len(seeds()) > 1), hours=hours)
-    each = _each([f"seed-{seed}" for seed in seeds()], [ARM, STANDALONE, *others])
-    return [text, each, markdown(pd.DataFrame([_shown(*pair) for pair in pairs])), reading()]
+    rows = pd.DataFrame([_shown(*pair) for pair in pairs]).fillna("")
+    return [TEXT.format(hours=hours), _each([ARM, STANDALONE, *others]), markdown(rows), reading()]
 
 
-def _each(folders: Sequence[str], arms: Sequence[str]) -> str:
+def _each(arms: Sequence[str]) -> str:
     """Balanced accuracy and AUC of each arm, means over seeds."""
     rows = []
     for name in arms:
-        table = evaluate_seeds([OUT / folder / f"{name}.parquet" for folder in folders], labels=HAM10000)
+        table = evaluate_seeds([file(name, seed) for seed in seeds(name)], labels=HAM10000)
         table = table[table["fold_part"] == TEST].set_index("metric")
         cells = {metric.replace("_", " "): interval(table.loc[metric].to_dict()) for metric in SHOWN}
-        rows.append({"": name, **cells})
+        rows.append({"": name, "seeds": ", ".join(seeds(name)), **cells})
     return markdown(pd.DataFrame(rows))
 
 
@@ -121,7 +146,7 @@ def answer() -> str:
         f"{points(shipped[STANDALONE])}: {judge(shipped[STANDALONE])}; and, of the saliency itself, "
         f"{points(shipped[zero])} on the test subset and {points(held[zero])} out of fold: "
         f"{transfer.judge_both(zero)}; {hardly()} (95 % intervals by lesion, not corrected for two differences; "
-        f"{len(seeds())} of 3 seeds, of the shipped network 1; "
+        f"{len(set(seeds()) & set(seeds(zero)))} of 3 seeds, of the shipped network 1; "
         "[all arms](docs/results.md#every-arm-with-a-fast-network))."
     )
 
@@ -144,9 +169,9 @@ def reading() -> str:
 
 def _shown(row: Mapping[Any, Any], held: Mapping[Any, Any]) -> dict[str, str]:
     """A row of the table."""
-    spread = {"with seeds": points(row, "_seeds")} if len(seeds()) > 1 else {}
+    spread = {"with seeds": points(row, "_seeds")} if row["seeds"] > 1 else {}
     p, corrected = (f"{row[name]:.3f}" if row[name] >= SMALLEST else f"below {SMALLEST}" for name in ("p", "p_holm"))
-    cells = {"": row["b"], "minus": row["a"], "test": points(row), **spread}
+    cells = {"": row["b"], "minus": row["a"], "seeds": f"{row['seeds']:.0f}", "test": points(row), **spread}
     return {**cells, "p": p, "p, Holm": corrected, "out of fold": points(held)}
 
 
@@ -154,8 +179,8 @@ TEXT = """### Every arm, with a fast network
 
     selcn run configs/cam-transfer.yaml --seeds 3 --out runs/cam-transfer
 
-SqueezeNet 1.1 at 128x96 pixels for three epochs in bfloat16, all of HAM10000, five folds; seed{many} {seeds} of three
-so far, {hours:.1f} hours of single CPU cores. Differences in balanced accuracy, ensembles of five members on the test
+SqueezeNet 1.1 at 128x96 pixels for three epochs in bfloat16, all of HAM10000, five folds; of three seeds those that are
+named, {hours:.1f} hours of single CPU cores. Differences in balanced accuracy, ensembles of five members on the test
 subset, means over seeds, 95 % intervals by lesion; p by permutation of lesions, corrected for the number of arms that
 are compared with the same one (Holm). *Out of fold* single members answer."""
 

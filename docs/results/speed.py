@@ -44,7 +44,7 @@ COST = r"^(?P<command>\w+), (?P<images>\d+) images, (?P<unit>seconds|MiB)$"
 NOT_MEASURED = "not measured"
 ONCE = ("many",)
 """Modules whose ratio is of one run of each, since that takes minutes; all others alternate repeats."""
-START, START_AIM = {"`import selcn`": "import selcn", "`selcn --help`": "help of selcn"}, 0.3
+START, START_AIM = {"`import selcn`": "import selcn", "`--help` of selcn": "help of selcn"}, 0.3
 """Figures of `start` by what they are of, and the seconds that they should take."""
 FORWARD = "closed form to forward pass alone"
 COMPARED = [

@@ -49,8 +49,8 @@ def set_section(run: Run, bundle: BundleConfig, facts: pd.DataFrame) -> SetSecti
     if target not in run.graph.classifiers or not run.folder.prediction_file(target).is_file():
         return None
     coverage = bundle.sets.coverage if bundle.sets else SET_COVERAGE
-    predictions = _calibrated(run.predictions(target), bundle)
     try:
+        predictions = _calibrated(run.predictions(target), bundle)
         table = _measured(predictions, coverage, facts, run.config.resamples)
     except (ConfigError, DataError) as error:
         return SetSection(coverage, str(error), [], [], None)
