@@ -85,12 +85,10 @@ def evaluate(
     elif given:
         _print_upper_bounds(predictions[0], given, network, device, resamples, seed, json=json)
     elif tolerance is not None:
-        print_surfaces(
-            BorderRequest(predictions[0], tolerance, spacing, resamples, seed, json, profile=profile is not None)
-        )
+        print_surfaces(BorderRequest(predictions[0], tolerance, spacing, resamples, seed, json, profile=bool(profile)))
     elif conformal is not None:
-        sets = SetRequest(conformal, by or [], catalog, labels, network, calibrate)
-        print_prediction_sets(predictions, sets, resamples, seed, json=json)
+        asked = SetRequest(conformal, by or [], catalog, labels, network, calibrate)
+        print_prediction_sets(predictions, asked, resamples, seed, json=json)
     else:
         request = MetricRequest(predictions, further, labels, resamples, seed, calibrate, json)
         print_requested(request, decision_curve, by, catalog, network, profile=profile is not None)

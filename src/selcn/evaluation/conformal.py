@@ -125,18 +125,11 @@ def prediction_set_table(
         ConfigError: see :func:`fit_prediction_sets`; the sets are of other classes; or ``resamples`` is below 1.
         DataError: there are no validation or no test rows, a column is missing, or images are not in ``facts``.
     """
-    if not isinstance(sets, PredictionSets):
-        sets = fit_prediction_sets(predictions, sets)
-    if list(sets.thresholds) != predictions.classes:
-        own, others = ", ".join(predictions.classes), ", ".join(sets.thresholds)
-        raise ConfigError(f"the sets are of {others}, but the predictions of {own}; give both of one network")
+    sets = _checked(sets, predictions)
     rows = predictions.table[predictions.table["fold"] == TEST].reset_index(drop=True)
     if rows.empty:
         raise DataError("no test rows to measure prediction sets on; give predictions with a test subset")
-    test = Predictions(predictions.labels, rows)
-    held = sets.of(test.probabilities)
-    scored = rows[["group"]].assign(coverage=held[np.arange(len(rows)), test.truth], set_size=held.sum(axis=1))
-    scored["empty_sets"] = scored["set_size"] == 0
+    scored = _scored(Predictions(predictions.labels, rows), sets)
     named = [] if facts is None else subgroups(rows, facts, columns)
     parts = [
         ("all", "all", scored),
@@ -148,6 +141,24 @@ def prediction_set_table(
     for column, values in (("threshold", sets.thresholds), ("lesions", sets.lesions)):
         found[column] = found["subgroup"].map(values).where(is_class)
     return found
+
+
+def _scored(test: Predictions, sets: PredictionSets) -> pd.DataFrame:
+    """Of each image its group, whether its set holds the truth, the set's size, and whether it is empty."""
+    held = sets.of(test.probabilities)
+    size = held.sum(axis=1)
+    covered = held[np.arange(len(held)), test.truth]
+    return test.table[["group"]].assign(coverage=covered, set_size=size, empty_sets=size == 0)
+
+
+def _checked(sets: PredictionSets | float, predictions: Predictions) -> PredictionSets:
+    """Sets of the classes that are predicted, fitted out of fold where a coverage is given."""
+    if not isinstance(sets, PredictionSets):
+        return fit_prediction_sets(predictions, sets)
+    if list(sets.thresholds) != predictions.classes:
+        own, others = ", ".join(predictions.classes), ", ".join(sets.thresholds)
+        raise ConfigError(f"the sets are of {others}, but the predictions of {own}; give both of one network")
+    return sets
 
 
 def _threshold(probabilities: "pd.Series[float]", groups: "pd.Series[str]", coverage: float) -> float:
