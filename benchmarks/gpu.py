@@ -9,6 +9,7 @@ the idle share is not measured.
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -120,6 +121,8 @@ def measure(images: int = 512, encoder: str = "tu-xception65", *overrides: str) 
                 speed = (len(run.training_rows(0)) + len(run.fold_rows[0])) / (timed.ends[1] - timed.ends[0])
                 found[f"{network}, {precision}, images/s"] = speed
                 found[f"{network}, {precision}, GPU idle, share"] = timed.idle
+                line = f"{network}, {precision}: {speed:.4g} images/s, idle {timed.idle:.4g}"
+                print(line, file=sys.stderr, flush=True)  # a GPU that is lent by the minute may be gone before the end
             found[f"{network}, ratio"] = speed / found[f"{network}, float32, images/s"]
             if run.graph.is_read(network):
                 _random_outputs(run, network, compute)

@@ -59,6 +59,20 @@ def test_e_layer_starts_by_passing_features_on() -> None:
     assert 0 < float(fusion.conv.weight[:, 64].detach().abs().mean()) < 0.05
 
 
+def test_e_layer_starts_at_random_where_that_is_asked() -> None:
+    """Uniform within 1/sqrt(64 + 1), as PyTorch initialises a convolution, so that saliency weighs like a feature."""
+    torch.manual_seed(0)
+    fusion = SaliencyFusion(64, (Fusion.CONCAT,))
+    assert fusion.concat is not None
+    fusion.start("identity")
+    torch.testing.assert_close(fusion.concat.conv.weight[:, :64, 0, 0].detach(), torch.eye(64))
+    fusion.start("random")
+    weight, bound = fusion.concat.conv.weight.detach(), 65**-0.5
+    assert float(weight.abs().max()) <= bound
+    for part in (weight[:, :64], weight[:, 64:]):
+        assert float(part.std()) == pytest.approx(bound / 3**0.5, rel=0.2)
+
+
 def test_attention_by_hand() -> None:
     """Factor sigmoid(2 * (4s - 1)) at s = 0 and 1."""
     attention = SaliencyAttention(1).eval()

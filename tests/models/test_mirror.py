@@ -11,12 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from selcn.config import ClassifierSpec
+from selcn.config import ClassifierSpec, SegmenterSpec
+from selcn.inference.assembly import build_cascade
 from selcn.labels import SYMMETRY_BINARY
 from selcn.models.build import build_network
+from selcn.models.cascade import Specs
 from selcn.models.classifier import Classifier
+from selcn.models.ensemble import Ensemble
 from selcn.models.heads import PooledLinearHead
-from selcn.models.mirror import FULL_DIFFERENCE, MEASURES, Mirror, to_lab
+from selcn.models.mirror import FULL_DIFFERENCE, MEASURES, Mirror, Mirrored, to_lab
 
 HEIGHT, WIDTH = 120, 160
 SKIN, BROWN, DARK = (0.88, 0.70, 0.62), (0.55, 0.35, 0.25), (0.25, 0.14, 0.12)
@@ -171,6 +174,36 @@ def test_measures_stand_beside_the_features_of_a_network() -> None:
     assert output.activations.shape[1] == network.channels  # its saliency is of its own features
     assert float(output.logits[0, 0]) == pytest.approx(measured(image, mask)["contrast"], rel=1e-4)
     assert not unmeasured.any()  # undefined measures say nothing
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_symmetry_is_measured_once_for_all_views_and_for_members_with_one_lesion(
+    shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ClassifierSpec(labels=SYMMETRY_BINARY, backbone="test_resnet", measures=True, flips=True)
+    specs: Specs = {"lesion": SegmenterSpec(architecture="Unet", encoder="tu-test_resnet"), "symmetry": spec}
+    members = [build_cascade(specs).eval() for _ in range(3)]
+    if shared:
+        for member in members[1:]:
+            member.networks["lesion"] = members[0].networks["lesion"]
+    calls, whole = [], Mirror.forward
+
+    def counted(self: Mirror, images: Tensor, mask: Tensor) -> Mirrored:
+        calls.append(len(images))
+        return whole(self, images, mask)
+
+    monkeypatch.setattr(Mirror, "forward", counted)
+    image, _ = draw(ellipse, spot)
+    with torch.no_grad():
+        Ensemble(members)(image)
+    assert calls == [1] * (1 if shared else 3)
+
+
+def test_a_lesion_and_its_mirror_image_measure_the_same() -> None:
+    """So that the views of one image may share what is measured of one of them."""
+    image, mask = draw(ellipse, spot, turn=0.4, shift=(9, -5))
+    for axes in ([3], [2], [2, 3]):
+        assert measured(image.flip(axes), mask.flip(axes)) == pytest.approx(measured(image, mask), rel=0.02, abs=0.2)
 
 
 def test_a_map_against_its_own_mirror_image_counted_by_hand() -> None:

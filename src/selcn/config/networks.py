@@ -263,6 +263,9 @@ class ClassificationSection(Training, ClassifierSpec):
     freeze: bool = Field(
         False, description="keep the backbone as `weights` gives it; fusion and head are trained on stored features"
     )
+    fusion_start: Literal["identity", "random"] = Field(
+        "identity", description="of the E-layer: the features as they are, or, as in the thesis, random weights"
+    )
     dropout: Fraction = Field(0.4, description="share of features dropped before the last layer in training")
     metadata_dropout: Fraction = Field(
         0.1, description="share of the metadata's values that are missing in training, so that they may be in use"

@@ -50,4 +50,7 @@ def build_for_training(section: SegmentationSection | ClassificationSection) -> 
     """
     dropout = section.dropout if isinstance(section, ClassificationSection) else 0.0
     weights = None if section.init else section.weights  # `init` brings all that `weights` would
-    return build_network(section.spec, weights=weights, dropout=dropout)
+    network = build_network(section.spec, weights=weights, dropout=dropout)
+    if isinstance(network, Classifier) and isinstance(section, ClassificationSection) and network.fuse:
+        network.fuse.start(section.fusion_start)
+    return network

@@ -15,12 +15,15 @@ from selcn.models.explained import explain, mean, prefer
 from selcn.models.features import FeatureDistance, pooled_features
 from selcn.models.heads import HeadOutput
 from selcn.models.masking import add_mask, apply_masking
+from selcn.models.mirror import Mirrored
 from selcn.models.segmenter import Segmenter
 from selcn.saliency.controls import replace_saliency
 
 _CELL = 8  # pixels; finer than the feature grid of any backbone here
 Specs = Mapping[str, SegmenterSpec | ClassifierSpec]
 """The networks of a cascade by name, each after those it needs."""
+
+Measured = dict[tuple[str, tuple[int, int] | None], Mirrored]
 
 
 @dataclass
@@ -33,12 +36,14 @@ class Pass:
         saliency: of the class that each classifier predicts (N, 1, h, w) in [0, 1], by name; of the segmentation
             network the map of its mask, see `lesion_map`.
         regions: what maskings leave visible of the lesion (N, 1, H, W), 0 or 1, by name, once one is applied.
+        mirrored: the lesion's measured symmetry, by masking and size in pixels, once a network has measured it.
     """
 
     lesion: Tensor | None = None
     outputs: dict[str, HeadOutput] = field(default_factory=dict)
     saliency: dict[str, Tensor] = field(default_factory=dict)
     regions: dict[str, Tensor] = field(default_factory=dict)
+    mirrored: Measured = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ class Cascade(nn.Module):
         return own.union(*(self._needs(name) for name in own))
 
     def _run(self, names: Iterable[str], images: Tensor, known: Known, same: Pass | None) -> Pass:
-        found = Pass() if same is None else Pass(same.lesion, regions=same.regions)
+        found = Pass() if same is None else Pass(same.lesion, regions=same.regions, mirrored=same.mirrored)
         for name in names:
             spec = self.specs[name]
             if isinstance(spec, SegmenterSpec):
@@ -142,7 +147,7 @@ class Cascade(nn.Module):
         spec = self.specs[name]
         assert isinstance(spec, ClassifierSpec)
         read = [found.saliency[one] for one in spec.reads]
-        found.outputs[name] = self.classify(name, seen, read, known.metadata, found.lesion)
+        found.outputs[name] = self.classify(name, seen, read, known.metadata, found.lesion, found.mirrored)
         own = explain(found.outputs[name], known.classes.get(name), method=spec.saliency)
         found.saliency[name] = prefer(known.saliency.get(name), own)
 
@@ -187,6 +192,7 @@ class Cascade(nn.Module):
         saliency: Sequence[Tensor],
         metadata: Tensor | None = None,
         lesion: Tensor | None = None,
+        mirrored: Measured | None = None,
     ) -> HeadOutput:
         """Output of a classifier.
 
@@ -196,6 +202,7 @@ class Cascade(nn.Module):
             saliency: a map (N, 1, h, w) in [0, 1] of each network that it reads, in the order of its specification.
             metadata: see `Known`.
             lesion: probability that a pixel is lesion (N, 1, H, W), of a network that measures symmetry.
+            mirrored: of the same images and lesion, see `Pass`; what is measured is added. All views share it.
 
         Returns:
             The upright image's pass; with `flips` its logits are the log of the probabilities averaged over all flips.
@@ -205,10 +212,13 @@ class Cascade(nn.Module):
         spec = self.specs[name]
         assert isinstance(spec, ClassifierSpec)
         count = VIEWS if spec.flips else 1
-        masks: list[Tensor | None] = [None] * count
+        measured = None
         if spec.takes_mask and lesion is not None:
-            masks[:] = flipped((lesion > LESION_THRESHOLD).to(seen), count)
-        features = [network.features(view, mask) for view, mask in zip(flipped(seen, count), masks, strict=True)]
+            known, key = {} if mirrored is None else mirrored, (spec.masking, network.size)
+            if key not in known:
+                known[key] = network.measure(seen, (lesion > LESION_THRESHOLD).to(seen))
+            measured = known[key]
+        features = [network.features(view, None, measured) for view in flipped(seen, count)]
         return self.classify_features(name, features, saliency, metadata)
 
     def read(self, name: str, saliency: Sequence[Tensor]) -> list[Tensor]:

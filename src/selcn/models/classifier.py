@@ -13,7 +13,7 @@ from selcn.labels.metadata import WIDTH, places
 from selcn.models.backbones import build_backbone, resize_images
 from selcn.models.fusion import SaliencyFusion
 from selcn.models.heads import EVERY_CHANNEL, HeadOutput, PooledLinearHead, SqueezeNetHead
-from selcn.models.mirror import MEASURES, Mirror
+from selcn.models.mirror import MEASURES, Mirror, Mirrored
 
 
 class MetadataBranch(nn.Module):
@@ -129,19 +129,44 @@ class Classifier(nn.Module):
         """
         return self.read_out(self.features(images, mask), saliency, metadata)
 
-    def features(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
+    def features(self, images: Tensor, mask: Tensor | None = None, measured: Mirrored | None = None) -> Tensor:
         """Unpooled features of the backbone (N, C, h, w); where symmetry is measured, each measure is one more channel.
 
         Args:
             images: masked images (N, 3, H, W) in [0, 1].
-            mask: of the lesion (N, 1, H, W), 0 or 1; read where symmetry is measured.
+            mask: of the lesion (N, 1, H, W), 0 or 1; read where symmetry is measured and ``measured`` is not given.
+            measured: as `measure` returns it, of these images or of their mirror images, whose symmetry is the same.
 
         Raises:
             ValueError: symmetry is measured and the mask is missing.
         """
-        images = resize_images(images, self.size)
-        features: Tensor = self.backbone(images)
-        return features if self.mirror is None else self._beside(features, images, mask)
+        features: Tensor = self.backbone(resize_images(images, self.size))
+        if self.mirror is None:
+            return features
+        found = self.measure(images, mask) if measured is None else measured
+        assert self.standardise is not None
+        # Zeros, the mean of the training images, where there is no region to mirror.
+        standard = torch.where(found.valid[:, None], self.standardise(found.measures), 0.0)
+        return torch.cat([features, standard[:, :, None, None].expand(-1, -1, *features.shape[2:])], dim=1)
+
+    def measure(self, images: Tensor, mask: Tensor | None) -> Mirrored:
+        """Measured symmetry, not yet standardised, of a network that measures it.
+
+        Args:
+            images: masked images (N, 3, H, W) in [0, 1], or (N, 4, H, W) with the mask.
+            mask: of the lesion (N, 1, H, W), 0 or 1.
+
+        Raises:
+            ValueError: the mask is missing.
+        """
+        if mask is None:
+            raise ValueError("symmetry is measured inside a mask; give one")
+        assert self.mirror is not None
+        with torch.autocast(images.device.type, enabled=False):  # in bfloat16 measures are off by percents
+            found: Mirrored = self.mirror(
+                resize_images(images[:, :3], self.size).float(), resize_images(mask, self.size).float()
+            )
+        return found
 
     def read_out(self, features: Tensor, saliency: Sequence[Tensor] = (), metadata: Tensor | None = None) -> HeadOutput:
         """Fusion and head, with what a saliency map is computed from.
@@ -163,17 +188,6 @@ class Classifier(nn.Module):
         if metadata is None or not metadata.numel():
             metadata = output.logits.new_zeros(len(output.logits), WIDTH)
         return output._replace(logits=output.logits + self.metadata(metadata))
-
-    def _beside(self, features: Tensor, images: Tensor, mask: Tensor | None) -> Tensor:
-        """Features, and each measure of symmetry as one more channel; zeros where there is no region to mirror."""
-        if mask is None:
-            raise ValueError("symmetry is measured inside a mask; give one")
-        assert self.mirror is not None
-        assert self.standardise is not None
-        with torch.autocast(images.device.type, enabled=False):  # in bfloat16 measures are off by percents
-            found = self.mirror(images[:, :3].float(), resize_images(mask, self.size).float())
-        standard = torch.where(found.valid[:, None], self.standardise(found.measures), 0.0)
-        return torch.cat([features, standard[:, :, None, None].expand(-1, -1, *features.shape[2:])], dim=1)
 
     def forward(
         self,

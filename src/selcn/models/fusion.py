@@ -1,6 +1,7 @@
 """How saliency of earlier networks enters a classifier: the thesis' E-layer, and attention."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +13,10 @@ from selcn.labels import Fusion
 class SaliencyConcat(nn.Module):
     """The thesis' "E-layer": saliency as further channels, then 1x1 convolution back to C, batch norm, ReLU.
 
-    The convolution is initialised as the identity on the features, with small random weights for the saliency. A random
-    initialisation would mix all channels and destroy a pretrained backbone's features; from the identity the network
-    starts as its standalone twin (features after a ReLU or SiLU stay informative through batch norm and ReLU) and
-    learns how much saliency to admit.
+    The convolution is initialised as the identity on the features, with small random weights for the saliency. The
+    random initialisation of the thesis (`SaliencyFusion.start`) mixes all channels and destroys a pretrained backbone's
+    features; from the identity the network starts as its standalone twin (features after a ReLU or SiLU stay
+    informative through batch norm and ReLU) and learns how much saliency to admit.
 
     Args:
         channels: C, of the features.
@@ -83,6 +84,15 @@ class SaliencyFusion(nn.Module):
         attended = self.fusions.count(Fusion.ATTENTION)
         self.attention = nn.ModuleList(SaliencyAttention(channels) for _ in range(attended))
         self.concat = SaliencyConcat(channels, concatenated) if concatenated else None
+
+    def start(self, how: Literal["identity", "random"]) -> None:
+        """Initialise the E-layer's convolution, in place: as it is built, or as PyTorch does any convolution.
+
+        Args:
+            how: `identity`, which leaves it as it is, or `random`, as in the thesis.
+        """
+        if how == "random" and self.concat is not None:
+            self.concat.conv.reset_parameters()
 
     def forward(self, features: Tensor, saliency: Sequence[Tensor]) -> Tensor:
         """Features (N, C, h, w) fused with all maps.

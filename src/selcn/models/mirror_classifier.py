@@ -43,19 +43,18 @@ class MirrorClassifier(Classifier):
         """What is not fitted: the measuring."""
         return self.measuring
 
-    def features(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
+    def features(self, images: Tensor, mask: Tensor | None = None, measured: Mirrored | None = None) -> Tensor:
         """The map, the standardised measures, and whether there is a region to mirror, a channel each.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
-            mask: of the lesion (N, 1, H, W), 0 or 1.
+            mask: of the lesion (N, 1, H, W), 0 or 1; not read where ``measured`` is given.
+            measured: as `measure` returns it.
 
         Raises:
             ValueError: no mask is given.
         """
-        if mask is None:
-            raise ValueError("symmetry is measured inside a mask; give one")
-        found = self.measure(images, mask)
+        found = self.measure(images, mask) if measured is None else measured
         standard = torch.where(found.valid[:, None], (found.measures - self.mean) / self.deviation, 0.0)
         beside = torch.cat([standard, found.valid[:, None].to(standard)], dim=1)
         return torch.cat([found.map, beside[:, :, None, None].expand(-1, -1, *found.map.shape[2:])], dim=1)
@@ -76,13 +75,18 @@ class MirrorClassifier(Classifier):
         output: HeadOutput = self.head(features[:, :-1])
         return output._replace(logits=torch.where(features[:, -1:, 0, 0] > 0, output.logits, torch.nan))
 
-    def measure(self, images: Tensor, mask: Tensor) -> Mirrored:
+    def measure(self, images: Tensor, mask: Tensor | None) -> Mirrored:
         """The measures before they are standardised, and the map.
 
         Args:
             images: (N, 3, H, W) in [0, 1].
             mask: of the lesion (N, 1, H, W), 0 or 1.
+
+        Raises:
+            ValueError: no mask is given.
         """
+        if mask is None:
+            raise ValueError("symmetry is measured inside a mask; give one")
         found: Mirrored = self.measuring(resize_images(images, self.size), resize_images(mask, self.size))
         return found
 

@@ -74,6 +74,7 @@ class _Classify(nn.Module):
     def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
         super().__init__()
         self.between, self.names = masked_between(config), list(config.classifiers)
+        self.one_lesion = config.segmenter in config.shared
         self.members: Sequence[Cascade] = nn.ModuleList(ensemble.members)  # type: ignore[assignment]
 
     def forward(
@@ -88,11 +89,12 @@ class _Classify(nn.Module):
         images = _floats(prepared)
         maps = dict(zip(self.names, (one[:, None] for one in saliency), strict=True))
         known = Known(None, dict(zip(self.names, classes, strict=True)), maps, next(iter(metadata), None))
-        passes = []
+        passes, mirrored = [], Pass().mirrored
         for number, member in enumerate(self.members):
             own = slice(number, number + 1)
             visible = {name: region[:, own] for name, region in zip(self.between, regions, strict=True)}
-            found = Pass(None if lesions is None else lesions[:, own], regions=visible)
+            mirrored = mirrored if self.one_lesion else {}
+            found = Pass(None if lesions is None else lesions[:, own], regions=visible, mirrored=mirrored)
             for name, spec in member.specs.items():
                 if found.lesion is not None and not isinstance(spec, ClassifierSpec):
                     found.saliency[name] = lesion_map(found.lesion)
