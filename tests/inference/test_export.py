@@ -48,6 +48,7 @@ def test_both_engines_predict_alike(exported: Path, tiny_run: Path) -> None:
         for name in ("symmetry", "diagnosis"):
             assert one[name].probabilities == pytest.approx(other[name].probabilities, abs=1e-4)
             assert np.abs(one[name].saliency - other[name].saliency).max() < 1e-4
+        assert one.distance == pytest.approx(other.distance, abs=1e-4)
         assert one.lesion is not None
         assert other.lesion is not None
         assert (one.lesion.mask == other.lesion.mask).mean() > 0.999
