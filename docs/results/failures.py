@@ -79,8 +79,8 @@ STRANGE = """### What it knows of strange images
 
 Noise, blank frames and the **synthetic** phantom, photographs that come with scikit-image, and ISIC 2017's seborrheic
 keratoses, which are from other clinics and squeezed. Warned is the share with any warning; that of the test subset are
-false alarms. The warning of images unlike the training images reads the distance; that a layer before tells these
-images apart better."""
+false alarms. The warning of images unlike the training images reads the distance a layer before, which tells these
+images apart better than that of the last."""
 
 ROBUST = """### What it does with spoiled images
 
