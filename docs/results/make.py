@@ -153,7 +153,7 @@ def copy_run(path: Path, name: str) -> None:
     text = yaml.safe_dump(_portable(_config(path)), sort_keys=False, allow_unicode=True)
     (out / run.folder.config.name).write_text(text, encoding="utf-8")
     if name in PREDICTED:
-        for network in run.graph.classifiers:
+        for network in run.graph.nodes:
             keep(pd.read_csv(run.folder.prediction_file(network)), out / f"{network}.parquet")
     if "grid" in name:
         grid_table(run, same_labels(run.graph)).to_csv(out / "grid.csv", index=False)

@@ -9,11 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from score import keep
+from selcn.evaluation import Predictions, evaluate_classification, fit_recalibration
 from selcn.evaluation.comparison import compare, on_shared_images
 from selcn.evaluation.evaluate import evaluate_file
-from selcn.evaluation.predictions import read_predictions
-from selcn.labels import HAM10000
-from tables import difference_table, metric_table
+from selcn.evaluation.predictions import read_predictions, read_scores
+from selcn.evaluation.score_comparison import compare_scores
+from selcn.evaluation.segmentation import summarise_segmentation
+from selcn.labels import HAM10000, TEST
+from tables import difference_table, interval, markdown, metric_table
 
 HERE = Path(__file__).parent
 RUN, OUT = HERE / "ham10000", HERE / "ham10000-peers"
@@ -22,6 +25,10 @@ OURS = "diagnosis-standalone"
 
 
 PEERS = "fine-tuned", "linear-probe"
+MASK_METRICS = ["dice", "jaccard", "thresholded_jaccard", "boundary_f1"]
+RECALIBRATED = "balanced_accuracy", "accuracy", "macro_auc", "auc_mel"
+MASKS = "unet"
+"""Scores of a U-Net's masks, of the first fold alone."""
 
 
 def keep_peers(folder: Path) -> None:
@@ -33,22 +40,71 @@ def keep_peers(folder: Path) -> None:
         evaluate_file(kept, labels=HAM10000).to_csv(OUT / file.name, index=False)
         found.append(compare(*on_shared_images(read_predictions(kept, HAM10000), ours)).assign(a=file.stem, b=OURS))
     pd.concat(found).to_csv(OUT / "comparison.csv", index=False)
+    if (folder / f"{MASKS}.csv").is_file():
+        keep_masks(folder / f"{MASKS}.csv")
+
+
+def keep_masks(scores: Path) -> None:
+    """Keep metrics of the U-Net's masks, and how far the run's own are from them on the same images."""
+    keep(pd.read_csv(scores), kept := OUT / f"{MASKS}-scores.parquet")
+    theirs, ours = read_scores(kept), read_scores(RUN / "lesion.parquet")
+    ours = ours[ours["image_id"].isin(theirs["image_id"])].reset_index(drop=True)
+    for name, table in (("lesion", ours), (MASKS, theirs)):
+        summarise_segmentation(table).to_csv(OUT / f"{name}.csv", index=False)
+    compare_scores(theirs, ours).to_csv(OUT / "masks.csv", index=False)
 
 
 def peer_sections() -> list[str]:
     """The page's section."""
-    names = sorted(file.stem for file in OUT.glob("*.parquet"))
-    return [TEXT, metric_table(OUT, names), difference_table(OUT)]
+    alike = [ALIKE, _recalibrated()]
+    return [TEXT, metric_table(OUT, list(PEERS)), difference_table(OUT), *alike, *_mask_section()]
+
+
+def _recalibrated() -> str:
+    """Both fine-tuned networks on the test subset, recalibrated by their own out-of-fold predictions."""
+    rows = []
+    for file in (RUN / f"{OURS}.parquet", OUT / "fine-tuned.parquet"):
+        whole = read_predictions(file, HAM10000)
+        tested = whole.table["fold"] == TEST
+        held, test = (Predictions(HAM10000, whole.table[rows].reset_index(drop=True)) for rows in (~tested, tested))
+        probable = fit_recalibration(held).of(test).table.drop(columns="predicted")
+        table = evaluate_classification(Predictions(HAM10000, probable), resamples=500).set_index("metric")
+        cells = {metric.replace("_", " "): interval(table.loc[metric].to_dict()) for metric in RECALIBRATED}
+        rows.append({"": file.stem, **cells})
+    return markdown(pd.DataFrame(rows))
+
+
+def _mask_section() -> list[str]:
+    """Masks of the U-Net and of the run, and their differences."""
+    table = pd.read_csv(OUT / "masks.csv").set_index("metric")
+    told = ", ".join(
+        f"{name.replace('_', ' ')} {interval(table.loc[name].to_dict(), signed=True)}" for name in MASK_METRICS
+    )
+    return [
+        MASKS_TEXT,
+        metric_table(OUT, ["lesion", MASKS], MASK_METRICS),
+        f"The lesion network minus the U-Net: {told}.",
+    ]
 
 
 TEXT = """### Beside plain scripts
 
-    python benchmarks/peers.py runs/ham10000 --weights ../shared/weights --out peers --only linear-probe
+    python benchmarks/peers.py runs/ham10000 --weights ../shared/weights --out peers
 
-`linear-probe` is scikit-learn's logistic regression, classes balanced, C = 0.001, on ImageNet features of
-EfficientNet-Lite2, on the same images, folds and test subset; C was set without a trial. Beside it
-`diagnosis-standalone`, which reads no saliency either. A plain fine-tuned network and a default U-Net (`fine-tuned`,
-`unet` of the same script) are not trained yet."""
+`fine-tuned` is the whole EfficientNet-Lite0 in a plain loop, with the same batches, epochs, learning rate and class
+weights, flips for augmentation, and the weights of the last epoch. `linear-probe` is scikit-learn's logistic
+regression, classes balanced, C = 0.001, on ImageNet features of EfficientNet-Lite2; C was set without a trial. Both saw
+the same images, folds and test subset as `diagnosis-standalone`, which reads no saliency either."""
+
+ALIKE = """The fine-tuned network learns its training images by heart, after which class weights no longer act: it
+predicts frequent classes, and is right more often, in rare classes less. With probabilities recalibrated out of fold,
+a temperature and a bias a class, and the most probable class predicted, both are alike on the test subset:"""
+
+MASKS_TEXT = """A default U-Net of segmentation_models_pytorch on the same EfficientNet-Lite0, with binary cross-entropy
+and flips, at the same size and for as many epochs (`unet`, `--only unet`), was trained without the first fold alone,
+for time. Both predict the images of that fold; the U-Net has the weights of its last epoch, the lesion network those
+of its best one on these images, which favours it. The U-Net is better all the same; which of its decoder, its loss, its
+float32 and its augmentation makes it so was not tried."""
 
 
 if __name__ == "__main__":

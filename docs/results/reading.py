@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 import selcn
+from score import load
 from selcn.data.imaging.read import read_image
 from selcn.evaluation.intervals import Estimate, bootstrap
 from selcn.runs.run import open_run
@@ -30,7 +31,7 @@ def others(saliency: np.ndarray) -> Mapping[str, np.ndarray]:
 
 def measure(run: Path, bundle: Path) -> pd.DataFrame:
     """A row an image and kind of saliency: the largest change of a probability, and whether the prediction changed."""
-    opened, predictor = open_run(run), selcn.load(bundle)
+    opened, predictor = open_run(run), load(bundle)
     tested = opened.table.iloc[opened.test_rows].sample(IMAGES, random_state=0)
     groups, rows = tested["image_id"].map(opened.split.group).to_list(), list[dict[str, object]]()
     for start in range(0, IMAGES, BATCH):
@@ -74,7 +75,7 @@ def _precise(mean: Estimate) -> str:
 
 TEXT = """### Does it read the saliency?
 
-    python docs/results/reading.py runs/ham10000 bundles/ham10000
+    python docs/results/reading.py runs/ham10000 exported
 
 {images} images of the test subset, sampled at random, with other maps in place of the symmetry saliency that the
 diagnosis network of the bundle reads: means over images, 95 % intervals by lesion. The trained

@@ -112,7 +112,4 @@ class can, and the predicted classes stay
 SETS_TEXT = """### Prediction sets
 
 Sets of the bundle are fitted to hold the truth of {coverage:.0f} % in each class, every lesion weighing alike. On the
-test subset, whose lesions have more images and are harder than those of the folds
-([Deviations](protocol.md#deviations)), they hold it as often as this. Their thresholds were fitted to the members at
-the members' own temperature, which is higher than the ensemble's; a bundle that is made now has them at the
-ensemble's."""
+test subset they hold it as often as this."""

@@ -116,14 +116,14 @@ def fill_bundle(
         files = write_plain(out, networks, members[0].specs[target])
     measured = target in run.graph.classifiers
     _check_shares(run, target, options)
-    ensemble.to(device)
+    ensemble.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     rates = options.false_alarms, options.coverage
     reliability = measure_reliability(run, target, ensemble, *rates) if measured else None
     config = _described(run, target, members[0], share, reliability)
     # Those of the run are of its own members in 32 bits, and not calibrated.
     scored = score_test_subset(run, ensemble, [*reversed(names)], _measured(config)) if share or half else []
     metrics = scored or _metrics(run, config)
-    ensemble.cpu()
+    ensemble.to(CPU, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     write_bundle(
         out,
         config,
