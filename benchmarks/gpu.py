@@ -51,18 +51,20 @@ class Epochs:
         self.cuda = compute.device.type == "cuda"
         self.ends: list[float] = []
         self.watch: profile | None = None
+        self.began = 0.0
 
     def __call__(self, epoch: int, values: Mapping[str, float]) -> None:
         """Called by the trainer after each epoch."""
         del values
         if self.cuda:
             torch.cuda.synchronize()
+        self.ends.append(time.perf_counter())
         if epoch == 3 and self.watch:
             self.watch.stop()
-        self.ends.append(time.perf_counter())
         if epoch == 2 and self.cuda:
             self.watch = profile(activities=[ProfilerActivity.CUDA])
             self.watch.start()
+            self.began = time.perf_counter()  # the profiler takes seconds to start, in which the GPU idles
 
     @property
     def idle(self) -> float:
@@ -74,7 +76,7 @@ class Epochs:
         for start, end in spans:
             busy += max(0.0, end - max(start, until))
             until = max(until, end)
-        return 1 - busy / 1e6 / (self.ends[2] - self.ends[1])
+        return 1 - busy / 1e6 / (self.ends[2] - self.began)
 
 
 def train(run: Run, network: str, precision: str, compute: Compute) -> Epochs:
