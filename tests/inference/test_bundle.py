@@ -17,8 +17,6 @@ from selcn.config import ClassifierSpec
 from selcn.errors import ConfigError, RunError
 from selcn.inference.assembly import read_bundle
 from selcn.inference.bundle import read_lesions
-from selcn.inference.reliability import OUT_OF_DISTRIBUTION
-from selcn.inference.result import prepare
 from selcn.models.plain import write_plain
 from selcn.runs.bundling import BundleOptions, bundle_run
 from selcn.runs.provenance import annotator_lines, cost_lines
@@ -239,32 +237,6 @@ def test_the_lesions_and_images_that_trained_it_are_listed_as_hashes(tiny_run: P
     trained = run.table[run.table["image_id"].map(run.split.part) != "test"]
     expected = {f"lesion:{one}" for one in trained["lesion_id"]} | {f"image:{one}" for one in trained["image_id"]}
     assert listed == {hashlib.sha256(name.encode()).hexdigest()[:12] for name in expected}
-
-
-def test_a_bundle_without_a_stage_measures_the_last_features(tiny_run: Path, tmp_path: Path) -> None:
-    """As bundles were made before there was a choice."""
-    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
-    new, bundle = selcn.load(tiny_run / "bundle").predict(image), copied(tiny_run, tmp_path)
-    config = json.loads((bundle / "config.json").read_text())
-    measured = config["reliability"]["networks"]["diagnosis"]
-    assert measured.pop("stage") == "earlier"
-    distances = []
-    known, ensemble = read_bundle(tiny_run / "bundle")
-    with torch.inference_mode():
-        prepared = torch.from_numpy(prepare(image, known)).permute(2, 0, 1)[None].float() / 255
-        for member in ensemble.members:
-            pooled = member(prepared).outputs["diagnosis"].activations.mean((2, 3))
-            assert member.distance is not None
-            along = (pooled - member.distance.mean) @ member.distance.whitening
-            distances.append(float((along**2).mean() ** 0.5))
-    for threshold, warned in ((np.mean(distances) * 1.01, False), (np.mean(distances) * 0.99, True)):
-        measured["distance"] = float(threshold)
-        (bundle / "config.json").write_text(json.dumps(config))
-        sealed(bundle, "config.json")
-        old = selcn.load(bundle).predict(image)
-        assert old.distance == pytest.approx(np.mean(distances), rel=1e-4)
-        assert (OUT_OF_DISTRIBUTION in old.warnings) == warned
-    assert old.distance != pytest.approx(new.distance, rel=0.01)
 
 
 BUNDLES = Path(__file__).parent / "bundles"

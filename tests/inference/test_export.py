@@ -30,7 +30,6 @@ from selcn.inference.row import flatten, row_fields
 from selcn.inference.torch_engine import TorchEngine
 from selcn.labels import Fusion
 from selcn.models.ensemble import Ensemble
-from selcn.models.features import FeatureDistance
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,6 @@ def test_both_engines_predict_alike(exported: Path, tiny_run: Path) -> None:
         for name in ("symmetry", "diagnosis"):
             assert one[name].probabilities == pytest.approx(other[name].probabilities, abs=1e-4)
             assert np.abs(one[name].saliency - other[name].saliency).max() < 1e-4
-        assert one.distance == pytest.approx(other.distance, abs=1e-4)
         assert one.lesion is not None
         assert other.lesion is not None
         assert (one.lesion.mask == other.lesion.mask).mean() > 0.999
@@ -196,25 +194,6 @@ def test_a_bundle_without_a_segmenter_is_exported(tmp_path: Path) -> None:
     assert (ours.lesion, ours.warnings, ours.abstain) == (None, (), False)
     rows = [flatten({"image": "x", **one.to_json()}, config) for one in (ours, theirs)]
     assert [list(row) for row in rows] == [list(row_fields(config))] * 2
-
-
-@pytest.mark.parametrize(("backbone", "flips"), [("test_resnet", True), ("test_vit", False)])
-def test_a_graph_measures_the_distance_at_the_stage_before_the_last(backbone: str, flips: bool, tmp_path: Path) -> None:
-    specs: dict[str, SegmenterSpec | ClassifierSpec] = {
-        "streaks": ClassifierSpec(labels=["absent", "present"], backbone=backbone, flips=flips)
-    }
-    torch.manual_seed(0)
-    cascade = build_cascade(specs, components=2).eval()
-    images = np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
-    earlier = cascade(torch.rand(1, 3, 48, 64)).outputs["streaks"].earlier
-    cascade.distance_earlier, cascade.measures_earlier = FeatureDistance(earlier.shape[1], 4), True
-    cascade.distance_earlier.whitening.normal_()
-    config, ensemble = bundle_config(specs), Ensemble([cascade])
-    graphs = [tmp_path / name for name in export_graphs(config, ensemble, tmp_path)]
-    ours, theirs = OnnxEngine(config, graphs)(images).distance, TorchEngine(ensemble)(images).distance
-    assert ours == pytest.approx(theirs, abs=1e-4)
-    assert len(set(theirs.tolist())) == len(images), "distances of noise differ"
-    assert (theirs > 0.01).all()
 
 
 def test_what_was_changed_or_not_exported_is_refused(exported: Path, tiny_run: Path, tmp_path: Path) -> None:

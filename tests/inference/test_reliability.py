@@ -67,14 +67,6 @@ def test_distance_is_that_of_whitened_principal_components() -> None:
     assert distance(known).square().mean() == pytest.approx(1, abs=0.02)
 
 
-def test_a_stage_needs_its_distance_and_is_the_last_where_none_is_stated() -> None:
-    assert MEASURED.stage == "last"
-    with pytest.raises(ValueError, match="stage earlier needs the distance of that stage"):
-        NetworkReliability(**{**MEASURED.model_dump(), "stage": "earlier"})
-    earlier = {"channels": 4, "components": (2,)}
-    assert NetworkReliability(**{**MEASURED.model_dump(), "stage": "earlier", "earlier": earlier}).stage == "earlier"
-
-
 def test_few_or_equal_images_still_give_a_distance() -> None:
     assert FeatureDistance.fit(torch.randn(12, 40)).whitening.shape[1] == 2
     flat = FeatureDistance.fit(torch.ones(30, 4))

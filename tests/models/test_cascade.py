@@ -1,7 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +10,6 @@ from selcn.models.cascade import Cascade, Pass
 from selcn.models.classifier import Classifier
 from selcn.models.ensemble import Ensemble
 from selcn.models.explained import explain
-from selcn.models.features import FeatureDistance, watch_earlier
 from selcn.models.masking import apply_masking
 from selcn.saliency import methods
 from selcn.saliency.controls import replace_saliency
@@ -165,46 +160,6 @@ def test_several_maps_are_handed_on_in_the_order_of_reads() -> None:
     assert not torch.allclose(found.outputs["last"].logits, last(IMAGES, [*maps]), atol=1e-6)
     assert found.lesion is None
     assert Ensemble([cascade])(IMAGES).lesion is None
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("flips", [False, True])
-def test_a_distance_is_measured_at_the_stage_asked_for_of_the_upright_image(flips: bool) -> None:
-    spec = ClassifierSpec(labels="ham10000", backbone="resnet10t", flips=flips)
-    cascade = build_cascade({"diagnosis": spec}, components=2).eval()
-    assert Ensemble([cascade])(IMAGES).distance.tolist() == [0, 0, 0], "fitted to nothing"
-    backbone: Any = cascade.networks["diagnosis"].backbone
-    body = backbone.body.network
-    stem = body.maxpool(body.act1(body.bn1(body.conv1(backbone.normalise(IMAGES)))))
-    before = body.layer3(body.layer2(body.layer1(stem)))
-    stages = {False: body.layer4(before), True: before}
-    pooled = {earlier: maps.mean((2, 3)).double().numpy() for earlier, maps in stages.items()}
-    cascade.distance_earlier = FeatureDistance(pooled[True].shape[1], 3)
-    expected = {}
-    for earlier, fitted in ((False, cascade.distance), (True, cascade.distance_earlier)):
-        assert fitted is not None
-        fitted.mean.normal_()
-        fitted.whitening.normal_()
-        along = (pooled[earlier] - fitted.mean.double().numpy()) @ fitted.whitening.double().numpy()
-        expected[earlier] = pytest.approx(np.sqrt((along**2).mean(axis=1)), rel=1e-4)
-    found = cascade(IMAGES)
-    for earlier in (False, True):
-        assert cascade.measure_distance(found, earlier=earlier).numpy() == expected[earlier]
-        cascade.measures_earlier = earlier
-        assert Ensemble([cascade])(IMAGES).distance.numpy() == expected[earlier]
-
-
-@torch.no_grad()
-def test_passes_of_other_threads_are_not_watched() -> None:
-    cascade = member()
-    network = cascade.networks["diagnosis"]
-    with watch_earlier(network) as own, ThreadPoolExecutor(1) as others:
-        output = others.submit(cascade.classify, "diagnosis", IMAGES, [torch.rand(3, 1, 4, 6)]).result()
-        assert own == []
-        network.features(IMAGES[:1])  # type: ignore[operator]
-    assert [len(one) for one in own] == [1]
-    assert output.earlier is not None
-    assert output.earlier[:1].numpy() == pytest.approx(own[0].numpy(), rel=1e-3, abs=1e-6)
 
 
 @torch.no_grad()

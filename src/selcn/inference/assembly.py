@@ -80,12 +80,12 @@ def read_bundle(path: Path) -> tuple[BundleConfig, Ensemble]:
     config = read_config(path)
     measured = config.reliability.networks.get(config.target) if config.reliability else None
     components = measured.components if measured else (None,) * config.members
+    earlier = measured.earlier if measured else None
     ensemble = Ensemble([build_cascade(config.networks, one) for one in components])
     share_networks(ensemble, config.shared)
-    if measured and measured.earlier:
-        for member, count in zip(ensemble.members, measured.earlier.components, strict=False):
-            member.distance_earlier = FeatureDistance(measured.earlier.channels, count)
-            member.measures_earlier = measured.stage == "earlier"
+    for member, count in zip(ensemble.members, earlier.components if earlier else (), strict=False):
+        assert earlier
+        member.distance_earlier = FeatureDistance(earlier.channels, count)
     load_weights(ensemble, path / WEIGHTS, repeated=_repeated(config))
     return config, ensemble.eval()
 

@@ -4,11 +4,11 @@ NumPy and OpenCV alone, so that every engine gives the same warnings.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
 import cv2
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from selcn.config import Section
 from selcn.evaluation.recalibration import rescale
@@ -77,13 +77,11 @@ class NetworkReliability(Section):
         abstain_below: threshold on the calibrated probability of the predicted class, below which the network abstains.
         coverage: share of the out-of-fold images at or above the threshold.
         distance: upper bound of the usual distance of features, see `selcn.models.features`.
-        components: number of directions along which each member's distance at the last stage is measured.
+        components: number of directions along which each member's distance is measured.
         sets: of its prediction sets; None where a class has too few lesions for their coverage.
         false_alarms: share of the images of new lesions that each warning is fitted to be given of; None where that
             was not recorded.
-        earlier: of the stage before; None where it was not measured.
-        stage: at which ``distance`` bounds the distance, and a prediction's is measured: the last one, as of bundles
-            made before there was a choice, or the one before it.
+        earlier: of the stage before, which no warning uses; None where it was not measured.
     """
 
     temperature: Annotated[float, Field(gt=0)]
@@ -95,13 +93,6 @@ class NetworkReliability(Section):
     sets: SetThresholds | None = None
     false_alarms: float | None = None
     earlier: EarlierLayer | None = None
-    stage: Literal["last", "earlier"] = "last"
-
-    @model_validator(mode="after")
-    def _has_its_stage(self) -> Self:
-        if self.stage == "earlier" and self.earlier is None:
-            raise ValueError("stage earlier needs the distance of that stage (earlier); make the bundle anew")
-        return self
 
     def recalibrate(self, probabilities: np.ndarray) -> np.ndarray:
         """Recalibrated probabilities, float64 (N, C).

@@ -12,7 +12,7 @@ from selcn.data.views import FLIPS, VIEWS, flipped
 from selcn.models.backbones import resize_images
 from selcn.models.classifier import Classifier
 from selcn.models.explained import explain, mean, prefer
-from selcn.models.features import FeatureDistance, pooled_features, watch_earlier
+from selcn.models.features import FeatureDistance, pooled_features
 from selcn.models.heads import HeadOutput
 from selcn.models.masking import add_mask, apply_masking
 from selcn.models.mirror import Mirrored
@@ -85,8 +85,7 @@ class Cascade(nn.Module):
         self.specs = dict(specs)
         self.networks = nn.ModuleDict(dict(networks))
         self.distance = distance
-        self.distance_earlier: FeatureDistance | None = None  # at the stage before the last
-        self.measures_earlier = False  # whether the distance of a prediction is the one at that stage
+        self.distance_earlier: FeatureDistance | None = None  # at the stage before; no prediction uses it
 
     @property
     def methods(self) -> dict[str, str]:
@@ -207,7 +206,6 @@ class Cascade(nn.Module):
 
         Returns:
             The upright image's pass; with `flips` its logits are the log of the probabilities averaged over all flips.
-            With the features of the stage before the last, where the backbone has one.
         """
         network = self.networks[name]
         assert isinstance(network, Classifier)
@@ -220,10 +218,8 @@ class Cascade(nn.Module):
             if key not in known:
                 known[key] = network.measure(seen, (lesion > LESION_THRESHOLD).to(seen))
             measured = known[key]
-        with watch_earlier(network) as earlier:
-            features = [network.features(view, None, measured) for view in flipped(seen, count)]
-        output = self.classify_features(name, features, saliency, metadata)
-        return output._replace(earlier=next(iter(earlier), None))  # the upright view is the first
+        features = [network.features(view, None, measured) for view in flipped(seen, count)]
+        return self.classify_features(name, features, saliency, metadata)
 
     def read(self, name: str, saliency: Sequence[Tensor]) -> list[Tensor]:
         """The maps that a classifier reads: saliency, or the control that replaces it.
@@ -267,12 +263,11 @@ class Cascade(nn.Module):
         probabilities = mean([logits.softmax(dim=1) for logits in (upright.logits, *turned)])
         return upright._replace(logits=probabilities.log())
 
-    def measure_distance(self, found: Pass, *, earlier: bool | None = None) -> Tensor:
+    def measure_distance(self, found: Pass) -> Tensor:
         """Distance of the last classifier's features from those of training images (N,), see `FeatureDistance`.
 
         Args:
             found: of this cascade, with the outputs of all its networks.
-            earlier: whether at the stage before the last; None for the stage that ``measures_earlier`` states.
 
         Returns:
             Distances in standard deviations; 0 where there is no classifier or no fitted distance.
@@ -280,15 +275,8 @@ class Cascade(nn.Module):
         if not found.outputs:
             assert found.lesion is not None
             return torch.zeros_like(found.lesion[:, 0, 0, 0])
-        output = list(found.outputs.values())[-1]
-        at_earlier = self.measures_earlier if earlier is None else earlier
-        fitted = self.distance_earlier if at_earlier else self.distance
-        if fitted is None:
-            return torch.zeros_like(output.logits[:, 0])
-        features = output.earlier if at_earlier else pooled_features(output)
-        assert features is not None  # the distance was fitted to this stage
-        distances: Tensor = fitted(features)
-        return distances
+        features = pooled_features(list(found.outputs.values())[-1])
+        return torch.zeros_like(features[:, 0]) if self.distance is None else self.distance(features)
 
 
 def lesion_map(lesion: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import get_ident
 
 import torch
 from torch import Tensor, nn
@@ -73,8 +72,6 @@ def pooled_features(output: HeadOutput) -> Tensor:
 def watch_earlier(network: nn.Module) -> Iterator[list[Tensor]]:
     """Collect features of the stage before a classifier's last one, averaged over positions (N, C), a pass an entry.
 
-    Passes of other threads through the same network are left to them.
-
     Args:
         network: a classifier; of one without such a stage, as where features were stored, nothing is collected.
     """
@@ -84,11 +81,9 @@ def watch_earlier(network: nn.Module) -> Iterator[list[Tensor]]:
         yield found
         return
     body = network.backbone.body  # type: ignore[union-attr]  # a classifier, or there would be no such stage
-    thread = get_ident()
 
     def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-        if get_ident() == thread:
-            found.append(_averaged(body, output))
+        found.append(_averaged(body, output))
 
     handle = layer.register_forward_hook(keep)
     try:
@@ -106,10 +101,8 @@ def earlier_layer(network: nn.Module) -> nn.Module | None:
     body = getattr(getattr(network, "backbone", None), "body", None)
     if isinstance(body, TimmFeatures):
         named = [one["module"] for one in body.network.feature_info if one.get("module")]
-        try:
-            return body.network.get_submodule(named[-2]) if len(named) > 1 else None
-        except AttributeError:  # it names no module
-            return None
+        modules: dict[str, nn.Module] = dict(body.network.named_modules())
+        return modules.get(named[-2]) if len(named) > 1 else None
     while isinstance(body, nn.Module) and len(stages := list(body.children())) > 0:
         if len(stages) > 1:
             return stages[-2]

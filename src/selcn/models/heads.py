@@ -16,15 +16,12 @@ class HeadOutput(NamedTuple):
         activations: (N, K, h, w), of the target layer.
         weight: (classes, K), the head's weights for those channels.
         class_maps: (N, classes, h, w) before the head's ReLU; None where the head is linear.
-        earlier: features of the stage before the backbone's last one, averaged over positions (N, C), see
-            `selcn.models.features.watch_earlier`; None where it has no such stage or they were not kept.
     """
 
     logits: Tensor
     activations: Tensor
     weight: Tensor
     class_maps: Tensor | None
-    earlier: Tensor | None = None
 
 
 class PooledLinearHead(nn.Module):

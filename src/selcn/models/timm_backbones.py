@@ -54,7 +54,7 @@ class TimmFeatures(nn.Module):
         height, width = (side // self.reduction for side in image)
         if features.shape[1] != prefix + height * width:
             return features
-        return features[:, prefix:].transpose(1, 2).reshape(features.shape[0], -1, height, width)
+        return features[:, prefix:].transpose(1, 2).reshape(len(features), -1, height, width)
 
     @property
     def reduction(self) -> int:

@@ -73,39 +73,36 @@ def _section(name: str, table: pd.DataFrame, scores: pd.DataFrame, predictor: Pr
     rows = _rows(warned[(warned["score"] == ANY_WARNING) | (warned["value"] > 0)], "row")
     warnings = MetricTable(f"{name}: warnings", "test", ["warned", "false_alarms"], rows, signed=False)
     strange = int(scores["ood"].sum())
-    chart = embed_chart(draw_distances(scores, *_warned(predictor)), f"ood-{name}")
+    chart = embed_chart(draw_distances(scores, _threshold(predictor)), f"ood-{name}")
     return OodSection(name, len(scores) - strange, strange, tables, warnings, chart)
 
 
-def draw_distances(scores: pd.DataFrame, score: str, threshold: float | None) -> Chart:
+def draw_distances(scores: pd.DataFrame, threshold: float | None) -> Chart:
     """Feature distance of each image, a row a source, and the distance above which an image is warned of.
 
     Args:
         scores: as `selcn.runs.ood.score_ood` writes them.
-        score: the distance that the warning reads, a column of ``scores``.
         threshold: of the warning; None where it was not measured.
     """
     named = scores["source"].fillna("").replace("", "not named").where(scores["ood"] == 1, USUAL)
-    data = scores.assign(row=named)[["image_id", "row", score]]
+    data = scores.assign(row=named)[["image_id", "row", "distance"]]
     with style.context(STYLE):
         figure = new_figure(90 + _ROW * len(set(named)))
         axes = figure.subplots()
         names = [USUAL, *(one for one in dict.fromkeys(named) if one != USUAL)]
         for place, name in enumerate(names):
-            values = data.loc[data["row"] == name, score].to_numpy()
+            values = data.loc[data["row"] == name, "distance"].to_numpy()
             spread = place + 0.3 * np.sin(np.arange(len(values)) * 2.4)  # so that points lie beside each other
             axes.plot(values, spread, ".", markersize=3, color=COLOURS[place % len(COLOURS)])
         if threshold is not None:
             axes.axvline(threshold, color=INK, linestyle=":", label="warned of to the right")
             figure.legend(loc="outside upper left")
-        axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel=SPOKEN[score])
-        if data[score].gt(0).any():
+        axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel="feature distance")
+        if data["distance"].gt(0).any():
             axes.set_xscale("log")
-    middle = data.groupby("row", sort=False)[score].median()
+    middle = data.groupby("row", sort=False)["distance"].median()
     listed = "; ".join(f"{name} {value:.2f}" for name, value in middle.items())
-    return Chart(
-        figure, data, f"{SPOKEN[score].capitalize()}, medians: {listed}; threshold {threshold or float('nan'):.2f}"
-    )
+    return Chart(figure, data, f"Feature distances, medians: {listed}; threshold {threshold or float('nan'):.2f}")
 
 
 def _rows(table: pd.DataFrame, key: str) -> dict[str, dict[str, Measurement]]:
@@ -117,10 +114,7 @@ def _rows(table: pd.DataFrame, key: str) -> dict[str, dict[str, Measurement]]:
     return found
 
 
-def _warned(predictor: Predictor) -> tuple[str, float | None]:
-    """Which distance the warning reads, a key of `SPOKEN`, and its threshold; None where none was measured."""
+def _threshold(predictor: Predictor) -> float | None:
     config = predictor.config
     measured = config.reliability.networks.get(config.target) if config.reliability else None
-    if measured is None:
-        return "distance", None
-    return {"last": "distance", "earlier": "distance_earlier"}[measured.stage], measured.distance
+    return measured.distance if measured else None

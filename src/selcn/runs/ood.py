@@ -8,6 +8,7 @@ OUT/
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from selcn.inference.row import Row
 from selcn.inference.stream import Decoded, Frame, work_through
 from selcn.inference.torch_engine import TorchEngine
 from selcn.io.tables import guarded
-from selcn.models.explained import mean
+from selcn.models.features import watch_earlier
 from selcn.runs.taken import seen_rows
 
 SCORES, TABLE = "scores.csv", "ood.csv"
@@ -160,21 +161,26 @@ def _score_frames(predictor: Predictor, frames: Sequence[Frame]) -> list[dict[st
     engine, config = predictor.run, predictor.config
     assert isinstance(engine, TorchEngine)
     prepared, given = np.stack([frame.prepared for frame in frames]), predictor.given_arrays([f.given for f in frames])
-    passes = engine.passes(prepared, given)
+    members = list(engine.ensemble.members)
+    with ExitStack() as stack:
+        watched = [stack.enter_context(watch_earlier(member.networks[config.target])) for member in members]
+        passes = engine.passes(prepared, given)
     outputs = engine.outputs(passes, given)
     undefined, nothing = _undefined(predictor), np.full(len(frames), np.nan)
-    measured = {
-        "energy": [-found.outputs[config.target].logits.logsumexp(dim=1) for _, found in passes],
-        "distance": [member.measure_distance(found, earlier=False) for member, found in passes],
-        "distance_earlier": [member.measure_distance(found, earlier=True) for member, found in passes],
-    }
-    scores = {name: nothing if name in undefined else mean(one).cpu().numpy() for name, one in measured.items()}
+    energy, earlier = nothing, nothing
+    if "energy" not in undefined:
+        energies = [-found.outputs[config.target].logits.logsumexp(dim=1) for _, found in passes]
+        energy = torch.stack(energies).mean(dim=0).cpu().numpy()
+    if "distance_earlier" not in undefined:
+        far = [member.distance_earlier(seen[0]) for member, seen in zip(members, watched, strict=True)]  # type: ignore[misc]
+        earlier = torch.stack(far).mean(dim=0).cpu().numpy()
     rows = []
     for number, frame in enumerate(frames):
         prediction = describe(config, prepared[number], outputs, number, frame.size, frame.given)
         confidence = max(prediction[config.target].probabilities.values())
-        own = {"max_probability": 1 - confidence, **{name: float(values[number]) for name, values in scores.items()}}
-        rows.append({**own, "warnings": SEPARATOR.join(prediction.warnings)})
+        distance = np.nan if "distance" in undefined else prediction.distance
+        scores = map(float, (1 - confidence, energy[number], distance, earlier[number]))
+        rows.append(dict(zip(OOD_SCORES, scores, strict=True)) | {"warnings": SEPARATOR.join(prediction.warnings)})
     return rows
 
 

@@ -20,7 +20,7 @@ from selcn.io.progress import OnProgress
 from selcn.labels import NO_MASKING
 from selcn.models.cascade import Cascade, lesion_map
 from selcn.models.explained import explain, explain_together
-from selcn.models.features import pooled_features
+from selcn.models.features import pooled_features, watch_earlier
 from selcn.models.heads import HeadOutput
 from selcn.runs.features import pools_early
 from selcn.runs.folder import (
@@ -174,13 +174,14 @@ def _classify_fold(held: _Assignment, images: Tensor) -> None:
     lesion, saliency = _inputs(run, held.network, held.rows, None, images)
     metadata = _metadata(run, held.network, held.rows, images)
     stored = _stored(run, held.network, held.rows, images.device)
-    output = _predict(held.members[0], held.network, stored or images, lesion, saliency, metadata)
+    with watch_earlier(held.members[0].networks[held.network]) as earlier:
+        output = _predict(held.members[0], held.network, stored or images, lesion, saliency, metadata)
     method = run.graph.classifiers[held.network].saliency
     arrays.put(PROBABILITIES, held.images, held.rows, output.logits.softmax(dim=1))
     arrays.put(SALIENCY, held.images, held.rows, explain(output, method=method)[:, 0])
     arrays.put(FEATURES, held.images, held.rows, pooled_features(output))
-    if output.earlier is not None:
-        arrays.put(FEATURES_EARLIER, held.images, held.rows, output.earlier)
+    if earlier:
+        arrays.put(FEATURES_EARLIER, held.images, held.rows, earlier[0])  # of the upright view
 
 
 def _classify_test(tested: _Assignment, images: Tensor) -> None:

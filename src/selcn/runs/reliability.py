@@ -1,7 +1,6 @@
 """When a bundle of a run is not to be relied on: calibration, abstention, prediction sets, and usual images."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from selcn.inference.reliability import (
     sharpness,
 )
 from selcn.labels import TEST
+from selcn.models.cascade import Cascade
 from selcn.models.ensemble import Ensemble
 from selcn.models.features import FeatureDistance
 from selcn.runs.ensembles import calibration_predictions
@@ -37,31 +37,6 @@ FALSE_ALARMS = 0.01
 """Share of the images of new lesions that each warning of unusual images is given of, where no other is asked for."""
 
 
-@dataclass(frozen=True)
-class _Distances:
-    """Of one stage's features, each member's fitted to half its fold.
-
-    Attributes:
-        fitted: of each member.
-        held: distances of the other halves (m,).
-        units: their groups.
-    """
-
-    fitted: Sequence[FeatureDistance]
-    held: np.ndarray
-    units: pd.Series
-
-    @property
-    def channels(self) -> int:
-        """Of the features."""
-        return self.fitted[0].whitening.shape[0]
-
-    @property
-    def components(self) -> tuple[int, ...]:
-        """Number of each member's directions."""
-        return tuple(one.whitening.shape[1] for one in self.fitted)
-
-
 def measure_reliability(
     run: Run, target: str, ensemble: Ensemble, false_alarms: float | None, coverage: float | None = None
 ) -> Reliability:
@@ -69,8 +44,7 @@ def measure_reliability(
 
     Biases and abstention are those of the single members out of fold. The temperature is that of the ensemble where the
     split has a calibration subset, else of the members, too, whose mean is less confident than they are. Prediction
-    sets come from the members out of fold, recalibrated as the ensemble is, whose probabilities make them. The warning
-    of unusual images reads the distance at the stage before the last, where its features were kept.
+    sets come from the members out of fold, recalibrated as the ensemble is, whose probabilities make them.
 
     Args:
         run: that is evaluated.
@@ -84,10 +58,12 @@ def measure_reliability(
     """
     if not run.labelled(target)[np.concatenate(run.fold_rows)].any():
         return Reliability(image=_usual_images(run, false_alarms or FALSE_ALARMS), networks={})
-    last, earlier = _fit_distances(run, target, FEATURES), _fit_earlier(run, target)
-    warned = earlier or last
-    rate = max(FALSE_ALARMS, 1 / (warned.units.nunique() + 1)) if false_alarms is None else false_alarms
-    _set_distances(ensemble, last, earlier)
+    members = [*ensemble.members]
+    fitted, distances, units = zip(*_distances(run, target, FEATURES), strict=True)
+    held, lesions = torch.cat(distances).numpy().astype(np.float64), pd.Series(np.concatenate(units))
+    rate = max(FALSE_ALARMS, 1 / (lesions.nunique() + 1)) if false_alarms is None else false_alarms
+    for member, distance in zip(members, fitted, strict=True):
+        member.distance = distance.to(next(member.parameters()).device)
     predictions = run.predictions(target)
     held_out = predictions.table[predictions.table["fold"] != TEST].reset_index(drop=True)
     out_of_fold = Predictions(predictions.labels, held_out)
@@ -101,12 +77,11 @@ def measure_reliability(
         bias=found.bias,
         abstain_below=abstention_threshold(recalibrated, COVERAGE),
         coverage=COVERAGE,
-        distance=alarm_threshold(warned.held, warned.units, rate),
-        components=last.components,
+        distance=alarm_threshold(held, lesions, rate),
+        components=tuple(one.whitening.shape[1] for one in fitted),
         sets=_sets(found.of(out_of_fold), coverage),
         false_alarms=rate,
-        earlier=EarlierLayer(channels=earlier.channels, components=earlier.components) if earlier else None,
-        stage="earlier" if earlier else "last",
+        earlier=_fit_earlier(run, target, members),
     )
     return Reliability(image=_usual_images(run, rate), networks={target: network})
 
@@ -143,29 +118,23 @@ def _sets(out_of_fold: Predictions, coverage: float | None) -> SetThresholds | N
     return SetThresholds(coverage=fitted.coverage, lowest=fitted.thresholds)
 
 
-def _fit_distances(run: Run, target: str, name: str) -> _Distances:
+def _distances(run: Run, target: str, name: str) -> Iterator[tuple[FeatureDistance, Tensor, np.ndarray]]:
     """`_fit_distance` of each member on the fold that it was not trained on; ``name`` is that of the features' file."""
-    features, found = run.output(target, name), []
+    features = run.output(target, name)
     for rows in run.fold_rows:
         units = run.table["image_id"].iloc[rows].map(run.split.group).to_numpy()
-        found.append(_fit_distance(torch.from_numpy(np.array(features[rows])), units))
-    fitted, held, units = zip(*found, strict=True)
-    return _Distances(fitted, torch.cat(held).numpy().astype(np.float64), pd.Series(np.concatenate(units)))
+        yield _fit_distance(torch.from_numpy(np.array(features[rows])), units)
 
 
-def _fit_earlier(run: Run, target: str) -> _Distances | None:
-    """Distances at the stage before; None where its features were not kept."""
-    kept = (run.folder.outputs(target) / FEATURES_EARLIER).is_file()
-    return _fit_distances(run, target, FEATURES_EARLIER) if kept else None
-
-
-def _set_distances(ensemble: Ensemble, last: _Distances, earlier: _Distances | None) -> None:
-    """Set each member's distances, and which of them a prediction's is."""
-    for number, member in enumerate(ensemble.members):
-        device = next(member.parameters()).device
-        member.distance = last.fitted[number].to(device)
-        member.distance_earlier = earlier.fitted[number].to(device) if earlier else None
-        member.measures_earlier = earlier is not None
+def _fit_earlier(run: Run, target: str, members: list[Cascade]) -> EarlierLayer | None:
+    """Set each member's feature distance at the stage before; None where its features were not kept."""
+    if not (run.folder.outputs(target) / FEATURES_EARLIER).is_file():
+        return None
+    fitted = [distance for distance, _, _ in _distances(run, target, FEATURES_EARLIER)]
+    for member, distance in zip(members, fitted, strict=True):
+        member.distance_earlier = distance.to(next(member.parameters()).device)
+    channels, _ = fitted[0].whitening.shape
+    return EarlierLayer(channels=channels, components=tuple(one.whitening.shape[1] for one in fitted))
 
 
 def _usual_images(run: Run, false_alarms: float) -> ImageReliability:
