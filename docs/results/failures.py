@@ -80,8 +80,8 @@ STRANGE = """### What it knows of strange images
 Noise, blank frames and the **synthetic** phantom, photographs that come with scikit-image, and ISIC 2017's seborrheic
 keratoses, which are from other clinics and squeezed. Warned is the share with any warning; that of the test subset are
 false alarms. The warning of images unlike the training images reads the distance. That a layer before tells these
-images apart better, but by their resolution and compression, too: it would warn of every image of HAM10000 in its
-published size, copies of which at 200x150 the networks were trained on ([Experiments](experiments.md))."""
+images apart better, but by their resolution and compression, too: it would warn of each of 24 images of HAM10000 in
+their published size, whose copies at 200x150 are usual to it ([Experiments](experiments.md))."""
 
 ROBUST = """### What it does with spoiled images
 

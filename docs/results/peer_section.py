@@ -62,16 +62,28 @@ def peer_sections() -> list[str]:
 
 def _recalibrated() -> str:
     """Both fine-tuned networks on the test subset, recalibrated by their own out-of-fold predictions."""
+    known = {file.stem: _probable(file) for file in (OUT / "fine-tuned.parquet", RUN / f"{OURS}.parquet")}
     rows = []
-    for file in (RUN / f"{OURS}.parquet", OUT / "fine-tuned.parquet"):
-        whole = read_predictions(file, HAM10000)
-        tested = whole.table["fold"] == TEST
-        held, test = (Predictions(HAM10000, whole.table[rows].reset_index(drop=True)) for rows in (~tested, tested))
-        probable = fit_recalibration(held).of(test).table.drop(columns="predicted")
-        table = evaluate_classification(Predictions(HAM10000, probable), resamples=500).set_index("metric")
-        cells = {metric.replace("_", " "): interval(table.loc[metric].to_dict()) for metric in RECALIBRATED}
-        rows.append({"": file.stem, **cells})
+    for name, predictions in known.items():
+        table = evaluate_classification(predictions, resamples=500).set_index("metric")
+        rows.append({"": name, **_cells(table)})
+    table = compare(*known.values(), resamples=500).set_index("metric")
+    rows.append({"": f"{OURS} minus fine-tuned", **_cells(table, signed=True)})
     return markdown(pd.DataFrame(rows))
+
+
+def _probable(file: Path) -> Predictions:
+    """The test subset recalibrated by the folds; the most probable class is what is predicted."""
+    table = read_predictions(file, HAM10000).table
+    held, test = (
+        Predictions(HAM10000, table[rows].reset_index(drop=True))
+        for rows in (table["fold"] != TEST, table["fold"] == TEST)
+    )
+    return Predictions(HAM10000, fit_recalibration(held).of(test).table.drop(columns="predicted"))
+
+
+def _cells(table: pd.DataFrame, *, signed: bool = False) -> dict[str, str]:
+    return {metric.replace("_", " "): interval(table.loc[metric].to_dict(), signed=signed) for metric in RECALIBRATED}
 
 
 def _mask_section() -> list[str]:
@@ -96,9 +108,9 @@ weights, flips for augmentation, and the weights of the last epoch. `linear-prob
 regression, classes balanced, C = 0.001, on ImageNet features of EfficientNet-Lite2; C was set without a trial. Both saw
 the same images, folds and test subset as `diagnosis-standalone`, which reads no saliency either."""
 
-ALIKE = """The fine-tuned network learns its training images by heart, after which class weights no longer act: it
-predicts frequent classes, and is right more often, in rare classes less. With probabilities recalibrated out of fold,
-a temperature and a bias a class, and the most probable class predicted, both are alike on the test subset:"""
+ALIKE = """The fine-tuned network predicts frequent classes: it is right more often, in rare classes less. The likely
+cause is that class weights hardly act once a network fits its training images. With probabilities recalibrated out of
+fold, a temperature and a bias a class, and the most probable class predicted, the two on the test subset:"""
 
 MASKS_TEXT = """A default U-Net of segmentation_models_pytorch on the same EfficientNet-Lite0, with binary cross-entropy
 and flips, at the same size and for as many epochs (`unet`, `--only unet`), was trained without the first fold alone,

@@ -83,6 +83,11 @@ def test_an_override_means_a_section_before_a_network_of_its_name(tmp_path: Path
         (changed(lesion=None, symmetry={"masking": "lae"}), "masking lae, which needs a segmentation network; add one"),
         (changed(other={"task": "segmentation", "labels": None}), "unknown key networks.other.labels"),
         (changed(diagnosis={"control": "zero", "reads": {}}), "control stands in place of saliency"),
+        (changed(diagnosis={"fusion_start": "random", "reads": {}}), "goes with reads by concat"),
+        (
+            changed(diagnosis={"fusion_start": "random", "reads": {"symmetry": "attention"}}),
+            "goes with reads by concat",
+        ),
         (changed(symmetry={"head": "squeezenet"}), "head squeezenet goes with a SqueezeNet backbone"),
         (
             changed(symmetry={"adjusted": True, "weighted": True}),

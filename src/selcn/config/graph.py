@@ -242,7 +242,7 @@ def _difference(twin: Twin) -> dict[str, object]:
     """What differs in the section of a twin."""
     match twin:
         case Twin.STANDALONE:
-            return {"reads": {}, "control": None}
+            return {"reads": {}, "control": None, "fusion_start": "identity"}
         case Twin.NO_METADATA:
             return {"metadata": (), "metadata_control": None}
         case _:

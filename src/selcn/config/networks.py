@@ -321,6 +321,8 @@ class ClassificationSection(Training, ClassifierSpec):
             raise ValueError("adjusted evens classes out by itself; leave weighted and balance out")
         if self.adjusted and self.measured:
             raise ValueError("backbone mirror is fitted; take weighted in place of adjusted")
+        if self.fusion_start != "identity" and Fusion.CONCAT not in self.reads.values():
+            raise ValueError("fusion_start is of the E-layer; it goes with reads by concat")
         if self.measured and self.freeze:
             raise ValueError("backbone mirror has no features to freeze; leave freeze out")
         if self.measured and self.init:

@@ -24,6 +24,7 @@ Specs = Mapping[str, SegmenterSpec | ClassifierSpec]
 """The networks of a cascade by name, each after those it needs."""
 
 Measured = dict[tuple[str, tuple[int, int] | None], Mirrored]
+"""Measured symmetry of one lesion, by the masking and the size in pixels of the image that it is measured on."""
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Pass:
         saliency: of the class that each classifier predicts (N, 1, h, w) in [0, 1], by name; of the segmentation
             network the map of its mask, see `lesion_map`.
         regions: what maskings leave visible of the lesion (N, 1, H, W), 0 or 1, by name, once one is applied.
-        mirrored: the lesion's measured symmetry, by masking and size in pixels, once a network has measured it.
+        mirrored: the lesion's measured symmetry, once a network has measured it.
     """
 
     lesion: Tensor | None = None
@@ -214,10 +215,10 @@ class Cascade(nn.Module):
         count = VIEWS if spec.flips else 1
         measured = None
         if spec.takes_mask and lesion is not None:
-            known, key = {} if mirrored is None else mirrored, (spec.masking, network.size)
-            if key not in known:
-                known[key] = network.measure(seen, (lesion > LESION_THRESHOLD).to(seen))
-            measured = known[key]
+            shared, key = {} if mirrored is None else mirrored, (spec.masking, network.size)
+            if key not in shared:
+                shared[key] = network.measure(seen, (lesion > LESION_THRESHOLD).to(seen))
+            measured = shared[key]
         features = [network.features(view, None, measured) for view in flipped(seen, count)]
         return self.classify_features(name, features, saliency, metadata)
 

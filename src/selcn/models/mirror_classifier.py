@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from selcn.models.backbones import resize_images
 from selcn.models.classifier import Classifier
 from selcn.models.heads import EVERY_CHANNEL, HeadOutput, PooledLinearHead
 from selcn.models.mirror import MEASURES, Mirror, Mirrored
@@ -28,7 +27,7 @@ class MirrorClassifier(Classifier):
     def __init__(self, classes: int, *, size: tuple[int, int] | None = None) -> None:
         nn.Module.__init__(self)  # not that of a classifier, which builds a backbone
         self.size, self.fuse, self.target = size, None, EVERY_CHANNEL
-        self.measuring = Mirror()
+        self.mirror = Mirror()
         self.register_buffer("mean", torch.zeros(len(MEASURES)))
         self.register_buffer("deviation", torch.ones(len(MEASURES)))
         self.head = PooledLinearHead(1 + len(MEASURES), classes, 0.0)
@@ -41,7 +40,8 @@ class MirrorClassifier(Classifier):
     @property
     def body(self) -> nn.Module:
         """What is not fitted: the measuring."""
-        return self.measuring
+        assert self.mirror is not None
+        return self.mirror
 
     def features(self, images: Tensor, mask: Tensor | None = None, measured: Mirrored | None = None) -> Tensor:
         """The map, the standardised measures, and whether there is a region to mirror, a channel each.
@@ -74,21 +74,6 @@ class MirrorClassifier(Classifier):
         """
         output: HeadOutput = self.head(features[:, :-1])
         return output._replace(logits=torch.where(features[:, -1:, 0, 0] > 0, output.logits, torch.nan))
-
-    def measure(self, images: Tensor, mask: Tensor | None) -> Mirrored:
-        """The measures before they are standardised, and the map.
-
-        Args:
-            images: (N, 3, H, W) in [0, 1].
-            mask: of the lesion (N, 1, H, W), 0 or 1.
-
-        Raises:
-            ValueError: no mask is given.
-        """
-        if mask is None:
-            raise ValueError("symmetry is measured inside a mask; give one")
-        found: Mirrored = self.measuring(resize_images(images, self.size), resize_images(mask, self.size))
-        return found
 
     def set_model(self, mean: Tensor, deviation: Tensor, weight: Tensor, bias: Tensor) -> None:
         """Set the logistic model.
