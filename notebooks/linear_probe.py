@@ -54,9 +54,7 @@ networks:
     weights: {WEIGHTS}
     freeze: true
     weighted: true
-    batch: 64
-    lr: 3.0e-3
-    epochs: 60
+    optimiser: lbfgs
 resamples: 200
 """
 (FOLDER / "probe.yaml").write_text(CONFIG)

@@ -84,7 +84,7 @@ def test_repeats_alternate_and_the_median_is_taken(monkeypatch: pytest.MonkeyPat
 
 def test_a_linear_probe_is_trained_and_scored_beside_scikit_learn() -> None:
     found = module("probe").measure(420, 2, 1)
-    assert found["epochs of all folds"] == 10
+    assert found["iterations of all folds"] == 10
     assert 1 / 7 < found["scikit-learn, accuracy"] <= 1
     assert 0 <= found["selcn, accuracy"] <= 1
 

@@ -100,9 +100,8 @@ COMPARED = [
         "probe",
         "ratio",
         1,
-        "probe to the steps of its layer alone",
-        "Around the small layer of a probe, each step pays for gathering a batch, the training loop and its logs, each "
-        "epoch for validation and a checkpoint; scikit-learn takes steps on all images at once",
+        "probe to the passes of its layer alone",
+        "",
     ),
     Compared(
         "preparing, hair removed",

@@ -61,7 +61,7 @@ def make(
     }
     explained = {
         "first": frozen("test_resnet", "symmetry-binary", saliency="grad-cam"),
-        "second": frozen("test_resnet", "symmetry", saliency="layer-cam"),
+        "second": frozen("test_resnet", "symmetry", saliency="layer-cam", optimiser="lbfgs"),
         "third": frozen("test_vit", "ham10000", saliency="eigen-cam"),
     }
     more = {"compare": {"diagnosis": ["standalone"]}, "target": "diagnosis"}

@@ -12,12 +12,20 @@ from pydantic import (
     model_validator,
 )
 
-from selcn.config.sections import AugmentSection, Fraction, LearningRate, Monitor, Schedule, Section, Size
+from selcn.config import frozen
+from selcn.config.sections import (
+    IMAGE_AND_MASK,
+    AugmentSection,
+    Fraction,
+    LearningRate,
+    Monitor,
+    Schedule,
+    Section,
+    Size,
+)
 from selcn.labels import LABEL_SETS, MIRROR, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
 from selcn.labels.metadata import NEVER
 
-IMAGE_AND_MASK = "image+mask"
-"""Input of a classifier whose first convolution has a fourth channel, the lesion's mask."""
 FULL = "full"
 """Serialisation context under which label sets are written in full, as in bundles, instead of by name."""
 
@@ -176,8 +184,9 @@ class Training(Section):
     monitor: Monitor = "loss"
     batch: int = Field(16, ge=1, description="images a batch, of all devices together")
     accumulate: int = Field(1, ge=1, description="batches an optimiser's step")
-    optimiser: Literal["adam", "adamw"] = Field(
-        "adam", description="adamw: Adam with a weight decay apart from its steps"
+    optimiser: Literal["adam", "adamw", "lbfgs"] = Field(
+        "adam",
+        description="adamw: Adam with weight decay apart from its steps; lbfgs: of a linear probe, all images at once",
     )
     lr: LearningRate = 1e-4
     weight_decay: float = Field(5e-4, ge=0, description="of adam an L2 penalty; of adamw none on biases and scales")
@@ -235,14 +244,16 @@ class SegmentationSection(Training, SegmenterSpec):
     schedule: Schedule = "poly"
     rank_weight: float = Field(0.05, ge=0, description="of the rank loss, beside soft Dice")
 
+    @model_validator(mode="after")
+    def _takes_steps(self) -> Self:
+        if self.optimiser == frozen.LBFGS:
+            raise ValueError("optimiser lbfgs fits a linear probe, which is a classifier; take adam or adamw")
+        return self
+
     @property
     def spec(self) -> SegmenterSpec:
         """The network without its training settings."""
         return SegmenterSpec(**{name: getattr(self, name) for name in SegmenterSpec.model_fields})
-
-
-NOT_OF_FEATURES = ("rotation", "zoom", "shift", "colour")
-"""Augmentation that changes an image, and so cannot be had of stored features."""
 
 
 class Recipe(Section):
@@ -291,27 +302,15 @@ class ClassificationSection(Training, ClassifierSpec):
 
     @model_validator(mode="before")
     @classmethod
-    def _augment_frozen(cls, tree: Any) -> Any:  # noqa: ANN401 - any input of a model
-        """Leave of the augmentation flips alone, unless it is written out, which is checked below."""
-        if isinstance(tree, dict) and tree.get("freeze") is True and isinstance(tree.get("augment", {}), dict):
-            return {**tree, "augment": {**dict.fromkeys(NOT_OF_FEATURES, 0), **tree.get("augment", {})}}
-        return tree
+    def _defaults_of_frozen(cls, tree: Any) -> Any:  # noqa: ANN401 - any input of a model
+        return frozen.with_defaults(tree) if isinstance(tree, dict) else tree
 
     @model_validator(mode="after")
     def _can_be_frozen(self) -> Self:
-        if not self.freeze or self.taken:
-            return self
-        wrong = [f"augment.{key}" for key in NOT_OF_FEATURES if getattr(self.augment, key)]
-        wrong += [key for key in ("init", "freeze_epochs", "layer_decay", "mix", "measures") if getattr(self, key)]
-        wrong += ["masks"] * (self.masks == "true")
-        if wrong:
-            raise ValueError(
-                f"freeze: features are computed once, of each image and its flips; remove {', '.join(wrong)}"
-            )
-        if self.input == IMAGE_AND_MASK:
-            raise ValueError("freeze: the first convolution has to learn the mask's channel; leave input out")
-        if self.weights is None:
-            raise ValueError("freeze: the backbone stays as it is; give weights, imagenet or a safetensors file")
+        if self.freeze and not self.taken:
+            frozen.check_frozen(self)
+        if self.optimiser == frozen.LBFGS and not self.taken:
+            frozen.check_probe(self)
         return self
 
     @model_validator(mode="after")

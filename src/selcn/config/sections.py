@@ -22,7 +22,8 @@ Monitor = Annotated[
     Literal["loss", "score"],
     Field(description="what keeps an epoch's weights, of the validation fold; score: Jaccard index, balanced accuracy"),
 ]
-
+IMAGE_AND_MASK = "image+mask"
+"""Input of a classifier whose first convolution has a fourth channel, the lesion's mask."""
 
 Hair = bool | Literal["thesis"]
 """Whether hair is removed; `thesis` with the grey weights of red and blue swapped, as the thesis' scripts did."""

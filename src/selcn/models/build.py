@@ -1,7 +1,7 @@
 """Build a network from its specification."""
 
 from selcn.config import ClassificationSection, ClassifierSpec, SegmentationSection, SegmenterSpec
-from selcn.config.networks import IMAGE_AND_MASK
+from selcn.config.sections import IMAGE_AND_MASK
 from selcn.models.classifier import Classifier
 from selcn.models.mirror_classifier import MirrorClassifier
 from selcn.models.segmenter import Segmenter

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from selcn.config.networks import IMAGE_AND_MASK
+from selcn.config.sections import IMAGE_AND_MASK
 from selcn.data.imaging.masking import find_masking, visible_region
 from selcn.labels import NO_MASKING
 

@@ -108,11 +108,11 @@ class ClassificationTask(Task):
         """
         mask = batch.mask if self.section.takes_mask else None
         logits: Tensor = network(batch.image, batch.saliency, batch.metadata, mask)
-        own = self._cross_entropy(logits, batch.label, network.training)
+        own = self.cross_entropy(logits, batch.label, network.training)
         if not batch.partner.numel():
             return own, logits
         share = batch.share[0]
-        return share * own + (1 - share) * self._cross_entropy(logits, batch.partner, network.training), logits
+        return share * own + (1 - share) * self.cross_entropy(logits, batch.partner, network.training), logits
 
     def mass(self, batch: Batch) -> Tensor | float:
         """The denominator of the mean in a batch's loss: number of images or, with class weights, their sum.
@@ -156,7 +156,14 @@ class ClassificationTask(Task):
         """
         metric.update(logits.argmax(dim=1), batch.label)
 
-    def _cross_entropy(self, logits: Tensor, label: Tensor, training: bool) -> Tensor:
+    def cross_entropy(self, logits: Tensor, label: Tensor, training: bool) -> Tensor:
+        """Mean cross-entropy with the task's weights or frequencies, a scalar.
+
+        Args:
+            logits: (N, C).
+            label: class numbers (N,).
+            training: whether labels are smoothed.
+        """
         smoothing = self.section.label_smoothing if training else 0.0
         if self.prior is not None:
             logits = logits + self.prior.log()

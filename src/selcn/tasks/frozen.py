@@ -1,5 +1,6 @@
 """Classification with a frozen backbone: fusion and head are trained on stored features of each image and its flips."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -30,8 +31,16 @@ class FrozenTask(ClassificationTask):
         Args:
             network: as `build` returns it, trained.
         """
+        return self.completed(network.state_dict())
+
+    def completed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The state dict of the whole network, given that of what follows the backbone.
+
+        Args:
+            state: of fusion and head.
+        """
         whole = self._whole()
-        whole.load_state_dict(network.state_dict(), strict=False)
+        whole.load_state_dict(state, strict=False)
         return super().weights(whole)
 
     def look(self, batch: Batch) -> Batch:

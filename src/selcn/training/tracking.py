@@ -47,9 +47,21 @@ def track_metrics(metrics: Mapping[str, float], names: Sequence[str], out: Path)
         names: of ``TRACKERS``.
         out: folder of the evaluation, see `trackers`.
     """
+    log_epochs([metrics], names, out)
+
+
+def log_epochs(epochs: Sequence[Mapping[str, float]], names: Sequence[str], out: Path) -> None:
+    """Log values that were computed outside of the trainer to TensorBoard and to the named trackers.
+
+    Args:
+        epochs: values by name of each epoch in turn.
+        names: of ``TRACKERS``.
+        out: folder that they are of, see `trackers`.
+    """
     loggers = [TensorBoardLogger(out, "", "tensorboard"), *trackers(names, out)]
     for logger in loggers:
-        logger.log_metrics(dict(metrics))
+        for step, values in enumerate(epochs):
+            logger.log_metrics(dict(values), step)
         logger.finalize("success")
     finish(loggers)
 

@@ -4,7 +4,7 @@ import logging
 import math
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -22,21 +22,23 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from selcn.config import ClassificationSection
+from selcn.config.frozen import LBFGS
 from selcn.data.datasets import Batch, Sources
 from selcn.errors import ConfigError, DivergedError, RunError
 from selcn.io.files import write_text
+from selcn.tasks.frozen import FrozenTask
 from selcn.tasks.task import Task
 from selcn.training.compute import AUTO, Compute, rank
 from selcn.training.loading import build_loader
 from selcn.training.module import TrainingModule
 from selcn.training.precision import faster_on_cpu
-from selcn.training.tracking import finish, trackers
+from selcn.training.probe import OnEpoch, fit_probe
+from selcn.training.tracking import finish, log_epochs, trackers
 
 WEIGHTS = "network.safetensors"
 LOGS = "logs"
 CHECKPOINTS = "checkpoints"
 KEPT: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
-OnEpoch = Callable[[int, Mapping[str, float]], None]
 
 
 def fit(
@@ -76,6 +78,8 @@ def fit(
         KeyboardInterrupt: Ctrl-C; the checkpoint stays.
     """
     compute = compute or Compute()
+    if isinstance(task, FrozenTask) and task.section.optimiser == LBFGS:
+        return _solve(task, sources, train, validation, out, track, on_epoch)
     L.seed_everything(seed, verbose=False)
     module, best = _module(task, seed, rank(), compute.world), _best_checkpoint(task, out)
     loader = _loader(task, sources, seed, compute)
@@ -89,6 +93,26 @@ def fit(
     if rank() == 0:
         _keep(module, best, out)
     return {"monitor": best.monitor, **trained}
+
+
+def _solve(
+    task: FrozenTask,
+    sources: Sources,
+    train: np.ndarray,
+    validation: np.ndarray,
+    out: Path,
+    track: Sequence[str],
+    on_epoch: OnEpoch | None,
+) -> dict[str, Any]:
+    """Fit a linear probe and write the files of a training; each process fits the same, the first writes."""
+    probe = fit_probe(task, sources, train, validation, on_epoch)
+    if rank() == 0:
+        table = pd.DataFrame(probe.epochs).rename_axis("epoch")
+        write_text(out / "metrics.csv", table.to_csv())
+        log_epochs(probe.epochs, track, out)
+        save_file(probe.weights, out / WEIGHTS)
+    monitor = f"val_{task.score}" if task.section.monitor == "score" else "val_loss"
+    return {"monitor": monitor, "best": probe.best, "epochs": len(probe.epochs), "precision": "32-true"}
 
 
 def _loader(task: Task, sources: Sources, seed: int, compute: Compute) -> "Callable[..., DataLoader[Batch]]":

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from selcn.config import ClassificationSection, NetworkSection, SegmentationSection
+from selcn.config.frozen import LBFGS
 from selcn.inference.bundle import read_config
 from selcn.runs.plan import Kind, Step
 from selcn.runs.provenance import cost_lines
@@ -81,6 +82,12 @@ def _training(run: Run) -> list[str]:
     for name, section in _trained(run).items():
         if _measured(section):
             lines.append(f"{name} is fitted, not trained.")
+            continue
+        if section.optimiser == LBFGS:
+            lines.append(
+                f"{name}: linear probe by L-BFGS, all training images at once, penalty {section.weight_decay:g} on the "
+                f"squared weights of standardised features, at most {section.epochs} iterations, cross-entropy."
+            )
             continue
         loss = "soft Dice and rank loss" if isinstance(section, SegmentationSection) else "cross-entropy"
         lines.append(
