@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from selcn.errors import ConfigError, check_extra
 from selcn.io.progress import OnProgress
@@ -106,6 +105,8 @@ def parse_size(text: str) -> tuple[int, int]:
 @contextmanager
 def progress(description: str) -> Iterator[OnProgress]:
     """Show the progress of some work on standard error: a bar on a terminal, elsewhere a line a minute."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
     console, last = Console(stderr=True), time.monotonic()
     quiet = not console.is_terminal

@@ -11,8 +11,6 @@ import typer
 
 from selcn.cli.options import progress
 from selcn.errors import PartialResultError
-from selcn.io import storage
-from selcn.io.files import write_text
 
 FINISHED = ".finished.json"
 STOPPED = 130
@@ -31,6 +29,9 @@ def with_storage(command: Callable[..., None], *names: str) -> Callable[..., Non
 
     @wraps(command)
     def run(**options: object) -> None:
+        from selcn.io import storage
+        from selcn.io.files import write_text
+
         remote = {name: path for name in names if isinstance(path := options[name], Path) and storage.is_remote(path)}
         if not remote:
             command(**options)
