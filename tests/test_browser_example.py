@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 import selcn
-from selcn.data.imaging.masks import grown_boxes
+from selcn.data.imaging.masks import grown_boxes, without_islands
 from selcn.data.imaging.prepare import resize
 from selcn.errors import ConfigError
 from selcn.inference.assembly import read_bundle, write_bundle
@@ -40,7 +40,8 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export in two graphs: symmetry sees the lesion's box, which is computed between them."""
     config, ensemble = read_bundle(tiny_run / "bundle")
-    networks = {**config.networks, "symmetry": config.classifiers["symmetry"].model_copy(update={"masking": "lae"})}
+    changed: dict[str, dict[str, Any]] = {"symmetry": {"masking": "lae"}, "lesion": {"largest_region": True}}
+    networks = {name: spec.model_copy(update=changed.get(name, {})) for name, spec in config.networks.items()}
     prepare = Preparation(size=config.prepare.size, hair=False)
     folder = tmp_path_factory.mktemp("lae") / "bundle"
     folder.mkdir()
@@ -107,6 +108,14 @@ def test_boxes_are_those_of_python(page: Page) -> None:
     for mask in masks:
         found = page.evaluate("(mask) => selcn.grownBox(mask, 32, 24)", mask.ravel().astype(int).tolist())
         assert found == grown_boxes(mask[None])[0].tolist()
+
+
+def test_islands_are_those_of_python(page: Page) -> None:
+    rng = np.random.default_rng(1)
+    for low, high in ((0, 0.4), (0, 0.6), (0, 1), (0.3, 1)):
+        lesion = rng.uniform(low, high, (24, 32)).astype(np.float32)
+        found = page.evaluate("(lesion) => selcn.withoutIslands(lesion, 32, 24)", lesion.ravel().tolist())
+        assert np.allclose(found, without_islands(lesion[None])[0].ravel())
 
 
 def test_what_the_page_cannot_do_is_refused(tiny_run: Path) -> None:

@@ -16,7 +16,7 @@ import onnxruntime
 
 from selcn.errors import ConfigError, SelcnError
 from selcn.inference.bundle import BundleConfig, read_export
-from selcn.inference.onnx.names import masked_between, output_names
+from selcn.inference.onnx.names import keeps_largest_region, masked_between, output_names
 
 HERE = Path(__file__).parent
 RUNTIME = HERE / "node_modules" / "onnxruntime-web" / "dist"
@@ -51,6 +51,7 @@ def describe(config: BundleConfig, graphs: list[Path]) -> str:
         "classifiers": {name: {"classes": list(config.labels(name).names)} for name in config.classifiers},
         "names": output_names(config),
         "between": masked_between(config),
+        "largest": keeps_largest_region(config),
         "graphs": found,
     }
     return json.dumps(about).replace("<", "\\u003c")

@@ -67,6 +67,12 @@ function largestRegion(mask, width, height) {
   return largest;
 }
 
+// Lesion probability that is 0 in all but the largest region of the mask.
+export function withoutIslands(lesion, width, height) {
+  const kept = new Set(largestRegion(lesion.map((p) => +(p > LESION_THRESHOLD)), width, height));
+  return lesion.map((p, at) => (p > LESION_THRESHOLD && !kept.has(at) ? 0 : p));
+}
+
 // x, y, width and height of the box around a mask's largest region, grown on every side; all where there is none.
 export function grownBox(mask, width, height) {
   const region = largestRegion(mask, width, height);
@@ -166,7 +172,7 @@ export class Cascade {
   }
 
   async run(rgb, width, height) {
-    const {Tensor} = this.ort, {graphs, between} = this.bundle, last = graphs.length - 1;
+    const {Tensor} = this.ort, {graphs, between, largest} = this.bundle, last = graphs.length - 1;
     const images = new Tensor("uint8", rgb, [1, height, width, 3]), feeds = {images};
     for (const {name, type, shape} of graphs[last].inputs.filter((one) => one.name.startsWith("given_"))) {
       const absent = name === "given_metadata" ? 0 : -1, size = shape.reduce((a, b) => a * b, 1);
@@ -174,15 +180,14 @@ export class Cascade {
         : new Tensor("float32", new Float32Array(size).fill(absent), [1, ...shape]);
     }
     if (last) {
-      const [lesions] = Object.values(await this.sessions[0].run({images}));
-      feeds.lesions = lesions;
+      const [{data, dims}] = Object.values(await this.sessions[0].run({images})), pixels = width * height;
+      const lesions = Float32Array.from(data), members = Array.from({length: dims[1]}, (_, i) => lesions.subarray(i * pixels, (i + 1) * pixels));
+      if (largest) for (const own of members) own.set(withoutIslands(own, width, height));
+      feeds.lesions = new Tensor("float32", lesions, dims);
       for (const name of between) {
-        const regions = new Float32Array(lesions.size), pixels = width * height;
-        for (let member = 0; member < lesions.dims[1]; member++) {
-          const own = lesions.data.subarray(member * pixels, (member + 1) * pixels);
-          regions.set(visible(Uint8Array.from(own, (p) => +(p > LESION_THRESHOLD)), width, height), member * pixels);
-        }
-        feeds[`visible_${name}`] = new Tensor("float32", regions, lesions.dims);
+        const regions = new Float32Array(lesions.length);
+        members.forEach((own, i) => regions.set(visible(Uint8Array.from(own, (p) => +(p > LESION_THRESHOLD)), width, height), i * pixels));
+        feeds[`visible_${name}`] = new Tensor("float32", regions, dims);
       }
     }
     const taken = new Set(graphs[last].inputs.map((one) => one.name));

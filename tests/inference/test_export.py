@@ -100,12 +100,14 @@ def test_eight_bits_keep_the_diagnoses(exported: Path, tiny_run: Path, monkeypat
     assert not (exported / "onnx-int8").exists()
 
 
-@pytest.mark.parametrize(("maskings", "graphs"), [(("segmentation", "none"), 1), (("lae", "left-half"), 2)])
-def test_every_masking_is_exported(tmp_path: Path, maskings: tuple[str, str], graphs: int) -> None:
+@pytest.mark.parametrize(
+    ("maskings", "graphs", "largest"), [(("segmentation", "none"), 1, False), (("lae", "left-half"), 2, True)]
+)
+def test_every_masking_is_exported(tmp_path: Path, maskings: tuple[str, str], graphs: int, largest: bool) -> None:
     register_masking(Masking("left-half", "of the lesion", _left_half))
     first, second = maskings
     specs: dict[str, SegmenterSpec | ClassifierSpec] = {
-        "lesion": SegmenterSpec(architecture="Unet", encoder="tu-test_resnet"),
+        "lesion": SegmenterSpec(architecture="Unet", encoder="tu-test_resnet", flips=True, largest_region=largest),
         "symmetry": ClassifierSpec(labels="symmetry-binary", backbone="test_resnet", masking=first),
         "diagnosis": ClassifierSpec(
             labels="ham10000",
@@ -174,6 +176,28 @@ def _left_half(masks: np.ndarray) -> np.ndarray:
     left = masks.copy()
     left[:, :, masks.shape[2] // 2 :] = False
     return left
+
+
+def test_the_largest_region_is_chosen_between_graphs_though_no_masking_is(tmp_path: Path) -> None:
+    specs: dict[str, SegmenterSpec | ClassifierSpec] = {
+        "lesion": SegmenterSpec(architecture="Unet", encoder="tu-test_resnet", largest_region=True),
+        "diagnosis": ClassifierSpec(labels="ham10000", backbone="test_resnet", masking="segmentation"),
+    }
+    torch.manual_seed(0)
+    config, member = bundle_config(specs), build_cascade(specs)
+    ensemble = Ensemble([member])
+    assert "largest_region" in config.to_json()
+    names = export_graphs(config, ensemble, tmp_path)
+    assert len(names) == 2
+    images = np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
+    ours, theirs = OnnxEngine(config, [tmp_path / name for name in names])(images), TorchEngine(ensemble)(images)
+    assert ours.lesion is not None
+    assert theirs.lesion is not None
+    whole = member.networks["lesion"]
+    raw = whole(torch.from_numpy(images).permute(0, 3, 1, 2) / 255).sigmoid()[:, 0].numpy(force=True)
+    assert ((raw > 0.5) & (ours.lesion == 0)).any(), "there are islands, and they are gone"
+    assert np.abs(ours.lesion - theirs.lesion).max() < 1e-4
+    assert np.abs(ours.probabilities["diagnosis"] - theirs.probabilities["diagnosis"]).max() < 1e-4
 
 
 def test_a_bundle_without_a_segmenter_is_exported(tmp_path: Path) -> None:

@@ -145,6 +145,28 @@ def test_flips_average_probabilities_of_an_image_its_mirror_its_flip_and_both() 
 
 
 @torch.no_grad()
+def test_a_mask_averages_flips_and_keeps_its_largest_region() -> None:
+    class Given(nn.Module):
+        """Logits that are the red of each image, less what depends on the place."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images[:, :1] - torch.linspace(0, 1, images.shape[3])
+
+    spec = SegmenterSpec(architecture="Unet", encoder="tu-test_resnet", flips=True, largest_region=True)
+    cascade = Cascade({"lesion": spec}, {"lesion": Given()})  # type: ignore[dict-item]
+    images = torch.full((2, 3, 4, 6), -2.0)
+    images[0, 0, :2, :2], images[0, 0, 3, 4:], images[1, 0, 1, 1] = 2.0, 2.0, 2.0
+    slope = torch.linspace(0, 1, 6)
+    expected = (torch.sigmoid(images[:, 0] - slope) + torch.sigmoid(images[:, 0] - slope.flip(0))) / 2
+    found = cascade.segment("lesion", images)[:, 0]
+    assert (expected[0, 3, 4:] > 0.5).all()
+    assert not found[0, 3, 4:].any()
+    expected[0, 3, 4:] = 0
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert (found > 0.5).sum((1, 2)).tolist() == [4, 1]
+
+
+@torch.no_grad()
 def test_several_maps_are_handed_on_in_the_order_of_reads() -> None:
     specs = {
         "first": ClassifierSpec(labels="symmetry", backbone="test_resnet"),

@@ -107,6 +107,10 @@ def test_adjusted_logits_are_those_of_the_training_images_frequencies() -> None:
     parts = [0.1 * np.exp(-1) / (0.7 * np.e + 0.2 + 0.1 * np.exp(-1)), 0.7 / (0.7 + 0.2 * np.e**2 + 0.1 * np.e)]
     assert float(loss) == pytest.approx(-np.log(parts).mean(), rel=1e-6)
     assert answered is logits, "what the network answers is not adjusted"
+    mixed = batch._replace(partner=torch.tensor([1, 0]), share=torch.tensor([0.7]))
+    other = [0.2 / (0.7 * np.e + 0.2 + 0.1 * np.exp(-1)), parts[1]]
+    expected = -0.7 * np.log(parts).mean() - 0.3 * np.log(other).mean()
+    assert float(task.loss(Given(logits).train(), mixed)[0]) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_loss_is_the_weighted_mean_cross_entropy_smoothed_in_training_alone() -> None:

@@ -68,6 +68,14 @@ def test_learning_rates_fall_from_stage_to_stage_towards_the_input(optimiser: st
     assert {rate for name, rate in found.items() if name.startswith(("head", "fuse"))} == {1}
 
 
+def test_a_backbone_that_ends_early_has_the_stages_that_are_left() -> None:
+    found = rates(build_network(ClassificationSection(labels="symmetry", backbone="resnet10t", reduction=16).spec))
+    last = {rate for name, rate in found.items() if ".layer3" in name}
+    first = {rate for name, rate in found.items() if ".conv1.0" in name and ".layer" not in name}
+    assert not any(".layer4" in name for name in found)
+    assert (last, first) == ({0.5}, {0.5**4})
+
+
 def test_a_squeezenet_and_an_encoder_have_stages_too() -> None:
     squeezenet = rates(build_network(ClassificationSection(labels="symmetry", backbone="squeezenet1_1").spec))
     # A convolution and eight Fire modules, of which the last is one step below the head.

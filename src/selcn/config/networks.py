@@ -73,6 +73,14 @@ class SegmenterSpec(Section):
     )
     encoder: str = Field("resnet18", description="of segmentation_models_pytorch; tu-NAME is timm's")
     size: Size | None = Field(None, description="the network's input; null takes that of the prepared images")
+    flips: bool = Field(
+        False,
+        exclude_if=lambda value: not value,
+        description="average over the image, its mirror, its flip and both",
+    )
+    largest_region: bool = Field(
+        False, exclude_if=lambda value: not value, description="keep of each mask its largest region alone"
+    )
 
 
 class ClassifierSpec(Section):

@@ -122,6 +122,11 @@ class BundleConfig(Section):
         return next((name for name, spec in self.networks.items() if isinstance(spec, SegmenterSpec)), None)
 
     @property
+    def segmentation(self) -> SegmenterSpec | None:
+        """The segmentation network, or None."""
+        return next((spec for spec in self.networks.values() if isinstance(spec, SegmenterSpec)), None)
+
+    @property
     def classifiers(self) -> dict[str, ClassifierSpec]:
         """The classification networks by name, in the order in which they run."""
         return {name: spec for name, spec in self.networks.items() if isinstance(spec, ClassifierSpec)}

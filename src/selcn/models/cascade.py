@@ -14,9 +14,9 @@ from selcn.models.classifier import Classifier
 from selcn.models.explained import explain, mean, prefer
 from selcn.models.features import FeatureDistance, pooled_features
 from selcn.models.heads import HeadOutput
-from selcn.models.masking import add_mask, apply_masking
+from selcn.models.masking import add_mask, apply_masking, keep_largest
 from selcn.models.mirror import Mirrored
-from selcn.models.segmenter import Segmenter
+from selcn.models.segmenter import Segmenter, lesion_probability
 from selcn.saliency.controls import replace_saliency
 
 _CELL = 8  # pixels; finer than the feature grid of any backbone here
@@ -166,8 +166,10 @@ class Cascade(nn.Module):
             name: of the segmentation network.
             images: (N, 3, H, W) in [0, 1].
         """
-        lesion: Tensor = self.networks[name](images).sigmoid()
-        return lesion
+        spec = self.specs[name]
+        assert isinstance(spec, SegmenterSpec)
+        lesion = lesion_probability(self.networks[name], images, flips=spec.flips)
+        return keep_largest(lesion) if spec.largest_region else lesion
 
     def look(
         self, name: str, images: Tensor, lesion: Tensor | None, regions: dict[str, Tensor] | None = None

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from selcn.config.sections import IMAGE_AND_MASK
 from selcn.data.imaging.masking import find_masking, visible_region
+from selcn.data.imaging.masks import without_islands
 from selcn.labels import NO_MASKING
 
 
@@ -54,6 +55,15 @@ def apply_masking(images: Tensor, mask: Tensor, masking: str, regions: dict[str,
     if regions is not None:
         regions[masking] = region
     return images * region
+
+
+def keep_largest(lesion: Tensor) -> Tensor:
+    """Lesion probability (N, 1, H, W) that is 0 in all but the largest region of each mask; computed on the CPU.
+
+    Args:
+        lesion: (N, 1, H, W).
+    """
+    return torch.from_numpy(without_islands(lesion[:, 0].float().cpu().numpy()))[:, None].to(lesion)
 
 
 def add_mask(images: Tensor, mask: Tensor, wanted: str) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selcn.data.views import FLIPS
 from selcn.errors import ConfigError
 from selcn.models.architectures import OWN_ARCHITECTURES, PLAIN_UNET
 from selcn.models.backbones import Normalise, resize_images
@@ -93,6 +94,21 @@ class Segmenter(nn.Module):
         logits: Tensor = self.network.segmentation_head(self.network.decoder(features))[..., :height, :width]
         # Antialiased resizing has no 16-bit kernel on a CPU, and the loss wants 32 bits.
         return resize_images(logits.to(torch.promote_types(logits.dtype, torch.float32)), size)
+
+
+def lesion_probability(segmenter: nn.Module, images: Tensor, *, flips: bool = False) -> Tensor:
+    """Probability that a pixel is lesion (N, 1, H, W).
+
+    Args:
+        segmenter: images to logits, as `Segmenter`.
+        images: (N, 3, H, W) in [0, 1].
+        flips: whether it is averaged over the images, their mirrors, their flips and both.
+    """
+    upright: Tensor = segmenter(images).sigmoid()
+    if not flips:
+        return upright
+    others = [segmenter(images.flip(axes)).sigmoid().flip(axes) for axes in FLIPS]
+    return torch.stack([upright, *others]).mean(0)
 
 
 def _check_names(architecture: str, encoder: str, weights: Path | str | None) -> None:

@@ -5,6 +5,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 LESION_THRESHOLD = 0.5
@@ -34,6 +35,16 @@ def largest_regions(masks: Bools) -> Bools:
     chosen[images] = by_size[first] + 1
     regions: Bools = labels == chosen[:, None, None]
     return regions
+
+
+def without_islands(lesions: Floats) -> Floats:
+    """Lesion probability (N, H, W) that is 0 in all but the largest region of each mask.
+
+    Args:
+        lesions: float (N, H, W); the mask is what is above `LESION_THRESHOLD`.
+    """
+    masks = lesions > LESION_THRESHOLD
+    return np.where(masks & ~largest_regions(masks), np.zeros_like(lesions), lesions)
 
 
 def grown_boxes(masks: Bools, grow: float = GROWTH) -> Ints:

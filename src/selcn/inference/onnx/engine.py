@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 
 from selcn.data.imaging.masking import visible_region
-from selcn.data.imaging.masks import LESION_THRESHOLD
+from selcn.data.imaging.masks import LESION_THRESHOLD, without_islands
 from selcn.inference.bundle import BundleConfig
 from selcn.inference.given import MASK, Floats, GivenArrays, saliency_name
 from selcn.inference.onnx.names import (
@@ -15,6 +15,7 @@ from selcn.inference.onnx.names import (
     LESIONS,
     given_name,
     given_shapes,
+    keeps_largest_region,
     masked_between,
     nothing_given,
     output_names,
@@ -29,7 +30,7 @@ class OnnxEngine:
 
     Args:
         config: of the bundle.
-        graphs: their files, in the order they run: one, or two with maskings that are computed between them.
+        graphs: their files, in the order they run: one, or two with masks that are worked on between them.
         threads: number that work on one batch; None for `OMP_NUM_THREADS`, or one a core.
     """
 
@@ -94,13 +95,25 @@ class OnnxEngine:
         if masks is not None:
             lesions[:] = masks[:, None]
         if unknown.any():
-            (lesions[unknown],) = self.sessions[0].run(None, {IMAGES: prepared[unknown]})
+            (found,) = self.sessions[0].run(None, {IMAGES: prepared[unknown]})
+            lesions[unknown] = self._whole(found) if keeps_largest_region(self.config) else found
         return lesions
+
+    def _whole(self, lesions: Floats) -> Floats:
+        """Lesion probability (N, K, H, W) without islands; found once where members have their network in common."""
+        members = lesions.shape[1]
+        distinct = self._distinct(members)
+        kept = without_islands(lesions[:, :distinct].reshape(-1, *lesions.shape[2:]))
+        return kept.reshape(len(lesions), distinct, *lesions.shape[2:]).repeat(members // distinct, axis=1)
+
+    def _distinct(self, members: int) -> int:
+        """How many of the members' lesions differ."""
+        return 1 if self.config.segmenter in self.config.shared else members
 
     def _regions(self, lesions: Floats) -> dict[str, Floats]:
         """What each masking between the graphs leaves visible of K members' lesions, float32 (N, K, H, W), by input."""
         members = lesions.shape[1]
-        distinct = 1 if self.config.segmenter in self.config.shared else members
+        distinct = self._distinct(members)
         masks = (lesions[:, :distinct] > LESION_THRESHOLD).reshape(-1, *lesions.shape[2:])
         found = {}
         for masking in masked_between(self.config):

@@ -2,7 +2,7 @@
 
 ```
 BUNDLE/onnx/
-  outline.onnx   prepared images -> each member's lesion probability; only where a masking is computed between
+  outline.onnx   prepared images -> each member's lesion probability; only where masks are worked on between
   cascade.onnx   prepared images (and what that masking leaves visible), given results -> everything else
   export.json    of which bundle, checksums, how it differs from PyTorch
 BUNDLE/onnx-int8/   the same with 8-bit segmenters
@@ -30,7 +30,15 @@ from selcn.inference.assembly import read_bundle
 from selcn.inference.bundle import EXPORT, MANIFEST, BundleConfig, Engine, checksum, read_export
 from selcn.inference.given import MASK, METADATA, GivenArrays, saliency_name
 from selcn.inference.onnx.engine import OnnxEngine
-from selcn.inference.onnx.names import IMAGES, LESIONS, given_name, masked_between, output_names, visible_name
+from selcn.inference.onnx.names import (
+    IMAGES,
+    LESIONS,
+    given_name,
+    in_two_graphs,
+    masked_between,
+    output_names,
+    visible_name,
+)
 from selcn.inference.onnx.quantization import batches_of, quantize, segmenter_convolutions
 from selcn.inference.result import Outputs, prepare
 from selcn.inference.torch_engine import TorchEngine
@@ -39,6 +47,7 @@ from selcn.labels.metadata import WIDTH
 from selcn.models.cascade import Cascade, Known, Pass, lesion_map
 from selcn.models.ensemble import Ensemble, combine
 from selcn.models.explained import prefer
+from selcn.models.segmenter import lesion_probability
 
 OPSET = 20
 MAX_DIFFERENCE = 1e-4
@@ -54,13 +63,14 @@ class _Segment(nn.Module):
 
     def __init__(self, config: BundleConfig, ensemble: Ensemble) -> None:
         super().__init__()
+        self.flips = bool(config.segmentation and config.segmentation.flips)
         segmenters = [member.networks[str(config.segmenter)] for member in ensemble.members]
         self.repeats = len(segmenters) if config.segmenter in config.shared else 1
         self.segmenters = nn.ModuleList(segmenters[:1] if self.repeats > 1 else segmenters)
 
     def forward(self, prepared: Tensor) -> Tensor:
         images = _floats(prepared)
-        lesions = [segmenter(images).sigmoid() for segmenter in self.segmenters]
+        lesions = [lesion_probability(segmenter, images, flips=self.flips) for segmenter in self.segmenters]
         return torch.cat(lesions * self.repeats, dim=1)
 
 
@@ -246,7 +256,7 @@ def export_graphs(config: BundleConfig, ensemble: Ensemble, folder: Path) -> lis
     classes, maps = _nothing_given(ensemble, prepared)
     metadata = [torch.zeros(_TRACED_IMAGES, WIDTH)] if config.metadata else []
     given += [given_name(METADATA)] * len(metadata)
-    if not between:
+    if not in_two_graphs(config):
         masks = [torch.full((_TRACED_IMAGES, height, width), -1.0)] if config.segmenter else []
         inputs = [IMAGES, *(given_name(MASK) for _ in masks), *given]
         _export(_Whole(config, ensemble), (prepared, masks, classes, maps, metadata), folder / CASCADE, inputs, outputs)

@@ -24,6 +24,24 @@ def masked_between(config: BundleConfig) -> list[str]:
     return [name for name in wanted if name != NO_MASKING and find_masking(name).region is not None]
 
 
+def in_two_graphs(config: BundleConfig) -> bool:
+    """Whether masks are worked on between two graphs: a masking is computed there, or the largest region chosen.
+
+    Args:
+        config: of the bundle.
+    """
+    return bool(masked_between(config)) or keeps_largest_region(config)
+
+
+def keeps_largest_region(config: BundleConfig) -> bool:
+    """Whether a bundle keeps of each mask its largest region alone.
+
+    Args:
+        config: of the bundle.
+    """
+    return config.segmentation is not None and config.segmentation.largest_region
+
+
 def visible_name(masking: str) -> str:
     """Name of the input that holds the region that a masking leaves visible.
 
