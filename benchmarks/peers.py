@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from selcn.config.networks import NetworkSection
@@ -32,16 +33,22 @@ from selcn.io.files import written_whole
 from selcn.runs.predictions import score_rows, write_labelled
 from selcn.runs.run import Run, open_run
 
-MEAN, SD = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 LITE0, LITE2, SQUEEZENET = "tf_efficientnet_lite0", "tf_efficientnet_lite2", "squeezenet1_1"
 Loss = Callable[[Tensor, np.ndarray], Tensor]
 
 
 def read_images(run: Run, rows: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:
-    """Normalised images (n, 3, H, W)."""
+    """Images (n, 3, H, W) in [0, 1]."""
     images = torch.from_numpy(np.asarray(run.store.images[rows])).to(device).permute(0, 3, 1, 2).float() / 255
     resized = F.interpolate(images, (size[1], size[0]), mode="bilinear", antialias=True, align_corners=False)
-    return ((resized - MEAN.to(device)) / SD.to(device)).contiguous(memory_format=torch.channels_last)
+    return resized.contiguous(memory_format=torch.channels_last)
+
+
+def normalised(network: nn.Module, backbone: str) -> nn.Module:
+    """The network behind the normalisation that its ImageNet weights were trained with."""
+    known = None if backbone == SQUEEZENET else timm.get_pretrained_cfg(backbone)
+    mean, sd = (known.mean, known.std) if known else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    return nn.Sequential(torchvision.transforms.Normalize(mean, sd), network)
 
 
 def image_size(run: Run, section: NetworkSection) -> tuple[int, int]:
@@ -92,12 +99,11 @@ def classifier(backbone: str, classes: int, weights: Path) -> nn.Module:
         network: nn.Module = timm.create_model(backbone)
         network.load_state_dict(state)
         network.reset_classifier(classes)  # type: ignore[operator]
-        return network
+        return normalised(network, backbone)
     squeezenet = torchvision.models.squeezenet1_1()
     squeezenet.load_state_dict(state)
     squeezenet.classifier[1] = nn.Conv2d(512, classes, 1)
-    ours: nn.Module = squeezenet
-    return ours
+    return normalised(squeezenet, backbone)
 
 
 def fine_tuned(run: Run, fold: int, weights: Path, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
@@ -140,6 +146,7 @@ def _lite2_features(run: Run, weights: Path, device: torch.device) -> np.ndarray
         network = timm.create_model(LITE2)
         network.load_state_dict(load_file(weights / f"{LITE2}_imagenet.safetensors"))
         network.reset_classifier(0)  # type: ignore[operator]
+        network = normalised(network, LITE2)
         network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         features = predict(run, np.arange(len(run.table)), run.config.prepare.size, network, device)
         with written_whole(cache) as partial, partial.open("wb") as file:
@@ -156,6 +163,7 @@ def unet(run: Run, fold: int, weights: Path, device: torch.device) -> tuple[np.n
     state = load_file(weights / f"{LITE0}_imagenet.safetensors")
     kept = network.encoder.model.state_dict()
     network.encoder.model.load_state_dict({name: state[name] for name in kept})
+    whole = normalised(network, LITE0)
     rows = run.training_rows(fold)
     rows = rows[run.store.has_mask[rows]]
 
@@ -166,13 +174,13 @@ def unet(run: Run, fold: int, weights: Path, device: torch.device) -> tuple[np.n
 
     def logits(images: Tensor) -> Tensor:
         padded = F.pad(images, (0, -size[0] % 32, 0, -size[1] % 32), mode="replicate")
-        found: Tensor = network(padded)[..., : size[1], : size[0]]
+        found: Tensor = whole(padded)[..., : size[1], : size[0]]
         return found
 
     def lesion(images: Tensor) -> Tensor:
         return F.interpolate(logits(images), (stored[1], stored[0]), mode="bilinear").sigmoid()[:, 0]
 
-    train(run, network, rows, section, loss, device)
+    train(run, whole, rows, section, loss, device)
     held, tested = (predict(run, part, size, lesion, device) for part in (run.fold_rows[fold], run.test_rows))
     return held, tested
 

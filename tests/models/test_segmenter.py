@@ -111,6 +111,13 @@ def test_encoder_weights_come_from_a_file(tmp_path: Path) -> None:
     assert all(torch.equal(loaded[key], value.to(loaded[key])) for key, value in state.items())
 
 
+def test_weights_from_a_file_bring_the_statistics_of_timms_encoder(tmp_path: Path) -> None:
+    encoder = "tu-tf_efficientnet_lite0"
+    save_file(Segmenter("unet", encoder).network.encoder.model.state_dict(), tmp_path / "w.safetensors")
+    normalise = Segmenter("unet", encoder, weights=tmp_path / "w.safetensors").normalise
+    assert normalise(torch.full((1, 3, 1, 1), 0.75)).flatten().tolist() == [0.5, 0.5, 0.5]
+
+
 @pytest.mark.parametrize(("encoder", "asked"), [("resnet18", "imagenet"), ("tu-resnet18", True)])
 def test_imagenet_weights_bring_their_statistics(
     encoder: str, asked: str | bool, monkeypatch: pytest.MonkeyPatch

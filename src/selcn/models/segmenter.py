@@ -152,7 +152,9 @@ def _pretrained(encoder: str, weights: Path | str | None) -> str | bool | None:
 
 
 def _normalise(encoder: str, weights: Path | str | None) -> Normalise:
-    if weights != IMAGENET:
+    # Of weights in a file the statistics of timm's encoder; those of the library's own would have to be downloaded, and
+    # nearly all of them have ImageNet's.
+    if weights is None or (weights != IMAGENET and not encoder.startswith(_TIMM)):
         return Normalise()
     statistics = smp.encoders.get_preprocessing_params(encoder)
     return Normalise(statistics["mean"], statistics["std"])
