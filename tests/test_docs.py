@@ -63,7 +63,7 @@ def test_the_other_pages_and_the_headlines_are_made_from_their_files() -> None:
     for made in (speed, experiments):
         assert made.PAGE.read_text(encoding="utf-8") == made.page()
     for file in (shipped.README, shipped.CARD):
-        assert file.read_text(encoding="utf-8") == shipped.with_headlines(file.read_text(encoding="utf-8"))
+        assert file.read_text(encoding="utf-8") == shipped.with_headlines(file)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

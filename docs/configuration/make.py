@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from selcn.config import RunConfig
-from selcn.config.networks import SPEC_KEYS, Training
+from selcn.config.networks import Training
+from selcn.config.specs import SPEC_KEYS
 
 PAGE = Path(__file__).parent.parent / "configuration.md"
 INTRODUCTION = """# Configuration

@@ -20,12 +20,16 @@ CORRUPTED = {
     "saliency_stability": "correlation of saliency",
 }
 SCORES = {"distance": "the distance", "distance_earlier": "the distance a layer before", "max_probability": "1 - max p"}
-MEASURES = {"auroc": "AUROC of", "fpr_at_95_tpr": "false alarms at 95 % found, by"}
+MEASURES = {"auroc": "AUROC of", "fpr_at_95_tpr": "missed where 95 % of usual images pass, by"}
+
+UNLIKE = "unlike the training images"
+WARNED = "warned", "false_alarms"
+WARNINGS = {"any warning": "any warning", UNLIKE: "warned as unlike the training images"}
 
 
 def failure_sections() -> list[str]:
     """Images out of distribution, and corrupted ones."""
-    return [STRANGE, _strange(), *_robustness()]
+    return [f"{STRANGE} {unlike().join(RARE)}", _strange(), *_robustness()]
 
 
 def _robustness() -> list[str]:
@@ -55,17 +59,27 @@ def _strange() -> str:
         known = {(str(row["metric"]), str(row["score"])): row for row in found.to_dict("records")}
         warned = known["warned", "any warning"]
         cells = {_heading(*one): interval(known[one]) for one in product(MEASURES, SCORES)}
-        rows.append({"": kind, "images": int(warned["images"]), **cells, "warned": interval(warned)})
-    false = table[(table["metric"] == "false_alarms") & (table["score"] == "any warning")].iloc[0].to_dict()
-    rows.append(
-        {
-            "": "test subset",
-            "images": int(false["images"]),
-            **{_heading(*one): "" for one in product(MEASURES, SCORES)},
-            "warned": interval(false),
-        }
-    )
+        rows.append({"": kind, "images": int(warned["images"]), **cells, **_warned(found)})
+    usual = table[table["metric"] == "false_alarms"]
+    nothing = {_heading(*one): "" for one in product(MEASURES, SCORES)}
+    rows.append({"": "test subset", "images": int(usual.iloc[0]["images"]), **nothing, **_warned(usual)})
     return markdown(pd.DataFrame(rows))
+
+
+def _warned(found: pd.DataFrame) -> dict[str, str]:
+    """Shares with any warning, and with that of images unlike the training images; no row is no image."""
+    known = {str(row["score"]): row for row in found[found["metric"].isin(WARNED)].to_dict("records")}
+    return {title: interval(known[score]) if score in known else "0" for score, title in WARNINGS.items()}
+
+
+def unlike() -> str:
+    """How rarely the warning of images unlike the training images is given, in words."""
+    table = pd.read_csv(OOD).fillna({"ood": ""})
+    told = [
+        table[(table["ood"] == kind) & (table["metric"] == metric) & (table["score"] == UNLIKE)].iloc[0].to_dict()
+        for kind, metric in (("all", "warned"), ("", "false_alarms"))
+    ]
+    return f"{interval(told[0])} of the strange images and {interval(told[1])} of usual ones"
 
 
 def _heading(measure: str, score: str) -> str:
@@ -78,10 +92,16 @@ STRANGE = """### What it knows of strange images
     selcn evaluate runs/ham10000 --ood strange/catalog.csv
 
 Noise, blank frames and the **synthetic** phantom, photographs that come with scikit-image, and ISIC 2017's seborrheic
-keratoses, which are from other clinics and squeezed. Warned is the share with any warning; that of the test subset are
-false alarms. The warning of images unlike the training images reads the distance. That a layer before tells these
-images apart better, but by their resolution and compression, too: it would warn of each of 24 images of HAM10000 in
-their published size, whose copies at 200x150 are usual to it ([Experiments](experiments.md))."""
+keratoses, which are from other clinics and squeezed. *Any warning* is the share with any; that of the test subset are
+false alarms. The warning of images unlike the training images reads the distance."""
+
+RARE = (
+    "Its threshold hardly ever is reached: it is given of ",
+    """; what is warned of here is so
+for noise, exposure or a missing lesion. The distance a layer before tells these images apart better, but by their
+resolution and compression, too: it would warn of images of HAM10000 in their published size, though it was trained on
+the same ones at 200x150 ([Experiments](experiments.md)).""",
+)
 
 ROBUST = """### What it does with spoiled images
 

@@ -346,7 +346,7 @@ SymDerm's {images} images of HAM10000 ({lesions} groups) in {folds} folds, *vali
 *test*. The network `symmetry` measures on masks of a light U-Net that was trained on other
 lesions of HAM10000, `symmetry-true-masks` on the published masks; its model is fitted on them, too. 200x150 pixels, no
 training but that of 16 weights. What the light U-Net costs is the difference of the two. The learned network of
-the first section saw other, fewer images of the same source."""
+the first section, which reads these measures beside its own features, saw other, fewer images of the same source."""
 
 TUNED = """The measures were chosen by balanced accuracy and log loss of these very folds of HAM10000, on true masks, so
 that *validation* is slightly optimistic; PH2 was scored beside them and not chosen on. What did not help (balanced
@@ -421,5 +421,5 @@ if __name__ == "__main__":
         other.PAGE.write_text(other.page(), encoding="utf-8")
     size_plot.PLOT.write_text(size_plot.svg(), encoding="utf-8")
     for file in (README, CARD):
-        file.write_text(with_headlines(file.read_text(encoding="utf-8")), encoding="utf-8")
+        file.write_text(with_headlines(file), encoding="utf-8")
     print(PAGE)

@@ -106,7 +106,11 @@ TEXT = """### Beside plain scripts
 `fine-tuned` is the whole EfficientNet-Lite0 in a plain loop, with the same batches, epochs, learning rate and class
 weights, flips for augmentation, and the weights of the last epoch. `linear-probe` is scikit-learn's logistic
 regression, classes balanced, C = 0.001, on ImageNet features of EfficientNet-Lite2; C was set without a trial. Both saw
-the same images, folds and test subset as `diagnosis-standalone`, which reads no saliency either."""
+the same images, folds and test subset as `diagnosis-standalone`, which reads no saliency either. That has more than a
+plain script: it averages four flips when it predicts, keeps the best epoch on its validation fold, and has dropout,
+label smoothing, changes of colour and scale, and twice the weight decay. `fine-tuned` got images normalised with
+ImageNet's own mean and deviation, where its weights expect 0.5 and 0.5 (mended since, `linear-probe` measured anew):
+the differences from it are upper bounds."""
 
 ALIKE = """The fine-tuned network predicts frequent classes: it is right more often, in rare classes less. The likely
 cause is that class weights hardly act once a network fits its training images. With probabilities recalibrated out of
@@ -116,7 +120,8 @@ MASKS_TEXT = """A default U-Net of segmentation_models_pytorch on the same Effic
 and flips, at the same size and for as many epochs (`unet`, `--only unet`), was trained without the first fold alone,
 for time. Both predict the images of that fold; the U-Net has the weights of its last epoch, the lesion network those
 of its best one on these images, which favours it. The U-Net is better all the same; which of its decoder, its loss, its
-float32 and its augmentation makes it so was not tried."""
+float32 and its augmentation makes it so was not tried. Both got images normalised with ImageNet's own mean and
+deviation, where the encoder's weights expect 0.5 and 0.5 (mended since)."""
 
 
 if __name__ == "__main__":

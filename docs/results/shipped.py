@@ -1,6 +1,7 @@
 """What docs/results.md and README.md say of the bundle that ships: from `scores.csv` of `docs/results/score.py`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 
 from arms import answer, arms_sections
 from failures import failure_sections
+from leaking import leaking_section
 from peer_section import peer_sections
 from reading import reading_section
 from recalibrated import calibration_section, sets_section
@@ -18,8 +20,9 @@ HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
 CARD = HERE.parents[1] / "bundles" / "ham10000" / "README.md"
 RUN, SCORES = HERE / "ham10000", HERE / "ham10000-bundle" / "scores.csv"
+TESTED = SCORES.parent / "test-diagnosis.parquet"
 ANSWER, ANSWERED = "<!-- transfer: written by docs/results/make.py -->", "<!-- end of transfer -->"
-BEFORE = ("before, of HAM10000 other images", HERE / "ham10000-before.csv")
+BEFORE = ("before, another test subset", HERE / "ham10000-before.csv")
 """Scores of the bundle that shipped before, whose test subset was another."""
 BEGIN, END = "<!-- headlines: written by docs/results/make.py -->", "<!-- end of headlines -->"
 SETS = {
@@ -41,6 +44,10 @@ HEADLINES = [
     ("ph2-lesion", "dice", "outline, Dice"),
     ("ph2-symmetry", "balanced_accuracy", "symmetry, balanced accuracy"),
     ("ph2-symmetry", "macro_auc", "symmetry, AUC"),
+    ("ph2-symmetry", "sensitivity_asymmetric", "symmetry, sensitivity for asymmetric"),
+    ("ph2-diagnosis", "balanced_accuracy", "diagnosis (nv, mel), balanced accuracy"),
+    ("ph2-diagnosis", "auc_mel", "melanoma, AUC"),
+    ("ph2-diagnosis", "sensitivity_mel", "melanoma, sensitivity"),
     ("isic2017-mel", "auc_mel", "melanoma against the rest, AUC"),
     ("isic2017-bkl", "auc_bkl", "keratosis against the rest, AUC"),
 ]
@@ -56,6 +63,12 @@ def headline_table(*others: tuple[str, Path]) -> str:
         more = {heading: interval(_score(scores, file, metric)) for heading, scores in others}
         rows.append({**row, "95 % interval": interval(found), **more})
     return markdown(pd.DataFrame(rows))
+
+
+def headline_notes(docs: str) -> str:
+    """What a reader of the metrics has to know beside them, with a link into `docs`."""
+    earlier = pd.read_csv(RUN / "earlier.csv", index_col=0)["run of the bundle before"] / len(pd.read_parquet(TESTED))
+    return NOTES.format(validated=earlier["validation folds"], tested=earlier["test subset"], docs=docs)
 
 
 def _score(scores: Path, file: str, metric: str) -> dict[Any, Any]:
@@ -77,6 +90,7 @@ def shipped_sections() -> list[str]:
         *transfer_sections(),
         *reading_section(),
         *arms_sections(),
+        *leaking_section(),
         *peer_sections(),
         *failure_sections(),
     ]
@@ -90,9 +104,10 @@ def _spent() -> dict[str, Any]:
     return {"trainings": len(trained), "seconds": trained.median(), "machine": machine}
 
 
-def with_headlines(readme: str) -> str:
+def with_headlines(page: Path) -> str:
     """README or card with what stands between marks made anew: the table, and what CAM transfer is worth."""
-    readme = between(readme, BEGIN, END, headline_table())
+    docs = os.path.relpath(HERE.parent, page.parent)
+    readme = between(page.read_text(encoding="utf-8"), BEGIN, END, f"{headline_table()}\n\n{headline_notes(docs)}")
     return between(readme, ANSWER, ANSWERED, answer())
 
 
@@ -103,15 +118,22 @@ TEXT = """## All of HAM10000: the bundle that ships
     python docs/results/score.py runs/ham10000 exported ph2.csv isic2017.csv docs/results/ham10000-bundle
 
 {images} images of {lesions} lesions at 200x150 pixels, five folds and a held-out test subset; another 5 % of the images
-calibrate the ensemble. The {trainings} trainings took {seconds:.0f} seconds at the median, eight to ten at once.
-Machine: {machine}.
+set the ensemble's temperature. The {trainings} trainings took {seconds:.0f} seconds at the median, eight to ten at
+once. Machine: {machine}.
 The bundle was made from the predictions, before the run's own saliency was scored, which it does not depend on. Scored
-is the bundle itself, weights in 16 bits and one segmentation network for all members. What it predicted of each image
-is kept beside the metrics: `selcn evaluate docs/results/ham10000-bundle/*.parquet` gives every number again.
+is the bundle itself, weights in 16 bits and one segmentation network for all members, whose masks are averaged over
+flips and keep their largest region; the run's own tables below are of masks without either. What it predicted of each
+image is kept beside the metrics: `selcn evaluate docs/results/ham10000-bundle/*.parquet` gives every number again.
 The bundle that shipped before (last column) was trained and scored on another split, which had dealt its test subset
 the harder lesions; on PH2 and ISIC 2017 both predict the same images. No network was trained on PH2 or ISIC 2017, and
 no variant was chosen by them; but low figures of earlier bundles, theirs among them, were the reason to train again, so
-that these two have been scored four times, and images of this test subset were validated on while earlier networks were
+that these two have been scored five times, and images of this test subset were validated on while earlier networks were
 chosen ([Deviations](protocol.md#deviations))."""
+
+NOTES = """Intervals are of 95 %, by lesion; a calibration error may lie below its own, since resampling raises it.
+HAM10000 names no patients, so that other lesions of a person may have been trained on. Architecture and recipe were
+chosen on validation folds of an earlier split, in which {validated:.0%} of these test images were; {tested:.0%} were
+tested on then, and PH2 and ISIC 2017 have been scored before, too
+([Deviations]({docs}/protocol.md#deviations))."""
 
 MEMBERS = "The run's own members, in 32 bits and not calibrated, each with its own segmentation network:"

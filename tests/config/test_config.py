@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def test_the_configs_of_the_repository_are_valid(path: Path, tiny_run: Path) -> 
     takes = path.is_file() and "from: runs/" in path.read_text()
     bundle = [f"networks.lesion.from={tiny_run / 'bundle'}"] if takes else []  # that of another run
     assert isinstance(load_config(path, bundle), RunConfig)
+
+
+def test_a_resolved_configuration_needs_no_bundle_that_networks_were_taken_from(tiny_run: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(tiny_run / "bundle", tmp_path / "bundle"))
+    taken = {name: {"from": str(bundle)} for name in ("lesion", "symmetry")}
+    text = yaml.safe_dump({"data": {"source": "phantom"}, "networks": taken, "target": "symmetry"})
+    config = load_config(written(tmp_path, text))
+    shutil.rmtree(bundle)
+    assert load_config(written(tmp_path, dump_config(config))) == config
+    with pytest.raises(ConfigError, match="is no bundle"):
+        load_config(written(tmp_path, text))
 
 
 def test_overrides_reach_nested_keys_and_lists_and_networks_by_their_name(tmp_path: Path) -> None:

@@ -2,16 +2,7 @@
 
 from selcn.config.graph import Graph, Node, Twin, build_graph
 from selcn.config.grid import grid_config
-from selcn.config.networks import (
-    FULL,
-    ClassificationSection,
-    ClassifierSpec,
-    ModelSpec,
-    NetworkSection,
-    SegmentationSection,
-    SegmenterSpec,
-    Training,
-)
+from selcn.config.networks import ClassificationSection, NetworkSection, SegmentationSection, Training
 from selcn.config.reading import (
     changed_config,
     describe_presets,
@@ -31,6 +22,7 @@ from selcn.config.sections import (
     Section,
     SplitSection,
 )
+from selcn.config.specs import FULL, ClassifierSpec, ModelSpec, SegmenterSpec
 from selcn.config.taken import split_reference
 from selcn.config.variants import add_variant
 

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from selcn.config.graph import Graph, Twin, build_graph
-from selcn.config.networks import SPEC_KEYS, NetworkSection
+from selcn.config.networks import NetworkSection
 from selcn.config.sections import (
     BundleSection,
     CatalogSource,
@@ -18,6 +18,7 @@ from selcn.config.sections import (
     Section,
     SplitSection,
 )
+from selcn.config.specs import SPEC_KEYS, WRITTEN_KEYS
 from selcn.config.taken import complete_networks
 from selcn.labels.metadata import FIELDS
 
@@ -64,7 +65,7 @@ class RunConfig(Section):
     @field_validator("networks", mode="before")
     @classmethod
     def _completed(cls, networks: object) -> object:
-        return complete_networks(networks, SPEC_KEYS)
+        return complete_networks(networks, SPEC_KEYS, WRITTEN_KEYS)
 
     @model_validator(mode="after")
     def _is_a_graph(self) -> Self:

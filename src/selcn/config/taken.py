@@ -21,7 +21,9 @@ def split_reference(text: str) -> tuple[Path, str | None]:
     return (Path(path), network) if mark and not Path(text).exists() else (Path(text), None)
 
 
-def complete_networks(networks: object, keys: Mapping[str, tuple[str, ...]]) -> object:
+def complete_networks(
+    networks: object, keys: Mapping[str, tuple[str, ...]], written: Mapping[str, tuple[str, ...]]
+) -> object:
     """The networks of a configuration, those with `from` completed by the specification that their bundle holds.
 
     A bundle is not read for an entry that holds its whole specification, as in a resolved configuration.
@@ -29,6 +31,7 @@ def complete_networks(networks: object, keys: Mapping[str, tuple[str, ...]]) -> 
     Args:
         networks: entries by name, as configured.
         keys: those of a specification, by task.
+        written: those of them that a resolved configuration holds whatever their value.
 
     Raises:
         ValueError: no such bundle or network, or a key of an entry has no meaning beside `from`.
@@ -36,14 +39,19 @@ def complete_networks(networks: object, keys: Mapping[str, tuple[str, ...]]) -> 
     if not isinstance(networks, Mapping):
         return networks
     return {
-        name: _complete(str(name), dict(entry), keys) if isinstance(entry, Mapping) and entry.get("from") else entry
+        name: _complete(str(name), dict(entry), keys, written)
+        if isinstance(entry, Mapping) and entry.get("from")
+        else entry
         for name, entry in networks.items()
     }
 
 
-def _complete(name: str, entry: dict[str, Any], keys: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    allowed = keys.get(entry.get("task", ""), ())
-    if not allowed or not set(allowed) <= entry.keys():
+def _complete(
+    name: str, entry: dict[str, Any], keys: Mapping[str, tuple[str, ...]], written: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
+    task = entry.get("task", "")
+    allowed = keys.get(task, ())
+    if not allowed or not set(written[task]) <= entry.keys():
         bundle, network = split_reference(str(entry["from"]))
         network, spec = _specification(bundle, network, name, entry.get("task"))
         allowed = keys.get(str(spec.get("task")), ())

@@ -36,10 +36,15 @@ device.** Do not use it to decide about anyone's care.
 - Saliency shows where the evidence for a class lies, not that the network reasons as a person would.
 - How it does on other cameras, people and clinics than those below was not measured.
 """
+SUBGROUPS = (
+    "Of the run's members together, before their weights were rounded and networks shared; intervals of 95 % by "
+    "lesion, none where there are few images.\n"
+)
 NOBODY = "The catalog names nobody; see the publications of the data."
+_BY_PATIENT = "Split by patient where the data names patients, else by lesion"
 _SPLIT = {
-    Protocol.GROUPED: "Split by patient or lesion",
-    Protocol.EXTERNAL: "Split by patient or lesion, whole sources as the test subset",
+    Protocol.GROUPED: _BY_PATIENT,
+    Protocol.EXTERNAL: f"{_BY_PATIENT}, whole sources as the test subset",
     Protocol.THESIS: "Split by image, so that lesions leak into the test subset",
 }
 
@@ -95,9 +100,12 @@ def model_card(
             "",
             "## Metrics\n",
             "95 % intervals by lesion. *test* was held out from everything; *validation* is each fold by the member "
-            "that did not train on it, slightly optimistic.\n",
+            "that did not train on it, slightly optimistic. A calibration error may lie below its interval, since "
+            "resampling raises it.\n",
             *metric_lines(metrics),
-            *_section(f"Subgroups of {config.target}", background.subgroups),
+            *_section(
+                f"Subgroups of {config.target}", [SUBGROUPS, *background.subgroups] if background.subgroups else []
+            ),
             *_reliability(config),
             *_section("Cost of training", background.cost),
             "\n## Citation\n",
@@ -137,6 +145,7 @@ def _predictions(config: BundleConfig) -> list[str]:
         *outline,
         *(
             f"{name} ({', '.join(spec.labels.names)}) with a map of where the evidence lies"
+            + " in its own features, beside which it reads measured symmetry that no map shows" * spec.measures
             for name, spec in config.classifiers.items()
         ),
     ]
@@ -200,6 +209,6 @@ def _set_line(measured: NetworkReliability, target: str) -> str:
     if measured.sets is None:
         return f"There are no prediction sets of {target}: some of its classes have too few lesions."
     return (
-        f"The `set` of a prediction is fitted to hold the truth for {100 * measured.sets.coverage:.4g} % of the images "
-        "of each class, of new lesions like those of the folds."
+        f"The `set` of a prediction is fitted to hold the truth for {100 * measured.sets.coverage:.4g} % of each "
+        "class, every lesion weighing alike, of new lesions like those of the folds."
     )

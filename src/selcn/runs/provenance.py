@@ -49,8 +49,8 @@ def cost_lines(run: Run, networks: Sequence[str]) -> list[str]:
     spent = {name: sum(one["seconds"] for of, one in manifests if of == name) for name in networks}
     each = ", ".join(f"{name} {spoken_time(seconds)}" for name, seconds in spent.items())
     return [
-        f"Training took {spoken_time(sum(spent.values()))} in all ({sum(spent.values()):.0f} seconds; {each}), the "
-        f"{run.split.folds} members of each network one after another.",
+        f"The trainings took {spoken_time(sum(spent.values()))} added up ({sum(spent.values()):.0f} seconds; {each}), "
+        f"{run.split.folds} members of each network. Several may have run at once.",
         _machine_line(manifests, run.environment()),
     ]
 

@@ -1,11 +1,14 @@
 """How the networks of a run do in subgroups of its images: for the report, the model card and checklists."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from selcn.data.appearance import ARTEFACTS, ITA
 from selcn.evaluation.intervals import fold_parts
-from selcn.evaluation.subgroups import score_subgroup_table, subgroup_table
+from selcn.evaluation.subgroups import MIN_SUBGROUP_IMAGES, score_subgroup_table, subgroup_table
 from selcn.runs.facts import LESION_SHARE, SKIN_LABELS, run_facts
 from selcn.runs.run import Run
 
@@ -53,7 +56,9 @@ def known_columns(facts: pd.DataFrame) -> list[str]:
 
 
 def subgroup_lines(table: pd.DataFrame) -> list[str]:
-    """A Markdown table of subgroups, one row each; the worst of at least 20 images is marked, which is never `unknown`.
+    """A Markdown table of subgroups, one row each; the worst is marked, which is never `unknown`.
+
+    Subgroups of few images have no interval: resampling so few cannot tell what others would give.
 
     Args:
         table: of `run_subgroups`; empty for none.
@@ -62,7 +67,7 @@ def subgroup_lines(table: pd.DataFrame) -> list[str]:
         return []
     rows = [
         f"| {SUBGROUPS[row['of']]} | {row['subgroup']}{' (worst)' * bool(row['worst'])} | "
-        f"{_number(row['value'])} | {_interval(row['low'], row['high'])} | {row['images']} | {row['classes']} |"
+        f"{_number(row['value'])} | {_interval(row)} | {row['images']} | {row['classes']} |"
         for row in table.to_dict("records")
     ]
     return ["| by | subgroup | balanced accuracy | 95 % interval | images | classes |", f"{'| --- ' * 6}|", *rows]
@@ -72,5 +77,9 @@ def _number(value: float) -> str:
     return "undefined" if np.isnan(value) else f"{value:.3f}"
 
 
-def _interval(low: float, high: float) -> str:
-    return "" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
+def _interval(row: Mapping[Any, Any]) -> str:
+    return (
+        f"{row['low']:.3f} to {row['high']:.3f}"
+        if row["images"] >= MIN_SUBGROUP_IMAGES and not np.isnan(row["low"])
+        else ""
+    )

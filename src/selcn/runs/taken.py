@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from selcn.config import ClassificationSection, Graph, split_reference
-from selcn.config.networks import SPEC_KEYS
+from selcn.config.specs import SPEC_KEYS
 from selcn.data.catalog import groups
 from selcn.errors import ConfigError
 from selcn.inference.bundle import (
@@ -32,7 +32,7 @@ from selcn.runs.run import Run, open_run
 from selcn.runs.starts import find_start, network_file, run_of
 from selcn.training.trainer import WEIGHTS
 
-FREE = ("size", "saliency", "flips", "labels")
+FREE = ("size", "saliency", "flips", "largest_region", "labels")
 """Keys of a specification that do not change what the weights mean; label sets are compared by their classes, and sizes
 of transformers, which are built for one."""
 SEEN, SEEN_IN_TEST = "fold images seen in training", "test images seen in training"
