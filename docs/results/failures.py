@@ -108,7 +108,7 @@ ROBUST = """### What it does with spoiled images
     selcn export runs/ham10000/bundle
     selcn robustness runs/ham10000 --images {images} --engine onnx
 
-Measured of the bundle that shipped before, which had the same backbones. {images} images of {lesions} lesions of its
-test subset, sampled at random, as they are and under 14 corruptions. Means over the five severities; intervals by
-lesion ([what each means](failures.md#robustness)). At the highest severity balanced accuracy falls most under {worst}.
-A calibration error may lie below its own interval: resampling [raises it](metrics.md)."""
+{images} images of {lesions} lesions of the test subset, sampled at random, as they are and under 14 corruptions.
+Means over the five severities; intervals by lesion ([what each means](failures.md#robustness)). At the highest
+severity balanced accuracy falls most under {worst}. A calibration error may lie below its own interval: resampling
+[raises it](metrics.md)."""

@@ -101,7 +101,8 @@ COMPARED = [
         "ratio",
         1,
         "probe to the passes of its layer alone",
-        "",
+        "selcn also validates each iteration, keeps logs, and builds and writes the whole network with its backbone; "
+        "scikit-learn returns the weights of a layer",
     ),
     Compared(
         "preparing, hair removed",

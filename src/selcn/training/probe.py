@@ -138,17 +138,22 @@ class _Fit:
 
     def objective(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
         """Penalised mean loss, and its gradient in the same order as the parameters."""
-        parameters = self._parameters(flat).requires_grad_()
-        penalty = self.task.section.weight_decay / 2 * parameters[:, :-1].square().sum()
-        torch.autograd.backward(penalty)
-        loss = 0.0
+        parameters = self._parameters(flat)
+        layer, weight = self.layer(parameters), parameters[:, :-1]
+        decay = self.task.section.weight_decay
+        loss, gradient = decay / 2 * float(weight.square().sum()), torch.zeros_like(parameters)
+        gradient[:, :-1] = decay * weight
         for features, labels in self.known:
+            # Autograd sees the logits alone: it works in a thread of its own, whose helpers would be in the way here.
+            logits = F.linear(features, *layer).requires_grad_()
             share = float(self.task.mass(Batch(features, label=labels))) / self.mass
-            part = share * self.task.cross_entropy(F.linear(features, *self.layer(parameters)), labels, training=True)
-            torch.autograd.backward(part)
+            part = share * self.task.cross_entropy(logits, labels, training=True)
+            (slope,) = torch.autograd.grad(part, logits)
             loss += float(part.detach())
-        assert parameters.grad is not None
-        return loss + float(penalty.detach()), parameters.grad.double().numpy().ravel()
+            bias = slope.sum(0)
+            gradient[:, :-1] += (slope.T @ features - torch.outer(bias, self.mean)) / self.deviation
+            gradient[:, -1] += bias
+        return loss, gradient.double().numpy().ravel()
 
     def end_epoch(self, intermediate_result: OptimizeResult) -> None:
         """Called by SciPy after each iteration, by this argument's name; ends the fit when patience has run out."""
