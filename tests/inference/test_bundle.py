@@ -193,7 +193,7 @@ def test_the_card_tells_annotators_subgroups_cost_and_citation(tiny_run: Path) -
     text = (tiny_run / "bundle" / "README.md").read_text()
     steps = [step for step in run.plan if step.kind == "networks" and step.network != "diagnosis-standalone"]
     seconds = sum(run.folder.manifest(step)["seconds"] for step in steps)
-    assert f"in all ({seconds:.0f} seconds; lesion " in text
+    assert f"added up ({seconds:.0f} seconds; lesion " in text
     assert f"Machine: {machine()}, PyTorch {version('torch')}; {run.environment()['system']}." in text
     for row in run_subgroups(run, "diagnosis").to_dict("records"):
         assert f"{row['subgroup']}{' (worst)' * row['worst']} | {row['value']:.3f} |" in text

@@ -76,7 +76,7 @@ def test_a_stated_coverage_is_that_of_the_sets(tiny_run: Path, tmp_path: Path) -
     assert config.sets is not None
     assert config.sets.coverage == 0.625
     assert config.sets.lowest == pytest.approx(fit_prediction_sets(calibrated, 0.625).thresholds)
-    assert "for 62.5 % of the images of each class" in (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    assert "for 62.5 % of each class" in (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_coverage_that_cannot_be_is_one_line(
