@@ -67,10 +67,10 @@ function largestRegion(mask, width, height) {
   return largest;
 }
 
-// Lesion probability that is 0 in all but the largest region of the mask.
+// Lesion probability, p turned to 1 - p in all but the largest region of the mask.
 export function withoutIslands(lesion, width, height) {
   const kept = new Set(largestRegion(lesion.map((p) => +(p > LESION_THRESHOLD)), width, height));
-  return lesion.map((p, at) => (p > LESION_THRESHOLD && !kept.has(at) ? 0 : p));
+  return lesion.map((p, at) => (p > LESION_THRESHOLD && !kept.has(at) ? 1 - p : p));
 }
 
 // x, y, width and height of the box around a mask's largest region, grown on every side; all where there is none.

@@ -195,7 +195,7 @@ def test_the_largest_region_is_chosen_between_graphs_though_no_masking_is(tmp_pa
     assert theirs.lesion is not None
     whole = member.networks["lesion"]
     raw = whole(torch.from_numpy(images).permute(0, 3, 1, 2) / 255).sigmoid()[:, 0].numpy(force=True)
-    assert ((raw > 0.5) & (ours.lesion == 0)).any(), "there are islands, and they are gone"
+    assert ((raw > 0.5) & (ours.lesion < 0.5)).any(), "there are islands, and they are gone"
     assert np.abs(ours.lesion - theirs.lesion).max() < 1e-4
     assert np.abs(ours.probabilities["diagnosis"] - theirs.probabilities["diagnosis"]).max() < 1e-4
 

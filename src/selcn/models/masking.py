@@ -58,7 +58,7 @@ def apply_masking(images: Tensor, mask: Tensor, masking: str, regions: dict[str,
 
 
 def keep_largest(lesion: Tensor) -> Tensor:
-    """Lesion probability (N, 1, H, W) that is 0 in all but the largest region of each mask; computed on the CPU.
+    """Lesion probability (N, 1, H, W) whose mask has one region, see `without_islands`; computed on the CPU.
 
     Args:
         lesion: (N, 1, H, W).

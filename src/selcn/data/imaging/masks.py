@@ -38,13 +38,15 @@ def largest_regions(masks: Bools) -> Bools:
 
 
 def without_islands(lesions: Floats) -> Floats:
-    """Lesion probability (N, H, W) that is 0 in all but the largest region of each mask.
+    """Lesion probability (N, H, W), p turned to 1 - p in all but the largest region of each mask.
+
+    So the mask has one region, and what is hardly above the threshold becomes hardly below it: rounding moves little.
 
     Args:
         lesions: float (N, H, W); the mask is what is above `LESION_THRESHOLD`.
     """
     masks = lesions > LESION_THRESHOLD
-    return np.where(masks & ~largest_regions(masks), np.zeros_like(lesions), lesions)
+    return np.where(masks & ~largest_regions(masks), 1 - lesions, lesions)
 
 
 def grown_boxes(masks: Bools, grow: float = GROWTH) -> Ints:
