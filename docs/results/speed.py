@@ -298,7 +298,8 @@ Measured by the scripts in `benchmarks/` on two CPU cores without a GPU, each in
 `docs/results/benchmarks.json`. The machines were shared, and not the same one for all scripts: ratios are more reliable
 than times, and times of different scripts are not to be compared. Ratios are of medians over alternated repeats in one
 run, but those of {once}, which are of one run of each, since that takes minutes. What was measured of the bundle that
-ships is of the one before it, whose symmetry network measured nothing beside its features."""
+ships, but its start, is of the one before it: its symmetry network measured nothing beside its features, and its masks
+were those of one pass."""
 
 FLOORS = """A floor is what cannot be left out, in the same engine: the forward passes, the library call, the part of a
 loss; of the cascades ONNX Runtime's. Where the rest is hardly anything, as saliency in closed form beside the forward

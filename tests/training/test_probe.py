@@ -17,7 +17,7 @@ from sklearn.metrics import balanced_accuracy_score, log_loss
 from selcn.config import ClassificationSection, SegmentationSection
 from selcn.data.datasets import Sources
 from selcn.data.store.store import Store
-from selcn.errors import DivergedError
+from selcn.errors import DivergedError, RunError
 from selcn.tasks.classification import class_weights
 from selcn.tasks.frozen import FrozenTask
 from selcn.training import probe as probe_module
@@ -149,6 +149,15 @@ def test_features_that_are_no_numbers_are_named() -> None:
     assert sources.views is not None
     sources.views[70, 0, 3] = np.nan
     with pytest.raises(DivergedError, match="network probe: its backbone's features are NaN or infinite"):
+        fit_probe(FrozenTask("probe", section_of()), sources, TRAIN, VALIDATION)
+
+
+@pytest.mark.parametrize("subset", ["training", "validation"])
+def test_a_subset_without_labels_is_named(subset: str) -> None:
+    sources = examples()
+    assert sources.labels is not None
+    sources.labels[TRAIN if subset == "training" else VALIDATION] = -1
+    with pytest.raises(RunError, match=f"network probe: no {subset} image has a label"):
         fit_probe(FrozenTask("probe", section_of()), sources, TRAIN, VALIDATION)
 
 

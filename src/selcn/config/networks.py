@@ -1,4 +1,4 @@
-"""How a network is trained, or where it is taken from, beside what it is: one frozen, validated model a task."""
+"""How a network is trained, or where it is taken from: one frozen, validated model a task."""
 
 from typing import Annotated, Any, Literal, Self
 

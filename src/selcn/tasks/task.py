@@ -77,6 +77,11 @@ class Task(ABC):
         """How a training batch is mixed (`mixup`, `cutmix` or None), and alpha of Beta(alpha, alpha)."""
         return None, 0.0
 
+    @property
+    def monitored(self) -> tuple[str, str]:
+        """Name of the logged value that keeps an epoch's weights, and whether `max` or `min` of it is best."""
+        return (f"val_{self.score}", "max") if self.section.monitor == "score" else ("val_loss", "min")
+
     def look(self, batch: Batch) -> Batch:
         """The batch as the network takes it.
 

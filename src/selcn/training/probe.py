@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from selcn.data.datasets import Batch, Sources, in_batches
-from selcn.errors import DivergedError
+from selcn.errors import DivergedError, RunError
 from selcn.tasks.frozen import FrozenTask
 
 IMAGES = 4096
@@ -56,10 +56,15 @@ def fit_probe(
         on_epoch: called after each iteration with its number from 1, losses and score.
 
     Raises:
-        DivergedError: a feature or the loss is NaN or infinite.
+        RunError: no image to fit to, or to validate on, has a label.
+        DivergedError: a feature is NaN or infinite.
     """
-    known = _Examples(sources, task.usable(sources, train), all_views=task.section.augment.flip)
-    fit = _Fit(task, known, _Examples(sources, task.usable(sources, validation), all_views=False), on_epoch)
+    rows = {"training": task.usable(sources, train), "validation": task.usable(sources, validation)}
+    for subset, usable in rows.items():
+        if not len(usable):
+            raise RunError(f"network {task.name}: no {subset} image has a label; add labelled images")
+    known = _Examples(sources, rows["training"], all_views=task.section.augment.flip)
+    fit = _Fit(task, known, _Examples(sources, rows["validation"], all_views=False), on_epoch)
     start = np.zeros(len(task.section.labels.classes) * (len(fit.mean) + 1))
     limits: Any = {"maxiter": task.section.epochs, "gtol": 1e-4, "ftol": 1e-9}
     # Typed loosely, as SciPy's stubs know neither the callback's argument by name nor every option.
@@ -182,9 +187,9 @@ class _Fit:
             self.on_epoch(len(self.epochs), values)
 
     def _keep_best(self, values: Mapping[str, float], layer: tuple[Tensor, Tensor]) -> None:
-        by_score = self.task.section.monitor == "score"
-        value = values[f"val_{self.task.score}" if by_score else "val_loss"]
-        if not self.epochs or (value > self.best if by_score else value < self.best):
+        monitor, mode = self.task.monitored
+        value = values[monitor]
+        if not self.epochs or (value > self.best if mode == "max" else value < self.best):
             self.best, self.best_layer, self.best_epoch = value, layer, len(self.epochs) + 1
 
     def _parameters(self, flat: np.ndarray) -> Tensor:

@@ -4,7 +4,7 @@ import logging
 import math
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -82,16 +82,14 @@ def fit(
         return _solve(task, sources, train, validation, out, track, on_epoch)
     L.seed_everything(seed, verbose=False)
     module, best = _module(task, seed, rank(), compute.world), _best_checkpoint(task, out)
-    loader = _loader(task, sources, seed, compute)
-    loaders = loader(train, shuffle=True), loader(validation, shuffle=False)
+    loaders = _loaders(task, sources, train, validation, seed, compute)
     precision = _precision(module, loaders[0], compute, out)
     with _quiet(), suppress(SystemExit):  # of Lightning on Ctrl-C; the caller gets KeyboardInterrupt instead
         trainer = _trainer(task, best, out, compute, precision, track, profiler, on_epoch)
         trainer.fit(module, *loaders, ckpt_path=_last(out), weights_only=True)
     _refuse_interrupted(trainer)
     trained = {"best": _best(best), "epochs": trainer.current_epoch, "precision": precision}
-    if rank() == 0:
-        _keep(module, best, out)
+    _keep(module, best, out)
     return {"monitor": best.monitor, **trained}
 
 
@@ -111,14 +109,16 @@ def _solve(
         write_text(out / "metrics.csv", table.to_csv())
         log_epochs(probe.epochs, track, out)
         save_file(probe.weights, out / WEIGHTS)
-    monitor = f"val_{task.score}" if task.section.monitor == "score" else "val_loss"
-    return {"monitor": monitor, "best": probe.best, "epochs": len(probe.epochs), "precision": "32-true"}
+    return {"monitor": task.monitored[0], "best": probe.best, "epochs": len(probe.epochs), "precision": "32-true"}
 
 
-def _loader(task: Task, sources: Sources, seed: int, compute: Compute) -> "Callable[..., DataLoader[Batch]]":
-    """Makes a loader of some rows for this process."""
+def _loaders(
+    task: Task, sources: Sources, train: np.ndarray, validation: np.ndarray, seed: int, compute: Compute
+) -> "tuple[DataLoader[Batch], DataLoader[Batch]]":
+    """This process's batches of both."""
     pin = compute.device.type == "cuda"
-    return partial(build_loader, task, sources, seed=seed, rank=rank(), world=compute.world, pin=pin)
+    loader = partial(build_loader, task, sources, seed=seed, rank=rank(), world=compute.world, pin=pin)
+    return loader(train, shuffle=True), loader(validation, shuffle=False)
 
 
 def _precision(module: TrainingModule, loader: "DataLoader[Batch]", compute: Compute, out: Path) -> str:
@@ -155,7 +155,9 @@ def _module(task: Task, seed: int, this: int, world: int) -> TrainingModule:
 
 
 def _keep(module: TrainingModule, best: ModelCheckpoint, out: Path) -> None:
-    """Write the best weights and the joined logs of a finished training."""
+    """Write the best weights and the joined logs of a finished training; of several processes the first does."""
+    if rank() > 0:
+        return
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"])
     save_file(module.task.weights(module.network), out / WEIGHTS)
     _join_logs(out)
@@ -169,8 +171,7 @@ def _best(best: ModelCheckpoint) -> float:
 
 
 def _best_checkpoint(task: Task, out: Path) -> ModelCheckpoint:
-    by_score = task.section.monitor == "score"
-    monitor, mode = (f"val_{task.score}", "max") if by_score else ("val_loss", "min")
+    monitor, mode = task.monitored
     return ModelCheckpoint(out / CHECKPOINTS, "best", monitor=monitor, mode=mode, **KEPT)
 
 
