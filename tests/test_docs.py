@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 
 import arms
 import experiments
+import leaking
 import peer_section
 import selcn
 import shipped
@@ -262,6 +264,17 @@ def test_metrics_of_the_members_are_had_again_from_what_they_predicted(network: 
     stored = pd.read_csv(transfer.RUN / f"{network}.csv")
     found = evaluate_file(transfer.RUN / f"{network}.parquet")
     pd.testing.assert_frame_equal(found[stored.columns], stored, rtol=1e-9, check_dtype=False)
+
+
+def test_scores_of_the_arms_and_of_what_leaks_are_had_again_from_what_they_predicted() -> None:
+    stored = pd.read_csv(arms.OUT / "metrics.csv").query("arm == @transfer.ARM")
+    found = arms.score_arm(transfer.ARM).merge(stored, on=["metric", "fold_part"], suffixes=("", "_stored"))
+    assert len(found) == len(stored) == 2 * len(arms.SHOWN)
+    columns = ["value", "low", "high"]
+    np.testing.assert_allclose(found[columns], found[[f"{one}_stored" for one in columns]], atol=1e-9)
+    kept = pd.read_csv(leaking.OUT / "scores.csv").set_index(["of", "network"])
+    again = leaking.score(leaking.by_lesion(leaking.OUT / f"{transfer.ARM}.parquet"))
+    assert again == pytest.approx(kept.loc[(leaking.LEAKING, transfer.ARM), [*again]].to_dict(), abs=1e-9)
 
 
 @pytest.mark.parametrize(("a", "b"), [("diagnosis-standalone", "diagnosis"), ("diagnosis", "diagnosis-zero")])

@@ -1,6 +1,7 @@
 """What README.md and docs/results.md say of every arm of docs/protocol.md, with a fast network.
 
-python docs/results/arms.py RUN...   # keep of the runs, one a seed, predictions, differences and times
+python docs/results/arms.py RUN...   # keep of the runs, one a seed, predictions and times; of all seeds scores and
+                                     # differences
 """
 
 import shutil
@@ -40,18 +41,31 @@ def keep_arms(folders: Sequence[Path]) -> None:
     for folder in folders:
         run = open_run(folder)
         keep_predicted(run, OUT / f"seed-{run.config.seed}")
-        shutil.copyfile(run.folder.environment, OUT / "environment.json")
+    scored().to_csv(OUT / "metrics.csv", index=False)
     compared().to_csv(OUT / "comparison.csv", index=False)
 
 
 def keep_predicted(run: Run, kept: Path) -> None:
-    """Keep what the target's twins of a run predict, of those that are trained, and its times."""
+    """Keep what the target's twins of a run predict, of those that are trained, its times and its machine."""
     kept.mkdir(parents=True, exist_ok=True)
     labels = run.graph.classifiers[run.graph.target].labels
     for name, section in run.graph.classifiers.items():
         if section.labels == labels and run.folder.prediction_file(name).is_file():
             keep(run.predictions(name).table, kept / f"{name}.parquet")
     keep_seconds(run.folder.path, kept / "seconds.csv")
+    shutil.copyfile(run.folder.environment, kept / "environment.json")
+
+
+def scored() -> pd.DataFrame:
+    """Metrics of each arm, means over its seeds."""
+    tables = [score_arm(name).assign(arm=name, trained=" ".join(seeds(name))) for name in names()]
+    table = pd.concat(tables, ignore_index=True)
+    return table[table["metric"].isin(SHOWN)]
+
+
+def score_arm(name: str) -> pd.DataFrame:
+    """Metrics of an arm from what it predicted, means over its seeds."""
+    return evaluate_seeds([file(name, seed) for seed in seeds(name)], labels=HAM10000)
 
 
 def compared() -> pd.DataFrame:
@@ -122,12 +136,11 @@ def arms_sections() -> list[str]:
 
 def _each(arms: Sequence[str]) -> str:
     """Balanced accuracy and AUC of each arm, means over seeds."""
-    rows = []
+    stored, rows = pd.read_csv(OUT / "metrics.csv", dtype={"trained": str}), []
     for name in arms:
-        table = evaluate_seeds([file(name, seed) for seed in seeds(name)], labels=HAM10000)
-        table = table[table["fold_part"] == TEST].set_index("metric")
+        table = stored[(stored["arm"] == name) & (stored["fold_part"] == TEST)].set_index("metric")
         cells = {metric.replace("_", " "): interval(table.loc[metric].to_dict()) for metric in SHOWN}
-        rows.append({"": name, "seeds": ", ".join(seeds(name)), **cells})
+        rows.append({"": name, "seeds": ", ".join(table["trained"].iloc[0].split()), **cells})
     return markdown(pd.DataFrame(rows))
 
 
@@ -181,12 +194,12 @@ TEXT = """### Every arm, with a fast network
 
     selcn run configs/cam-transfer.yaml --seeds 3 --out runs/cam-transfer
 
-SqueezeNet 1.1 at 128x96 pixels for three epochs in bfloat16, all of HAM10000, five folds; of three seeds those that are
-named, {hours:.1f} hours of single CPU cores. Differences in balanced accuracy, ensembles of five members on the test
-subset, means over seeds, 95 % intervals by lesion; p by permutation of lesions, corrected for the number of arms that
-are compared with the same one (Holm). *With seeds* also counts that other seeds would differ; of two seeds it has one
-degree of freedom, and is wide. *Out of fold* single members answer. The study was made on the earlier split, whose test
-subset is another one and got lesions with more images ([Deviations](protocol.md#deviations))."""
+SqueezeNet 1.1 at 128x96 pixels for three epochs in bfloat16, all of HAM10000, five folds, the seeds that are named,
+{hours:.1f} hours of single CPU cores. Differences in balanced accuracy, ensembles of five members on the test subset,
+means over seeds, 95 % intervals by lesion; p by permutation of lesions, corrected for the number of arms that are
+compared with the same one (Holm). *With seeds* also counts that other seeds would differ; of three seeds it has two
+degrees of freedom, and is wide. *Out of fold* single members answer. The study was made on the earlier split, whose
+test subset is another one and got lesions with more images ([Deviations](protocol.md#deviations))."""
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """What docs/results.md says of the original's protocol, by image in place of by lesion, which leaks.
 
-python docs/results/leaking.py RUN   # keep of a run under that protocol predictions and times
+python docs/results/leaking.py RUN   # keep of a run under that protocol predictions, times and scores
 """
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,55 +20,63 @@ from transfer import ARM, points
 OUT = ARMS / "leaking"
 NAMES = (ARM, STANDALONE, f"{ARM}-zero")
 SEED, METRIC = "0", "balanced_accuracy"
+LEAKING, FAIR, DIFFERENCE, SEEN, OTHER, SHARE = "leaking", "by lesion", "difference", "seen", "other", "share seen"
+"""What a stored score is of."""
 
 
 def leaking_section() -> list[str]:
     """The page's section."""
-    leaking = {name: _by_lesion(OUT / f"{name}.parquet") for name in NAMES}
+    found = {(row["of"], row["network"]): row for row in pd.read_csv(OUT / "scores.csv").to_dict("records")}
     rows = [
-        {
-            "": name,
-            "by image, leaking": _shown(predictions),
-            "by lesion": _shown(read_predictions(file(name, SEED), HAM10000)),
-        }
-        for name, predictions in leaking.items()
+        {"": name, "by image, leaking": interval(found[LEAKING, name]), "by lesion": interval(found[FAIR, name])}
+        for name in NAMES
     ]
-    differences = []
-    for other in NAMES[1:]:
-        table = compare_seeds([leaking[other]], [leaking[ARM]])
-        tested = table[(table["fold_part"] == TEST) & (table["metric"] == METRIC)]
-        differences.append(f"{points(tested.iloc[0].to_dict())} from {other}")
+    differences = [f"{points(found[DIFFERENCE, other])} from {other}" for other in NAMES[1:]]
     words = f"Leaking as they are, {ARM} differs in balanced accuracy by {' and '.join(differences)}."
-    return [TEXT, markdown(pd.DataFrame(rows)), f"{words} {_seen(leaking[ARM])}"]
+    seen = (
+        f"Of the leaking test images {100 * found[SHARE, ARM]['value']:.0f} % show a lesion of which another image was "
+        f"trained on; their balanced accuracy is {interval(found[SEEN, ARM])}, that of the others, lesions of one "
+        f"image for the most part, which are the easier ones, {interval(found[OTHER, ARM])}."
+    )
+    return [TEXT, markdown(pd.DataFrame(rows)), f"{words} {seen}"]
 
 
-def _by_lesion(path: Path) -> Predictions:
+def scores() -> pd.DataFrame:
+    """Every number of the section, from what was predicted."""
+    leaking = {name: by_lesion(OUT / f"{name}.parquet") for name in NAMES}
+    table = leaking[ARM].table
+    tested = table["fold"] == TEST
+    seen = table["group"].isin(table.loc[~tested, "group"])
+    parts = {
+        of: Predictions(HAM10000, table[tested & chosen].reset_index(drop=True))
+        for of, chosen in ((SEEN, seen), (OTHER, ~seen))
+    }
+    rows = [
+        *((LEAKING, name, score(one)) for name, one in leaking.items()),
+        *((FAIR, name, score(read_predictions(file(name, SEED), HAM10000))) for name in NAMES),
+        *((DIFFERENCE, name, _chosen(compare_seeds([leaking[name]], [leaking[ARM]]))) for name in NAMES[1:]),
+        *((of, ARM, score(one)) for of, one in parts.items()),
+        (SHARE, ARM, {"value": float(seen[tested].mean())}),
+    ]
+    return pd.DataFrame([{"of": of, "network": name, **row} for of, name, row in rows])
+
+
+def by_lesion(path: Path) -> Predictions:
     """Predictions of the leaking run, which knows single images alone, with the lesions of the run beside it."""
     lesions = pd.read_parquet(file(ARM, SEED)).set_index("image_id")["group"]
     table = read_predictions(path, HAM10000).table
     return Predictions(HAM10000, table.assign(group=table["image_id"].map(lesions)))
 
 
-def _shown(predictions: Predictions) -> str:
-    """Balanced accuracy on the test subset."""
-    table = evaluate_classification(predictions)
-    return interval(table[(table["fold_part"] == TEST) & (table["metric"] == METRIC)].iloc[0].to_dict())
+def score(predictions: Predictions) -> dict[str, float]:
+    """Balanced accuracy on the test subset with its interval."""
+    return _chosen(evaluate_classification(predictions))
 
 
-def _seen(predictions: Predictions) -> str:
-    """Test images whose lesion was trained on, and the others."""
-    table = predictions.table
-    tested = table["fold"] == TEST
-    seen = table["group"].isin(table.loc[~tested, "group"])
-    parts = {
-        name: _shown(Predictions(HAM10000, table[tested & chosen].reset_index(drop=True)))
-        for name, chosen in (("seen", seen), ("other", ~seen))
-    }
-    return (
-        f"Of the leaking test images {100 * seen[tested].mean():.0f} % show a lesion of which another image was "
-        f"trained on; their balanced accuracy is {parts['seen']}, that of the others, lesions of one image for the "
-        f"most part, which are the easier ones, {parts['other']}."
-    )
+def _chosen(table: pd.DataFrame) -> dict[str, float]:
+    """Balanced accuracy on the test subset, or a difference of it, with its interval."""
+    row = table[(table["fold_part"] == TEST) & (table["metric"] == METRIC)].iloc[0]
+    return {name: float(row[name]) for name in ("value", "low", "high")}
 
 
 TEXT = f"""### What leakage adds
@@ -83,6 +90,5 @@ subsets are of other images, so that their difference is not that of leakage alo
 
 
 if __name__ == "__main__":
-    run = open_run(Path(sys.argv[1]))
-    keep_predicted(run, OUT)
-    shutil.copyfile(run.folder.environment, OUT / "environment.json")
+    keep_predicted(open_run(Path(sys.argv[1])), OUT)
+    scores().to_csv(OUT / "scores.csv", index=False)

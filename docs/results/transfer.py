@@ -23,7 +23,8 @@ def primary(subset: str = "test") -> dict[str, Mapping[Any, Any]]:
 
 def points(row: Mapping[Any, Any], kind: str = "") -> str:
     """A difference in percentage points with its interval, by lesion or another `kind` of it."""
-    return f"{100 * row['value']:+.1f} points ({100 * row[f'low{kind}']:+.1f} to {100 * row[f'high{kind}']:+.1f})"
+    value, low, high = (round(100 * row[name], 1) + 0.0 for name in ("value", f"low{kind}", f"high{kind}"))  # no -0.0
+    return f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"
 
 
 def judge(row: Mapping[Any, Any]) -> str:
