@@ -236,30 +236,28 @@ def test_what_was_changed_or_not_exported_is_refused(exported: Path, tiny_run: P
         read_export(other)
 
 
-def test_a_copy_has_the_graphs_where_the_bundle_stays_as_it_is(
-    tiny_run: Path, tmp_path: Path, selcn: Callable[..., int], capsys: pytest.CaptureFixture[str]
+def test_the_bundle_that_ships_stays_as_it_is_and_a_copy_has_the_graphs(
+    tiny_run: Path,
+    tmp_path: Path,
+    selcn: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bundle, out, picture = tiny_run / "bundle", tmp_path / "copy", next((tiny_run / "data/phantom/images").iterdir())
+    bundle, out, picture = tmp_path / "ham10000", tmp_path / "copy", next((tiny_run / "data/phantom/images").iterdir())
+    shutil.copytree(tiny_run / "bundle", bundle)
+    monkeypatch.setattr("selcn.inference.shipped.PLACES", (tmp_path,))
     before = sorted(bundle.rglob("*"))
     assert selcn("predict", bundle, picture, "--engine", "onnx", "--out", tmp_path / "none") == 2
     (remedy,) = re.findall("`selcn ([^`]*)`", capsys.readouterr().err)
-    assert selcn(*shlex.split(remedy.replace("FOLDER", str(out)))) == 0
+    assert shlex.split(remedy) == ["export", str(bundle), "--out", "FOLDER"]
+    assert selcn("export") == 2
+    assert selcn("export", "--out", out) == 0  # of the bundle that ships, which is the same
     assert sorted(bundle.rglob("*")) == before
+    assert read_export(out)[0] == read_config(bundle)
     assert bundle_files(out) == [*bundle_files(bundle), *(f"onnx/{name}" for name in ("cascade.onnx", "export.json"))]
     assert selcn("predict", out, picture, "--engine", "onnx", "--out", tmp_path / "rows") == 0
     assert selcn("export", bundle, "--out", out) == 2
     assert "copy: exists already; remove it" in capsys.readouterr().err
-
-
-def test_the_bundle_that_ships_is_exported_to_a_copy(
-    tiny_run: Path, tmp_path: Path, selcn: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert selcn("export") == 2
-    shutil.copytree(tiny_run / "bundle", tmp_path / "ham10000")
-    monkeypatch.setattr("selcn.inference.shipped.PLACES", (tmp_path,))
-    assert selcn("export", "--out", tmp_path / "copy") == 0
-    assert read_export(tmp_path / "copy")[0] == read_config(tmp_path / "ham10000")
-    assert not (tmp_path / "ham10000" / "onnx").exists()
 
 
 def test_the_command_predicts_without_torch_pandas_and_matplotlib(

@@ -29,7 +29,7 @@ from selcn.labels import Fusion
 from selcn.models.classifier import Classifier
 from selcn.models.ensemble import Ensemble
 
-WIDTH, HEIGHT, MEMBERS = 64, 48, 3
+WIDTH, HEIGHT, MEMBERS = 64, 48, 2
 IMAGES = np.random.default_rng(0).integers(0, 255, (4, HEIGHT, WIDTH, 3), dtype=np.uint8)
 SPECS: dict[str, SegmenterSpec | ClassifierSpec] = {
     "lesion": SegmenterSpec(architecture="Unet", encoder="tu-test_resnet"),

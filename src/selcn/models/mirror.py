@@ -149,7 +149,8 @@ def to_lab(images: Tensor) -> Tensor:
     """
     linear = torch.where(images > _SRGB_KNEE, ((images.clamp(min=_SRGB_KNEE) + 0.055) / 1.055) ** 2.4, images / 12.92)
     matrix = images.new_tensor(_TO_XYZ)
-    xyz = F.conv2d(linear, (matrix / matrix.sum(1, keepdim=True))[:, :, None, None])  # relative to white
+    xyz = (matrix / matrix.sum(1, keepdim=True)) @ linear.flatten(2)  # relative to white
+    xyz = xyz.reshape(linear.shape)
     root = torch.where(xyz > _LAB_KNEE, xyz.clamp(min=_LAB_KNEE) ** (1 / 3), (_LAB_SLOPE * xyz + 16) / 116)
     x, y, z = torch.split(root, 1, dim=1)
     return torch.cat([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
@@ -270,11 +271,12 @@ def _map_grid(pose: _Pose, images: Tensor) -> Tensor:
 
 
 def _blurred(fields: Tensor, deviation: float) -> Tensor:
-    reach, channels = round(3 * deviation), fields.shape[1]
-    kernel = torch.exp(-((torch.arange(2 * reach + 1).to(fields) - reach) ** 2) / (2 * deviation**2))
-    row = (kernel / kernel.sum()).expand(channels, 1, 1, -1)
-    along = F.conv2d(fields, row, padding=(0, reach), groups=channels)
-    return F.conv2d(along, row.transpose(2, 3), padding=(reach, 0), groups=channels)
+    """Gaussian blur of a frame with zeros around it, as matrix products: convolutions of single channels are slower."""
+    place = torch.arange(SIDE).to(fields)
+    apart = place[:, None] - place
+    kernel = torch.exp(-apart.square() / (2 * deviation**2)) * (apart.abs() <= round(3 * deviation))
+    kernel = kernel / kernel[SIDE // 2].sum()  # no end of the kernel is cut off in the middle
+    return kernel @ fields @ kernel
 
 
 def _find_fields(lab: Tensor, shape: Tensor) -> tuple[_Fields, Tensor]:
