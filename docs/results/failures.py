@@ -79,7 +79,10 @@ def _left_out() -> list[str]:
         rows.append({"": score.replace("_", " "), **{name: interval(known.loc[name].to_dict()) for name in LEFT}})
     counts = strange.iloc[0]
     text = LEFT_OUT_TEXT.format(
-        images=counts["images"], lesions=counts["groups"], warned=_warned(strange)[UNLIKE_TITLE]
+        images=counts["images"],
+        lesions=counts["groups"],
+        warned=_warned(strange)[UNLIKE_TITLE],
+        usual=_warned(table[table["ood"] == ""])[UNLIKE_TITLE],
     )
     return [text, markdown(pd.DataFrame(rows).rename(columns=LEFT))]
 
@@ -127,8 +130,9 @@ LEFT_OUT_TEXT = """### Classes that were left out of training
     selcn evaluate runs/left-out --ood left-out.csv
 
 A linear probe of EfficientNet-Lite0's ImageNet features, trained on nv, mel, bkl and bcc of HAM10000 alone, five folds,
-is asked about akiec, vasc and df: {images} images of {lesions} lesions, beside its test subset. They are hardly told
-from usual ones. As unlike the training images are warned of {warned}."""
+is asked about akiec, vasc and df: {images} images of {lesions} lesions, beside its test subset. The probability tells
+them from usual ones in part, the distance hardly, and energy ranks them the wrong way. As unlike the training images
+are warned of {warned}, of usual ones {usual}."""
 
 ROBUST = """### What it does with spoiled images
 

@@ -110,7 +110,7 @@ the same images, folds and test subset as `diagnosis-standalone`, which reads no
 plain script: it averages four flips when it predicts, keeps the best epoch on its validation fold, and has dropout,
 label smoothing, changes of colour and scale, and twice the weight decay. `fine-tuned` got images normalised with
 ImageNet's own mean and deviation, where its weights expect 0.5 and 0.5 (mended since, `linear-probe` measured anew):
-the differences from it are upper bounds."""
+it may be better than it is shown here."""
 
 ALIKE = """The fine-tuned network predicts frequent classes: it is right more often, in rare classes less. The likely
 cause is that class weights hardly act once a network fits its training images. With probabilities recalibrated out of

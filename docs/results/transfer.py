@@ -32,8 +32,12 @@ def judge(row: Mapping[Any, Any]) -> str:
     low, high = row["low"], row["high"]
     if low > 0 or high < 0:
         return "it helps" if low > 0 else "it harms"
-    inside = low >= -BOUND and high <= BOUND
-    return "it makes no difference that matters" if inside else "these data do not decide it"
+    return "it makes no difference that matters" if inside_bounds(row) else "these data do not decide it"
+
+
+def inside_bounds(row: Mapping[Any, Any]) -> bool:
+    """Whether a difference is of no matter, by the protocol."""
+    return bool(row["low"] >= -BOUND and row["high"] <= BOUND)
 
 
 def judge_both(twin: str) -> str:
