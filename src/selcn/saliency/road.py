@@ -15,6 +15,7 @@ SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 NOISE = 0.01
 """Standard deviation of the noise of imputed pixels, whose colours are in [0, 1]."""
 _TOLERANCE = 1e-5  # of a pixel from the mean of its neighbours; a grey level is 4e-3
+_CACHED_PIXELS = 100_000  # that are solved for at once on a CPU
 STEPS = 40
 """Of the solver at each size: at 224 x 224 its error is below the noise."""
 
@@ -58,7 +59,12 @@ def impute_linearly(images: Tensor, missing: Tensor, steps: int = STEPS) -> Tens
         missing: (N, 1, H, W), bool; not all of an image's pixels.
         steps: of conjugate gradients at each size, at most.
     """
-    return _impute(images * ~missing, (~missing).to(images), steps)
+    # A CPU solves few images at once, whose numbers stay in its cache, several times as fast.
+    pixels = images.shape[2] * images.shape[3]
+    block = max(1, _CACHED_PIXELS // pixels) if images.device.type == "cpu" else len(images)
+    values, known = images * ~missing, (~missing).to(images)
+    solved = [_impute(one, there, steps) for one, there in zip(values.split(block), known.split(block), strict=True)]
+    return torch.cat(solved)
 
 
 def _impute(values: Tensor, known: Tensor, steps: int) -> Tensor:
@@ -87,9 +93,9 @@ def _relax(found: Tensor, hole: Tensor, steps: int) -> Tensor:
             break
         pushed = lacking(direction)
         length = energy / _dot(direction, pushed).clamp(min=tiny)
-        found, residual = found + length * direction, residual - length * pushed
+        found, residual = found.addcmul(length, direction), residual.addcmul(length, pushed, value=-1)
         before, energy = energy, _dot(residual, residual)
-        direction = residual + energy / before.clamp(min=tiny) * direction
+        direction = residual.addcmul(energy / before.clamp(min=tiny), direction)
     return found
 
 
