@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import Tensor
 
-from selcn.models.losses import dice_rank_loss, rank_loss, soft_dice_loss
+from selcn.models.losses import cross_entropy_loss, mask_loss, rank_loss, soft_dice_loss
 
 SHAPE = st.tuples(st.integers(1, 3), st.just(1), st.integers(1, 6), st.integers(1, 6))
 
@@ -86,8 +86,16 @@ def test_rank_loss_is_its_definition(data: st.DataObject, k: int, margin: float)
     assert loss == pytest.approx(naive_rank_loss(logits, mask, k, margin), abs=1e-12)
 
 
+def test_cross_entropy_is_the_mean_of_minus_the_logarithm_of_the_probability_of_the_truth() -> None:
+    logits, mask = logits_of([0.7, 0.2, 0.4, 0.8]), masks_of([0, 0, 1, 1])
+    expected = -np.mean(np.log([1 - 0.7, 1 - 0.2, 0.4, 0.8]))
+    assert float(cross_entropy_loss(logits, mask)) == pytest.approx(expected, rel=1e-6)
+    assert float(cross_entropy_loss(logits.half(), mask)) == pytest.approx(expected, rel=1e-3)
+    assert float(mask_loss(logits, mask, 0.0, "cross-entropy")) == float(cross_entropy_loss(logits, mask))
+
+
 def test_rank_weight_weighs_the_rank_loss() -> None:
     logits, mask = logits_of([0.7, 0.2, 0.4, 0.8]), masks_of([0, 0, 1, 1])
     expected = soft_dice_loss(logits, mask) + 0.05 * rank_loss(logits, mask)
-    assert float(dice_rank_loss(logits, mask, 0.05)) == float(expected)
-    assert float(dice_rank_loss(logits, mask, 0.0)) == float(soft_dice_loss(logits, mask))
+    assert float(mask_loss(logits, mask, 0.05)) == float(expected)
+    assert float(mask_loss(logits, mask, 0.0)) == float(soft_dice_loss(logits, mask))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from selcn.errors import ConfigError
 from selcn.models.backbones import Normalise
-from selcn.models.losses import dice_rank_loss
+from selcn.models.losses import mask_loss
 from selcn.models.segmenter import ARCHITECTURES, Segmenter
 
 SMALL = "tu-tf_mobilenetv3_small_minimal_100"
@@ -36,7 +36,7 @@ def test_it_fits_a_toy_batch(architecture: str) -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     losses = []
     for _ in range(12):
-        loss = dice_rank_loss(network(images), masks, rank_weight=0.05)
+        loss = mask_loss(network(images), masks, rank_weight=0.05)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

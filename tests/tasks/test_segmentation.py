@@ -1,3 +1,5 @@
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from selcn.config import SegmentationSection
 from selcn.data.datasets import Batch, Samples, Sources
 from selcn.data.store.store import Store
 from selcn.evaluation.segmentation import segmentation_scores
-from selcn.models.losses import rank_loss, soft_dice_loss
+from selcn.models.losses import cross_entropy_loss, rank_loss, soft_dice_loss
 from selcn.models.segmenter import Segmenter
 from selcn.tasks.segmentation import SegmentationTask
 
@@ -40,13 +42,16 @@ class Given(nn.Module):
         return self.logits
 
 
-def test_the_loss_is_dice_and_a_share_of_the_rank_loss() -> None:
+@pytest.mark.parametrize("name", ["dice", "cross-entropy"])
+def test_the_loss_is_that_of_its_name_and_a_share_of_the_rank_loss(name: Literal["dice", "cross-entropy"]) -> None:
     logits, mask = torch.randn(2, 1, 5, 7), (torch.rand(2, 1, 5, 7) > 0.5).float()
     batch = Batch(torch.rand(2, 3, 5, 7), mask)
+    whole = {"dice": soft_dice_loss, "cross-entropy": cross_entropy_loss}[name](logits, mask)
     for weight in (0.0, 0.3):
-        task = SegmentationTask("lesion", SegmentationSection(rank_weight=weight))
+        task = SegmentationTask("lesion", SegmentationSection(loss=name, rank_weight=weight))
         loss, answered = task.loss(Given(logits), batch)
-        expected = soft_dice_loss(logits, mask) + weight * rank_loss(logits, mask)
+        expected = whole + weight * rank_loss(logits, mask)
+        assert float(task.terms(loss, logits, batch)[f"{name.replace('-', '_')}_loss"]) == pytest.approx(float(whole))
         assert float(loss) == pytest.approx(float(expected))
         assert answered is logits
         assert task.mass(batch) == 2

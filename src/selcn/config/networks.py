@@ -100,7 +100,8 @@ class SegmentationSection(Training, SegmenterSpec):
     monitor: Monitor = "score"
     lr: LearningRate = 1e-3
     schedule: Schedule = "poly"
-    rank_weight: float = Field(0.05, ge=0, description="of the rank loss, beside soft Dice")
+    loss: Literal["dice", "cross-entropy"] = Field("dice", description="soft Dice, or the cross-entropy of each pixel")
+    rank_weight: float = Field(0.05, ge=0, description="of the rank loss, beside the other; 0 leaves it out")
 
     @model_validator(mode="after")
     def _takes_steps(self) -> Self:

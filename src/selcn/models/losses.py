@@ -1,4 +1,6 @@
-"""The segmenter's losses: soft Dice and the rank loss of MB-DCNN (Xie et al. 2020, arXiv:1903.03313)."""
+"""Losses of a mask: soft Dice or cross-entropy, and the rank loss of MB-DCNN (Xie et al. 2020, arXiv:1903.03313)."""
+
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -43,15 +45,35 @@ def rank_loss(logits: Tensor, mask: Tensor, k: int = 30, margin: float = 0.3) ->
     return (hinges / pairs.clamp(min=1)).mean()
 
 
-def dice_rank_loss(logits: Tensor, mask: Tensor, rank_weight: float) -> Tensor:
-    """Soft Dice loss plus weighted rank loss.
+def cross_entropy_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """Cross-entropy of lesion against background, averaged over pixels and samples.
 
     Args:
         logits: (N, 1, H, W) of the lesion.
         mask: (N, 1, H, W), 0 or 1.
-        rank_weight: weight of the rank loss, at least 0.
     """
-    return soft_dice_loss(logits, mask) + rank_weight * rank_loss(logits, mask)
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return F.binary_cross_entropy_with_logits(precise, mask.to(precise))
+
+
+MASK_LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "dice": soft_dice_loss,
+    "cross-entropy": cross_entropy_loss,
+}
+"""Losses of a mask by their name in a configuration."""
+
+
+def mask_loss(logits: Tensor, mask: Tensor, rank_weight: float, loss: str = "dice") -> Tensor:
+    """A loss of all pixels plus the weighted rank loss.
+
+    Args:
+        logits: (N, 1, H, W) of the lesion.
+        mask: (N, 1, H, W), 0 or 1.
+        rank_weight: weight of the rank loss, at least 0; 0 leaves it out.
+        loss: a name of `MASK_LOSSES`.
+    """
+    whole = MASK_LOSSES[loss](logits, mask)
+    return whole + rank_weight * rank_loss(logits, mask) if rank_weight else whole
 
 
 def _probability(logits: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Segmentation, image to lesion mask: soft Dice and rank loss, scored by the mean Jaccard index."""
+"""Segmentation, image to lesion mask: soft Dice or cross-entropy and rank loss, scored by the mean Jaccard index."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torchmetrics import MeanMetric, Metric
 
 from selcn.config import SegmentationSection
 from selcn.data.datasets import Batch, Sources
-from selcn.models.losses import dice_rank_loss, soft_dice_loss
+from selcn.models.losses import MASK_LOSSES, mask_loss
 from selcn.models.start import Start
 from selcn.tasks.task import Task
 
@@ -37,27 +37,28 @@ class SegmentationTask(Task):
         return chosen
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Soft Dice plus rank loss, a scalar, and logits (N, 1, H, W).
+        """Soft Dice or cross-entropy plus rank loss, a scalar, and logits (N, 1, H, W).
 
         Args:
             network: a segmenter.
             batch: images float (N, 3, H, W) in [0, 1] and masks (N, 1, H, W), 0 or 1.
         """
         logits = network(batch.image)
-        return dice_rank_loss(logits, batch.mask, self.section.rank_weight), logits
+        return mask_loss(logits, batch.mask, self.section.rank_weight, self.section.loss), logits
 
     @torch.no_grad()
     def terms(self, loss: Tensor, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Soft Dice loss and, where it has a weight, rank loss without its weight.
+        """Soft Dice loss or cross-entropy and, where it has a weight, rank loss without its weight.
 
         Args:
             loss: as `loss` returns it.
             logits: (N, 1, H, W).
             batch: the same batch, with masks (N, 1, H, W), 0 or 1.
         """
-        dice, weight = soft_dice_loss(logits, batch.mask), self.section.rank_weight
-        rank = {"rank_loss": (loss.detach() - dice) / weight} if weight else {}  # not sorted once more
-        return {"dice_loss": dice, **rank}
+        name, weight = self.section.loss, self.section.rank_weight
+        whole = MASK_LOSSES[name](logits, batch.mask)
+        rank = {"rank_loss": (loss.detach() - whole) / weight} if weight else {}  # not sorted once more
+        return {f"{name.replace('-', '_')}_loss": whole, **rank}
 
     def further_metrics(self) -> dict[str, Metric]:
         """Means over images of the other scores by pixels."""
