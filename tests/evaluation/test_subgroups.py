@@ -46,6 +46,19 @@ def test_each_subgroup_is_scored_alone_and_the_worst_is_named(draw_predictions: 
     assert table.loc[table["worst"], "value"].item() == large["value"].min()
 
 
+def test_one_lesion_has_no_interval_neither_of_its_value_nor_of_its_gap(draw_predictions: DrawPredictions) -> None:
+    predictions = draw_predictions(images=120, lesions=60)
+    test = predictions.table[predictions.table["fold"] == "test"]
+    alone = test["group"].iloc[0]
+    site = np.where(predictions.table["group"] == alone, "acral", "back")
+    known = pd.DataFrame({"image_id": predictions.table["image_id"], "site": site})
+    rows = subgroup_table(predictions, known, ["site"], resamples=30).set_index("subgroup")
+    ends = ["low", "high", "gap_low", "gap_high"]
+    assert rows.loc["acral", ["value", "gap"]].notna().all()
+    assert rows.loc["acral", ends].isna().all()
+    assert rows.loc["back", ends].notna().all()
+
+
 def test_bands_hold_their_lower_edge(draw_predictions: DrawPredictions) -> None:
     predictions = draw_predictions(images=60, lesions=40)
     known = facts(predictions).assign(age="50", lesion_share="0.3", site="")

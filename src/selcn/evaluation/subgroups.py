@@ -138,6 +138,8 @@ def _table(
     gaps = bootstrap(_gaps(rows, pieces, statistic_of, metric, sign), rows["group"], resamples=resamples, seed=seed)
     for end, key in (("", "value"), ("_low", "low"), ("_high", "high")):
         table[f"gap{end}"] = [getattr(gaps[str(number)], key) for number in range(len(pieces))]
+    ends = ["gap_low", "gap_high"]
+    table[ends] = table[ends].where(table["low"].notna())  # that of the others alone is none of the difference
     counted = table["value"].where(_may_be_worst(table))
     return table.assign(worst=counted.eq(counted.max() if lower_is_better else counted.min()))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib import style
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from selcn.evaluation import Estimate
 from selcn.evaluation.ood import ANY_WARNING
@@ -100,6 +101,9 @@ def draw_distances(scores: pd.DataFrame, threshold: float | None) -> Chart:
         axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel="feature distance")
         if data["distance"].gt(0).any():
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # distances span a decade or two
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
     middle = data.groupby("row", sort=False)["distance"].median()
     listed = "; ".join(f"{name} {value:.2f}" for name, value in middle.items())
     return Chart(figure, data, f"Feature distances, medians: {listed}; threshold {threshold or float('nan'):.2f}")

@@ -63,7 +63,8 @@ def impute_linearly(images: Tensor, missing: Tensor, steps: int = STEPS) -> Tens
     pixels = images.shape[2] * images.shape[3]
     block = max(1, _CACHED_PIXELS // pixels) if images.device.type == "cpu" else len(images)
     values, known = images * ~missing, (~missing).to(images)
-    solved = [_impute(one, there, steps) for one, there in zip(values.split(block), known.split(block), strict=True)]
+    blocks = zip(torch.split(values, block), torch.split(known, block), strict=True)
+    solved = [_impute(one, there, steps) for one, there in blocks]
     return torch.cat(solved)
 
 
