@@ -154,7 +154,7 @@ def answer() -> str:
         "**Does CAM transfer help?** With SqueezeNet, on lesions of HAM10000 that an earlier split held out, the "
         f"classifier that reads symmetry saliency differs in balanced accuracy by {points(whole)} from its twin "
         f"without saliency and E-layer ({points(whole, '_seeds')} where other seeds are counted in): by the bounds of "
-        f"the [protocol](docs/protocol.md), in these trainings, {judge(whole)}. But a twin whose E-layer reads zeros "
+        f"the [protocol](docs/protocol.md), in these trainings, {judge(whole)}; but a twin whose E-layer reads zeros "
         f"differs from that by {points(layer)}, too ({points(layer, '_seeds')} where other seeds are counted in), and "
         f"of the saliency itself, {points(saliency)}, {judge(saliency)}. With the network that ships, on the split of "
         "the table above, the same differences are "
