@@ -92,6 +92,8 @@ def test_an_override_means_a_section_before_a_network_of_its_name(tmp_path: Path
         ("a: [", "not valid YAML"),
         (changed(diagnosis={"reads": {"streaks": "concat"}}), "diagnosis reads streaks, which is no network"),
         (changed(symmetry={"reads": {"diagnosis": "concat"}}), "reads .*: a circle; remove one"),
+        (changed(lesion={"decoder": [8, 8, 8, 8, 8]}), "decoder goes with the architectures unet"),
+        (changed(lesion={"architecture": "Unet", "decoder": [8, 8, 8]}), r"lesion\.decoder"),
         (changed(lesion=None, symmetry={"masking": "lae"}), "masking lae, which needs a segmentation network; add one"),
         (changed(other={"task": "segmentation", "labels": None}), "unknown key networks.other.labels"),
         (changed(diagnosis={"control": "zero", "reads": {}}), "control stands in place of saliency"),

@@ -44,6 +44,11 @@ def test_it_fits_a_toy_batch(architecture: str) -> None:
     assert losses[-1] < 0.6 * losses[0]
 
 
+def test_the_decoder_has_the_channels_that_it_is_given() -> None:
+    stages = Segmenter("Unet", SMALL, decoder=(20, 16, 12, 8, 4)).network.decoder.blocks
+    assert [block.conv2[0].out_channels for block in stages] == [20, 16, 12, 8, 4]
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("size", [(50, 77), (33, 64), (1, 31)])
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, PositiveInt, SerializationInfo, model_validator
 
 from selcn.config.sections import IMAGE_AND_MASK, Section, Size
 from selcn.labels import LABEL_SETS, MIRROR, NO_MASKING, Control, Fusion, LabelSet, parse_label_set
@@ -43,6 +43,8 @@ def _refuse_confirmation(field: object) -> object:
     return field
 
 
+DECODERS = ("unet", "unetplusplus", "manet")
+"""Architectures whose decoder is given by the channels of its stages."""
 MetadataField = Annotated[Literal["age", "sex", "site"], BeforeValidator(_refuse_confirmation)]
 
 
@@ -54,6 +56,11 @@ class SegmenterSpec(Section):
         "DeepLabV3Plus", description="of segmentation_models_pytorch, plain-unet or thesis-deeplabv3plus"
     )
     encoder: str = Field("resnet18", description="of segmentation_models_pytorch; tu-NAME is timm's")
+    decoder: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="channels of the decoder's stages, from the deepest on, of Unet, UnetPlusPlus and MAnet",
+    )
     size: Size | None = Field(None, description="the network's input; null takes that of the prepared images")
     flips: bool = Field(
         False,
@@ -63,6 +70,12 @@ class SegmenterSpec(Section):
     largest_region: bool = Field(
         False, exclude_if=lambda value: not value, description="keep of each mask its largest region alone"
     )
+
+    @model_validator(mode="after")
+    def _decoder_has_stages(self) -> Self:
+        if self.decoder and self.architecture.lower() not in DECODERS:
+            raise ValueError(f"decoder goes with the architectures {', '.join(DECODERS)}; leave it out")
+        return self
 
 
 class ClassifierSpec(Section):

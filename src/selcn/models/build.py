@@ -21,7 +21,7 @@ def build_network(
         ConfigError: a name is unknown, or the weights are unavailable.
     """
     if isinstance(spec, SegmenterSpec):
-        return Segmenter(spec.architecture, spec.encoder, weights=weights, size=spec.size)
+        return Segmenter(spec.architecture, spec.encoder, decoder=spec.decoder, weights=weights, size=spec.size)
     if spec.measured:
         return MirrorClassifier(len(spec.labels.classes), size=spec.size)
     return Classifier(

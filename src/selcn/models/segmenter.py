@@ -1,5 +1,6 @@
 """Segmentation networks: images to lesion logits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Segmenter(nn.Module):
         architecture: str,
         encoder: str,
         *,
+        decoder: Sequence[int] | None = None,
         weights: Path | str | None = None,
         size: tuple[int, int] | None = None,
     ) -> None:
@@ -43,6 +45,8 @@ class Segmenter(nn.Module):
             architecture: a name of ``ARCHITECTURES``, in any case.
             encoder: an encoder's name in segmentation_models_pytorch, or ``tu-<name>`` for one from timm; not read by
                 ``plain-unet``, which has its own.
+            decoder: channels of the decoder's stages, from the deepest on, of an architecture that has such; None for
+                its own.
             weights: of the encoder: None for random ones, ``"imagenet"`` for the library's download, or a
                 ``.safetensors`` file with the encoder's own keys, such as a plain state dict of timm or torchvision.
             size: width and height in pixels to which images are resized; None for no resizing.
@@ -53,7 +57,7 @@ class Segmenter(nn.Module):
         super().__init__()
         _check_names(architecture, encoder, weights)
         self.size = size
-        self.network = _create(architecture.lower(), encoder, weights)
+        self.network = _create(architecture.lower(), encoder, decoder, weights)
         self.normalise = _normalise(encoder, weights)
 
     @property
@@ -125,13 +129,14 @@ def _check_names(architecture: str, encoder: str, weights: Path | str | None) ->
         raise unknown_name("encoder", encoder, [*known, *(_TIMM + name for name in timm.list_models())])
 
 
-def _create(architecture: str, encoder: str, weights: Path | str | None) -> Any:  # noqa: ANN401  untyped library
+def _create(architecture: str, encoder: str, decoder: Sequence[int] | None, weights: Path | str | None) -> Any:  # noqa: ANN401  untyped library
     pretrained = _pretrained(encoder, weights)
+    more = {"decoder_channels": tuple(decoder)} if decoder else {}
     try:
         if architecture in OWN_ARCHITECTURES:
             network: Any = OWN_ARCHITECTURES[architecture](encoder, pretrained)
         else:
-            network = smp.create_model(architecture, encoder, encoder_weights=pretrained, classes=1)
+            network = smp.create_model(architecture, encoder, encoder_weights=pretrained, classes=1, **more)
     except Exception as error:
         # A failed download may be both, as in some releases of huggingface_hub.
         if weights == IMAGENET and (isinstance(error, OSError) or not isinstance(error, ValueError)):
