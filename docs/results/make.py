@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "results.md"
 RUNS = STUDY, DEMO_RUN, GRID_RUN = "ham10000-small", "demo", "phantom-grid"
 OWN_CLASSES = "isic2017"
-PREDICTED = ("ham10000",)
+PREDICTED = ("ham10000", "ham10000-metadata")
 """Runs of which predictions are stored, to be compared with later runs on the same split."""
 MEASURED_RUN = "symmetry-measured"
 CLASS_METRICS = [

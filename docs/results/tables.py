@@ -33,9 +33,9 @@ def metric_table(folder: Path, names: list[str], wanted: Sequence[str] = METRICS
     return markdown(pd.DataFrame(rows).fillna(""))
 
 
-def difference_table(folder: Path, bounds: float | None = None) -> str:
-    """The paired differences of `comparison.csv`, and in words that of balanced accuracy on the test subset."""
-    table = pd.read_csv(folder / "comparison.csv")
+def difference_table(folder: Path, bounds: float | None = None, file: str = "comparison.csv") -> str:
+    """The paired differences of a file, and in words those of balanced accuracy on the test subset."""
+    table = pd.read_csv(folder / file)
     shown = table[table["metric"].isin(METRICS)]
     rows = shown.assign(difference=[interval(row, signed=True) for row in shown.to_dict("records")])
     rows["metric"] = rows["metric"].str.replace("_", " ")
