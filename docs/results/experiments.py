@@ -54,8 +54,8 @@ INTRODUCTION = """# Experiments
 What was tried on the way to the networks of the [protocol](protocol.md), whether it was kept or not. Metrics are of
 validation folds, and have no intervals: they chose, and are no results; the 24 images of the warning alone hold five of
 the test subset. Of variants on two folds the mean is given; the diagnosis that ships, which reads saliency, has
-{first:.3f} on fold 0 and {second:.3f} on fold 1 at its best epochs. No run of what was not kept is stored, nor are
-those that shipped before: their rows were entered from the logs; no file repeats them."""
+{first:.3f} on fold 0 and {second:.3f} on fold 1 at its best epochs. Of what was not kept no run is stored but
+`ham10000-metadata`, nor are runs on the earlier split: their rows were entered from the logs; no file repeats them."""
 
 LOG = """## What did not work
 - **Choosing the symmetry epoch by validation loss** on some 400 training images: the loss was lowest at an early epoch
@@ -71,7 +71,7 @@ LOG = """## What did not work
 - **Sensitivity for melanoma** did not rise with the E-layer on some 1,000 lesions of HAM10000, though balanced accuracy
   did ([Results](results.md))."""
 
-EIGHT_BITS = """- **Classifiers in 8 bits** (`python benchmarks/int8.py`), of the bundle that shipped before:
+EIGHT_BITS = """- **Classifiers in 8 bits** (`python benchmarks/int8.py`), of a bundle of the earlier split:
   of {images} images of HAM10000 the share with the diagnosis of 32 bits is, with 95 % intervals:
   {told}.
   An image takes {least:.2f} to {most:.2f} times as long as with 32 bits, on a CPU with instructions for 8 bits.

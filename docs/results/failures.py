@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from exchanged import hardly_changed
 from selcn.evaluation.robustness import ALL_CORRUPTIONS, MEAN
 from tables import interval, markdown
 
@@ -12,6 +13,8 @@ HERE = Path(__file__).parent
 OOD = HERE / "ham10000-ood.csv"
 LEFT_OUT = HERE / "left-out" / "ood.csv"
 ROBUSTNESS = HERE / "ham10000-robustness.csv"
+WARNED_SINCE = HERE / "ham10000-bundle" / "strange.csv"
+"""By kind of strange image, the share that the bundle warns of with its later outlines."""
 CORRUPTED = {
     "balanced_accuracy": "balanced accuracy",
     "ece": "calibration error",
@@ -32,7 +35,7 @@ LEFT = {"auroc": "AUROC", "fpr_at_95_tpr": "missed where 95 % of usual images pa
 
 def failure_sections() -> list[str]:
     """Images out of distribution, and corrupted ones."""
-    return [f"{STRANGE} {unlike().join(RARE)}", _strange(), *_left_out(), *_robustness()]
+    return [f"{STRANGE} {unlike().join(RARE)}", _strange(), _outlined_since(), *_left_out(), *_robustness()]
 
 
 def _robustness() -> list[str]:
@@ -50,7 +53,9 @@ def _robustness() -> list[str]:
         rows.append({"": corruption, **cells, "balanced accuracy, severity 5, minus clean": lost})
     counts, hardest = table.iloc[0], worst.drop(index=ALL_CORRUPTIONS)["value"].nsmallest(3).index
     return [
-        ROBUST.format(images=counts["images"], lesions=counts["groups"], worst=", ".join(hardest)),
+        ROBUST.format(
+            images=counts["images"], lesions=counts["groups"], worst=", ".join(hardest), hardly=hardly_changed()
+        ),
         markdown(pd.DataFrame(rows)),
     ]
 
@@ -67,6 +72,12 @@ def _strange() -> str:
     nothing = {_heading(*one): "" for one in product(MEASURES, SCORES)}
     rows.append({"": "test subset", "images": int(usual.iloc[0]["images"]), **nothing, **_warned(usual)})
     return markdown(pd.DataFrame(rows))
+
+
+def _outlined_since() -> str:
+    """Which share of each kind the bundle warns of with its later outlines."""
+    shares = pd.read_csv(WARNED_SINCE)
+    return SINCE.format(", ".join(f"{row.warned:.3f} of {row.source}" for row in shares.itertuples()))
 
 
 def _left_out() -> list[str]:
@@ -124,6 +135,9 @@ resolution and compression, too: it would warn of images of HAM10000 in their pu
 the same ones at 200x150 ([Experiments](experiments.md)).""",
 )
 
+SINCE = """These are figures of the run, whose outlines are those before. The bundle with its later ones, measured by
+`python docs/results/strange.py exported strange`, gives any warning of these shares: {}."""
+
 LEFT_OUT_TEXT = """### Classes that were left out of training
 
     selcn run docs/results/left-out/config.yaml --out runs/left-out
@@ -139,7 +153,8 @@ ROBUST = """### What it does with spoiled images
     selcn export runs/ham10000/bundle
     selcn robustness runs/ham10000 --images {images} --engine onnx
 
-{images} images of {lesions} lesions of the test subset, sampled at random, as they are and under 14 corruptions.
+{images} images of {lesions} lesions of the test subset, sampled at random, as they are and under 14 corruptions; with
+the outlines before, of which the diagnosis is nearly independent: {hardly}.
 Means over the five severities; intervals by lesion ([what each means](failures.md#robustness)). At the highest
 severity balanced accuracy falls most under {worst}. A calibration error may lie below its own interval: resampling
 [raises it](metrics.md)."""

@@ -96,15 +96,18 @@ def _cells(table: pd.DataFrame, *, signed: bool = False) -> dict[str, str]:
 
 def _mask_section() -> list[str]:
     """Masks of the U-Net and of the run, and their differences."""
-    table = pd.read_csv(OUT / "masks.csv").set_index("metric")
-    told = ", ".join(
+    return [
+        MASKS_TEXT.format(before=f"Linknet minus U-Net: {_differences('masks-before.csv')}"),
+        metric_table(OUT, ["lesion", MASKS], MASK_METRICS),
+        f"The lesion network minus the U-Net: {_differences('masks.csv')}.",
+    ]
+
+
+def _differences(file: str) -> str:
+    table = pd.read_csv(OUT / file).set_index("metric")
+    return ", ".join(
         f"{name.replace('_', ' ')} {interval(table.loc[name].to_dict(), signed=True)}" for name in MASK_METRICS
     )
-    return [
-        MASKS_TEXT,
-        metric_table(OUT, ["lesion", MASKS], MASK_METRICS),
-        f"The lesion network minus the U-Net: {told}.",
-    ]
 
 
 TEXT = """### Beside plain scripts
@@ -126,10 +129,10 @@ fold, a temperature and a bias a class, and the most probable class predicted, t
 
 MASKS_TEXT = """A default U-Net of segmentation_models_pytorch on the same EfficientNet-Lite0, with binary cross-entropy
 and flips, at the same size and for as many epochs (`unet`, `--only unet`), was trained without the first fold alone,
-for time. It was better than the Linknet that shipped then, which led to the network that ships now: a U-Net, too, with
-a narrower decoder, the same loss, changes of colour, four flips averaged and the largest region kept
-([Experiments](experiments.md)). Both predict the images of that fold; the U-Net has the weights of its last epoch, the
-lesion network those of its best one on these images, which favours it. `unet` got images
+for time. It was better than the Linknet that shipped then ({before}), which led to the network that ships now: a U-Net,
+too, with a narrower decoder, the same loss, changes of colour, four flips averaged and the largest region kept
+([Experiments](experiments.md)). Both predict the images of that fold. The U-Net has the weights of its last epoch; of
+the lesion network, epoch and architecture were chosen on these images and others, which favours it. `unet` got images
 normalised with ImageNet's own mean and deviation, where the encoder's weights expect 0.5 and 0.5 (mended since)."""
 
 

@@ -1,6 +1,7 @@
 """Makes a catalog of images that are no usual dermoscopy, for `selcn evaluate RUN --ood`.
 
 python docs/results/strange.py PHOTOGRAPHS ISIC2017.csv OUT
+python docs/results/strange.py BUNDLE OUT                     # which share of each kind a bundle warns of: strange.csv
 
 PHOTOGRAPHS is a folder of pictures that are no dermoscopy, such as `skimage/data` of the package scikit-image;
 ISIC2017.csv the catalog of `selcn index isic`, whose seborrheic keratoses are from other clinics and squeezed to
@@ -13,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from score import BATCH, load
 from selcn.data.catalog import complete_catalog, read_catalog, write_catalog
-from selcn.data.imaging.read import write_image
+from selcn.data.imaging.read import read_image, write_image
 from selcn.data.phantom import write_phantom
 
+WARNED = Path(__file__).parent / "ham10000-bundle" / "strange.csv"
 COUNT, SIZE, SMALL = 100, (200, 150), 65_536
 """Images a kind that is made here, their size, and bytes of a photograph that is too small to be one."""
 
@@ -54,5 +57,17 @@ def main(folder: Path, isic: Path, out: Path) -> None:
     print(table["source"].value_counts().to_string())
 
 
+def warned(bundle: Path, out: Path) -> None:
+    """Write which share of each kind of image a bundle warns of."""
+    predictor, table = load(bundle), read_catalog(out / "catalog.csv")
+    found: list[bool] = []
+    for start in range(0, len(table), BATCH):
+        images = [read_image(Path(path)) for path in table["image_path"][start : start + BATCH]]
+        found += [bool(one.warnings) for one in predictor.predict_batch(images)]
+    shares = table.assign(warned=found).groupby("source", sort=False)["warned"].agg(["size", "mean"])
+    shares.rename(columns={"size": "images", "mean": "warned"}).to_csv(WARNED)
+
+
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    paths = [*map(Path, sys.argv[1:])]
+    warned(*paths) if len(paths) == 2 else main(*paths)
