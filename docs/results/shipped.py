@@ -135,8 +135,9 @@ TEXT = """## All of HAM10000: the bundle that ships
 
     selcn run docs/results/ham10000/config.yaml --out runs/ham10000            # symmetry and diagnosis
     selcn run docs/results/ham10000-metadata/config.yaml --out runs/outlines   # the lesion network
-    selcn export --out exported
-    python docs/results/score.py runs/ham10000 exported ph2.csv isic2017.csv docs/results/ham10000-bundle
+    python docs/results/join.py runs/outlines runs/ham10000/bundle joined
+    selcn export joined
+    python docs/results/score.py runs/ham10000 joined ph2.csv isic2017.csv docs/results/ham10000-bundle
 
 {images} images of {lesions} lesions at 200x150 pixels, five folds and a held-out test subset; another 5 % of the images
 set the ensemble's temperature. The {trainings} trainings took {seconds:.0f} seconds at the median, eight to ten at
