@@ -33,7 +33,7 @@ def join(outlines: Path, bundle: Path, out: Path) -> None:
     run, (config, ensemble) = open_run(outlines), read_bundle(bundle)
     if run.split.fingerprint != config.split:
         raise ConfigError(
-            f"{outlines}: is on another split than {bundle}; test images of one may be trained on by other"
+            f"{outlines}: is on another split than {bundle}; test images of one may be trained on by the other"
         )
     name = str(config.segmenter)
     spec = _exchange(run, ensemble, name)
