@@ -13,7 +13,7 @@ from selcn.evaluation.comparison import compare, on_shared_images
 from selcn.evaluation.predictions import read_predictions, read_scores
 from selcn.evaluation.score_comparison import compare_scores
 from selcn.labels import HAM10000, LABEL_SETS, TEST, LabelSet
-from tables import interval
+from tables import stored, told
 
 OUT = Path(__file__).parent / "ham10000-bundle"
 FILE = OUT / "exchanged.csv"
@@ -48,15 +48,9 @@ def _changes(before: Path, later: Path, labels: LabelSet = HAM10000) -> pd.DataF
     )
 
 
-def row(file: str, metric: str) -> pd.Series:
-    """One of the stored differences."""
-    table = pd.read_csv(FILE)
-    return table[(table["file"] == file) & (table["metric"] == metric)].iloc[0]
-
-
 def hardly_changed() -> str:
     """How far the diagnosis of the bundle depends on the outlines, in words."""
-    changed, largest = (row("test-diagnosis", metric) for metric in (CHANGED, LARGEST))
+    changed, largest = (stored(FILE, "test-diagnosis", metric) for metric in (CHANGED, LARGEST))
     return (
         f"with the later outlines {changed['value']:.0f} of {changed['images']:.0f} predictions of the test subset "
         f"changed, no probability by over {np.ceil(1e4 * largest['value']) / 1e4:.4f}"
@@ -66,15 +60,14 @@ def hardly_changed() -> str:
 def exchange_section() -> str:
     """What changed, paired."""
 
-    def told(file: str, *metrics: str) -> str:
-        shown = (f"{metric.replace('_', ' ')} {interval(dict(row(file, metric)), signed=True)}" for metric in metrics)
-        return ", ".join(shown)
+    def changed(file: str, *metrics: str) -> str:
+        return told({metric: stored(FILE, file, metric) for metric in metrics})
 
     return TEXT.format(
-        test=told("test-lesion", *MASK_METRICS[:3]),
-        ph2=told("ph2-lesion", *MASK_METRICS),
-        symmetry=told("test-symmetry", "balanced_accuracy", "macro_auc"),
-        elsewhere=told("ph2-symmetry", "balanced_accuracy", "macro_auc"),
+        test=changed("test-lesion", *MASK_METRICS[:3]),
+        ph2=changed("ph2-lesion", *MASK_METRICS),
+        symmetry=changed("test-symmetry", "balanced_accuracy", "macro_auc"),
+        elsewhere=changed("ph2-symmetry", "balanced_accuracy", "macro_auc"),
         diagnosis=hardly_changed(),
     )
 

@@ -17,7 +17,7 @@ from selcn.evaluation.predictions import read_predictions, read_scores
 from selcn.evaluation.score_comparison import compare_scores
 from selcn.evaluation.segmentation import summarise_segmentation
 from selcn.labels import HAM10000, TEST
-from tables import difference_table, interval, markdown, metric_table
+from tables import difference_table, interval, markdown, metric_table, told
 
 HERE = Path(__file__).parent
 RUN, OUT = HERE / "ham10000", HERE / "ham10000-peers"
@@ -105,9 +105,7 @@ def _mask_section() -> list[str]:
 
 def _differences(file: str) -> str:
     table = pd.read_csv(OUT / file).set_index("metric")
-    return ", ".join(
-        f"{name.replace('_', ' ')} {interval(table.loc[name].to_dict(), signed=True)}" for name in MASK_METRICS
-    )
+    return told({name: table.loc[name].to_dict() for name in MASK_METRICS})
 
 
 TEXT = """### Beside plain scripts

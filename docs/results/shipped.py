@@ -14,7 +14,7 @@ from leaking import leaking_section
 from peer_section import peer_sections
 from reading import reading_section
 from recalibrated import calibration_section, sets_section
-from tables import between, interval, markdown, metric_table
+from tables import between, interval, markdown, metric_table, stored
 from transfer import transfer_sections
 from with_metadata import metadata_section
 
@@ -62,9 +62,9 @@ def headline_table(*others: tuple[str, Path]) -> str:
     """The metrics that matter most, a row each, and a column more for each other file of scores, by its heading."""
     rows: list[dict[str, Any]] = []
     for file, metric, title in HEADLINES:
-        found = _score(SCORES, file, metric)
+        found = stored(SCORES, file, metric)
         row = {"images": SETS[file.partition("-")[0]], "number": found["images"], "metric": title}
-        more = {heading: interval(_score(scores, file, metric)) for heading, scores in others}
+        more = {heading: interval(stored(scores, file, metric)) for heading, scores in others}
         rows.append({**row, "95 % interval": interval(found), **more})
     return markdown(pd.DataFrame(rows))
 
@@ -73,11 +73,6 @@ def headline_notes(docs: str) -> str:
     """What a reader of the metrics has to know beside them, with a link into `docs`."""
     earlier = pd.read_csv(RUN / "earlier.csv", index_col=0)["run of the bundle before"] / len(pd.read_parquet(TESTED))
     return NOTES.format(validated=earlier["validation folds"], tested=earlier["test subset"], docs=docs)
-
-
-def _score(scores: Path, file: str, metric: str) -> dict[Any, Any]:
-    table = pd.read_csv(scores)
-    return table[(table["file"] == file) & (table["metric"] == metric)].iloc[0].to_dict()
 
 
 def shipped_sections() -> list[str]:

@@ -52,6 +52,17 @@ def _in_words(row: Mapping[Any, Any], bounds: float | None) -> str:
     return f"{row['b']} against {row['a']} on the test subset, {found}."
 
 
+def stored(path: Path, file: str, metric: str) -> dict[Any, Any]:
+    """The row of a metric in a table of several files, such as `scores.csv`."""
+    table = pd.read_csv(path)
+    return table[(table["file"] == file) & (table["metric"] == metric)].iloc[0].to_dict()
+
+
+def told(rows: Mapping[str, Mapping[Any, Any]]) -> str:
+    """Differences with their intervals in words, by metric."""
+    return ", ".join(f"{metric.replace('_', ' ')} {interval(row, signed=True)}" for metric, row in rows.items())
+
+
 def interval(row: Mapping[Any, Any], *, signed: bool = False) -> str:
     """A value with its interval, such as `0.715 (0.690 to 0.741)`."""
     sign = "+" if signed else ""
